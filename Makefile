@@ -1,0 +1,138 @@
+# spillway: one folder = one archive = one rule about what its code may call.
+#
+#   config/             text -> settings                    libconfig.a      includes nothing of ours
+#   supervisor/policy/  samples -> plan; pure               libpolicy.a      itself, config/config.h
+#   supervisor/         plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
+#   shim/heap/          the allocator; pure of libc         libheap.a        itself, C headers
+#   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h
+#   tests/<room>/       unit tests of that archive          tests/<room>/test_*
+#
+# Everything lands in build/<variant>/; a variant is release, or what SAN= names.
+
+ifeq ($(SAN),)
+VARIANT := release
+else ifeq ($(SAN),address,undefined)
+VARIANT := asan
+else ifeq ($(SAN),thread)
+VARIANT := tsan
+else
+$(error SAN=$(SAN): expected "address,undefined" or "thread")
+endif
+OUT := build/$(VARIANT)
+
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+CFLAGS ?= -O2 -g
+
+FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP -pthread \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong
+FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
+ifneq ($(SAN),)
+FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+ifeq ($(CI),true)
+FLAGS += -Werror
+endif
+
+LIBS_config := -linih
+LIBS_supervisor := -lcgroup -levent_core -levent_pthreads
+LIBS_tests := -lcmocka
+
+# $(call room,FOLDER): its objects, the folder being the rule.
+room = $(patsubst %.c,$(OUT)/%.o,$(filter-out supervisor/main.c,$(wildcard $(1)/*.c)))
+CONFIG := $(OUT)/libconfig.a
+POLICY := $(OUT)/libpolicy.a
+SUPERVISOR := $(OUT)/libsupervisor.a
+HEAP := $(OUT)/libheap.a
+SUPPORT := $(OUT)/libsupport.a
+BIN := $(OUT)/bin/spillway
+SHIM := $(OUT)/lib/libspillway.so
+
+.DEFAULT_GOAL := all
+all: $(BIN) $(SHIM) ## build build/release/bin/spillway and build/release/lib/libspillway.so
+
+$(CONFIG): $(call room,config)
+$(POLICY): $(call room,supervisor/policy)
+$(SUPERVISOR): $(call room,supervisor)
+$(HEAP): $(call room,shim/heap)
+$(SUPPORT): $(call room,tests/support)
+$(OUT)/%.a:
+	@mkdir -p $(@D)
+	$(AR) rcsD $@.tmp $^ && mv $@.tmp $@
+
+$(OUT)/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+
+$(SHIM): $(call room,shim) $(HEAP) shim/exports.map
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,--version-script=shim/exports.map \
+		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+# Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
+NEEDS_config := $(CONFIG)
+NEEDS_policy := $(POLICY)
+NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
+NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG)
+LINK_config := $(LIBS_config)
+LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
+ROOMS := config policy heap supervisor
+UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
+define unit_rule
+$(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
+	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) $$(LINK_$(1)) $$(LIBS_tests)
+endef
+$(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
+unit: $(UNIT) ## build the unit tests of this variant
+
+# Tiny programs that run under the preload library, and the system tests' own helpers.
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c))
+programs: $(PROGRAMS)
+$(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
+$(OUT)/tests/system/%: $(OUT)/tests/system/%.o
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
+$(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
+
+deps: ## install the Debian packages that building and testing need
+	@tests/support/deps build test
+deps-build:
+	@tests/support/deps build
+.PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
+
+check: ## build every variant and pass all tests; the last line counts them
+	@tests/support/deps build test
+	@tests/run
+
+demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
+	@tests/support/deps build
+	@$(MAKE) --no-print-directory all programs
+	@tests/bench/demo/run
+
+format: ## rewrite the sources as .clang-format has them
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+tidy: ## run clang-tidy over every source
+	@tests/support/deps test
+	@tests/support/tidy
+
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
+	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so
+
+clean: ## remove everything built, the cached kernels excepted
+	rm -rf build/release build/asan build/tsan build/results
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

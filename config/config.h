@@ -1,0 +1,135 @@
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Every setting of spillway as plain data, units in the names.
+ *
+ * config_load() gives all of it or nothing: with any error the struct is left
+ * empty and the errors, all of them, stand in config_errors.  A config from
+ * config_defaults() is what wrap mode starts from.
+ *
+ * Reload compares two configs, so nothing in here is state.
+ */
+
+#define CONFIG_SERVICES_MAX 64
+#define CONFIG_POLICIES_MAX 64
+#define CONFIG_NAME_BYTES 64
+#define CONFIG_ERRORS_MAX 32
+#define CONFIG_ERROR_BYTES 320
+#define CONFIG_SIGNALS_MAX 8
+#define CONFIG_BYTES_NONE UINT64_MAX
+
+/* How hard a heap must give back.  The numbers are those of the link. */
+enum level {
+	LEVEL_CALM,
+	LEVEL_LAZY,
+	LEVEL_EAGER,
+	LEVEL_FULL,
+	LEVELS
+};
+
+/* "64M" or "12.5%": permille of the wall where it is not 0, else bytes. */
+struct config_amount {
+	uint64_t bytes;
+	uint32_t permille;
+};
+
+enum config_psi_kind {
+	CONFIG_PSI_SOME,
+	CONFIG_PSI_FULL
+};
+
+/* "some 5% 2s": stalled for that share of the window.  permille 0 = off. */
+struct config_psi {
+	enum config_psi_kind kind;
+	uint32_t permille;
+	uint32_t window_ms;
+};
+
+/* What brings a service to a level: any one of the three.  0 = that one is off. */
+struct config_threshold {
+	struct config_amount headroom; /* less than this is left below the wall */
+	uint32_t time_to_wall_ms;      /* at the present growth it is reached sooner */
+	struct config_psi pressure;
+};
+
+struct config_policy {
+	char name[CONFIG_NAME_BYTES];
+	struct config_threshold at[LEVELS]; /* [LEVEL_CALM] is not used */
+	uint32_t hold_ms;                   /* a level falls only after so long below it */
+	struct config_amount reserve;       /* headroom that the growth gate never hands out */
+	uint32_t gate_wait_ms;              /* the longest a growing heap waits; 0 = no gate */
+	struct config_amount brake;         /* memory.high = wall - this; 0 = no brake */
+	uint32_t brake_hold_ms;             /* the longest a brake stays on */
+};
+
+enum config_autorestart {
+	CONFIG_RESTART_NEVER,
+	CONFIG_RESTART_UNEXPECTED, /* unless it exited with 0 */
+	CONFIG_RESTART_ALWAYS
+};
+
+enum config_shim {
+	CONFIG_SHIM_AUTO,
+	CONFIG_SHIM_OFF
+};
+
+struct config_service {
+	char name[CONFIG_NAME_BYTES];
+	char **argv;        /* owned, NULL-terminated, argv[0] not empty */
+	char *directory;    /* owned; NULL = the supervisor's */
+	char *user;         /* owned; NULL = the supervisor's */
+	char **environment; /* owned, NULL-terminated "KEY=value"s; NULL = nothing added */
+	enum config_autorestart autorestart;
+	int stopsignal;
+	uint32_t stopwait_ms;
+	struct config_amount memory_max;  /* share = of the wall above; both 0 = none */
+	struct config_amount memory_high;
+	enum config_shim shim;
+	size_t policy; /* index into policies[] */
+};
+
+struct config_signal {
+	int number;
+	enum level level; /* what that signal asks of every service, once */
+};
+
+struct config_supervisor {
+	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
+	size_t pressure_signal_count;
+};
+
+struct config {
+	struct config_supervisor supervisor;
+	size_t policy_count; /* policies[0] is always "default" */
+	struct config_policy policies[CONFIG_POLICIES_MAX];
+	size_t service_count; /* in the order of the file, which is the order of starting */
+	struct config_service services[CONFIG_SERVICES_MAX];
+};
+
+/* line 0 = it concerns the file as a whole. */
+struct config_error {
+	unsigned line;
+	char text[CONFIG_ERROR_BYTES];
+};
+
+struct config_errors {
+	size_t count; /* may exceed CONFIG_ERRORS_MAX: only so many are kept */
+	struct config_error error[CONFIG_ERRORS_MAX];
+};
+
+/* No service, the default policy, run mode's signals (USR1 eager, USR2 full). */
+void config_defaults(struct config *config);
+
+/* Reads the file.  0, or -EINVAL with at least one error noted, or another -errno
+ * (also noted) where the file cannot be read.  *config is untouched on failure. */
+int config_load(const char *path, struct config *config, struct config_errors *errors);
+
+/* Frees what a loaded or default config owns and empties it. */
+void config_free(struct config *config);
+
+#endif

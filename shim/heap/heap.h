@@ -1,0 +1,109 @@
+#ifndef SHIM_HEAP_HEAP_H
+#define SHIM_HEAP_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The heap's public face.  Every function may be called by any thread at any
+ * time, also before libc is ready; none calls libc, touches errno, or waits on
+ * anything but the heap's own locks and the gate.
+ *
+ * Levels have the numbers of the link.
+ */
+
+enum heap_level {
+	HEAP_CALM,
+	HEAP_LAZY,
+	HEAP_EAGER,
+	HEAP_FULL,
+	HEAP_LEVELS
+};
+
+/* Alignment of every block of 16 bytes or more; smaller ones are aligned to their size. */
+#define HEAP_ALIGNMENT 16
+
+/* NULL when memory is out or the size is over PTRDIFF_MAX.  A size of 0 gives a block of its own. */
+void *heap_malloc(size_t size);
+void *heap_calloc(size_t count, size_t size);
+/* alignment: a power of two, checked by the caller. */
+void *heap_memalign(size_t alignment, size_t size);
+/* ptr NULL: as heap_malloc.  size 0: a block of its own, ptr is freed.  On NULL ptr is untouched. */
+void *heap_realloc(void *ptr, size_t size);
+/* ptr NULL: nothing.  A pointer that is not a live block: one line on stderr, abort. */
+void heap_free(void *ptr);
+/* What the block can hold, at least what was asked for; ptr NULL: 0. */
+size_t heap_usable_size(const void *ptr);
+
+/*
+ * The gate: called with no lock held before pages become resident (fresh ones
+ * and clean ones, not dirty or lazy ones) with how many bytes that will be.
+ * It may take its time, release memory of this same heap, and never refuses.
+ * True asks the heap to populate the range at once, so that near the wall what
+ * was granted is charged and memory.current tells the truth.  NULL = no gate.
+ */
+void heap_set_gate(bool (*gate)(size_t bytes));
+
+/*
+ * One bounded piece of giving back: at most max_bytes are advised, no lock is
+ * held over a system call.  cushion_bytes of idle dirty memory are kept (0 at
+ * full); only what idled since before idle_since_ns goes (UINT64_MAX: any).
+ * Several threads may do this at once.
+ */
+struct heap_pass {
+	enum heap_level level;
+	uint64_t max_bytes;
+	uint64_t cushion_bytes;
+	uint64_t idle_before_ns; /* of os_now_ns() */
+	/* Out: */
+	uint64_t lazy_bytes;  /* went from dirty to lazy */
+	uint64_t clean_bytes; /* went from dirty or lazy to not resident */
+	bool more;            /* there is more to do at this level */
+};
+
+/* What made the heap give back; the index of heap_stats.released_bytes. */
+enum heap_cause {
+	HEAP_BACKGROUND,
+	HEAP_GROWTH,
+	HEAP_BY_LAZY,
+	HEAP_BY_EAGER,
+	HEAP_BY_FULL,
+	HEAP_CAUSES
+};
+
+void heap_scavenge(struct heap_pass *pass, enum heap_cause cause);
+
+/* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
+struct heap_stats {
+	uint64_t mapped_bytes;
+	uint64_t in_use_bytes;  /* in spans handed out or cut into slots, free slots included */
+	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
+	uint64_t idle_dirty_bytes;
+	uint64_t lazy_bytes;
+	uint64_t clean_bytes;
+	uint64_t metadata_bytes;
+	uint64_t blocks;         /* live, as far as counted without a walk */
+	uint64_t large_blocks;
+	uint64_t large_bytes;
+	uint64_t peak_in_use_bytes;
+	uint64_t released_bytes[HEAP_CAUSES];
+	uint64_t advise_calls;
+	uint64_t advise_ns;
+	uint64_t refault_bytes; /* clean bytes handed out again */
+};
+
+void heap_stats_read(struct heap_stats *stats);
+
+/* Gives the calling thread's cache back; called as a thread ends. */
+void heap_thread_exit(void);
+
+/* Around fork: prepare takes every lock, parent and child drop them. */
+void heap_fork_prepare(void);
+void heap_fork_parent(void);
+void heap_fork_child(void);
+
+/* Walks every invariant.  NULL = all hold, else what does not.  For tests: takes every lock. */
+const char *heap_check(void);
+
+#endif

@@ -1,0 +1,52 @@
+#ifndef SHIM_HEAP_OS_H
+#define SHIM_HEAP_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * All that the heap needs from a kernel.  shim/os_linux.c makes it of raw
+ * system calls; tests/support/fake_os.c wraps that and can refuse the N-th
+ * call.  Ranges are whole pages.  0 is success, else -errno; errno is not
+ * touched.
+ */
+
+#define OS_PAGE_BYTES_MIN 4096U
+
+size_t os_page_bytes(void);
+uint32_t os_cpus(void);
+
+/* Address space that is not usable yet, aligned; NULL where there is none. */
+void *os_reserve(size_t bytes, size_t alignment);
+/* Makes reserved pages readable and writable, zero when first touched. */
+int os_commit(void *start, size_t bytes);
+/* Only for a reservation as a whole that was never handed out. */
+void os_unreserve(void *start, size_t bytes);
+
+enum os_advice {
+	OS_FREE,     /* MADV_FREE: content lost when the kernel wants the page */
+	OS_DONTNEED, /* MADV_DONTNEED: not resident, zero when touched again */
+	OS_POPULATE  /* MADV_POPULATE_WRITE: resident now; -EINVAL before Linux 5.14 */
+};
+
+struct os_range {
+	void *start;
+	size_t bytes;
+};
+
+/* Up to OS_RANGES_MAX ranges in one call where the kernel has process_madvise on
+ * self for it, else one by one.  What failed is left as it was. */
+#define OS_RANGES_MAX 64
+int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
+
+uint64_t os_now_ns(void);
+
+/* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen. */
+void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);
+void os_wake(const uint32_t *word, uint32_t count);
+
+/* One line on stderr, then abort. */
+_Noreturn void os_panic(const char *what, const void *address);
+
+#endif

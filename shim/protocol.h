@@ -1,0 +1,142 @@
+#ifndef SHIM_PROTOCOL_H
+#define SHIM_PROTOCOL_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The link: the memory that the supervisor and every process of one service share.
+ *
+ * One sealed memfd per service (it can neither shrink nor grow, so that no
+ * peer can turn a read of the other into SIGBUS), LINK_BYTES long:
+ *
+ *   page 0      struct link_header   written by the supervisor, read by the shims
+ *               struct link_gate     at LINK_GATE_OFFSET, written by both
+ *   page 1 ...  struct link_slot[]   one per process, written by that process
+ *
+ * Nobody reads more than a page it needs, so the unused slots cost nothing.
+ *
+ * A shim finds the memfd through LINK_ENVIRONMENT, whose value is
+ *
+ *   FD:DEVICE:INODE:SOCKET:TOKEN      (decimal, decimal, decimal, text, 32 hex digits)
+ *
+ * FD is inherited; DEVICE and INODE (fstat) prove that it still is the link.
+ * A process that was started after its parent closed FD connects to the
+ * abstract AF_UNIX SOCK_SEQPACKET address SOCKET (no leading NUL in the text),
+ * sends the TOKEN, and is answered one byte with the descriptor attached
+ * (SCM_RIGHTS).  That works under another user, in a chroot, on a read-only
+ * root; it does not in another network namespace, where the shim runs alone.
+ *
+ * Waiting is futex on words of the mapping and uses no descriptor, so that
+ * nothing breaks when a service closes them all:
+ *
+ *   header.sequence   shims sleep on it; the supervisor adds 1 and wakes all
+ *                     after it changed the level or asks for a release
+ *   gate.turn         growing heaps sleep on it; the supervisor adds 1 and
+ *                     wakes all after it wrote new credit
+ *   gate.doorbell     the supervisor sleeps on it; a shim adds 1 and wakes one
+ *                     when its slot has news that cannot wait for a tick:
+ *                     wants_bytes, or sequence_done after a release
+ *
+ * Trust: each side takes what the other wrote as input from a stranger.  A
+ * value read is copied once, checked, and only then used.
+ *
+ * Versions: 1 the first.
+ */
+
+#define LINK_MAGIC 0x5350494cU /* "SPIL" */
+#define LINK_VERSION 1U
+#define LINK_PAGE_BYTES 4096U
+#define LINK_SLOTS 1024U
+#define LINK_SLOT_BYTES 256U
+#define LINK_GATE_OFFSET 3584U
+#define LINK_BYTES (LINK_PAGE_BYTES + LINK_SLOTS * LINK_SLOT_BYTES)
+#define LINK_ENVIRONMENT "SPILLWAY_LINK"
+#define LINK_TOKEN_CHARS 32U
+#define LINK_WALL_DIRECTORY_BYTES 1024U
+
+enum link_level {
+	LINK_CALM,
+	LINK_LAZY,
+	LINK_EAGER,
+	LINK_FULL,
+	LINK_LEVELS
+};
+
+struct link_header {
+	uint32_t magic;
+	uint32_t version;
+	/* The level in force until it changes, and the release asked for once with
+	 * this sequence number.  release_level is LINK_CALM where only the level changed. */
+	_Atomic uint32_t sequence;
+	_Atomic uint32_t level;
+	_Atomic uint32_t release_level;
+	/* How long a growing heap may wait for credit; 0 = the gate is open. */
+	_Atomic uint32_t gate_wait_ms;
+	/* What the whole service should give back; UINT64_MAX = all it can. */
+	_Atomic uint64_t target_bytes;
+	/* Keeping one idle page for one second, in nanoseconds of CPU time. */
+	_Atomic uint64_t price_ns;
+	/* Wall minus usage, as last read; UINT64_MAX where there is no wall. */
+	_Atomic uint64_t headroom_bytes;
+	/* CLOCK_MONOTONIC of the supervisor's last tick. */
+	_Atomic uint64_t heartbeat_ms;
+	/* st_ino of the supervisor's /proc/self/ns/pid: a process in another one
+	 * takes no slot, since its pid would mean nothing here. */
+	uint64_t pid_namespace;
+	uint32_t supervisor_pid;
+	uint32_t reserved;
+	char wall_directory[LINK_WALL_DIRECTORY_BYTES];
+};
+
+/*
+ * The growth gate.  Near the wall the supervisor hands out headroom as credit.
+ * A heap that is about to make pages resident first takes the bytes out of
+ * credit_bytes (compare and swap, never below zero) and adds what it released
+ * itself.  UINT64_MAX means no limit.
+ */
+struct link_gate {
+	_Atomic uint64_t credit_bytes;
+	_Atomic uint32_t turn;
+	_Atomic uint32_t doorbell;
+};
+
+/* Bytes and counts are totals of the one process; released_bytes and below only ever rise. */
+struct link_slot {
+	/* 0 = free, else start_ticks' low 32 bits << 32 | pid: taken and freed by
+	 * compare and swap.  The supervisor frees it when that process is gone. */
+	_Atomic uint64_t owner;
+	_Atomic uint64_t start_ticks; /* field 22 of /proc/PID/stat */
+	_Atomic uint32_t sequence_done;
+	_Atomic uint32_t has_thread;
+	_Atomic uint64_t in_use_bytes;
+	_Atomic uint64_t idle_dirty_bytes;
+	_Atomic uint64_t lazy_bytes;
+	_Atomic uint64_t clean_bytes;
+	_Atomic uint64_t metadata_bytes;
+	/* What the process waits for at the gate; 0 = it does not wait. */
+	_Atomic uint64_t wants_bytes;
+	/* By what made it go: background scavenging, heap growth, then the three levels. */
+	_Atomic uint64_t released_background_bytes;
+	_Atomic uint64_t released_growth_bytes;
+	_Atomic uint64_t released_lazy_bytes;
+	_Atomic uint64_t released_eager_bytes;
+	_Atomic uint64_t released_full_bytes;
+	_Atomic uint64_t advise_calls;
+	_Atomic uint64_t advise_ns;
+	_Atomic uint64_t refault_bytes;
+	_Atomic uint64_t gate_waits;
+	_Atomic uint64_t gate_timeouts;
+	_Atomic uint64_t gate_wait_ns;
+	uint8_t reserved[LINK_SLOT_BYTES - 20 * 8];
+};
+
+_Static_assert(sizeof(struct link_header) <= LINK_GATE_OFFSET, "the header ends before the gate");
+_Static_assert(LINK_GATE_OFFSET % 64 == 0, "the gate has cache lines of its own");
+_Static_assert(sizeof(struct link_gate) == 16, "layout");
+_Static_assert(sizeof(struct link_slot) == LINK_SLOT_BYTES, "layout");
+_Static_assert(offsetof(struct link_header, target_bytes) == 24, "layout");
+_Static_assert(offsetof(struct link_slot, in_use_bytes) == 24, "layout");
+
+#endif

@@ -1,0 +1,66 @@
+#ifndef SUPERVISOR_POLICY_PLAN_H
+#define SUPERVISOR_POLICY_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/*
+ * All that policy may ask for.  The supervisor performs a plan in its order
+ * with one switch and decides nothing by itself.
+ */
+
+enum reason_kind {
+	REASON_RELAXED,      /* everything was below the level for hold_ms */
+	REASON_HEADROOM,     /* value, threshold: bytes */
+	REASON_TIME_TO_WALL, /* value, threshold: ms */
+	REASON_PRESSURE,     /* value, threshold: permille of the window stalled */
+	REASON_EVENTS_HIGH,  /* value: how many since the last sample */
+	REASON_EVENTS_MAX,   /* value: how many since the last sample */
+	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
+	REASON_MANUAL,       /* the operator's wish */
+	REASONS
+};
+
+/* Why, as numbers: which one crossed which threshold, and at which wall. */
+struct reason {
+	enum reason_kind kind;
+	uint64_t value;
+	uint64_t threshold;
+	uint64_t wall_bytes; /* 0 where no wall is concerned */
+};
+
+enum action_kind {
+	ACTION_LEVEL,   /* publish level (from previous) to the service */
+	ACTION_RELEASE, /* ask once for a release of that level */
+	ACTION_BRAKE,   /* set the leaf's memory.high to high_bytes until until_ms at the latest */
+	ACTION_UNBRAKE, /* give the leaf its configured memory.high back */
+	ACTIONS
+};
+
+struct action {
+	enum action_kind kind;
+	size_t service;
+	enum level level;
+	enum level previous;
+	uint64_t target_bytes; /* ACTION_RELEASE; UINT64_MAX = all it can */
+	uint64_t high_bytes;   /* ACTION_BRAKE */
+	uint64_t until_ms;     /* ACTION_BRAKE */
+	struct reason reason;
+};
+
+#define PLAN_ACTIONS_MAX (CONFIG_SERVICES_MAX * 4)
+
+struct plan {
+	size_t count;
+	struct action action[PLAN_ACTIONS_MAX];
+	/* For the link of each service, every time: what its heaps may grow by
+	 * before they must ask (UINT64_MAX = no limit), and what is left. */
+	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
+	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];
+	/* How long until the next step unless something wakes the loop earlier. */
+	uint32_t next_ms;
+};
+
+#endif

@@ -1,0 +1,74 @@
+#ifndef SUPERVISOR_POLICY_SAMPLE_H
+#define SUPERVISOR_POLICY_SAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/*
+ * What the supervisor knows at one moment: plain numbers, copied and checked
+ * before they come here, so that policy never meets a file or a shared page.
+ *
+ * A number that could not be read is 0 and its known_ flag false; a limit that
+ * is not set is SAMPLE_NO_LIMIT.
+ */
+
+#define SAMPLE_NO_LIMIT UINT64_MAX
+
+/* Limit and usage of one and the same cgroup. */
+struct wall_sample {
+	uint64_t limit_bytes;
+	uint64_t current_bytes;
+};
+
+/* Cumulative, from memory.events; only ever rise while the cgroup lives. */
+struct events_sample {
+	bool known;
+	uint64_t high;
+	uint64_t max;
+	uint64_t oom;
+	uint64_t oom_kill;
+};
+
+/* Cumulative stall; read_ms is when it was read, which is rarer than ticks are. */
+struct stall_sample {
+	bool known;
+	uint64_t read_ms;
+	uint64_t some_us;
+	uint64_t full_us;
+};
+
+/* Sums over the service's link slots. */
+struct heap_sample {
+	uint32_t processes; /* with a slot */
+	uint64_t in_use_bytes;
+	uint64_t idle_dirty_bytes;
+	uint64_t lazy_bytes;
+	uint64_t released_bytes; /* all causes, since the service's first process */
+	uint64_t wants_bytes;    /* what growing heaps wait for at the gate */
+	bool answered;           /* every process has done the last release asked for */
+};
+
+struct service_sample {
+	bool running;
+	struct wall_sample own; /* the leaf's own memory.max; SAMPLE_NO_LIMIT where it has none */
+	uint64_t current_bytes; /* the leaf's usage; 0 where the service has no leaf */
+	bool can_brake;         /* it has a leaf whose memory.high we may write */
+	struct events_sample events;
+	struct stall_sample stall;
+	struct heap_sample heap;
+	enum level manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
+};
+
+struct sample {
+	/* The tightest wall that all services have in common, and its own events and stall. */
+	struct wall_sample shared;
+	struct events_sample shared_events;
+	struct stall_sample shared_stall;
+	size_t service_count; /* index = index of config.services[] */
+	struct service_sample service[CONFIG_SERVICES_MAX];
+};
+
+#endif
