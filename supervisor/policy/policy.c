@@ -219,7 +219,8 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 	uint64_t shared_room = UINT64_MAX;
 	struct reason reason = {.kind = REASON_HEADROOM};
 	uint64_t rate = service->own.bytes_per_s;
-	bool drives = rate > 0 && !growth_is_falling(&state->growth);
+	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
+		      !growth_is_falling(&state->growth);
 	bool wanted = drives && rate >= driver_rate &&
 		      wall_brakes(&turn->shared, service->policy, true, &shared_room, &reason);
 	if (wanted)
