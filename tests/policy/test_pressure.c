@@ -31,7 +31,8 @@ static void test_each_number_crosses_its_own_threshold(void **state)
 		{900 * MIB, 10000, LEVEL_CALM, REASON_RELAXED, 0},
 		{900 * MIB, 9999, LEVEL_LAZY, REASON_TIME_TO_WALL, 10000},
 		{900 * MIB, 3999, LEVEL_EAGER, REASON_TIME_TO_WALL, 4000},
-		{900 * MIB, 999, LEVEL_FULL, REASON_TIME_TO_WALL, 1000},
+		{900 * MIB, 999, LEVEL_EAGER, REASON_TIME_TO_WALL, 4000},
+		{250 * MIB - 1, 999, LEVEL_FULL, REASON_TIME_TO_WALL, 1000},
 		{0, 0, LEVEL_FULL, REASON_HEADROOM, 80 * MIB},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
