@@ -48,7 +48,10 @@ struct heap_sample {
 	uint64_t lazy_bytes;
 	uint64_t released_bytes; /* all causes, since the service's first process */
 	uint64_t wants_bytes;    /* what growing heaps wait for at the gate */
-	bool answered;           /* every process has done the last release asked for */
+	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
+	uint64_t credit_left_bytes;
+	bool answered; /* every process has done the last release asked for, or none was asked for
+			*/
 };
 
 struct service_sample {
@@ -59,7 +62,8 @@ struct service_sample {
 	struct events_sample events;
 	struct stall_sample stall;
 	struct heap_sample heap;
-	enum level manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
+	enum level
+		manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
 };
 
 struct sample {
