@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "supervisor/brake.h"
+#include "supervisor/brake_worker.h"
 #include "supervisor/link.h"
 #include "supervisor/policy/plan.h"
 
@@ -56,7 +56,7 @@ struct perform_ask {
 };
 
 struct perform {
-	struct brake *brake; /* NULL in modes C and D */
+	struct brake_worker *brake; /* NULL in modes C and D */
 	struct perform_ask ask[CONFIG_SERVICES_MAX];
 	uint64_t releases[CONFIG_SERVICES_MAX][LEVELS];
 	uint64_t brakes[CONFIG_SERVICES_MAX];
