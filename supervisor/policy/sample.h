@@ -17,10 +17,18 @@
 
 #define SAMPLE_NO_LIMIT UINT64_MAX
 
-/* Limit and usage of one and the same cgroup. */
+/*
+ * Limit and usage of one and the same cgroup.  reclaimable_bytes is what the
+ * kernel takes back by itself before it kills: memory.stat's inactive_file, which
+ * holds the lazily freed pages too and, unlike the heaps' own count of these,
+ * forgets the ones that the kernel has taken.  Where it is not known the heaps'
+ * lazy_bytes stand in for it.  A limit of SAMPLE_NO_LIMIT leaves the other numbers true.
+ */
 struct wall_sample {
 	uint64_t limit_bytes;
 	uint64_t current_bytes;
+	bool reclaimable_known;
+	uint64_t reclaimable_bytes;
 };
 
 /* Cumulative, from memory.events; only ever rise while the cgroup lives. */
