@@ -1,6 +1,7 @@
 #include "supervisor/loop.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -8,6 +9,7 @@
 
 struct loop {
 	struct event_base *base;
+	bool stopped; /* libevent forgets a break that came before it ran */
 };
 
 struct loop_watch {
@@ -59,11 +61,14 @@ void loop_free(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
+	if (loop->stopped)
+		return 0;
 	return event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
 }
 
 void loop_stop(struct loop *loop)
 {
+	loop->stopped = true;
 	event_base_loopbreak(loop->base);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/keys.h"
+#include "config/names.h"
 
 enum long_option {
 	OPTION_HELP = 256,
@@ -98,12 +99,10 @@ static int parse_signals(struct options *options, char *error)
 
 static int parse_name(struct options *options, char *error)
 {
-	size_t length = strspn(optarg, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789_.-");
-	if (length == 0 || optarg[length] != '\0' || length >= CONFIG_NAME_BYTES) {
+	if (!names_valid(optarg)) {
 		snprintf(error, OPTIONS_ERROR_BYTES,
 			"--name=%s: expected up to %d letters, digits, _ . or -", optarg,
-			CONFIG_NAME_BYTES - 1);
+			NAMES_CHARS_MAX);
 		return -EINVAL;
 	}
 	options->name = optarg;
@@ -222,7 +221,7 @@ static void name_after(const char *program, char name[static CONFIG_NAME_BYTES])
 	for (char *at = name; *at != '\0'; at++)
 		if (!isalnum((unsigned char)*at) && strchr("_.-", *at) == NULL)
 			*at = '_';
-	if (name[0] == '\0')
+	if (!names_valid(name))
 		snprintf(name, CONFIG_NAME_BYTES, "service");
 }
 
