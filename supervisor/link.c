@@ -279,7 +279,6 @@ void link_publish(struct link *link, const struct link_news *news)
 {
 	struct link_header *header = link->header;
 	atomic_store_explicit(&header->headroom_bytes, news->headroom_bytes, memory_order_relaxed);
-	atomic_store_explicit(&header->price_ns, news->price_ns, memory_order_relaxed);
 	atomic_store_explicit(&header->gate_wait_ms, news->gate_wait_ms, memory_order_relaxed);
 	atomic_store_explicit(&header->heartbeat_ms, news->now_ms, memory_order_relaxed);
 	store_credit(link, news->credit_bytes);

@@ -76,7 +76,6 @@ struct link_news {
 	uint64_t now_ms;
 	uint64_t headroom_bytes;
 	uint64_t credit_bytes;
-	uint64_t price_ns;
 	uint32_t gate_wait_ms;
 };
 void link_publish(struct link *link, const struct link_news *news);
