@@ -290,8 +290,30 @@ static const struct key policy_keys[] = {
 };
 
 const struct section_keys section_keys[SECTION_KINDS] = {
-	[SECTION_SUPERVISOR] = {"[supervisor]", "supervisor", false, SUPERVISOR_KEYS,
-		supervisor_keys},
-	[SECTION_SERVICE] = {"[service:NAME]", "service", true, SERVICE_KEYS, service_keys},
-	[SECTION_POLICY] = {"[policy:NAME]", "policy", true, POLICY_KEYS, policy_keys},
+	[SECTION_SUPERVISOR] =
+		{
+			.header = "[supervisor]",
+			.kind = "supervisor",
+			.most = 1,
+			.count = SUPERVISOR_KEYS,
+			.keys = supervisor_keys,
+		},
+	[SECTION_SERVICE] =
+		{
+			.header = "[service:NAME]",
+			.kind = "service",
+			.named = true,
+			.most = CONFIG_SERVICES_MAX,
+			.count = SERVICE_KEYS,
+			.keys = service_keys,
+		},
+	[SECTION_POLICY] =
+		{
+			.header = "[policy:NAME]",
+			.kind = "policy",
+			.named = true,
+			.most = CONFIG_POLICIES_MAX,
+			.count = POLICY_KEYS,
+			.keys = policy_keys,
+		},
 };

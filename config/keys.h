@@ -64,6 +64,7 @@ struct section_keys {
 	const char *header; /* as in "expected [service:NAME]" */
 	const char *kind;   /* what stands before the : */
 	bool named;
+	size_t most; /* sections of that kind */
 	size_t count;
 	const struct key *keys;
 };

@@ -24,7 +24,7 @@
  * with the value that lines.c saw; `waiting` holds it to that.
  */
 
-#define FILE_BYTES_MAX (1024 * 1024)
+#define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 /* Keys before the first section, or below a section that was refused. */
 #define SECTION_NONE SECTION_KINDS
@@ -141,10 +141,8 @@ static void section_enter(struct loader *loader, int kind, const char *name)
 		placed = policy_place(loader->config, name, &loader->index);
 	if (!placed) {
 		errors_note(loader->errors, line,
-			"[%s]: too many sections: expected at most %d "
-			"of that kind",
-			loader->line.section,
-			kind == SECTION_SERVICE ? CONFIG_SERVICES_MAX : CONFIG_POLICIES_MAX);
+			"[%s]: too many sections: expected at most %zu of that kind",
+			loader->line.section, section_keys[kind].most);
 		return;
 	}
 	loader->section = kind;
@@ -163,32 +161,29 @@ static void section_open(struct loader *loader)
 {
 	char kind[LINES_SECTION_CHARS_MAX + 1];
 	char quoted[ERRORS_QUOTE_BYTES];
-	char *name;
+	char *name = kind;
 	int found = 0;
+	bool named;
 
 	loader->section = SECTION_REFUSED;
 	memcpy(kind, loader->line.section, sizeof kind);
-	name = strchr(kind, ':');
-	if (name != NULL)
-		*name++ = '\0';
+	strsep(&name, ":");
+	named = name != NULL;
+	if (name == NULL)
+		name = kind;
 	while (found < SECTION_KINDS && strcmp(section_keys[found].kind, kind) != 0)
 		found++;
-	if (found == SECTION_KINDS) {
+	if (found == SECTION_KINDS)
 		note_unknown_section(loader, kind);
-		return;
-	}
-	if (section_keys[found].named != (name != NULL)) {
-		errors_note(loader->errors, loader->lines.number, "%s: expected %s",
+	else if (section_keys[found].named != named)
+		errors_note(loader->errors, loader->lines.number, "section %s: expected %s",
 			errors_quote(quoted, loader->line.section), section_keys[found].header);
-		return;
-	}
-	if (name != NULL && !names_valid(name)) {
+	else if (!names_valid(name))
 		errors_note(loader->errors, loader->lines.number,
 			"%s is not a name: expected 1 to %d of A-Z a-z 0-9 _ . -",
 			errors_quote(quoted, name), NAMES_CHARS_MAX);
-		return;
-	}
-	section_enter(loader, found, name);
+	else
+		section_enter(loader, found, name);
 }
 
 /* inih's reader: the next line that it may see, '\n' and all. */
@@ -231,27 +226,43 @@ static char *reader_take(char *buffer, int buffer_bytes, void *stream)
 	return buffer;
 }
 
+static size_t key_find(const struct section_keys *keys, const char *name)
+{
+	size_t i = 0;
+
+	while (i < keys->count && strcmp(keys->keys[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 static void note_unknown_key(struct loader *loader, const char *name)
 {
 	const struct section_keys *keys = &section_keys[loader->section];
 	struct names_nearest nearest = {.wanted = name};
+	unsigned line = loader->lines.number;
 	char quoted[ERRORS_QUOTE_BYTES];
 	char known[CONFIG_ERROR_BYTES] = "";
 	size_t length = 0;
 
 	errors_quote(quoted, name);
+	for (size_t i = 0; i < SECTION_KINDS; i++) {
+		if (key_find(&section_keys[i], name) == section_keys[i].count)
+			continue;
+		errors_note(loader->errors, line, "unknown key %s in %s: expected in %s", quoted,
+			keys->header, section_keys[i].header);
+		return;
+	}
 	for (size_t i = 0; i < keys->count; i++) {
 		names_offer(&nearest, keys->keys[i].name);
 		length += (size_t)snprintf(known + length, sizeof known - length, "%s%s",
 			i == 0 ? "" : ", ", keys->keys[i].name);
 	}
 	if (nearest.best != NULL)
-		errors_note(loader->errors, loader->lines.number,
-			"unknown key %s in %s: did you mean %s?", quoted, keys->header,
-			nearest.best);
+		errors_note(loader->errors, line, "unknown key %s in %s: did you mean %s?", quoted,
+			keys->header, nearest.best);
 	else
-		errors_note(loader->errors, loader->lines.number,
-			"unknown key %s in %s: expected %s", quoted, keys->header, known);
+		errors_note(loader->errors, line, "unknown key %s in %s: expected %s", quoted,
+			keys->header, known);
 }
 
 static void note_value(
@@ -259,15 +270,16 @@ static void note_value(
 {
 	char quoted[ERRORS_QUOTE_BYTES];
 
+	const char *hint = "";
+
 	if (error == -ENOMEM)
 		loader->error = error;
+	if (why == NULL && (strstr(value, " ;") != NULL || strstr(value, " #") != NULL))
+		hint = " (a comment needs a line of its own)";
 	if (why == NULL)
 		why = error == -ERANGE ? "out of range" : "not understood";
 	errors_note(loader->errors, loader->lines.number, "%s: %s: %s: expected %s%s", key->name,
-		errors_quote(quoted, value), why, key->expected,
-		strstr(value, " ;") != NULL || strstr(value, " #") != NULL
-			? " (a comment needs a line of its own)"
-			: "");
+		errors_quote(quoted, value), why, key->expected, hint);
 }
 
 /* The policy key: the name is kept until all policies are known. */
@@ -279,56 +291,52 @@ static int policy_name_keep(struct loader *loader, const char *value)
 	return 0;
 }
 
+static void key_read(struct loader *loader, const char *name, const char *value)
+{
+	const struct section_keys *keys = &section_keys[loader->section];
+	struct section_lines *at = section_lines(loader);
+	size_t index = key_find(keys, name);
+	const struct key *key = &keys->keys[index];
+	const char *why = NULL;
+	int error;
+
+	if (index == keys->count) {
+		note_unknown_key(loader, name);
+		return;
+	}
+	if (at->key[index] != 0) {
+		errors_note(loader->errors, loader->lines.number,
+			"%s stands twice: expected once, the first one is on line %u", name,
+			at->key[index]);
+		return;
+	}
+	at->key[index] = loader->lines.number;
+	if (key->parse == NULL)
+		error = policy_name_keep(loader, value);
+	else
+		error = key->parse(value, (char *)section_struct(loader) + key->offset, &why);
+	if (error != 0) {
+		at->broken = true;
+		note_value(loader, key, value, error, why);
+	}
+}
+
 /* inih's handler.  The section is the one that reader_take() saw. */
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct loader *loader = user;
 	unsigned line = loader->lines.number;
-	const struct section_keys *keys;
-	const char *why = NULL;
-	struct section_lines *at;
-	size_t i = 0;
-	int error;
 
 	(void)section;
-	if (!loader->waiting || strcmp(value, loader->line.value) != 0) {
+	if (!loader->waiting || strcmp(value, loader->line.value) != 0)
 		errors_note(loader->errors, line, "the INI parser changed this line");
-		loader->waiting = false;
-		return 1;
-	}
-	loader->waiting = false;
-	if (loader->section == SECTION_REFUSED)
-		return 1;
-	if (loader->section == SECTION_NONE) {
+	else if (loader->section == SECTION_NONE)
 		errors_note(loader->errors, line,
 			"a key before the first section: expected [supervisor], [service:NAME] or "
 			"[policy:NAME]");
-		return 1;
-	}
-	keys = &section_keys[loader->section];
-	at = section_lines(loader);
-	while (i < keys->count && strcmp(keys->keys[i].name, name) != 0)
-		i++;
-	if (i == keys->count) {
-		note_unknown_key(loader, name);
-		return 1;
-	}
-	if (at->key[i] != 0) {
-		errors_note(loader->errors, line,
-			"%s stands twice: expected once, the first one is on line %u", name,
-			at->key[i]);
-		return 1;
-	}
-	at->key[i] = line;
-	if (keys->keys[i].parse == NULL)
-		error = policy_name_keep(loader, value);
-	else
-		error = keys->keys[i].parse(
-			value, (char *)section_struct(loader) + keys->keys[i].offset, &why);
-	if (error != 0) {
-		at->broken = true;
-		note_value(loader, &keys->keys[i], value, error, why);
-	}
+	else if (loader->section != SECTION_REFUSED)
+		key_read(loader, name, value);
+	loader->waiting = false;
 	return 1;
 }
 

@@ -41,7 +41,8 @@ int loop_timer_new(struct loop *loop, void (*expired)(void *context), void *cont
 	struct loop_timer **timer);
 void loop_timer_free(struct loop_timer *timer);
 
-/* Replaces what was set before.  0 expires on the next turn. */
+/* Replaces what was set before.  0 expires on the next turn; more than a day is
+ * a day, so a callback looks at the clock itself. */
 void loop_timer_set(struct loop_timer *timer, uint64_t in_ms);
 void loop_timer_clear(struct loop_timer *timer);
 

@@ -7,58 +7,83 @@
 #include <sys/types.h>
 
 #include "config/config.h"
+#include "supervisor/policy/restart.h"
+#include "supervisor/signals.h"
+#include "supervisor/spawn.h"
+#include "supervisor/tick.h"
 
 /*
- * One live service: its processes, its leaf, its link.
+ * One live service: its main process and what is left of it afterwards.
  *
- *   WAITING --start--> RUNNING --stop--> STOPPING
- *      ^                  |                  |
- *      |                main process reaped |
- *      |                  v                  v
- *      +----restart---- SWEEPING <-----------+
- *                         |
- *                         +--> ENDED
+ * policy/restart.h decides when it starts, stops, and starts again; this does
+ * it.  In between stands the sweep: when the main process has died, the others
+ * in its process group and its leaf are told to stop (TERM, and KILL after
+ * stopwait_ms), and only when none is left does the exit count as one.  So the
+ * next start never meets the last one's children on its port.
  *
- * A service leaves SWEEPING when nothing is left in its process group and its
- * leaf, so the next start finds both empty.  Whatever is due at some time
- * stands in wake_ms; service_step does it.  Time comes from the caller.
+ * Nothing here waits.  What is due at a time is done by service_step, which is
+ * called at service_deadline_ms or earlier, and whenever a child was reaped.
  */
-
-struct cgroup;
-struct link;
 
 #define SERVICE_NEVER UINT64_MAX
 
-enum service_phase {
-	SERVICE_WAITING,  /* starts at wake_ms: at once, or when a restart's delay is over */
-	SERVICE_RUNNING,  /* its main process lives */
-	SERVICE_STOPPING, /* told to stop; SIGKILL to all of it at wake_ms */
-	SERVICE_SWEEPING, /* the main process is gone; the rest was told to stop, as above */
-	SERVICE_ENDED     /* for good */
+/* How long a process may take to show up in the link before it is said not to. */
+#define SERVICE_SHIM_MS 2000
+
+/* What all services of a supervisor share.  Borrowed. */
+struct service_host {
+	struct tick *tick;
+	const struct signals *signals;
+	const char *shim_path; /* NULL = there is none to preload */
+	const char *start;     /* where services start from; NULL = where we are */
+	bool take_terminal;
 };
 
 struct service {
-	char name[CONFIG_NAME_BYTES];
-	const struct config_service *config; /* borrowed from the config in force */
-	enum service_phase phase;
-	uint64_t wake_ms;
+	size_t index;                        /* in the config in force, and in tick */
+	const struct config_service *config; /* borrowed from it */
+	struct restart restart;
+
+	pid_t pid;  /* of the main process and its group, until the sweep is over; 0 = none */
+	bool lives; /* the main process has not been reaped */
+	struct spawned spawned;
 	uint64_t started_ms;
-	pid_t pid; /* of the main process and of its group; stays while the rest is swept, else 0 */
+	uint64_t died_ms;
+	uint64_t sweep_ms; /* SIGKILL to what is left, then give up, is due */
+	bool sweep_killed;
 
-	/* Its cgroup; NULL in modes without leaves.  Owned.  Lives from the first
-	 * start to the end, over restarts. */
-	struct cgroup *leaf;
-	/* Owned; NULL without the shim.  Lives as long as the leaf does. */
-	struct link *link;
+	/* How the main process ended last, as a shell says it: 0..255, 128 + signal. */
+	int exit_status;
+	bool expected;
+	uint64_t oom_kills; /* of main processes, since the first start */
 
-	/* What the operator asked for.  The tick that sees it puts LEVEL_CALM back. */
-	enum level manual;
+	bool shim_wanted; /* it was preloaded and has not shown up yet */
+	uint64_t shim_check_ms;
 };
 
-/* Has a main process: what sample.h calls running. */
-static inline bool service_runs(const struct service *service)
-{
-	return service->phase == SERVICE_RUNNING || service->phase == SERVICE_STOPPING;
-}
+void service_init(struct service *service, size_t index, const struct config_service *config);
+
+/* Wishes.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
+void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
+void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
+void service_kill(struct service *service, const struct service_host *host);
+
+/* SIGNAL to the main process; nothing where there is none. */
+void service_signal(const struct service *service, int signal);
+
+/* The main process is a zombie, about to be reaped by the caller: until then its number cannot be
+ * another's. code and status are those of siginfo. */
+void service_died(struct service *service, const struct service_host *host, int code, int status,
+	uint64_t now_ms);
+
+/* Does what is due. */
+void service_step(struct service *service, const struct service_host *host, uint64_t now_ms);
+uint64_t service_deadline_ms(const struct service *service);
+
+/* No process, and none will come without a wish. */
+bool service_is_down(const struct service *service);
+
+/* Whether running a's process under b's settings would be the same process. */
+bool service_same_process(const struct config_service *a, const struct config_service *b);
 
 #endif

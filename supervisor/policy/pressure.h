@@ -28,7 +28,9 @@ struct pressure_wall {
 	bool exists;
 	bool shared;
 	uint64_t wall_bytes;
-	uint64_t headroom_bytes; /* lazy bytes counted back in */
+	uint64_t free_bytes;     /* wall less usage */
+	uint64_t headroom_bytes; /* free, and what the kernel takes back by itself */
+	bool reclaimable_known;  /* the difference was read from the kernel */
 	uint64_t time_to_wall_ms;
 	const struct stall *stall; /* known even where there is no wall */
 	uint64_t events_max;       /* since the last step */

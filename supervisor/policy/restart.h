@@ -15,13 +15,13 @@
  *   BACKOFF   it ended and is started again at deadline_ms
  *   STOPPING  its stop signal was sent; SIGKILL follows at deadline_ms
  *   EXITED    it ended by itself and its autorestart says to leave it so
- *   FATAL     not used yet: a service that dies at once is tried again without end,
- *             every RESTART_DELAY_MAX_MS at last
+ *   FATAL     it could not be started at all and its autorestart is never
  *
  * States and their numbers are supervisord's.  The delay before a new
  * start is RESTART_DELAY_MIN_MS, twice as long each time, and back to the first
- * after the service stayed up for RESTART_STEADY_MS.  A restart by wish waits
- * for nothing.
+ * after the service stayed up for RESTART_STEADY_MS.  A start by wish waits
+ * for nothing.  A service that dies at once is tried again without end, every
+ * RESTART_DELAY_MAX_MS at last; nothing here gives up.
  *
  * Events carry the time at which they happened: an exit is the time of its
  * SIGCHLD, not of the tick that noticed it.
