@@ -110,7 +110,7 @@ static void test_a_line_may_have_8192_bytes_and_not_one_more(void **state)
 	assert_int_equal(kind_of(text, LINES_BYTES_MAX + 1), LINE_BAD);
 	assert_string_equal(line.problem, "the line is too long: expected at most 8192 bytes");
 	/* What ends the line does not count. */
-	memcpy(text + LINES_BYTES_MAX, " \r\n", 3);
+	memcpy(text + LINES_BYTES_MAX, " \r\n", 4);
 	assert_int_equal(kind_of(text, LINES_BYTES_MAX + 3), LINE_KEY);
 	/* Nor does it help a comment. */
 	memset(text, '#', sizeof text);

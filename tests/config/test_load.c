@@ -286,7 +286,7 @@ static void test_files_are_read_whole(void **state)
 	assert_int_equal(config_load(path, &config, &errors), -EFBIG);
 	assert_int_equal(errors.count, 1);
 	assert_string_equal(errors.error[0].text,
-		"cannot read it: File too large: expected a file of at most 1 MiB");
+		"cannot read it: File too large: expected a readable file of at most 1 MiB");
 	close(fd);
 	unlink(path);
 }
@@ -298,8 +298,8 @@ static void test_what_is_no_readable_file_says_why(void **state)
 	assert_int_equal(config_load("/nonexistent/x.ini", &config, &errors), -ENOENT);
 	assert_int_equal(errors.count, 1);
 	assert_int_equal(errors.error[0].line, 0);
-	assert_string_equal(errors.error[0].text,
-		"cannot read it: No such file or directory: expected a file of at most 1 MiB");
+	assert_string_equal(errors.error[0].text, "cannot read it: No such file or directory: "
+						  "expected a readable file of at most 1 MiB");
 	assert_int_equal(config_load("/", &config, &errors), -EISDIR);
 	assert_int_equal(errors.count, 1);
 }

@@ -101,7 +101,7 @@ static size_t text_make(char *text)
 	const char *seed = seeds[random_below(COUNT(seeds))];
 	size_t length = strlen(seed);
 
-	memcpy(text, seed, length);
+	memcpy(text, seed, length + 1);
 	for (size_t rounds = 1 + random_below(6); rounds > 0; rounds--)
 		length = mutate(text, length);
 	return length;
