@@ -91,14 +91,19 @@ $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
-PROGRAMS := $(patsubst %.c,$(OUT)/%,$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c))
+# In tests/bench/ a source file with a header beside it is a part, not a program.
+PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=_*.c)))
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
 programs: $(PROGRAMS)
+DEMO := $(OUT)/tests/bench/demo
+$(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule)
+$(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
 $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
 deps: ## install the Debian packages that building and testing need
 	@tests/support/deps build test
