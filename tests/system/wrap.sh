@@ -114,7 +114,7 @@ wait_until 5 gone "$PID"
 tap_is "every signal reaches the command, in order, faults sent by others included" \
 	"$(grep -v ready "$out" | tr '\n' ' ')" "$(echo "$sent" | sed 's/^ //') 64 "
 
-for name in TERM USR1 USR2 HUP QUIT ABRT; do
+for name in TERM USR1 USR2 HUP ALRM ABRT; do
 	start -q -- sleep 100
 	wait_until 5 has_child "$PID"
 	child=$(child_of "$PID")
@@ -252,7 +252,7 @@ fi
 # --- terminal -------------------------------------------------------------------------------
 
 # Types into a new terminal with COMMAND in it; prints what it showed.
-cat >"$TAP_DIR/pty.py" <<'PYTHON'
+cat >"$TAP_DIR/type.py" <<'PYTHON'
 import os, pty, select, sys, time
 keys, arguments = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2:]
 pid, fd = pty.fork()
@@ -276,14 +276,14 @@ os.write(1, shown.replace(b"\r", b""))
 status = os.waitpid(pid, 0)[1]
 print("status", os.waitstatus_to_exitcode(status))
 PYTHON
-python3 "$TAP_DIR/pty.py" 'a\nb\n\x04' "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'a\nb\n\x04' "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
 tap_ok "the command reads and writes the terminal" sh -c "tr '\n' ' ' <'$out' | grep -q 'ready b a status 0'"
-python3 "$TAP_DIR/pty.py" 'echo flags-$-\nexit 42\n' "$S" -q -- bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'echo flags-$-\nexit 42\n' "$S" -q -- bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
 tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
 tap_ok "and its status comes out" grep -q 'status 42' "$out"
-python3 "$TAP_DIR/pty.py" '\x03' "$S" -q -- sh -c 'echo ready; sleep 100' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" '\x03' "$S" -q -- sh -c 'echo ready; sleep 100' >"$out" 2>&1
 tap_ok "^C ends the command" grep -q 'status 130' "$out"
-python3 "$TAP_DIR/pty.py" 'x\n' sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'x\n' sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
 tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
 
 tap_done
