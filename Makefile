@@ -92,11 +92,12 @@ unit: $(UNIT) ## build the unit tests of this variant
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
-PARTS := $(patsubst %.h,%.c,$(wildcard tests/bench/*/*.h))
+PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=_*.c)))
 PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
 programs: $(PROGRAMS)
 DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule)
+$(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o

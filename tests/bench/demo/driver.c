@@ -352,6 +352,7 @@ static int run_demo(struct run *run)
 		if (snprintf(run->socket_path[i], PATH_BYTES, "%s/worker%u.sock",
 			    settings->socket_directory, i) >= PATH_BYTES)
 			return -ENAMETOOLONG;
+	totals->supervised = settings->command != NULL;
 	totals->limit_bytes = cgroup_limit_bytes(settings->memory_directory);
 	totals->schedule_length_ms = schedule_length_ms(&settings->client.schedule);
 	rc = log_open(run);
