@@ -34,11 +34,11 @@
  * less reserve less pending, unless it is UINT64_MAX.
  */
 
-#define CREDIT_PENDING_MS 100U
+#define CREDIT_PENDING_MS UINT64_C(100)
 /* The fastest growth reckoned with, two times what one thread was measured at. */
-#define CREDIT_FASTEST_BYTES_PER_MS (3500000U)
+#define CREDIT_FASTEST_BYTES_PER_MS UINT64_C(3500000)
 /* For a service that has no process with a slot yet. */
-#define CREDIT_STARTER_BYTES (1024U * 1024U)
+#define CREDIT_STARTER_BYTES ((uint64_t)1024 * 1024)
 
 /* Of one service, across steps. */
 struct credit {

@@ -52,7 +52,7 @@ struct action {
 	struct reason reason;
 };
 
-#define PLAN_ACTIONS_MAX (CONFIG_SERVICES_MAX * 4)
+#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 4)
 
 struct plan {
 	size_t count;

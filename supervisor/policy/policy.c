@@ -222,7 +222,7 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 	uint64_t rate = service->own.bytes_per_s;
 	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
 		      !growth_is_falling(&state->growth);
-	bool wanted = drives && rate >= driver_rate &&
+	bool wanted = drives && drivers > 0 && rate >= driver_rate &&
 		      wall_brakes(&turn->shared, service->policy, true, &shared_room, &reason);
 	if (wanted)
 		shared_room /= drivers;

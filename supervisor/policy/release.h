@@ -31,7 +31,7 @@
 #define RELEASE_BACKOFF_MAX_MS 2000U
 #define RELEASE_FULL_MS 2000U
 /* Less than this coming back is nothing; as much more idle is something new. */
-#define RELEASE_LITTLE_BYTES (256U * 1024U)
+#define RELEASE_LITTLE_BYTES ((uint64_t)256 * 1024)
 
 struct release_view {
 	enum level level;

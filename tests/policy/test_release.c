@@ -8,13 +8,13 @@ struct row {
 	enum level level;
 	bool rose;
 	bool answered;
+	bool urgent;
 	bool short_of_eager;
 	uint64_t target_bytes;
 	uint64_t idle_bytes;
 	uint64_t released_bytes;
 	enum level expected;
 	uint64_t expected_bytes;
-	bool urgent;
 };
 
 static void run(const struct row *rows, size_t count)
@@ -46,11 +46,11 @@ static void test_rise_asks_once(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_CALM, false, true, false, 0, MIB, 0, LEVEL_CALM, 0, true},
-		{10, LEVEL_LAZY, true, true, false, 5 * MIB, MIB, 0, LEVEL_LAZY, 5 * MIB, true},
-		{20, LEVEL_LAZY, false, false, false, 5 * MIB, MIB, 0, LEVEL_CALM, 0, true},
-		{30, LEVEL_LAZY, false, true, false, 0, 0, 5 * MIB, LEVEL_CALM, 0, true},
-		{1000, LEVEL_LAZY, false, true, false, 0, 0, 5 * MIB, LEVEL_CALM, 0, true},
+		{0, LEVEL_CALM, false, true, true, false, 0, MIB, 0, LEVEL_CALM, 0},
+		{10, LEVEL_LAZY, true, true, true, false, 5 * MIB, MIB, 0, LEVEL_LAZY, 5 * MIB},
+		{20, LEVEL_LAZY, false, false, true, false, 5 * MIB, MIB, 0, LEVEL_CALM, 0},
+		{30, LEVEL_LAZY, false, true, true, false, 0, 0, 5 * MIB, LEVEL_CALM, 0},
+		{1000, LEVEL_LAZY, false, true, true, false, 0, 0, 5 * MIB, LEVEL_CALM, 0},
 	};
 	RUN(rows);
 }
@@ -59,8 +59,8 @@ static void test_full_and_rises_without_a_number_ask_for_everything(void **state
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_EAGER, true, true, false, 0, MIB, 0, LEVEL_EAGER, UINT64_MAX, true},
-		{10, LEVEL_FULL, true, true, true, MIB, MIB, 0, LEVEL_FULL, UINT64_MAX, true},
+		{0, LEVEL_EAGER, true, true, true, false, 0, MIB, 0, LEVEL_EAGER, UINT64_MAX},
+		{10, LEVEL_FULL, true, true, true, true, MIB, MIB, 0, LEVEL_FULL, UINT64_MAX},
 	};
 	RUN(rows);
 }
@@ -69,10 +69,10 @@ static void test_asks_again_when_answered_while_headroom_is_short(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB, true},
-		{5, LEVEL_LAZY, false, false, false, 9 * MIB, 9 * MIB, 0, LEVEL_CALM, 0, true},
-		{9, LEVEL_LAZY, false, true, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_LAZY, 4 * MIB,
-			true},
+		{0, LEVEL_LAZY, true, true, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB},
+		{5, LEVEL_LAZY, false, false, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_CALM, 0},
+		{9, LEVEL_LAZY, false, true, true, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_LAZY,
+			4 * MIB},
 	};
 	RUN(rows);
 }
@@ -81,10 +81,10 @@ static void test_an_answer_is_not_waited_for_without_end(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB, true},
-		{199, LEVEL_LAZY, false, false, false, 9 * MIB, 9 * MIB, MIB, LEVEL_CALM, 0, true},
-		{200, LEVEL_LAZY, false, false, false, 8 * MIB, 8 * MIB, MIB, LEVEL_LAZY, 8 * MIB,
-			true},
+		{0, LEVEL_LAZY, true, true, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB},
+		{199, LEVEL_LAZY, false, false, true, false, 9 * MIB, 9 * MIB, MIB, LEVEL_CALM, 0},
+		{200, LEVEL_LAZY, false, false, true, false, 8 * MIB, 8 * MIB, MIB, LEVEL_LAZY,
+			8 * MIB},
 	};
 	RUN(rows);
 }
@@ -113,11 +113,11 @@ static void test_new_idle_bytes_end_the_backing_off(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, 9 * MIB, 0, 0, LEVEL_LAZY, 9 * MIB, true},
-		{10, LEVEL_LAZY, false, true, false, 9 * MIB, 0, 0, LEVEL_CALM, 0, true},
-		{20, LEVEL_LAZY, false, true, false, 9 * MIB, 255 * KIB, 0, LEVEL_CALM, 0, true},
-		{30, LEVEL_LAZY, false, true, false, 9 * MIB, 256 * KIB, 0, LEVEL_LAZY, 9 * MIB,
-			true},
+		{0, LEVEL_LAZY, true, true, true, false, 9 * MIB, 0, 0, LEVEL_LAZY, 9 * MIB},
+		{10, LEVEL_LAZY, false, true, true, false, 9 * MIB, 0, 0, LEVEL_CALM, 0},
+		{20, LEVEL_LAZY, false, true, true, false, 9 * MIB, 255 * KIB, 0, LEVEL_CALM, 0},
+		{30, LEVEL_LAZY, false, true, true, false, 9 * MIB, 256 * KIB, 0, LEVEL_LAZY,
+			9 * MIB},
 	};
 	RUN(rows);
 }
@@ -126,11 +126,11 @@ static void test_eager_that_is_not_enough_is_followed_by_full(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_EAGER, true, true, true, 40 * MIB, 10 * MIB, 0, LEVEL_EAGER, 40 * MIB,
-			true},
-		{20, LEVEL_EAGER, false, true, true, 30 * MIB, 0, 10 * MIB, LEVEL_FULL, UINT64_MAX,
-			true},
-		{40, LEVEL_EAGER, false, true, true, 30 * MIB, 0, 10 * MIB, LEVEL_CALM, 0, true},
+		{0, LEVEL_EAGER, true, true, true, true, 40 * MIB, 10 * MIB, 0, LEVEL_EAGER,
+			40 * MIB},
+		{20, LEVEL_EAGER, false, true, true, true, 30 * MIB, 0, 10 * MIB, LEVEL_FULL,
+			UINT64_MAX},
+		{40, LEVEL_EAGER, false, true, true, true, 30 * MIB, 0, 10 * MIB, LEVEL_CALM, 0},
 	};
 	RUN(rows);
 }
@@ -139,10 +139,10 @@ static void test_eager_that_brought_little_but_suffices_is_not(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_EAGER, true, true, true, 40 * MIB, 10 * MIB, 0, LEVEL_EAGER, 40 * MIB,
-			true},
-		{20, LEVEL_EAGER, false, true, false, 30 * MIB, 0, 10 * MIB, LEVEL_EAGER, 30 * MIB,
-			true},
+		{0, LEVEL_EAGER, true, true, true, true, 40 * MIB, 10 * MIB, 0, LEVEL_EAGER,
+			40 * MIB},
+		{20, LEVEL_EAGER, false, true, true, false, 30 * MIB, 0, 10 * MIB, LEVEL_EAGER,
+			30 * MIB},
 	};
 	RUN(rows);
 }
@@ -151,8 +151,8 @@ static void test_a_new_rise_does_not_wait_for_the_answer(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, MIB, MIB, 0, LEVEL_LAZY, MIB, true},
-		{1, LEVEL_EAGER, true, false, true, 2 * MIB, MIB, 0, LEVEL_EAGER, 2 * MIB, true},
+		{0, LEVEL_LAZY, true, true, true, false, MIB, MIB, 0, LEVEL_LAZY, MIB},
+		{1, LEVEL_EAGER, true, false, true, true, 2 * MIB, MIB, 0, LEVEL_EAGER, 2 * MIB},
 	};
 	RUN(rows);
 }
@@ -161,8 +161,8 @@ static void test_released_total_running_backwards_counts_as_nothing(void **state
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, MIB, MIB, 50 * MIB, LEVEL_LAZY, MIB, true},
-		{10, LEVEL_LAZY, false, true, false, MIB, MIB, 2 * MIB, LEVEL_CALM, 0, true},
+		{0, LEVEL_LAZY, true, true, true, false, MIB, MIB, 50 * MIB, LEVEL_LAZY, MIB},
+		{10, LEVEL_LAZY, false, true, true, false, MIB, MIB, 2 * MIB, LEVEL_CALM, 0},
 	};
 	RUN(rows);
 }
@@ -171,15 +171,15 @@ static void test_nobody_is_asked_twice_in_a_breath_unless_someone_waits(void **s
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_LAZY, true, true, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB, false},
-		{9, LEVEL_LAZY, false, true, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_CALM, 0,
-			false},
-		{49, LEVEL_LAZY, false, true, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_CALM, 0,
-			false},
-		{50, LEVEL_LAZY, false, true, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_LAZY, 4 * MIB,
-			false},
-		{51, LEVEL_LAZY, false, true, false, 2 * MIB, 2 * MIB, 7 * MIB, LEVEL_LAZY, 2 * MIB,
-			true},
+		{0, LEVEL_LAZY, true, true, false, false, 9 * MIB, 9 * MIB, 0, LEVEL_LAZY, 9 * MIB},
+		{9, LEVEL_LAZY, false, true, false, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_CALM,
+			0},
+		{49, LEVEL_LAZY, false, true, false, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_CALM,
+			0},
+		{50, LEVEL_LAZY, false, true, false, false, 4 * MIB, 4 * MIB, 5 * MIB, LEVEL_LAZY,
+			4 * MIB},
+		{51, LEVEL_LAZY, false, true, true, false, 2 * MIB, 2 * MIB, 7 * MIB, LEVEL_LAZY,
+			2 * MIB},
 	};
 	RUN(rows);
 }
@@ -188,18 +188,18 @@ static void test_idle_spans_at_full_are_asked_for_with_eager(void **state)
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_FULL, true, true, true, MIB, 9 * MIB, 0, LEVEL_FULL, UINT64_MAX, false},
-		{100, LEVEL_FULL, false, true, true, MIB, 4 * MIB, 9 * MIB, LEVEL_EAGER, MIB,
-			false},
-		{200, LEVEL_FULL, false, true, true, 2 * MIB, 3 * MIB, 9 * MIB + 512 * KIB,
-			LEVEL_EAGER, 2 * MIB, false},
-		{2000, LEVEL_FULL, false, true, true, MIB, 4 * MIB, 20 * MIB, LEVEL_FULL,
-			UINT64_MAX, false},
+		{0, LEVEL_FULL, true, true, false, true, MIB, 9 * MIB, 0, LEVEL_FULL, UINT64_MAX},
+		{100, LEVEL_FULL, false, true, false, true, MIB, 4 * MIB, 9 * MIB, LEVEL_EAGER,
+			MIB},
+		{200, LEVEL_FULL, false, true, false, true, 2 * MIB, 3 * MIB, 9 * MIB + 512 * KIB,
+			LEVEL_EAGER, 2 * MIB},
+		{2000, LEVEL_FULL, false, true, false, true, MIB, 4 * MIB, 20 * MIB, LEVEL_FULL,
+			UINT64_MAX},
 		/* Someone waits, and eager did not help. */
-		{2100, LEVEL_FULL, false, true, true, MIB, 4 * MIB, 30 * MIB, LEVEL_EAGER, MIB,
-			true},
-		{2101, LEVEL_FULL, false, true, true, MIB, 4 * MIB, 30 * MIB + 300 * KIB,
-			LEVEL_FULL, UINT64_MAX, true},
+		{2100, LEVEL_FULL, false, true, true, true, MIB, 4 * MIB, 30 * MIB, LEVEL_EAGER,
+			MIB},
+		{2101, LEVEL_FULL, false, true, true, true, MIB, 4 * MIB, 30 * MIB + 300 * KIB,
+			LEVEL_FULL, UINT64_MAX},
 	};
 	RUN(rows);
 }
@@ -208,12 +208,12 @@ static void test_full_is_asked_again_where_nothing_idle_is_known_of(void **state
 {
 	(void)state;
 	static const struct row rows[] = {
-		{0, LEVEL_FULL, true, true, true, MIB, 0, 0, LEVEL_FULL, UINT64_MAX, false},
-		{100, LEVEL_FULL, false, true, true, MIB, 0, 9 * MIB, LEVEL_FULL, UINT64_MAX,
-			false},
-		{200, LEVEL_FULL, false, true, true, MIB, 0, 9 * MIB, LEVEL_CALM, 0, false},
-		{300, LEVEL_FULL, false, true, true, MIB, 0, 9 * MIB, LEVEL_FULL, UINT64_MAX,
-			false},
+		{0, LEVEL_FULL, true, true, false, true, MIB, 0, 0, LEVEL_FULL, UINT64_MAX},
+		{100, LEVEL_FULL, false, true, false, true, MIB, 0, 9 * MIB, LEVEL_FULL,
+			UINT64_MAX},
+		{200, LEVEL_FULL, false, true, false, true, MIB, 0, 9 * MIB, LEVEL_CALM, 0},
+		{300, LEVEL_FULL, false, true, false, true, MIB, 0, 9 * MIB, LEVEL_FULL,
+			UINT64_MAX},
 	};
 	RUN(rows);
 }
