@@ -8,18 +8,25 @@
  * Each heap's live bytes swing between 10 and 120 MiB, a quarter of a period
  * apart: the live bytes of all together fit (223 MiB at the most), the peaks do
  * not.  A heap reuses its idle bytes except for UNFIT_BYTES of holes, takes
- * credit for the rest, populates it at 1.7 MiB/ms, and answers a release
- * ANSWER_MS after it was asked.  Between sample and plan the heaps go on for
- * one ms, so credit is stored as plan.h says.
+ * credit for the rest, populates it, and answers a release some ms after it was asked.
+ * Between sample and plan the heaps go on, so credit is stored as plan.h says.
  */
 
 #define HEAPS 4
 #define WALL_BYTES (256 * MIB)
 #define BASE_BYTES (4 * MIB)
 #define UNFIT_BYTES (6 * MIB)
-#define POPULATE_BYTES_PER_MS (1700 * KIB)
 #define RELEASE_BYTES_PER_MS (2 * MIB)
-#define ANSWER_MS 3
+
+/* How fast the machine is on that day. */
+struct speed {
+	uint64_t populate_bytes_per_ms;
+	uint64_t need_bytes_max; /* of one growth */
+	uint64_t answer_ms;      /* from request to the first byte */
+	uint64_t perform_ms;     /* from sample to plan performed */
+};
+
+static const struct speed usual = {1700 * KIB, 4 * MIB, 3, 1};
 
 struct heap {
 	uint64_t live_bytes;
@@ -39,6 +46,7 @@ struct heap {
 static struct world {
 	struct heap heap[HEAPS];
 	uint64_t period_ms;
+	struct speed speed;
 	bool steered;
 	bool reclaimable_known;
 	uint64_t seed;
@@ -91,7 +99,7 @@ static uint64_t wanted_live_bytes(size_t i, uint64_t now_ms)
 /* The kernel: at the wall it takes lazily freed pages, whoever they belong to. */
 static void heap_charge(struct heap *heap)
 {
-	uint64_t bytes = least(heap->to_charge_bytes, POPULATE_BYTES_PER_MS);
+	uint64_t bytes = least(heap->to_charge_bytes, world.speed.populate_bytes_per_ms);
 	uint64_t used_bytes = usage_bytes();
 	heap->to_charge_bytes -= bytes;
 	if (used_bytes + bytes <= WALL_BYTES)
@@ -193,9 +201,11 @@ static void heap_live(struct heap *heap, uint64_t wanted_bytes, uint64_t now_ms)
 	more -= reuse;
 	if (more == 0 || heap->to_charge_bytes > 0)
 		return; /* populates what it took first */
-	uint64_t need = heap->wants_bytes > 0
-				? heap->wants_bytes
-				: least(more, (fixture_random(&world.seed) % 64 + 1) * 64 * KIB);
+	uint64_t need =
+		heap->wants_bytes > 0
+			? heap->wants_bytes
+			: least(more,
+				  fixture_random(&world.seed) % world.speed.need_bytes_max + 4096);
 	if (heap_pay(heap, need, now_ms)) {
 		heap->live_bytes += need;
 		heap->to_charge_bytes += need;
@@ -267,14 +277,16 @@ static void plan_perform(uint64_t now_ms)
 		world.releases[action->level]++;
 		heap->asked = action->level;
 		heap->target_bytes = action->target_bytes;
-		heap->answers_ms = now_ms + ANSWER_MS;
+		heap->answers_ms = now_ms + world.speed.answer_ms;
 	}
 }
 
 /* timed: time to wall counts; without it the lazy level has its turn. */
-static void world_run(uint64_t period_ms, bool steered, bool reclaimable_known, bool timed)
+static void world_run(uint64_t period_ms, const struct speed *speed, bool steered,
+	bool reclaimable_known, bool timed)
 {
 	memset(&world, 0, sizeof world);
+	world.speed = *speed;
 	world.period_ms = period_ms;
 	world.steered = steered;
 	world.reclaimable_known = reclaimable_known;
@@ -295,7 +307,8 @@ static void world_run(uint64_t period_ms, bool steered, bool reclaimable_known, 
 			&fixture.state, &fixture.config, &fixture.sample, now_ms, &fixture.plan);
 		world.steps++;
 		next_ms = now_ms + fixture.plan.next_ms;
-		heaps_tick(++now_ms);
+		for (uint64_t n = 0; n < world.speed.perform_ms; n++)
+			heaps_tick(++now_ms);
 		plan_perform(now_ms);
 	}
 }
@@ -318,45 +331,63 @@ static void world_print(void)
 
 static const uint64_t periods_ms[] = {1500, 3000, 6000, 15000, 30000};
 
-static void run_all(bool reclaimable_known, bool timed)
+static void run_all(const struct speed *speed, bool reclaimable_known, bool timed)
 {
 	uint64_t lazy_releases = 0;
 	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
-		world_run(periods_ms[p], true, reclaimable_known, timed);
+		world_run(periods_ms[p], speed, true, reclaimable_known, timed);
 		world_print();
 		assert_int_equal(world.crossed, 0);
 		assert_int_equal(world.timeouts, 0);
 		assert_true(world.peak_bytes <= WALL_BYTES);
-		assert_true(world.peak_live_bytes > 200 * MIB);
-		assert_true(world.behind_ms < HEAPS * 60000 / 20);
 		lazy_releases += world.releases[LEVEL_LAZY];
+		if (speed != &usual)
+			continue;
+		/* And the heaps got what they needed, in time. */
+		assert_true(world.peak_live_bytes > 220 * MIB);
+		assert_true(world.behind_ms < HEAPS * 60000 / 500);
 	}
-	assert_true(lazy_releases > 0);
+	assert_true(timed || lazy_releases > 0);
 }
 
 static void test_four_heaps_swing_under_one_wall_and_never_cross_it(void **state)
 {
 	(void)state;
-	run_all(true, true);
+	run_all(&usual, true, true);
 }
 
 static void test_nor_do_they_where_only_headroom_counts(void **state)
 {
 	(void)state;
-	run_all(true, false);
+	run_all(&usual, true, false);
 }
 
 static void test_nor_where_only_the_heaps_know_what_is_lazy(void **state)
 {
 	(void)state;
-	run_all(false, false);
+	run_all(&usual, false, false);
+}
+
+static void test_nor_on_a_slow_machine(void **state)
+{
+	(void)state;
+	static const struct speed slow[] = {
+		{300 * KIB, 4 * MIB, 3, 1},
+		{300 * KIB, 48 * MIB, 3, 1},
+		{1700 * KIB, 48 * MIB, 3, 1},
+		{1700 * KIB, 4 * MIB, 30, 1},
+		{1700 * KIB, 4 * MIB, 3, 8},
+		{300 * KIB, 48 * MIB, 30, 8},
+	};
+	for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++)
+		run_all(&slow[i], true, true);
 }
 
 static void test_the_same_heaps_without_policy_cross_it(void **state)
 {
 	(void)state;
 	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
-		world_run(periods_ms[p], false, true, true);
+		world_run(periods_ms[p], &usual, false, true, true);
 		assert_true(world.crossed > 0);
 	}
 }
@@ -367,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_four_heaps_swing_under_one_wall_and_never_cross_it),
 		cmocka_unit_test(test_nor_do_they_where_only_headroom_counts),
 		cmocka_unit_test(test_nor_where_only_the_heaps_know_what_is_lazy),
+		cmocka_unit_test(test_nor_on_a_slow_machine),
 		cmocka_unit_test(test_the_same_heaps_without_policy_cross_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
