@@ -415,6 +415,31 @@ static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state
 	assert_int_equal(fixture_level(1), LEVEL_CALM);
 }
 
+static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 20 * MIB);
+	fixture_step(1000);
+	fixture.sample.service[0].heap.wants_bytes = GIB;
+	for (uint64_t ms = 1001; ms < 1200; ms += 10) {
+		fixture_step(ms);
+		assert_true(fixture_level(0) >= LEVEL_EAGER);
+		assert_int_equal(fixture_level(1), LEVEL_CALM);
+		assert_true(fixture.plan.credit_bytes[1] > 100 * MIB);
+	}
+}
+
+static void test_service_that_starts_finds_a_little_credit(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[1].running = false;
+	fixture_use(0, 20 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.credit_bytes[1], CREDIT_STARTER_BYTES);
+}
+
 static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **state)
 {
 	(void)state;
@@ -535,10 +560,10 @@ static void assert_credit_fits(void)
 	bool limited = false;
 	for (size_t i = 0; i < fixture.sample.service_count; i++) {
 		uint64_t credit = fixture.plan.credit_bytes[i];
-		if (!fixture.sample.service[i].running || credit == UINT64_MAX)
+		if (credit == UINT64_MAX)
 			continue;
 		const struct wall_sample *own = &fixture.sample.service[i].own;
-		if (own->limit_bytes != SAMPLE_NO_LIMIT)
+		if (own->limit_bytes != SAMPLE_NO_LIMIT && fixture.sample.service[i].running)
 			assert_true(credit <= fixture.plan.headroom_bytes[i]);
 		limited = true;
 		sum += credit;
@@ -685,6 +710,8 @@ int main(void)
 		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),
 		cmocka_unit_test(test_waiting_at_the_gate_raises_all_under_the_wall),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
+		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
+		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
 		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),
 		cmocka_unit_test(test_credit_that_was_taken_is_not_given_again),
 		cmocka_unit_test(test_pending_credit_is_settled_without_leaves_too),
