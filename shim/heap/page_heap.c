@@ -285,35 +285,56 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
 	}
 }
 
+/*
+ * Lock held.  Takes exactly these pages, which may lie beyond what is committed.
+ * False: they are not free, or (then *cold says how many) not before the gate
+ * was asked.
+ */
+static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_t *cold)
+{
+	struct region *region = region_of(start - 1);
+	size_t page = page_of(region, start);
+	size_t end = page + pages;
+	size_t beyond = end > region->committed ? end - region->committed : 0;
+	struct page_counts counts;
+
+	*cold = 0;
+	if (end > region->pages || beyond > pages)
+		return false;
+	if (pages > beyond && !region_is_free(region, page, pages - beyond))
+		return false;
+	*cold = beyond;
+	if (pages > beyond)
+		*cold += region_count(region, page, pages - beyond).clean;
+	if (*cold != 0 && !may_be_cold)
+		return false;
+	if (beyond != 0 && !region_commit(region, round_up(beyond, CHUNK_PAGES))) {
+		*cold = 0;
+		return false;
+	}
+	counts = region_count(region, page, pages);
+	region_take(region, page, pages);
+	count_taken(&counts, pages);
+	return true;
+}
+
 bool page_heap_extend(void *end, size_t pages)
 {
 	bool may_be_cold = !gate_is_set();
 	bool populate = false;
 
 	for (;;) {
-		struct region *region;
-		struct page_counts counts = {0};
-		size_t page;
-		bool is_free;
+		size_t cold;
+		bool taken;
 
 		lock_take(&heap.lock);
-		region = region_of((uintptr_t)end - 1);
-		page = page_of(region, (uintptr_t)end);
-		is_free = region_is_free(region, page, pages);
-		if (is_free)
-			counts = region_count(region, page, pages);
-		if (is_free && (may_be_cold || counts.clean == 0)) {
-			region_take(region, page, pages);
-			count_taken(&counts, pages);
-			lock_drop(&heap.lock);
-			if (populate && counts.clean != 0)
-				gate_populate(end, pages * PAGE_BYTES);
-			return true;
-		}
+		taken = extend_locked((uintptr_t)end, pages, may_be_cold, &cold);
 		lock_drop(&heap.lock);
-		if (!is_free)
-			return false;
-		populate = gate_ask(counts.clean * PAGE_BYTES);
+		if (taken && populate && cold != 0)
+			gate_populate(end, pages * PAGE_BYTES);
+		if (taken || cold == 0 || may_be_cold)
+			return taken;
+		populate = gate_ask(cold * PAGE_BYTES);
 		may_be_cold = true;
 	}
 }
