@@ -82,6 +82,7 @@ static void stop(struct fleet *fleet, uint64_t now_ms)
 {
 	if (fleet->stopping) {
 		log_warn("told to stop again: killing what is left");
+		fleet->killing = true;
 		kill_all(fleet, now_ms);
 	}
 	fleet->stopping = true;
@@ -107,6 +108,8 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 		fleet->ending = FLEET_SWEEPS;
 		fleet->ending_ms = now_ms + LAST_SWEEP_MS;
 	}
+	if (fleet->ending == FLEET_SWEEPS && fleet->killing)
+		fleet->ending_ms = now_ms;
 	if (now_ms < fleet->ending_ms)
 		return;
 	if (fleet->ending == FLEET_GIVES_UP) {
@@ -212,7 +215,7 @@ static void pass_on(struct fleet *fleet, int number)
 		return;
 	/* Nobody is there to take it: whoever sends it wants us to end. */
 	if (fleet->ending != FLEET_SERVES && ends) {
-		fleet->ending_ms = 0;
+		fleet->killing = true;
 		return;
 	}
 	service_signal(&fleet->service[0], number);

@@ -54,6 +54,7 @@ struct fleet {
 
 	bool childless; /* as of the last reaping */
 	bool stopping;
+	bool killing; /* told more than once: no more grace */
 	enum fleet_ending ending;
 	uint64_t ending_ms;
 	struct fleet_reload *reload; /* NULL = none under way */
