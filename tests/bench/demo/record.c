@@ -33,6 +33,12 @@ static const struct {
 	FIELD(current_mean_bytes),
 	FIELD(live_peak_bytes),
 	FIELD(clean_exit),
+	FIELD(supervised),
+	FIELD(released_background_bytes),
+	FIELD(released_growth_bytes),
+	FIELD(released_lazy_bytes),
+	FIELD(released_eager_bytes),
+	FIELD(released_full_bytes),
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 

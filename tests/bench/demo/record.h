@@ -38,6 +38,12 @@ struct record_totals {
 	uint64_t current_mean_bytes;
 	uint64_t live_peak_bytes;
 	uint64_t clean_exit; /* 1: everything ended by itself when asked to */
+	uint64_t supervised; /* 1: under spillway; only then what follows is known */
+	uint64_t released_background_bytes;
+	uint64_t released_growth_bytes;
+	uint64_t released_lazy_bytes;
+	uint64_t released_eager_bytes;
+	uint64_t released_full_bytes;
 };
 
 struct record {
