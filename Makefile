@@ -71,7 +71,7 @@ $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 
 $(SHIM): $(call room,shim) $(HEAP) shim/exports.map
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,--version-script=shim/exports.map \
+	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
 		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.

@@ -23,6 +23,8 @@
 #define SETRESUID SYS_setresuid
 #endif
 
+#define ENTRY_BYTES_MAX (1U << 20)
+
 /* The all-ones id means "leave it" to the kernel. */
 static int parse_id(const char *text, const char **end, uint32_t *id)
 {
@@ -91,7 +93,7 @@ int account_resolve(const char *text, struct account *account)
 		buffer = grown;
 		error = is_number ? getpwuid_r(found.uid, &entry, buffer, size, &result)
 				  : getpwnam_r(text, &entry, buffer, size, &result);
-	} while (error == ERANGE && size < 1024 * 1024);
+	} while (error == ERANGE && size < ENTRY_BYTES_MAX);
 	if (result != NULL) {
 		error = -take_entry(result, has_group, &found);
 	} else if (is_number) {

@@ -186,27 +186,26 @@ static uint64_t less(uint64_t from, uint64_t what)
 	return from > what ? from - what : 0;
 }
 
-int cgroup_files_cache(const struct cgroup_files *files, uint64_t lazy_bytes, uint64_t *cache_bytes)
+int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes)
 {
-	/* inactive, file, then what of file cannot be dropped at once. */
-	static const char *const keys[][5] = {
-		[CGROUP_V1] = {"total_inactive_file", "total_cache", "total_shmem", "total_dirty",
-			"total_writeback"},
-		[CGROUP_V2] = {"inactive_file", "file", "shmem", "file_dirty", "file_writeback"},
+	static const char *const keys[][3] = {
+		[CGROUP_V1] = {"total_inactive_file", "total_dirty", "total_writeback"},
+		[CGROUP_V2] = {"inactive_file", "file_dirty", "file_writeback"},
 	};
 	char text[STAT_TEXT_BYTES];
-	uint64_t value[5] = {0};
+	uint64_t inactive_bytes;
 	int length = cgroup_files_read(files->stat_fd, text, sizeof text);
 	if (length < 0)
 		return length;
-	for (size_t i = 0; i < 5; i++)
-		if (!cgroup_files_parse_key(
-			    text, (size_t)length, keys[files->version][i], &value[i]) &&
-			i < 2)
-			return -ENOENT;
-	uint64_t inactive = less(value[0], lazy_bytes);
-	uint64_t clean = less(less(less(value[1], value[2]), value[3]), value[4]);
-	*cache_bytes = inactive < clean ? inactive : clean;
+	const char *const *key = keys[files->version];
+	if (!cgroup_files_parse_key(text, (size_t)length, key[0], &inactive_bytes))
+		return -ENOENT;
+	for (size_t i = 1; i < 3; i++) {
+		uint64_t busy_bytes = 0;
+		cgroup_files_parse_key(text, (size_t)length, key[i], &busy_bytes);
+		inactive_bytes = less(inactive_bytes, busy_bytes);
+	}
+	*reclaimable_bytes = inactive_bytes;
 	return 0;
 }
 

@@ -14,7 +14,7 @@
  *   limit              memory.max             memory.limit_in_bytes
  *   usage              memory.current         memory.usage_in_bytes
  *   events             memory.events          memory.oom_control (oom_kill), memory.failcnt (max)
- *   cache              memory.stat            memory.stat, the total_ keys
+ *   reclaimable        memory.stat            memory.stat, the total_ keys
  *   stall              memory.pressure        none
  *
  * Files that are missing give "unknown", never an error that travels: the
@@ -48,11 +48,9 @@ void cgroup_files_close(struct cgroup_files *files);
 int cgroup_files_limit(const struct cgroup_files *files, uint64_t *limit_bytes);
 int cgroup_files_usage(const struct cgroup_files *files, uint64_t *usage_bytes);
 
-/* Clean page cache on the inactive list: what the kernel drops first and without a fault of
- * anonymous memory.  lazy_bytes, which the heaps know to be MADV_FREEd, stand on the same list
- * and are taken off, since whoever adds them to the headroom must not find them twice. */
-int cgroup_files_cache(
-	const struct cgroup_files *files, uint64_t lazy_bytes, uint64_t *cache_bytes);
+/* What the kernel takes back by itself before it kills: the inactive file list, on which lazily
+ * freed pages stand too, less what would have to be written first. */
+int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes);
 
 /* Hierarchical, and of this cgroup's own limit alone.  known = false where unreadable. */
 void cgroup_files_events(const struct cgroup_files *files, struct events_sample *events);

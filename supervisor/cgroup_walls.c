@@ -65,40 +65,40 @@ void cgroup_walls_close(struct cgroup_walls *walls)
 	walls->count = 0;
 }
 
-/* Usage less what the kernel drops first. */
-static uint64_t net_usage(
-	const struct cgroup_files *files, uint64_t usage_bytes, uint64_t lazy_bytes)
+/* false where the level tells nothing: no usage. */
+static bool read_level(const struct cgroup_files *files, struct wall_sample *wall)
 {
-	uint64_t cache_bytes;
-	if (cgroup_files_cache(files, lazy_bytes, &cache_bytes) != 0)
-		return usage_bytes;
-	return usage_bytes > cache_bytes ? usage_bytes - cache_bytes : 0;
+	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	if (cgroup_files_limit(files, &wall->limit_bytes) != 0)
+		wall->limit_bytes = SAMPLE_NO_LIMIT;
+	if (cgroup_files_usage(files, &wall->current_bytes) != 0)
+		return false;
+	wall->reclaimable_known = cgroup_files_reclaimable(files, &wall->reclaimable_bytes) == 0;
+	if (wall->reclaimable_bytes > wall->current_bytes)
+		wall->reclaimable_bytes = wall->current_bytes;
+	return true;
 }
 
-void cgroup_walls_read(const struct cgroup_walls *walls, uint64_t lazy_bytes,
-	struct wall_sample *wall, size_t *level)
+static uint64_t headroom(const struct wall_sample *wall)
 {
-	uint64_t least_bytes = UINT64_MAX;
+	uint64_t kept_bytes = wall->current_bytes - wall->reclaimable_bytes;
+	return wall->limit_bytes > kept_bytes ? wall->limit_bytes - kept_bytes : 0;
+}
+
+void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wall, size_t *level)
+{
 	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
 	*level = 0;
 	for (size_t i = 0; i < walls->count; i++) {
-		const struct cgroup_files *files = &walls->level[i];
-		uint64_t limit_bytes = SAMPLE_NO_LIMIT;
-		uint64_t usage_bytes;
-		if (cgroup_files_limit(files, &limit_bytes) != 0)
-			limit_bytes = SAMPLE_NO_LIMIT;
-		if (limit_bytes == SAMPLE_NO_LIMIT && i > 0)
+		struct wall_sample here;
+		if (!read_level(&walls->level[i], &here))
 			continue;
-		if (cgroup_files_usage(files, &usage_bytes) != 0)
-			continue;
-		usage_bytes = net_usage(files, usage_bytes, lazy_bytes);
-		uint64_t headroom_bytes = limit_bytes > usage_bytes ? limit_bytes - usage_bytes : 0;
-		if (limit_bytes == SAMPLE_NO_LIMIT) {
-			wall->current_bytes = usage_bytes;
-		} else if (wall->limit_bytes == SAMPLE_NO_LIMIT || headroom_bytes < least_bytes) {
-			least_bytes = headroom_bytes;
-			wall->limit_bytes = limit_bytes;
-			wall->current_bytes = usage_bytes;
+		bool first = i == 0;
+		bool tighter =
+			here.limit_bytes != SAMPLE_NO_LIMIT &&
+			(wall->limit_bytes == SAMPLE_NO_LIMIT || headroom(&here) < headroom(wall));
+		if (first || tighter) {
+			*wall = here;
 			*level = i;
 		}
 	}

@@ -27,10 +27,9 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 	enum cgroup_version version);
 void cgroup_walls_close(struct cgroup_walls *walls);
 
-/* The tightest.  Usage is without clean cache (cgroup_files_cache).  SAMPLE_NO_LIMIT and the usage
- * of [0] where nothing has a limit.  *level is its index. */
-void cgroup_walls_read(const struct cgroup_walls *walls, uint64_t lazy_bytes,
-	struct wall_sample *wall, size_t *level);
+/* The tightest, by what is left with the reclaimable added.  SAMPLE_NO_LIMIT and the usage of
+ * [0] where nothing has a limit.  *level is its index. */
+void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wall, size_t *level);
 
 /* Events of every level's own limit summed up, so that a change of the tightest level
  * never makes a count fall; oom_kill is that of [0] with all below it. */

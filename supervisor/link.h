@@ -12,8 +12,8 @@
 #include "supervisor/policy/sample.h"
 
 /*
- * The supervisor's end of shim/protocol.h: one link per service, and one door
- * (an abstract socket) at which processes that lost the descriptor ask for it.
+ * The supervisor's end of shim/protocol.h: one link per service.  The door at
+ * which processes that lost the descriptor ask for it is link_door.h.
  *
  * All that stands in a slot was written by a process we do not trust.  Every
  * field is read once into our own memory; sums saturate; totals that may only rise
@@ -65,8 +65,8 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 /* Look at every slot's process at the next read, because a child has just died. */
 void link_suspect(struct link *link);
 
-/* pid has a slot: the shim works there. */
-bool link_has_process(struct link *link, pid_t pid);
+/* pid had a slot at the last read: the shim works there. */
+bool link_has_process(const struct link *link, pid_t pid);
 
 /* The directory of the wall's cgroup, for the shims to watch for themselves. */
 void link_set_wall_directory(struct link *link, const char *directory);
@@ -76,7 +76,6 @@ struct link_news {
 	uint64_t now_ms;
 	uint64_t headroom_bytes;
 	uint64_t credit_bytes;
-	uint64_t price_ns;
 	uint32_t gate_wait_ms;
 };
 void link_publish(struct link *link, const struct link_news *news);
@@ -85,14 +84,5 @@ void link_publish(struct link *link, const struct link_news *news);
 uint32_t link_set_level(struct link *link, enum level level);
 uint32_t link_ask(struct link *link, enum level level, uint64_t target_bytes);
 enum level link_level(const struct link *link);
-
-int link_door_open(struct link_door **door);
-void link_door_close(struct link_door *door);
-
-/* For the loop: readable when somebody knocks. */
-int link_door_fd(const struct link_door *door);
-
-/* Serves what is there, a bounded number, without blocking. */
-void link_door_serve(struct link_door *door, uint64_t now_ms);
 
 #endif

@@ -68,8 +68,9 @@ static size_t write_prefix(char *line, size_t size, enum log_level level)
 
 static void write_line(enum log_level level, const char *format, va_list arguments)
 {
-	static const char cut[] = "...";
 	char line[LOG_LINE_BYTES];
+	if (level > threshold)
+		return;
 	int saved_errno = errno;
 	size_t start = write_prefix(line, sizeof line, level);
 	/* The prefix took no notice of it, but "%m" means the caller's. */
@@ -79,7 +80,7 @@ static void write_line(enum log_level level, const char *format, va_list argumen
 	size_t length = wanted < 0 ? 0 : (size_t)wanted;
 	if (length >= room) {
 		length = room - 1;
-		memcpy(line + start + length - strlen(cut), cut, strlen(cut));
+		memset(line + start + length - 3, '.', 3);
 	}
 	for (size_t i = start; i < start + length; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
@@ -91,18 +92,34 @@ static void write_line(enum log_level level, const char *format, va_list argumen
 	errno = saved_errno;
 }
 
-#define LOG_FUNCTION(name, level) \
-	void name(const char *format, ...) \
-	{ \
-		if (level > threshold) \
-			return; \
-		va_list arguments; \
-		va_start(arguments, format); \
-		write_line(level, format, arguments); \
-		va_end(arguments); \
-	}
+void log_error(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_ERROR, format, arguments);
+	va_end(arguments);
+}
 
-LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
-LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
-LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
-LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+void log_warn(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_WARN, format, arguments);
+	va_end(arguments);
+}
+
+void log_info(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_INFO, format, arguments);
+	va_end(arguments);
+}
+
+void log_debug(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_DEBUG, format, arguments);
+	va_end(arguments);
+}

@@ -331,10 +331,10 @@ static void probe_v1(int root_fd, const struct own_paths *own, struct mode *mode
 		mode->window_ms = probe_window(root_fd, mode->pressure_directory);
 	if (counted)
 		snprintf(text, sizeof text,
-			"memory controller on cgroup v1 at %.400s: no leaves, no brake; "
-			"stall from %.100s",
+			"memory controller on cgroup v1 at %.400s: no leaves, no brake; %s%.100s",
 			mode->directory,
-			mode->pressure_directory[0] != '\0' ? mode->pressure_directory : "nowhere");
+			mode->pressure_directory[0] != '\0' ? "stall from " : "no stall of our own",
+			mode->pressure_directory);
 	else
 		snprintf(text, sizeof text,
 			"no memory controller in any cgroup tree we can see: no limit known, "

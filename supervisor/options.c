@@ -115,7 +115,8 @@ static int refuse(int argc, char **argv, int option, char *error)
 	const char *problem =
 		option == ':' ? "needs a value" : "no such option, or no value wanted";
 	const char *text = optind <= argc && optind > 0 ? argv[optind - 1] : "";
-	if (option == '?' && optopt > 0 && optopt < 256)
+	/* v and q come here only as --verbose=3 and the like. */
+	if (option == '?' && optopt > 0 && optopt < 256 && strchr("vq", optopt) == NULL)
 		snprintf(error, OPTIONS_ERROR_BYTES, "-%c: no such option; see spillway --help",
 			optopt);
 	else

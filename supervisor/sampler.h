@@ -38,6 +38,10 @@ void sampler_close(struct sampler *sampler);
 void sampler_set_service(struct sampler *sampler, size_t service, int leaf_fd, struct link *link);
 void sampler_clear_service(struct sampler *sampler, size_t service);
 
+/* After a reload: service i is what previous[i] was, or new (SIZE_MAX).  Whatever is in no
+ * previous[] was cleared before. */
+void sampler_move_services(struct sampler *sampler, const size_t *previous, size_t count);
+
 /* An unprivileged trigger is armed on the leaf's (or, SIZE_MAX, the base's) memory.pressure. */
 void sampler_note_trigger(struct sampler *sampler, size_t service, bool armed);
 
@@ -48,11 +52,11 @@ void sampler_read(
 /* The rest of what the links said at the last read; all zero where there is no link. */
 const struct link_totals *sampler_totals(const struct sampler *sampler, size_t service);
 
-/* memory.current (v1: usage_in_bytes) of the service's leaf, else of the shared cgroup, with the
- * page cache, as an operator would read it; 0 where unknown. */
-uint64_t sampler_usage(const struct sampler *sampler, size_t service);
+/* memory.current (v1: usage_in_bytes) at the last read: of the service's leaf, else, *shared, of
+ * the cgroup that all services are in; 0 where unknown. */
+uint64_t sampler_usage(const struct sampler *sampler, size_t service, bool *shared);
 
-/* OOM kills counted so far in the leaf, else in the shared cgroup. */
+/* OOM kills as the kernel counts them now, in the leaf, else in the cgroup of all services. */
 uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service);
 
 /* The directory of the tightest shared wall, for the links; "" where there is none. */

@@ -43,22 +43,19 @@ struct service {
 	size_t index;                        /* in the config in force, and in tick */
 	const struct config_service *config; /* borrowed from it */
 	struct restart restart;
-
-	pid_t pid;  /* of the main process and its group, until the sweep is over; 0 = none */
-	bool lives; /* the main process has not been reaped */
 	struct spawned spawned;
 	uint64_t started_ms;
 	uint64_t died_ms;
-	uint64_t sweep_ms; /* SIGKILL to what is left, then give up, is due */
-	bool sweep_killed;
-
-	/* How the main process ended last, as a shell says it: 0..255, 128 + signal. */
-	int exit_status;
-	bool expected;
+	uint64_t sweep_ms; /* when SIGKILL to what is left, and then giving up, is due */
+	uint64_t shim_check_ms;
 	uint64_t oom_kills; /* of main processes, since the first start */
 
+	pid_t pid;       /* of the main process and its group, until the sweep is over; 0 = none */
+	int exit_status; /* how that ended last, as a shell says it: 0..255, 128 + signal */
+	bool lives;      /* the main process has not been reaped */
+	bool expected;   /* how it ended, as policy/restart.h has it */
+	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
-	uint64_t shim_check_ms;
 };
 
 void service_init(struct service *service, size_t index, const struct config_service *config);

@@ -56,7 +56,7 @@ static int prepare_listen_pid(const struct spawn *spawn, struct preparation *pre
 	preparation->listen_pid = malloc(strlen(listen_pid_name) + 16);
 	if (preparation->listen_pid == NULL)
 		return -ENOMEM;
-	strcpy(preparation->listen_pid, listen_pid_name);
+	memcpy(preparation->listen_pid, listen_pid_name, sizeof listen_pid_name);
 	return 0;
 }
 

@@ -30,9 +30,9 @@ struct row {
 	uint64_t value;
 };
 
-#define END                                                                                        \
-	{                                                                                          \
-		.text = NULL                                                                       \
+#define END \
+	{ \
+		.text = NULL \
 	}
 
 static void test_sizes_are_powers_of_1024(void **state)

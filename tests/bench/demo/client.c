@@ -254,7 +254,7 @@ static int perform(struct connection *connection, const struct job *job)
 		.size = job->operation == WIRE_PUT ? job->size_after : 0,
 		.count = SCAN_COUNT,
 	};
-	struct wire_response response;
+	struct wire_response response = {0};
 	int rc = wire_write(connection->fd, &request, sizeof(request));
 
 	if (rc == 0)

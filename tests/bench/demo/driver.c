@@ -479,10 +479,16 @@ int main(int argc, char **argv)
 	rc = run_demo(&run);
 	if (interrupted)
 		return 128 + interrupted;
-	if (rc == 0)
-		rc = record_save(&run.record, run.settings.record_path);
 	if (rc < 0)
-		(void)fprintf(stderr, "driver: %s\n", strerror(-rc));
+		(void)fprintf(stderr, "driver: %s: %s\n", run.settings.name, strerror(-rc));
+	if (run.record.sample_count > 0) {
+		int saved = record_save(&run.record, run.settings.record_path);
+
+		if (saved < 0)
+			(void)fprintf(stderr, "driver: %s: %s\n", run.settings.record_path,
+				strerror(-saved));
+		rc = rc < 0 ? rc : saved;
+	}
 	record_free(&run.record);
 	return rc < 0 ? 1 : 0;
 }

@@ -85,6 +85,8 @@ static void reply_reserve(struct reply *reply, uint32_t more)
 
 static void reply_append(struct reply *reply, const void *data, uint32_t size)
 {
+	if (size == 0)
+		return;
 	reply_reserve(reply, size);
 	memcpy(reply->data + reply->size, data, size);
 	reply->size += size;
