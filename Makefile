@@ -71,7 +71,7 @@ $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 
 $(SHIM): $(call room,shim) $(HEAP) shim/exports.map
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,--version-script=shim/exports.map \
+	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
 		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
@@ -106,14 +106,14 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
 deps: ## install the Debian packages that building and testing need
-	@tests/support/deps build test
+	@tests/support/deps build test vm
 deps-build:
 	@tests/support/deps build
 .PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
 
-check: ## build every variant and pass all tests; the last line counts them
-	@tests/support/deps build test
-	@tests/run
+check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
+	@tests/support/deps build test vm
+	@tests/run $(SUITES)
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
@@ -135,7 +135,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so
 
 clean: ## remove everything built, the cached kernels excepted
-	rm -rf build/release build/asan build/tsan build/results
+	rm -rf build/release build/asan build/tsan build/results build/tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -13,23 +13,19 @@
  * Levels have the numbers of the link.
  */
 
-enum heap_level {
-	HEAP_CALM,
-	HEAP_LAZY,
-	HEAP_EAGER,
-	HEAP_FULL,
-	HEAP_LEVELS
-};
+enum heap_level { HEAP_CALM, HEAP_LAZY, HEAP_EAGER, HEAP_FULL, HEAP_LEVELS };
 
 /* Alignment of every block of 16 bytes or more; smaller ones are aligned to their size. */
 #define HEAP_ALIGNMENT 16
 
-/* NULL when memory is out or the size is over PTRDIFF_MAX.  A size of 0 gives a block of its own. */
+/* NULL when memory is out or the size is over PTRDIFF_MAX.  A size of 0 gives a block of its own.
+ */
 void *heap_malloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 /* alignment: a power of two, checked by the caller. */
 void *heap_memalign(size_t alignment, size_t size);
-/* ptr NULL: as heap_malloc.  size 0: a block of its own, ptr is freed.  On NULL ptr is untouched. */
+/* ptr NULL: as heap_malloc.  size 0: a block of its own, ptr is freed.  On NULL ptr is untouched.
+ */
 void *heap_realloc(void *ptr, size_t size);
 /* ptr NULL: nothing.  A pointer that is not a live block: one line on stderr, abort. */
 void heap_free(void *ptr);
@@ -77,13 +73,13 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause);
 /* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
 struct heap_stats {
 	uint64_t mapped_bytes;
-	uint64_t in_use_bytes;  /* in spans handed out or cut into slots, free slots included */
+	uint64_t in_use_bytes;    /* in spans handed out or cut into slots, free slots included */
 	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
 	uint64_t clean_bytes;
 	uint64_t metadata_bytes;
-	uint64_t blocks;         /* live, as far as counted without a walk */
+	uint64_t blocks; /* live, as far as counted without a walk */
 	uint64_t large_blocks;
 	uint64_t large_bytes;
 	uint64_t peak_in_use_bytes;
@@ -95,7 +91,15 @@ struct heap_stats {
 
 void heap_stats_read(struct heap_stats *stats);
 
-/* Gives the calling thread's cache back; called as a thread ends. */
+/*
+ * Called without locks right after a thread got its cache, which is within its
+ * first malloc or free: the place to see to it that heap_thread_exit runs when
+ * the thread ends.  The hook may use the heap.
+ */
+void heap_set_cache_hook(void (*hook)(void));
+
+/* Gives the calling thread's cache back; called as a thread ends.  The thread
+ * may still use the heap, more slowly. */
 void heap_thread_exit(void);
 
 /* Around fork: prepare takes every lock, parent and child drop them. */

@@ -40,9 +40,14 @@ struct os_range {
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 
+/* Whether the kernel backs memory with huge pages unasked. */
+bool os_thp_always(void);
+
+/* CLOCK_MONOTONIC. */
 uint64_t os_now_ns(void);
 
-/* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen. */
+/* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen.
+ */
 void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 void os_wake(const uint32_t *word, uint32_t count);
 

@@ -1,0 +1,88 @@
+#ifndef SHIM_HEAP_CACHE_H
+#define SHIM_HEAP_CACHE_H
+
+#include "shim/heap/size_class.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Thread caches: for each size class a bounded array of free slots, popped and
+ * pushed by the owning thread without any shared lock.
+ *
+ * Every cache can be entered by other threads as well, whether its owner runs
+ * or is parked: `full` empties them all.  Who may touch the bins is decided by
+ * cache_owner.h alone: the owner between cache_enter and cache_leave, anybody
+ * else between cache_seize and cache_release.  The owner makes no call between
+ * the two, so a thief never waits long, and a parked owner is never inside.
+ * Whatever needs a lock or the gate happens outside, on slots copied out.
+ *
+ * A class may keep up to `limit` slots.  Limits start at nothing and double
+ * when a class runs dry or over, up to CACHE_CLASS_BYTES and the array's
+ * length; the sum of limits times slot size stays under CACHE_BYTES_MAX, and
+ * once it is reached one class grows only as another one shrinks.
+ *
+ * Caches are never unmapped: a thread that ends empties its cache and leaves
+ * it for the next thread, and the list of all caches only grows, so it can be
+ * walked without a lock.
+ */
+#define CACHE_BYTES_MAX ((size_t)1 << 20)
+#define CACHE_CLASS_BYTES ((size_t)64 << 10)
+#define CACHE_CLASS_SLOTS 256U
+
+struct bin {
+	_Atomic uint32_t count; /* written inside only, read anywhere */
+	uint16_t limit;
+	uint16_t room; /* of slots[] */
+	void **slots;
+};
+
+struct cache {
+	_Atomic uint32_t owner_word; /* cache_owner.h */
+	uint32_t victim;             /* the class that shrinks next; owner only */
+	size_t limit_bytes;          /* sum over bins; owner only */
+	struct cache *next;          /* all caches */
+	struct cache *next_free;
+	struct bin bins[SIZE_CLASSES + 1];
+};
+
+/* The calling thread's cache; NULL before the first use, CACHE_GONE after heap_thread_exit. */
+extern __thread struct cache *cache_self;
+#define CACHE_GONE ((struct cache *)1)
+
+static inline bool cache_is_usable(const struct cache *cache)
+{
+	return (uintptr_t)cache > 1;
+}
+
+static inline uint32_t bin_count(const struct bin *bin)
+{
+	return atomic_load_explicit(&bin->count, memory_order_relaxed);
+}
+
+static inline void bin_set_count(struct bin *bin, uint32_t count)
+{
+	atomic_store_explicit(&bin->count, count, memory_order_relaxed);
+}
+
+/* What the fast paths do not handle: no cache yet, an empty or a full bin. */
+void *cache_take_slow(unsigned size_class);
+void cache_put_slow(unsigned size_class, void *slot);
+
+/* Empties every cache, of running and of parked threads. */
+void cache_drain_all(void);
+
+/* Slots in all caches, and their bytes. */
+void cache_stats(uint64_t *slots, uint64_t *bytes);
+uint64_t cache_check_locked(unsigned size_class);
+
+/* All caches seized, and the registry locked. */
+void cache_lock_all(void);
+void cache_unlock_all(void);
+
+/* In the child of a fork, unlocked: empties the caches of threads that are gone. */
+void cache_after_fork(void);
+
+#endif

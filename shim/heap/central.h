@@ -1,0 +1,60 @@
+#ifndef SHIM_HEAP_CENTRAL_H
+#define SHIM_HEAP_CENTRAL_H
+
+#include "shim/heap/os.h"
+#include "shim/heap/size_class.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The slabs of each size class, shared by all threads, a lock per class.
+ *
+ * A slab is in one of these places:
+ *
+ *	part-used	queue of slabs with ready slots, lowest address first
+ *	holed		queue of slabs whose only free slots lie over holes
+ *	nowhere		full; it comes back when a slot of it is freed, found
+ *			through the page map
+ *
+ * Besides, a slab into which a slot was freed since holes were last looked for
+ * is on the candidates list.  At most one slab per class stays although it is
+ * empty, against a block that comes and goes; central_dissolve sends it away.
+ */
+
+/* No more slots change hands in one call. */
+#define CENTRAL_BATCH 64U
+
+/* Up to `want` slots, at least one unless memory is out (0).  May wait at the gate. */
+unsigned central_take(unsigned size_class, void **slots, unsigned want);
+
+/* Panics on what is not a slot in use of this class. */
+void central_put(unsigned size_class, void *const *slots, unsigned count);
+
+/* Sends empty slabs back to the page heap. */
+void central_dissolve(void);
+
+/*
+ * Holes, up to max_bytes of them; *clean_bytes grows by what became not
+ * resident.  `advise` is called with no lock held, 0 = done.  True: there is
+ * more to do.
+ */
+bool central_make_holes(int (*advise)(void *with, const struct os_range *ranges, size_t count),
+	void *with, uint64_t max_bytes, uint64_t *clean_bytes);
+
+struct central_stats {
+	uint64_t used_slots; /* live or in caches */
+	uint64_t used_bytes;
+	uint64_t ready_bytes;
+};
+
+void central_stats(struct central_stats *stats);
+
+void central_lock_all(void);
+void central_unlock_all(void);
+
+/* All locks held.  Whether a class's counters are these sums over its slabs. */
+const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t ready);
+
+#endif

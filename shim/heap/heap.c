@@ -1,0 +1,262 @@
+#include "shim/heap/heap.h"
+
+#include "shim/heap/cache.h"
+#include "shim/heap/cache_owner.h"
+#include "shim/heap/central.h"
+#include "shim/heap/large.h"
+#include "shim/heap/meta.h"
+#include "shim/heap/os.h"
+#include "shim/heap/page_heap.h"
+#include "shim/heap/page_map.h"
+#include "shim/heap/scavenge.h"
+#include "shim/heap/transit.h"
+
+#include <string.h>
+
+/* A block that shrinks to less than this part of its slot moves. */
+#define SHRINK_DIVISOR 2
+
+/* Memory is out: what other threads keep may be all that is missing. */
+static void reclaim_slabs(void)
+{
+	cache_drain_all();
+	central_dissolve();
+}
+
+static void *large_or_null(size_t size, size_t alignment, bool *zero)
+{
+	void *block;
+
+	if (size > PTRDIFF_MAX)
+		return NULL;
+	block = large_take(size, alignment, zero);
+	if (block == NULL) {
+		reclaim_slabs();
+		block = large_take(size, alignment, zero);
+	}
+	return block;
+}
+
+static void *class_take_slow(unsigned size_class)
+{
+	void *slot = cache_take_slow(size_class);
+
+	if (slot == NULL) {
+		reclaim_slabs();
+		slot = cache_take_slow(size_class);
+	}
+	return slot;
+}
+
+static inline void *class_take(unsigned size_class)
+{
+	struct cache *cache = cache_self;
+
+	if (__builtin_expect(cache_is_usable(cache), 1)) {
+		struct bin *bin = &cache->bins[size_class];
+		uint32_t count;
+
+		cache_enter(cache);
+		count = bin_count(bin);
+		if (__builtin_expect(count != 0, 1)) {
+			void *slot = bin->slots[count - 1];
+
+			bin_set_count(bin, count - 1);
+			cache_leave(cache);
+			return slot;
+		}
+		cache_leave(cache);
+	}
+	return class_take_slow(size_class);
+}
+
+void *heap_malloc(size_t size)
+{
+	bool zero;
+
+	if (__builtin_expect(size <= SIZE_CLASS_MAX_BYTES, 1))
+		return class_take(size_class_of(size));
+	return large_or_null(size, PAGE_BYTES, &zero);
+}
+
+void *heap_calloc(size_t count, size_t size)
+{
+	bool zero = false;
+	size_t bytes;
+	void *block;
+
+	if (__builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	if (bytes <= SIZE_CLASS_MAX_BYTES)
+		block = class_take(size_class_of(bytes));
+	else
+		block = large_or_null(bytes, PAGE_BYTES, &zero);
+	if (block != NULL && !zero)
+		memset(block, 0, bytes);
+	return block;
+}
+
+void *heap_memalign(size_t alignment, size_t size)
+{
+	unsigned size_class = size_class_aligned(size, alignment);
+	bool zero;
+
+	if (size_class != 0)
+		return class_take(size_class);
+	return large_or_null(size, alignment > PAGE_BYTES ? alignment : PAGE_BYTES, &zero);
+}
+
+void heap_free(void *ptr)
+{
+	uint64_t entry = page_map_get(ptr);
+	unsigned size_class = page_map_class(entry);
+	struct cache *cache = cache_self;
+
+	if (__builtin_expect(size_class == 0, 0)) {
+		if (ptr == NULL)
+			return;
+		if (entry == 0)
+			os_panic("free(): invalid pointer", ptr);
+		large_put(ptr, entry);
+		return;
+	}
+	if (__builtin_expect(!size_class_starts(size_class, page_map_offset(entry, ptr)), 0))
+		os_panic("free(): invalid pointer", ptr);
+	if (__builtin_expect(cache_is_usable(cache), 1)) {
+		struct bin *bin = &cache->bins[size_class];
+		uint32_t count;
+
+		cache_enter(cache);
+		count = bin_count(bin);
+		if (__builtin_expect(count < bin->limit, 1)) {
+			bool twice = count != 0 && bin->slots[count - 1] == ptr;
+
+			bin->slots[count] = ptr;
+			bin_set_count(bin, count + 1);
+			cache_leave(cache);
+			if (__builtin_expect(twice, 0))
+				os_panic("free(): double free", ptr);
+			return;
+		}
+		cache_leave(cache);
+	}
+	cache_put_slow(size_class, ptr);
+}
+
+/* The entry of a block, which must be one. */
+static uint64_t block_entry(const void *ptr, const char *otherwise)
+{
+	uint64_t entry = page_map_get(ptr);
+	unsigned size_class = page_map_class(entry);
+
+	if (entry == 0 ||
+		(size_class != 0 && !size_class_starts(size_class, page_map_offset(entry, ptr))) ||
+		(size_class == 0 && (uintptr_t)ptr % PAGE_BYTES != 0))
+		os_panic(otherwise, ptr);
+	return entry;
+}
+
+static size_t entry_bytes(uint64_t entry)
+{
+	unsigned size_class = page_map_class(entry);
+
+	return size_class != 0 ? size_classes[size_class].bytes
+			       : large_usable_bytes(page_map_span(entry));
+}
+
+size_t heap_usable_size(const void *ptr)
+{
+	if (ptr == NULL)
+		return 0;
+	return entry_bytes(block_entry(ptr, "malloc_usable_size(): invalid pointer"));
+}
+
+void *heap_realloc(void *ptr, size_t size)
+{
+	uint64_t entry;
+	size_t had;
+	void *block;
+
+	if (ptr == NULL)
+		return heap_malloc(size);
+	if (size > PTRDIFF_MAX)
+		return NULL;
+	entry = block_entry(ptr, "realloc(): invalid pointer");
+	had = entry_bytes(entry);
+	if (page_map_class(entry) == 0) {
+		if (size > SIZE_CLASS_MAX_BYTES && large_resize(ptr, page_map_span(entry), size))
+			return ptr;
+	} else if (size <= had && size >= had / SHRINK_DIVISOR) {
+		return ptr;
+	}
+	block = heap_malloc(size);
+	if (block == NULL)
+		return NULL;
+	memcpy(block, ptr, size < had ? size : had);
+	heap_free(ptr);
+	return block;
+}
+
+void heap_stats_read(struct heap_stats *stats)
+{
+	struct central_stats slots;
+	struct page_stats pages;
+	uint64_t cached_slots;
+	uint64_t cached_bytes;
+
+	memset(stats, 0, sizeof *stats);
+	cache_stats(&cached_slots, &cached_bytes);
+	central_stats(&slots);
+	large_stats(&stats->large_blocks, &stats->large_bytes);
+	page_heap_stats(&pages);
+	stats->in_use_bytes = pages.in_use * PAGE_BYTES;
+	stats->idle_dirty_bytes = pages.dirty * PAGE_BYTES;
+	stats->lazy_bytes = pages.lazy * PAGE_BYTES;
+	stats->clean_bytes = pages.clean * PAGE_BYTES;
+	stats->metadata_bytes = pages.metadata * PAGE_BYTES + meta_bytes();
+	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
+	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
+	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
+	stats->free_slot_bytes = slots.ready_bytes + cached_bytes;
+	stats->blocks = stats->large_blocks;
+	/* The counts are read one after the other while others change them. */
+	if (slots.used_slots > cached_slots)
+		stats->blocks += slots.used_slots - cached_slots;
+	scavenge_stats(stats);
+}
+
+static void lock_everything(void)
+{
+	transit_stop();
+	cache_lock_all();
+	central_lock_all();
+	page_heap_lock();
+	meta_lock();
+}
+
+static void unlock_everything(void)
+{
+	meta_unlock();
+	page_heap_unlock();
+	central_unlock_all();
+	cache_unlock_all();
+}
+
+void heap_fork_prepare(void)
+{
+	lock_everything();
+}
+
+void heap_fork_parent(void)
+{
+	unlock_everything();
+	transit_resume();
+}
+
+void heap_fork_child(void)
+{
+	unlock_everything();
+	transit_after_fork();
+	transit_resume();
+	cache_after_fork();
+}

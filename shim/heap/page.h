@@ -1,0 +1,30 @@
+#ifndef SHIM_HEAP_PAGE_H
+#define SHIM_HEAP_PAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The heap's own page.  A kernel page may be larger (then advice is given for
+ * whole kernel pages only), never smaller.
+ */
+#define PAGE_SHIFT 12
+#define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
+
+/* A chunk is what bitmaps, ages and growth go by: one huge page. */
+#define CHUNK_PAGES 512U
+#define CHUNK_BYTES (CHUNK_PAGES * PAGE_BYTES)
+#define CHUNK_WORDS (CHUNK_PAGES / 64)
+
+/* Chunks that one upper summary covers. */
+#define GROUP_CHUNKS 64U
+#define GROUP_PAGES (GROUP_CHUNKS * CHUNK_PAGES)
+
+#define ADDRESS_BITS 48
+
+static inline size_t round_up(size_t value, size_t power_of_two)
+{
+	return (value + power_of_two - 1) & ~(power_of_two - 1);
+}
+
+#endif

@@ -1,0 +1,528 @@
+#include "shim/heap/page_heap.h"
+
+#include "shim/heap/gate.h"
+#include "shim/heap/lock.h"
+#include "shim/heap/page_map.h"
+#include "shim/heap/region.h"
+#include "shim/heap/transit.h"
+
+#define REGIONS_MAX 256U
+
+/* Address space is taken in one such piece where it is plenty; where that is
+ * refused, in pieces of a quarter of what there is, so that the rest of the
+ * process finds room under its limit too. */
+#define RESERVE_BYTES ((size_t)64 << 30)
+#define RESERVE_BYTES_SCARCE ((size_t)32 << 20)
+
+#define COMMIT_CHUNKS_MAX 32U
+
+/* How often a take that found nothing waits for pages that are in transit. */
+#define TRANSIT_WAITS 8U
+
+static struct {
+	struct lock lock;
+	size_t count;
+	struct region regions[REGIONS_MAX]; /* by address */
+	size_t reserved_bytes;
+	bool scarce;
+	struct page_stats stats;
+	size_t transit_dirty;
+	size_t transit_lazy;
+} heap;
+
+void page_heap_lock(void)
+{
+	lock_take(&heap.lock);
+}
+
+void page_heap_unlock(void)
+{
+	lock_drop(&heap.lock);
+}
+
+/* Regions --------------------------------------------------------------- */
+
+static struct region *region_of(uintptr_t address)
+{
+	for (size_t i = heap.count; i > 0; i--) {
+		struct region *region = &heap.regions[i - 1];
+
+		if (address >= region->start)
+			return region;
+	}
+	return NULL;
+}
+
+static size_t page_of(const struct region *region, uintptr_t address)
+{
+	return (address - region->start) >> PAGE_SHIFT;
+}
+
+static uintptr_t address_of(const struct region *region, size_t page)
+{
+	return region->start + (page << PAGE_SHIFT);
+}
+
+static struct region *region_insert(void *start, size_t pages, void *metadata)
+{
+	size_t at = heap.count;
+
+	for (; at > 0 && heap.regions[at - 1].start > (uintptr_t)start; at--)
+		heap.regions[at] = heap.regions[at - 1];
+	heap.count++;
+	region_init(&heap.regions[at], start, pages, metadata);
+	return &heap.regions[at];
+}
+
+static bool region_try(size_t bytes, struct region **region)
+{
+	size_t metadata_bytes = region_metadata_bytes(bytes / PAGE_BYTES);
+	unsigned char *start = os_reserve(bytes + metadata_bytes, CHUNK_BYTES);
+
+	if (start == NULL)
+		return false;
+	if (os_commit(start + bytes, metadata_bytes) != 0) {
+		os_unreserve(start, bytes + metadata_bytes);
+		return false;
+	}
+	*region = region_insert(start, bytes / PAGE_BYTES, start + bytes);
+	heap.reserved_bytes += bytes;
+	return true;
+}
+
+static struct region *region_new(size_t pages)
+{
+	size_t need = round_up(pages * PAGE_BYTES, CHUNK_BYTES);
+	size_t want = RESERVE_BYTES;
+	struct region *region;
+
+	if (heap.count == REGIONS_MAX)
+		return NULL;
+	if (!heap.scarce) {
+		if (region_try(want > need ? want : need, &region))
+			return region;
+		heap.scarce = true;
+	}
+	want = round_up(heap.reserved_bytes / 4, CHUNK_BYTES);
+	if (want < RESERVE_BYTES_SCARCE)
+		want = RESERVE_BYTES_SCARCE;
+	for (; want > need; want = round_up(want / 2, CHUNK_BYTES)) {
+		if (region_try(want, &region))
+			return region;
+		if (want == CHUNK_BYTES)
+			return NULL;
+	}
+	return region_try(need, &region) ? region : NULL;
+}
+
+static bool region_commit(struct region *region, size_t pages)
+{
+	void *start = (void *)address_of(region, region->committed);
+	size_t bytes = pages * PAGE_BYTES;
+
+	if (!page_map_cover((uintptr_t)start, bytes) || os_commit(start, bytes) != 0)
+		return false;
+	heap.stats.metadata -= region_touched_bytes(region->committed) / PAGE_BYTES;
+	region_grow(region, pages);
+	/* The page map has one page of entries to a chunk. */
+	heap.stats.metadata += region_touched_bytes(region->committed) / PAGE_BYTES;
+	heap.stats.metadata += pages * sizeof(uint64_t) / PAGE_BYTES;
+	heap.stats.committed += pages;
+	heap.stats.clean += pages;
+	return true;
+}
+
+/* Commits what is missing for a run of so many pages at the region's end, and some more. */
+static bool region_extend(struct region *region, size_t pages)
+{
+	size_t at_end = region_free_at_end(region);
+	size_t room = region->pages - region->committed;
+	size_t missing = pages > at_end ? pages - at_end : 0;
+	size_t step = round_up(heap.stats.committed / 8, CHUNK_PAGES);
+
+	missing = round_up(missing, CHUNK_PAGES);
+	if (missing > room)
+		return false;
+	if (step > COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES)
+		step = COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES;
+	if (step > room)
+		step = room;
+	if (step > missing && region_commit(region, step))
+		return true;
+	return missing != 0 && region_commit(region, missing);
+}
+
+static bool heap_grow(size_t pages)
+{
+	struct region *region;
+
+	for (size_t i = 0; i < heap.count; i++)
+		if (region_extend(&heap.regions[i], pages))
+			return true;
+	region = region_new(pages);
+	return region != NULL && region_extend(region, pages);
+}
+
+/* Taking ---------------------------------------------------------------- */
+
+struct place {
+	struct region *region;
+	size_t page;
+};
+
+static bool heap_find(enum run_kind kind, size_t pages, size_t alignment, struct place *place)
+{
+	size_t slack = alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0;
+
+	for (size_t i = 0; i < heap.count; i++) {
+		struct region *region = &heap.regions[i];
+		size_t page = region_find(region, kind, pages + slack);
+
+		if (page == SIZE_MAX)
+			continue;
+		if (slack != 0)
+			page = page_of(region, round_up(address_of(region, page), alignment));
+		*place = (struct place){.region = region, .page = page};
+		return true;
+	}
+	return false;
+}
+
+static void count_taken(const struct page_counts *counts, size_t pages)
+{
+	heap.stats.in_use += pages;
+	if (heap.stats.in_use > heap.stats.peak_in_use)
+		heap.stats.peak_in_use = heap.stats.in_use;
+	heap.stats.dirty -= counts->dirty;
+	heap.stats.lazy -= counts->lazy;
+	heap.stats.clean -= counts->clean;
+	heap.stats.refaulted += counts->clean - counts->fresh;
+}
+
+static uint64_t clean_mask_of(const struct place *place, size_t pages)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < pages && i < 64; i++)
+		if (region_count(place->region, place->page + i, 1).clean != 0)
+			mask |= (uint64_t)1 << i;
+	return mask;
+}
+
+static struct page_taken take_place(
+	const struct place *place, size_t pages, const struct page_counts *counts)
+{
+	struct page_taken taken = {
+		.start = (void *)address_of(place->region, place->page),
+		.zero = counts->clean == pages,
+	};
+
+	if (counts->clean != 0)
+		taken.clean_mask = taken.zero ? UINT64_MAX >> (pages < 64 ? 64 - pages : 0)
+					      : clean_mask_of(place, pages);
+	region_take(place->region, place->page, pages);
+	count_taken(counts, pages);
+	return taken;
+}
+
+/*
+ * Lock held.  Takes a run, or says in *cold how many pages would newly become
+ * resident when that is not allowed yet.
+ */
+static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be_cold, size_t *cold)
+{
+	struct page_taken none = {.start = NULL};
+	struct page_counts counts = {0};
+	struct place place;
+
+	*cold = 0;
+	if (!heap_find(RUN_WARM, pages, alignment, &place) &&
+		!heap_find(RUN_ANY, pages, alignment, &place)) {
+		if (!may_be_cold) {
+			*cold = pages;
+			return none;
+		}
+		if (!heap_grow(pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
+			!heap_find(RUN_ANY, pages, alignment, &place))
+			return none;
+	}
+	counts = region_count(place.region, place.page, pages);
+	*cold = counts.clean;
+	if (counts.clean != 0 && !may_be_cold)
+		return none;
+	return take_place(&place, pages, &counts);
+}
+
+struct page_taken page_heap_take(size_t pages, size_t alignment)
+{
+	bool may_be_cold = !gate_is_set();
+	bool populate = false;
+	unsigned waits = 0;
+
+	if (pages > ((size_t)1 << (ADDRESS_BITS - 1 - PAGE_SHIFT)) ||
+		alignment > ((size_t)1 << (ADDRESS_BITS - 1)))
+		return (struct page_taken){.start = NULL};
+	for (;;) {
+		struct page_taken taken;
+		size_t cold;
+
+		lock_take(&heap.lock);
+		taken = take_locked(pages, alignment, may_be_cold, &cold);
+		lock_drop(&heap.lock);
+		if (taken.start != NULL) {
+			if (populate && cold != 0)
+				gate_populate(taken.start, pages * PAGE_BYTES);
+			return taken;
+		}
+		if (may_be_cold && (waits++ == TRANSIT_WAITS || !transit_wait()))
+			return taken;
+		if (!may_be_cold)
+			populate = gate_ask(cold * PAGE_BYTES);
+		may_be_cold = true;
+	}
+}
+
+bool page_heap_extend(void *end, size_t pages)
+{
+	bool may_be_cold = !gate_is_set();
+	bool populate = false;
+
+	for (;;) {
+		struct region *region;
+		struct page_counts counts = {0};
+		size_t page;
+		bool is_free;
+
+		lock_take(&heap.lock);
+		region = region_of((uintptr_t)end - 1);
+		page = page_of(region, (uintptr_t)end);
+		is_free = region_is_free(region, page, pages);
+		if (is_free)
+			counts = region_count(region, page, pages);
+		if (is_free && (may_be_cold || counts.clean == 0)) {
+			region_take(region, page, pages);
+			count_taken(&counts, pages);
+			lock_drop(&heap.lock);
+			if (populate && counts.clean != 0)
+				gate_populate(end, pages * PAGE_BYTES);
+			return true;
+		}
+		lock_drop(&heap.lock);
+		if (!is_free)
+			return false;
+		populate = gate_ask(counts.clean * PAGE_BYTES);
+		may_be_cold = true;
+	}
+}
+
+void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
+{
+	uint64_t now_ns = os_now_ns();
+	struct region *region;
+	size_t clean = 0;
+
+	for (uint64_t rest = clean_mask; rest != 0; rest &= rest - 1)
+		clean++;
+	lock_take(&heap.lock);
+	region = region_of((uintptr_t)start);
+	region_give(region, page_of(region, (uintptr_t)start), pages, clean_mask, now_ns);
+	heap.stats.in_use -= pages;
+	heap.stats.clean += clean;
+	heap.stats.dirty += pages - clean;
+	lock_drop(&heap.lock);
+}
+
+void page_heap_hole_made(size_t pages)
+{
+	lock_take(&heap.lock);
+	heap.stats.in_use -= pages;
+	heap.stats.clean += pages;
+	lock_drop(&heap.lock);
+}
+
+void page_heap_hole_filled(size_t pages, size_t refaulted)
+{
+	struct page_counts counts = {.clean = pages, .fresh = pages - refaulted};
+
+	lock_take(&heap.lock);
+	count_taken(&counts, pages);
+	lock_drop(&heap.lock);
+}
+
+/* Hunting --------------------------------------------------------------- */
+
+/* Adds a range, joined with the last where they touch; false when the table is full. */
+static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
+{
+	if (hunt->count > 0) {
+		struct os_range *last = &hunt->ranges[hunt->count - 1];
+
+		if (start + bytes == (uintptr_t)last->start) {
+			last->start = (void *)start;
+			last->bytes += bytes;
+			return true;
+		}
+	}
+	if (hunt->count == OS_RANGES_MAX)
+		return false;
+	hunt->ranges[hunt->count++] = (struct os_range){.start = (void *)start, .bytes = bytes};
+	return true;
+}
+
+/* Idle dirty pages that may still be taken. */
+static size_t dirty_over_cushion(const struct page_hunt *hunt)
+{
+	size_t idle = heap.stats.dirty - heap.transit_dirty;
+
+	return idle > hunt->cushion_pages ? idle - hunt->cushion_pages : 0;
+}
+
+/* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
+static void hunt_cut(
+	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
+{
+	size_t grain = os_page_bytes() / PAGE_BYTES;
+	size_t most = hunt->pages_max;
+
+	*end -= *end % grain;
+	*first += (grain - *first % grain) % grain;
+	if (*end <= *first)
+		return;
+	if (region_count(region, *first, *end - *first).dirty > dirty_over_cushion(hunt) &&
+		most > dirty_over_cushion(hunt))
+		most = dirty_over_cushion(hunt);
+	most -= most % grain;
+	if (*end - *first > most)
+		*first = *end - most;
+}
+
+static bool hunt_region(struct page_hunt *hunt, struct region *region)
+{
+	struct region_hunt want = {
+		.idle_before_ns = hunt->idle_before_ns,
+		.pages_min = hunt->run_pages_min,
+		.lazy = hunt->lazy,
+	};
+	size_t below = region->committed;
+
+	if (hunt->below <= region->start)
+		return true;
+	if (page_of(region, hunt->below) < below)
+		below = page_of(region, hunt->below);
+	for (;;) {
+		struct page_counts counts;
+		size_t first;
+		size_t end;
+		size_t cut;
+
+		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
+		if (hunt->pages_max == 0 || !region_hunt(region, &want, below, &first, &end))
+			return true;
+		below = first;
+		cut = first;
+		hunt_cut(hunt, region, &cut, &end);
+		if (cut >= end)
+			continue;
+		if (!hunt_add(hunt, address_of(region, cut), (end - cut) * PAGE_BYTES))
+			return false;
+		hunt->below = address_of(region, cut);
+		below = cut;
+		counts = region_count(region, cut, end - cut);
+		region_hold(region, cut, end - cut);
+		heap.transit_dirty += counts.dirty;
+		heap.transit_lazy += counts.lazy;
+		hunt->dirty_pages += counts.dirty;
+		hunt->lazy_pages += counts.lazy;
+		hunt->pages_max -= end - cut;
+	}
+}
+
+bool page_heap_hunt(struct page_hunt *hunt)
+{
+	hunt->count = 0;
+	hunt->dirty_pages = 0;
+	hunt->lazy_pages = 0;
+	lock_take(&heap.lock);
+	for (size_t i = heap.count; i > 0; i--)
+		if (!hunt_region(hunt, &heap.regions[i - 1]))
+			break;
+	lock_drop(&heap.lock);
+	return hunt->count != 0;
+}
+
+void page_heap_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
+{
+	static const enum region_state states[] = {
+		[PAGE_AS_BEFORE] = REGION_AS_BEFORE,
+		[PAGE_LAZY] = REGION_LAZY,
+		[PAGE_CLEAN] = REGION_CLEAN,
+	};
+
+	lock_take(&heap.lock);
+	for (size_t i = 0; i < hunt->count; i++) {
+		uintptr_t start = (uintptr_t)hunt->ranges[i].start;
+		struct region *region = region_of(start);
+
+		region_release(region, page_of(region, start), hunt->ranges[i].bytes / PAGE_BYTES,
+			states[outcome]);
+	}
+	heap.transit_dirty -= hunt->dirty_pages;
+	heap.transit_lazy -= hunt->lazy_pages;
+	if (outcome == PAGE_LAZY) {
+		heap.stats.dirty -= hunt->dirty_pages;
+		heap.stats.lazy += hunt->dirty_pages;
+	} else if (outcome == PAGE_CLEAN) {
+		heap.stats.dirty -= hunt->dirty_pages;
+		heap.stats.lazy -= hunt->lazy_pages;
+		heap.stats.clean += hunt->dirty_pages + hunt->lazy_pages;
+	}
+	lock_drop(&heap.lock);
+}
+
+/* Reading --------------------------------------------------------------- */
+
+void page_heap_stats(struct page_stats *stats)
+{
+	lock_take(&heap.lock);
+	*stats = heap.stats;
+	lock_drop(&heap.lock);
+}
+
+bool page_heap_region_locked(size_t index, uintptr_t *start, size_t *pages)
+{
+	if (index >= heap.count)
+		return false;
+	*start = heap.regions[index].start;
+	*pages = heap.regions[index].committed;
+	return true;
+}
+
+const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
+{
+	const struct page_stats *stats = &heap.stats;
+	struct page_counts counts = {0};
+	size_t allocated = 0;
+	size_t committed = 0;
+
+	for (size_t i = 0; i < heap.count; i++) {
+		const char *wrong = region_check(&heap.regions[i], &counts, &allocated);
+
+		if (wrong != NULL)
+			return wrong;
+		committed += heap.regions[i].committed;
+	}
+	if (heap.transit_dirty != 0 || heap.transit_lazy != 0)
+		return "pages are in transit though no scavenger runs";
+	if (committed != stats->committed ||
+		stats->in_use + stats->dirty + stats->lazy + stats->clean != committed)
+		return "the page counters do not add up";
+	if (counts.dirty != stats->dirty || counts.lazy != stats->lazy)
+		return "the idle counters differ from the bits";
+	if (counts.clean + hole_pages != stats->clean)
+		return "the clean counter differs from the bits and the holes";
+	if (allocated != stats->in_use + hole_pages)
+		return "the in-use counter differs from the bits and the holes";
+	if (span_pages > allocated)
+		return "spans have more pages than are allocated";
+	return NULL;
+}

@@ -1,0 +1,101 @@
+#ifndef SHIM_HEAP_PAGE_HEAP_H
+#define SHIM_HEAP_PAGE_HEAP_H
+
+#include "shim/heap/os.h"
+#include "shim/heap/page.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Runs of whole pages, out of a few large regions.
+ *
+ * Address-ordered first fit: first among warm pages (dirty or lazy, which cost
+ * no fault), then among all.  What is handed out is lowest first and what is
+ * given back is highest first, so that the two stay apart.
+ *
+ * Pages that would newly become resident (clean or fresh ones) are taken only
+ * after the gate was asked, and the search starts again after it, so that what
+ * was freed while the gate held the caller is used before anything new.
+ *
+ * One lock guards the regions and the counters.  It is never held over madvise
+ * or the gate; growing (reserve and commit) does happen under it.
+ *
+ * Counters, in pages: in_use + dirty + lazy + clean = committed.  A page in
+ * transit still counts as what it was.  Pages of slabs that were given back
+ * (holes) count as clean, not as in use.
+ */
+
+struct page_stats {
+	size_t committed;
+	size_t in_use;
+	size_t peak_in_use;
+	size_t dirty;
+	size_t lazy;
+	size_t clean;
+	size_t refaulted; /* clean pages, fresh ones not counted, that were handed out again */
+	size_t metadata;
+};
+
+/* NULL: memory is out.  *clean_mask (where not NULL): which of the first 64 pages are zero and not
+ * resident; *zero: all of them are. */
+struct page_taken {
+	void *start;
+	uint64_t clean_mask;
+	bool zero;
+};
+
+struct page_taken page_heap_take(size_t pages, size_t alignment);
+
+/* The pages right behind `end` join the span that ends there; false: not free. */
+bool page_heap_extend(void *end, size_t pages);
+
+/* clean_mask: which of the first 64 pages are not resident. */
+void page_heap_put(void *start, size_t pages, uint64_t clean_mask);
+
+/* Holes: pages of a live slab went, or come back (the gate was asked). */
+void page_heap_hole_made(size_t pages);
+void page_heap_hole_filled(size_t pages, size_t refaulted);
+
+/*
+ * Taking idle pages in transit to advise them.  The caller fills in what it
+ * wants, starts with below = UINTPTR_MAX, and calls until nothing is found; each
+ * call goes on under the last, highest address first.  Every batch found must
+ * be ended with page_heap_hunt_end before or after the next.
+ */
+struct page_hunt {
+	bool dirty;
+	bool lazy;
+	uint64_t idle_before_ns;
+	size_t cushion_pages; /* idle dirty ones to keep */
+	size_t run_pages_min;
+	size_t pages_max; /* counts down */
+	uintptr_t below;
+
+	struct os_range ranges[OS_RANGES_MAX];
+	size_t count;
+	size_t dirty_pages; /* in those ranges */
+	size_t lazy_pages;
+};
+
+/* False when nothing was found. */
+bool page_heap_hunt(struct page_hunt *hunt);
+
+enum page_outcome { PAGE_AS_BEFORE, PAGE_LAZY, PAGE_CLEAN };
+
+void page_heap_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome);
+
+void page_heap_stats(struct page_stats *stats);
+
+void page_heap_lock(void);
+void page_heap_unlock(void);
+
+/* Lock held, nothing in transit.  hole_pages: holes in all slabs; span_pages: pages of all live
+ * spans, holes included. */
+const char *page_heap_check_locked(size_t hole_pages, size_t span_pages);
+
+/* Lock held: the i-th region's committed range; false past the last. */
+bool page_heap_region_locked(size_t index, uintptr_t *start, size_t *pages);
+
+#endif

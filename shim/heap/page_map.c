@@ -1,0 +1,54 @@
+#include "shim/heap/page_map.h"
+
+#include "shim/heap/os.h"
+
+_Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
+
+bool page_map_cover(uintptr_t start, size_t bytes)
+{
+	size_t leaf_bytes = PAGE_MAP_LEAF_PAGES * sizeof(uint64_t);
+
+	for (uintptr_t at = start >> PAGE_MAP_LEAF_SHIFT;
+		at <= (start + bytes - 1) >> PAGE_MAP_LEAF_SHIFT; at++) {
+		void *leaf;
+
+		if (atomic_load_explicit(&page_map_root[at], memory_order_relaxed) != NULL)
+			continue;
+		leaf = os_reserve(leaf_bytes, PAGE_BYTES);
+		if (leaf == NULL)
+			return false;
+		if (os_commit(leaf, leaf_bytes) != 0) {
+			os_unreserve(leaf, leaf_bytes);
+			return false;
+		}
+		atomic_store_explicit(&page_map_root[at], leaf, memory_order_release);
+	}
+	return true;
+}
+
+static _Atomic uint64_t *page_map_entry(uintptr_t at)
+{
+	_Atomic uint64_t *leaf = atomic_load_explicit(
+		&page_map_root[at >> PAGE_MAP_LEAF_SHIFT], memory_order_relaxed);
+
+	return &leaf[at >> PAGE_SHIFT & (PAGE_MAP_LEAF_PAGES - 1)];
+}
+
+void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class)
+{
+	for (size_t i = 0; i < pages; i++) {
+		uint64_t entry = 0;
+
+		if (span != NULL)
+			entry = (uint64_t)(uintptr_t)span | size_class |
+				(uint64_t)i << ADDRESS_BITS;
+		atomic_store_explicit(
+			page_map_entry(start + i * PAGE_BYTES), entry, memory_order_release);
+	}
+}
+
+bool page_map_claim(uintptr_t start, uint64_t entry)
+{
+	return atomic_compare_exchange_strong_explicit(
+		page_map_entry(start), &entry, 0, memory_order_acq_rel, memory_order_relaxed);
+}

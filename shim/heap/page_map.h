@@ -1,0 +1,75 @@
+#ifndef SHIM_HEAP_PAGE_MAP_H
+#define SHIM_HEAP_PAGE_MAP_H
+
+#include "shim/heap/page.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct span;
+
+/*
+ * Address -> span.
+ *
+ * Two levels: a root entry per GiB of address space, a leaf entry per page.
+ * A leaf entry is 0 where no span lives, else three things in one word, so
+ * that free() learns the class from two loads and without touching the span:
+ *
+ *	bits 0..6	size class, 0 for a large span
+ *	bits 7..47	address of the struct span, which is 128-aligned
+ *	bits 48..63	which page of its span this is
+ *
+ * Every page of a slab has an entry; of a large span only the first page has
+ * one, since nothing but its start is ever looked up.  Any address may be
+ * looked up, ours or not.  Leaves are made as the page heap grows and stay.
+ */
+#define PAGE_MAP_CLASS_BITS 7
+#define PAGE_MAP_LEAF_SHIFT 30
+#define PAGE_MAP_LEAF_PAGES ((size_t)1 << (PAGE_MAP_LEAF_SHIFT - PAGE_SHIFT))
+#define PAGE_MAP_ROOTS ((size_t)1 << (ADDRESS_BITS - PAGE_MAP_LEAF_SHIFT))
+
+extern _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
+
+/* Makes the leaves for a range; false when memory is out.  One thread at a time. */
+bool page_map_cover(uintptr_t start, size_t bytes);
+
+/* `span` NULL clears. */
+void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class);
+
+/* Clears the one entry at start if it still is `entry`; false when another was quicker. */
+bool page_map_claim(uintptr_t start, uint64_t entry);
+
+static inline uint64_t page_map_get(const void *address)
+{
+	uintptr_t at = (uintptr_t)address;
+	_Atomic uint64_t *leaf;
+
+	if (__builtin_expect(at >> ADDRESS_BITS != 0, 0))
+		return 0;
+	leaf = atomic_load_explicit(
+		&page_map_root[at >> PAGE_MAP_LEAF_SHIFT], memory_order_acquire);
+	if (__builtin_expect(leaf == NULL, 0))
+		return 0;
+	return atomic_load_explicit(
+		&leaf[at >> PAGE_SHIFT & (PAGE_MAP_LEAF_PAGES - 1)], memory_order_acquire);
+}
+
+static inline unsigned page_map_class(uint64_t entry)
+{
+	return (unsigned)entry & ((1U << PAGE_MAP_CLASS_BITS) - 1);
+}
+
+static inline struct span *page_map_span(uint64_t entry)
+{
+	return (struct span *)(uintptr_t)(entry & (((uint64_t)1 << ADDRESS_BITS) - 1) &
+					  ~(uint64_t)((1U << PAGE_MAP_CLASS_BITS) - 1));
+}
+
+/* Offset of an address from its span's start. */
+static inline size_t page_map_offset(uint64_t entry, const void *address)
+{
+	return (size_t)(entry >> ADDRESS_BITS) * PAGE_BYTES +
+	       ((uintptr_t)address & (PAGE_BYTES - 1));
+}
+
+#endif

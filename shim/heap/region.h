@@ -1,0 +1,119 @@
+#ifndef SHIM_HEAP_REGION_H
+#define SHIM_HEAP_REGION_H
+
+#include "shim/heap/page.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * One reservation of address space and the state of its pages.
+ *
+ * Three bits a page, out of band:
+ *
+ *	allocated  lazy  clean
+ *	    1       0      0	belongs to a span (or is not committed)
+ *	    1       x      x	in transit: a scavenger is advising it; the two bits
+ *				still say what it was
+ *	    0       0      0	dirty: resident garbage
+ *	    0       1      0	lazy: MADV_FREEd, garbage until written, and charged
+ *				until the kernel takes it
+ *	    0       0      1	clean: given back, zero when touched
+ *	    0       1      1	fresh: clean and never handed out
+ *
+ * A run of free pages is one run whatever its pages' states are: there is
+ * nothing to coalesce, since runs are read off the bits.
+ *
+ * To find runs quickly, each chunk (512 pages) and each group (64 chunks) has a
+ * summary of them: how many free pages at its start, in the longest run inside,
+ * at its end; once for all free pages and once for the warm ones alone (dirty or
+ * lazy), since a warm run needs no page from the kernel.  Searching reads group
+ * summaries upward and descends only where the run must be, so that first fit
+ * by address costs a few hundred loads in a heap of 64 GiB.
+ *
+ * Nothing here locks or makes system calls: the page heap does.
+ */
+
+enum run_kind { RUN_ANY, RUN_WARM, RUN_KINDS };
+
+struct chunk {
+	uint64_t allocated[CHUNK_WORDS];
+	uint64_t lazy[CHUNK_WORDS];
+	uint64_t clean[CHUNK_WORDS];
+	uint64_t idle_since_ns; /* when pages were last freed here */
+	uint64_t padding[7];
+};
+
+struct summary {
+	uint32_t start[RUN_KINDS];
+	uint32_t max[RUN_KINDS];
+	uint32_t end[RUN_KINDS];
+	uint32_t dirty; /* idle pages by state, those in transit left out */
+	uint32_t lazy;
+};
+
+struct region {
+	uintptr_t start;
+	size_t pages;     /* whole chunks */
+	size_t committed; /* pages, whole chunks */
+	struct summary *groups;
+	struct summary *summaries;
+	struct chunk *chunks;
+};
+
+struct page_counts {
+	size_t dirty;
+	size_t lazy;
+	size_t clean; /* fresh ones included */
+	size_t fresh;
+};
+
+/* Bytes of metadata for so many pages, and what of it is touched at most once committed. */
+size_t region_metadata_bytes(size_t pages);
+size_t region_touched_bytes(size_t committed);
+
+/* metadata: zeroed, page-aligned. */
+void region_init(struct region *region, void *start, size_t pages, void *metadata);
+
+/* So many more pages, whole chunks, were committed: they are fresh. */
+void region_grow(struct region *region, size_t pages);
+
+/* First page of the lowest run of at least so many free pages of that kind, or SIZE_MAX. */
+size_t region_find(const struct region *region, enum run_kind kind, size_t pages);
+
+/* Free pages at the very end of what is committed. */
+size_t region_free_at_end(const struct region *region);
+
+bool region_is_free(const struct region *region, size_t page, size_t pages);
+struct page_counts region_count(const struct region *region, size_t page, size_t pages);
+
+/* Free pages become a span's. */
+void region_take(struct region *region, size_t page, size_t pages);
+
+/* A span's pages become free: dirty, or clean where clean_mask (of the first 64) says so. */
+void region_give(
+	struct region *region, size_t page, size_t pages, uint64_t clean_mask, uint64_t now_ns);
+
+/* Free pages go in transit, and come back as they were (0), lazy, or clean. */
+enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };
+
+void region_hold(struct region *region, size_t page, size_t pages);
+void region_release(struct region *region, size_t page, size_t pages, enum region_state state);
+
+/* What to look for: dirty pages, lazy pages, in chunks idle since before idle_before_ns. */
+struct region_hunt {
+	bool dirty;
+	bool lazy;
+	uint64_t idle_before_ns;
+	size_t pages_min;
+};
+
+/* The highest run below page `below` within one chunk; false when there is none. */
+bool region_hunt(const struct region *region, const struct region_hunt *hunt, size_t below,
+	size_t *first, size_t *end);
+
+/* NULL = all invariants hold.  Adds what it counted. */
+const char *region_check(
+	const struct region *region, struct page_counts *counts, size_t *allocated);
+
+#endif

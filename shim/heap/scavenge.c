@@ -1,0 +1,119 @@
+#include "shim/heap/scavenge.h"
+
+#include "shim/heap/cache.h"
+#include "shim/heap/central.h"
+#include "shim/heap/os.h"
+#include "shim/heap/page_heap.h"
+#include "shim/heap/transit.h"
+
+#include <stdatomic.h>
+
+#define RUN_BYTES_PREFERRED ((size_t)64 << 10)
+
+static struct {
+	_Atomic uint64_t released_bytes[HEAP_CAUSES];
+	_Atomic uint64_t advise_calls;
+	_Atomic uint64_t advise_ns;
+} account;
+
+static int advise_timed(const struct os_range *ranges, size_t count, enum os_advice advice)
+{
+	uint64_t start_ns = os_now_ns();
+	int error = os_advise(ranges, count, advice);
+
+	atomic_fetch_add_explicit(&account.advise_calls, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&account.advise_ns, os_now_ns() - start_ns, memory_order_relaxed);
+	return error;
+}
+
+static bool are_whole_huge_pages(const struct os_range *ranges, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (((uintptr_t)ranges[i].start | ranges[i].bytes) % CHUNK_BYTES != 0)
+			return false;
+	return true;
+}
+
+/* Makes ranges not resident. */
+static int advise_away(void *with, const struct os_range *ranges, size_t count)
+{
+	(void)with;
+	if (os_thp_always() && !are_whole_huge_pages(ranges, count))
+		(void)advise_timed(ranges, count, OS_FREE);
+	return advise_timed(ranges, count, OS_DONTNEED);
+}
+
+/* One batch.  False: nothing found, or it cannot be done. */
+static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
+{
+	bool away = pass->level >= HEAP_EAGER;
+	bool done;
+
+	if (!transit_begin()) {
+		pass->more = true;
+		return false;
+	}
+	if (!page_heap_hunt(hunt)) {
+		transit_end();
+		return false;
+	}
+	if (away)
+		done = advise_away(NULL, hunt->ranges, hunt->count) == 0;
+	else
+		done = advise_timed(hunt->ranges, hunt->count, OS_FREE) == 0;
+	page_heap_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
+	transit_end();
+	if (done && away)
+		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;
+	else if (done)
+		pass->lazy_bytes += hunt->dirty_pages * PAGE_BYTES;
+	return done;
+}
+
+static size_t scavenge_pages(struct heap_pass *pass)
+{
+	struct page_hunt hunt;
+
+	hunt.dirty = true;
+	hunt.lazy = pass->level >= HEAP_EAGER;
+	hunt.idle_before_ns = pass->idle_before_ns;
+	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
+	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
+	for (int turn = 0; turn < 2; turn++) {
+		hunt.run_pages_min = turn == 0 ? RUN_BYTES_PREFERRED / PAGE_BYTES : 1;
+		hunt.below = UINTPTR_MAX;
+		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass))
+			;
+	}
+	return hunt.pages_max;
+}
+
+void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
+{
+	size_t room_pages;
+
+	pass->lazy_bytes = 0;
+	pass->clean_bytes = 0;
+	pass->more = false;
+	if (pass->level == HEAP_FULL) {
+		cache_drain_all();
+		central_dissolve();
+	}
+	room_pages = scavenge_pages(pass);
+	if (room_pages == 0)
+		pass->more = true;
+	else if (pass->level == HEAP_FULL &&
+		 central_make_holes(advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes))
+		pass->more = true;
+	atomic_fetch_add_explicit(&account.released_bytes[cause],
+		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
+}
+
+void scavenge_stats(struct heap_stats *stats)
+{
+	for (int i = 0; i < HEAP_CAUSES; i++)
+		stats->released_bytes[i] =
+			atomic_load_explicit(&account.released_bytes[i], memory_order_relaxed);
+	stats->advise_calls = atomic_load_explicit(&account.advise_calls, memory_order_relaxed);
+	stats->advise_ns = atomic_load_explicit(&account.advise_ns, memory_order_relaxed);
+}

@@ -1,0 +1,28 @@
+#ifndef SHIM_HEAP_SCAVENGE_H
+#define SHIM_HEAP_SCAVENGE_H
+
+#include "shim/heap/heap.h"
+
+/*
+ * Giving back: heap_scavenge, one bounded pass at a level.
+ *
+ *	calm, lazy	idle dirty pages over the cushion are MADV_FREEd: lazy
+ *	eager		idle dirty pages over the cushion, and all lazy ones,
+ *			become clean
+ *	full		first every thread cache is emptied and empty slabs go back
+ *			to the page heap; then as eager with no cushion; then pages
+ *			with no live slot inside part-used slabs become holes
+ *
+ * A pass looks for runs of 64 KiB and more first and for shorter ones with what
+ * is left of max_bytes, highest address first in both turns.  A batch of ranges
+ * is taken in transit, advised without a lock, and given back in its new state.
+ *
+ * A partial MADV_DONTNEED inside a transparent huge page frees nothing until
+ * the kernel splits the page, which MADV_FREE makes it do at once.  So where
+ * huge pages come unasked, a batch whose ranges are not whole huge pages is
+ * MADV_FREEd before it is dropped.
+ */
+
+void scavenge_stats(struct heap_stats *stats);
+
+#endif

@@ -1,0 +1,191 @@
+#include "shim/heap/span.h"
+
+#include "shim/heap/page.h"
+
+#include <string.h>
+
+static const struct size_class *class_of(const struct span *span)
+{
+	return &size_classes[span->size_class];
+}
+
+static size_t words_of(unsigned size_class)
+{
+	return (size_classes[size_class].slots + 63U) / 64;
+}
+
+size_t span_record_bytes(unsigned size_class)
+{
+	return sizeof(struct span) + words_of(size_class) * sizeof(uint64_t);
+}
+
+void span_init(struct span *span, void *start, unsigned size_class, uint64_t clean_mask)
+{
+	unsigned slots = size_classes[size_class].slots;
+
+	memset(span, 0, span_record_bytes(size_class));
+	span->start = (uintptr_t)start;
+	atomic_init(&span->pages, size_classes[size_class].pages);
+	span->size_class = size_class;
+	span->ready_slots = (uint16_t)slots;
+	span->born_clean = clean_mask;
+	for (size_t i = 0; i < words_of(size_class); i++)
+		span->ready[i] = bits_mask(0, slots - i * 64 > 64 ? 64 : slots - i * 64);
+}
+
+unsigned span_take(struct span *span, void **slots, unsigned want)
+{
+	size_t bytes = class_of(span)->bytes;
+	size_t words = words_of(span->size_class);
+	unsigned got = 0;
+	size_t slot = 0;
+
+	for (size_t i = 0; i < words && got < want; i++) {
+		uint64_t word = span->ready[i];
+
+		for (; word != 0 && got < want; word &= word - 1) {
+			slot = i * 64 + bits_lowest(word);
+			slots[got++] = (void *)(span->start + slot * bytes);
+		}
+		span->ready[i] = word;
+	}
+	span->used = (uint16_t)(span->used + got);
+	span->ready_slots = (uint16_t)(span->ready_slots - got);
+	if (got != 0 && slot >= span->touched)
+		span->touched = (uint16_t)(slot + 1);
+	return got;
+}
+
+/* The pages under a slot. */
+static uint64_t pages_of(const struct span *span, size_t slot)
+{
+	size_t bytes = class_of(span)->bytes;
+
+	return bits_mask(slot * bytes >> PAGE_SHIFT, (((slot + 1) * bytes - 1) >> PAGE_SHIFT) + 1);
+}
+
+/* The slots over a page: first .. last. */
+static size_t first_slot(const struct span *span, size_t page)
+{
+	return size_class_slot(span->size_class, page * PAGE_BYTES);
+}
+
+static size_t last_slot(const struct span *span, size_t page)
+{
+	return size_class_slot(span->size_class, (page + 1) * PAGE_BYTES - 1);
+}
+
+static bool is_ready(const struct span *span, size_t slot)
+{
+	return (span->ready[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+static bool is_holed(const struct span *span, size_t slot)
+{
+	return (pages_of(span, slot) & span->hole) != 0;
+}
+
+enum span_answer span_put(struct span *span, const void *address)
+{
+	size_t offset = (uintptr_t)address - span->start;
+	size_t slot = size_class_slot(span->size_class, offset);
+
+	if (slot >= class_of(span)->slots || slot * class_of(span)->bytes != offset)
+		return SPAN_NOT_A_SLOT;
+	if (is_ready(span, slot) || (span->hole != 0 && is_holed(span, slot)))
+		return SPAN_ALREADY_FREE;
+	span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
+	span->ready_slots++;
+	span->used--;
+	return SPAN_OK;
+}
+
+uint64_t span_idle_pages(const struct span *span)
+{
+	uint64_t idle = bits_mask(0, class_of(span)->pages) & ~span->hole;
+
+	for (uint64_t rest = idle; rest != 0; rest &= rest - 1) {
+		size_t page = bits_lowest(rest);
+
+		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
+			if (is_ready(span, slot) || is_holed(span, slot))
+				continue;
+			idle &= ~((uint64_t)1 << page);
+			break;
+		}
+	}
+	return idle;
+}
+
+uint64_t span_untouched(const struct span *span, uint64_t pages)
+{
+	size_t end = span->touched * (size_t)class_of(span)->bytes;
+
+	return pages & span->born_clean & ~bits_mask(0, (end + PAGE_BYTES - 1) >> PAGE_SHIFT);
+}
+
+void span_make_holes(struct span *span, uint64_t pages)
+{
+	for (uint64_t rest = pages; rest != 0; rest &= rest - 1) {
+		size_t page = bits_lowest(rest);
+
+		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
+			if (!is_ready(span, slot))
+				continue;
+			span->ready[slot / 64] &= ~((uint64_t)1 << slot % 64);
+			span->ready_slots--;
+		}
+	}
+	span->hole |= pages;
+}
+
+uint64_t span_fill_plan(const struct span *span)
+{
+	return pages_of(span, first_slot(span, bits_lowest(span->hole))) & span->hole;
+}
+
+void span_fill(struct span *span, uint64_t pages)
+{
+	uint64_t before = span->hole;
+
+	span->hole &= ~pages;
+	for (uint64_t rest = pages; rest != 0; rest &= rest - 1) {
+		size_t page = bits_lowest(rest);
+
+		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
+			if (is_ready(span, slot) || (pages_of(span, slot) & before) == 0 ||
+				is_holed(span, slot))
+				continue;
+			span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
+			span->ready_slots++;
+		}
+	}
+}
+
+uint64_t span_clean_pages(const struct span *span)
+{
+	return span->hole | span_untouched(span, bits_mask(0, class_of(span)->pages));
+}
+
+const char *span_check(const struct span *span)
+{
+	const struct size_class *class = class_of(span);
+	unsigned ready = 0;
+	unsigned holed = 0;
+
+	if (atomic_load_explicit(&span->pages, memory_order_relaxed) != class->pages)
+		return "a slab has another length than its class";
+	if ((span->advising & ~span->hole) != 0)
+		return "a slab's page is advised and no hole";
+	for (size_t slot = 0; slot < class->slots; slot++) {
+		bool over_hole = is_holed(span, slot);
+
+		if (over_hole && is_ready(span, slot))
+			return "a ready slot lies over a hole";
+		ready += is_ready(span, slot);
+		holed += over_hole;
+	}
+	if (ready != span->ready_slots || span->used + ready + holed != class->slots)
+		return "a slab's counts differ from its bits";
+	return NULL;
+}

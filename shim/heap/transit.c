@@ -1,0 +1,55 @@
+#include "shim/heap/transit.h"
+
+#include "shim/heap/os.h"
+
+#include <stdatomic.h>
+
+#define WAIT_NS 1000000U
+
+/* Each side writes its own word and then reads the other's, both in the single
+ * total order: either a transit sees the stop or the stop sees the transit. */
+static _Atomic uint32_t running;
+static _Atomic uint32_t stops;
+
+bool transit_begin(void)
+{
+	atomic_fetch_add(&running, 1);
+	if (atomic_load(&stops) == 0)
+		return true;
+	transit_end();
+	return false;
+}
+
+void transit_end(void)
+{
+	atomic_fetch_sub(&running, 1);
+	os_wake((const uint32_t *)&running, UINT32_MAX);
+}
+
+bool transit_wait(void)
+{
+	uint32_t seen = atomic_load(&running);
+
+	if (seen == 0)
+		return false;
+	os_wait((const uint32_t *)&running, seen, WAIT_NS);
+	return true;
+}
+
+void transit_stop(void)
+{
+	atomic_fetch_add(&stops, 1);
+	while (transit_wait())
+		;
+}
+
+void transit_resume(void)
+{
+	atomic_fetch_sub(&stops, 1);
+}
+
+void transit_after_fork(void)
+{
+	atomic_store(&running, 0);
+	atomic_store(&stops, 1);
+}

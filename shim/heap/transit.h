@@ -1,0 +1,26 @@
+#ifndef SHIM_HEAP_TRANSIT_H
+#define SHIM_HEAP_TRANSIT_H
+
+#include <stdbool.h>
+
+/*
+ * Who is advising ranges right now, with no lock held.  A fork must not happen
+ * meanwhile: the child would never get those ranges back.
+ *
+ * transit_begin refuses while somebody called for a stop; the caller then
+ * leaves the rest for a later pass.
+ */
+bool transit_begin(void);
+void transit_end(void);
+
+/* After it no transit runs and none begins until transit_resume. */
+void transit_stop(void);
+void transit_resume(void);
+
+/* In the child of a fork: exactly one stop, the forking thread's, is in force. */
+void transit_after_fork(void);
+
+/* Waits for one of the running transits to end; false where none runs. */
+bool transit_wait(void);
+
+#endif

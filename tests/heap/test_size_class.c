@@ -1,0 +1,93 @@
+#include "shim/heap/page.h"
+#include "shim/heap/size_class.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static unsigned naive_class(size_t size)
+{
+	unsigned c = 1;
+
+	while (size_classes[c].bytes < size)
+		c++;
+	return c;
+}
+
+static void test_every_size_gets_the_smallest_class_that_holds_it(void **state)
+{
+	(void)state;
+	for (size_t size = 0; size <= SIZE_CLASS_MAX_BYTES; size++)
+		assert_int_equal(size_class_of(size), naive_class(size));
+}
+
+static void test_no_size_over_128_wastes_more_than_an_eighth(void **state)
+{
+	(void)state;
+	for (size_t size = 129; size <= SIZE_CLASS_MAX_BYTES; size++) {
+		size_t waste = size_classes[size_class_of(size)].bytes - size;
+
+		assert_true(waste * 8 <= size_classes[size_class_of(size)].bytes);
+	}
+}
+
+static void test_slots_fill_their_pages_without_a_tail(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		const struct size_class *class = &size_classes[c];
+
+		assert_int_equal(class->bytes % 16, 0);
+		assert_true(class->bytes > size_classes[c - 1].bytes);
+		assert_int_equal(class->slots * (size_t) class->bytes, class->pages * PAGE_BYTES);
+		assert_true(class->pages <= SIZE_CLASS_MAX_PAGES);
+		assert_true(class->slots <= SIZE_CLASS_MAX_SLOTS);
+	}
+}
+
+static void test_slot_of_an_offset_equals_division(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		size_t bytes = size_classes[c].bytes;
+
+		for (size_t offset = 0; offset < size_classes[c].pages * PAGE_BYTES; offset++) {
+			if (size_class_slot(c, offset) != offset / bytes)
+				fail_msg("class %u offset %zu", c, offset);
+			if (size_class_starts(c, offset) != (offset % bytes == 0))
+				fail_msg("class %u offset %zu starts", c, offset);
+		}
+	}
+}
+
+static void test_aligned_class_is_a_multiple_of_the_alignment(void **state)
+{
+	(void)state;
+	for (size_t alignment = 1; alignment <= PAGE_BYTES; alignment *= 2) {
+		for (size_t size = 0; size <= SIZE_CLASS_MAX_BYTES; size += 7) {
+			unsigned c = size_class_aligned(size, alignment);
+
+			assert_int_not_equal(c, 0);
+			assert_true(size_classes[c].bytes >= size);
+			assert_int_equal(size_classes[c].bytes % alignment, 0);
+		}
+	}
+	assert_int_equal(size_class_aligned(1, 2 * PAGE_BYTES), 0);
+	assert_int_equal(size_class_aligned(SIZE_CLASS_MAX_BYTES + 1, 16), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
+		cmocka_unit_test(test_no_size_over_128_wastes_more_than_an_eighth),
+		cmocka_unit_test(test_slots_fill_their_pages_without_a_tail),
+		cmocka_unit_test(test_slot_of_an_offset_equals_division),
+		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,75 @@
+/* The real functions under other names, so that the heap's calls come here. */
+#define os_page_bytes real_os_page_bytes
+#define os_reserve real_os_reserve
+#define os_commit real_os_commit
+#define os_advise real_os_advise
+#define os_thp_always real_os_thp_always
+#define os_now_ns real_os_now_ns
+#include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
+#undef os_page_bytes
+#undef os_reserve
+#undef os_commit
+#undef os_advise
+#undef os_thp_always
+#undef os_now_ns
+
+#include "tests/support/fake_os.h"
+
+size_t os_page_bytes(void);
+void *os_reserve(size_t bytes, size_t alignment);
+int os_commit(void *start, size_t bytes);
+int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
+bool os_thp_always(void);
+uint64_t os_now_ns(void);
+
+struct fake_os fake_os;
+
+static bool is_refused(void)
+{
+	uint64_t call_number = atomic_fetch_add(&fake_os.calls, 1) + 1;
+	uint64_t refuse_at = atomic_load(&fake_os.refuse_at);
+
+	if (refuse_at == 0)
+		return false;
+	return call_number == refuse_at ||
+	       (call_number > refuse_at && atomic_load(&fake_os.refuse_all_from));
+}
+
+size_t os_page_bytes(void)
+{
+	size_t bytes = atomic_load(&fake_os.page_bytes);
+
+	return bytes != 0 ? bytes : real_os_page_bytes();
+}
+
+void *os_reserve(size_t bytes, size_t alignment)
+{
+	size_t most = atomic_load(&fake_os.reserve_bytes_max);
+
+	if (is_refused() || (most != 0 && bytes > most))
+		return NULL;
+	return real_os_reserve(bytes, alignment);
+}
+
+int os_commit(void *start, size_t bytes)
+{
+	return is_refused() ? -ENOMEM : real_os_commit(start, bytes);
+}
+
+int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)
+{
+	atomic_fetch_add(&fake_os.advised[advice], 1);
+	if (is_refused() || (advice != OS_POPULATE && atomic_load(&fake_os.refuse_advice)))
+		return -EINVAL;
+	return real_os_advise(ranges, count, advice);
+}
+
+bool os_thp_always(void)
+{
+	return atomic_load(&fake_os.thp_always) || real_os_thp_always();
+}
+
+uint64_t os_now_ns(void)
+{
+	return real_os_now_ns() + atomic_load(&fake_os.now_ahead_ns);
+}

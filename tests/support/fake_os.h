@@ -1,0 +1,26 @@
+#ifndef TESTS_SUPPORT_FAKE_OS_H
+#define TESTS_SUPPORT_FAKE_OS_H
+
+#include "shim/heap/os.h"
+
+#include <stdatomic.h>
+
+/*
+ * shim/os_linux.c with a hand on it: the calls that can fail are counted, and
+ * one of them can be refused.  Set the knobs while no other thread is in the heap.
+ */
+struct fake_os {
+	_Atomic uint64_t calls;       /* os_reserve, os_commit and os_advise so far */
+	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
+	_Atomic bool refuse_all_from; /* and so do all after it */
+	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */
+	_Atomic size_t reserve_bytes_max; /* larger reservations fail; 0 = no limit */
+	_Atomic bool thp_always;
+	_Atomic uint64_t advised[OS_POPULATE + 1]; /* calls by advice */
+	_Atomic uint64_t now_ahead_ns;             /* the clock runs ahead by so much */
+	_Atomic size_t page_bytes;                 /* what os_page_bytes says; 0 = the truth */
+};
+
+extern struct fake_os fake_os;
+
+#endif
