@@ -28,7 +28,8 @@
  * others.  Those who find too little left do not stop who comes after
  * them until they have waited half of gate_wait_ms; then nothing passes them,
  * since a wait that ends by time is growth that nobody granted.  What is left
- * over is shared out evenly.
+ * over is shared out evenly.  A need larger than what its own wall, or the shared one
+ * when all were empty, could give holds up nobody.
  *
  * Always true: under one wall all credit together is no more than headroom
  * less reserve less pending, unless it is UINT64_MAX.

@@ -334,6 +334,28 @@ static void test_brake_is_for_the_one_that_drives(void **state)
 	assert_int_equal(fixture_count(ACTION_UNBRAKE), 2);
 }
 
+static void test_who_grew_and_now_gives_back_is_not_braked(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.config.policies[0].at[LEVEL_FULL].time_to_wall_ms = 0;
+	fixture.sample.service[1].can_brake = false;
+	fixture_use(0, 50 * MIB);
+	fixture_use(1, 50 * MIB);
+	fixture_step(1000);
+	fixture_use(0, 120 * MIB);
+	fixture_use(1, 100 * MIB);
+	fixture_step(1400);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 0);
+	fixture_use(0, 118 * MIB);
+	fixture_use(1, 130 * MIB);
+	fixture_step(1450);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 0);
+	fixture_use(0, 119 * MIB);
+	fixture_step(1460);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 1);
+}
+
 static void test_brake_deadline_is_kept_and_looked_for(void **state)
 {
 	(void)state;
@@ -707,6 +729,7 @@ int main(void)
 		cmocka_unit_test(test_reading_a_file_is_no_growth),
 		cmocka_unit_test(test_service_without_shim_gets_levels_and_brake_and_no_request),
 		cmocka_unit_test(test_brake_is_for_the_one_that_drives),
+		cmocka_unit_test(test_who_grew_and_now_gives_back_is_not_braked),
 		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),
 		cmocka_unit_test(test_waiting_at_the_gate_raises_all_under_the_wall),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
