@@ -261,34 +261,59 @@ static void test_without_thread(void)
 	tap_ok(puppet_end(&puppet), "the process ends well");
 }
 
+/* Each byte that arrives at the watched end is an event. */
+static void test_event(struct puppet *puppet, int fd, long before_kib, const char *name)
+{
+	puppet_ask(puppet, "idle 65536 65536");
+	tap_ok(rss_kib(puppet->pid) - before_kib > IDLE_KIB / 2 && write(fd, "x", 1) == 1 &&
+			PLAYER_WAIT(3, rss_kib(puppet->pid) - before_kib < IDLE_KIB / 10),
+		name);
+	tap_ok(puppet_end(puppet), "the process ends well");
+}
+
 static void test_pressure_watch(void)
 {
-	char path[] = "/tmp/spillway-test-fifo-XXXXXX";
+	char directory[] = "/tmp/spillway-test-XXXXXX";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char said[16] = "";
+	struct puppet puppet;
 	long before_kib;
-	int fifo;
+	int listener;
+	int fd;
 
 	link_make();
 	unsetenv(LINK_ENVIRONMENT);
-	close(mkstemp(path));
-	unlink(path);
-	CHECK(mkfifo(path, 0600) == 0);
-	fifo = open(path, O_RDWR | O_NONBLOCK);
-	setenv("MEMORY_PRESSURE_WATCH", path, 1);
+	CHECK(mkdtemp(directory) != NULL);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/watch", directory);
+	setenv("MEMORY_PRESSURE_WATCH", address.sun_path, 1);
+
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
+	CHECK(listen(listener, 1) == 0);
 	setenv("MEMORY_PRESSURE_WRITE", "aGVsbG8A", 1);
-	struct puppet puppet = idle_puppet(&before_kib);
-	char hello[16] = "";
-	tap_ok(PLAYER_WAIT(WAIT_S, read(fifo, hello, 6) == 6) && strcmp(hello, "hello") == 0,
+	puppet = idle_puppet(&before_kib);
+	PLAYER_WAIT(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);
+	tap_ok(fd >= 0 && PLAYER_WAIT(WAIT_S, recv(fd, said, sizeof said, MSG_DONTWAIT) == 6) &&
+			strcmp(said, "hello") == 0,
 		"alone, it writes what the service manager wants written");
-	tap_ok(rss_kib(puppet.pid) - before_kib > IDLE_KIB / 2 && write(fifo, "x", 1) == 1 &&
-			PLAYER_WAIT(3, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
-		"and an event releases what is idle");
-	tap_ok(puppet_end(&puppet), "the process ends well");
-	close(fifo);
-	unlink(path);
+	test_event(&puppet, fd, before_kib, "an event of a socket releases what is idle");
+	close(fd);
+	close(listener);
+	unlink(address.sun_path);
+
+	CHECK(mkfifo(address.sun_path, 0600) == 0);
+	fd = open(address.sun_path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	unsetenv("MEMORY_PRESSURE_WRITE");
+	puppet = idle_puppet(&before_kib);
+	test_event(&puppet, fd, before_kib, "an event of a pipe releases what is idle");
+	close(fd);
+	unlink(address.sun_path);
+	rmdir(directory);
+
 	setenv("MEMORY_PRESSURE_WATCH", "/proc/pressure/memory", 1);
 	setenv("MEMORY_PRESSURE_WRITE", "c29tZSAyMDAwMDAgMjAwMDAwMAA=", 1);
 	puppet = idle_puppet(&before_kib);
-	tap_ok(puppet_end(&puppet), "a kernel trigger does no harm");
+	tap_ok(puppet_end(&puppet), "a trigger of the kernel does no harm");
 	unsetenv("MEMORY_PRESSURE_WATCH");
 	unsetenv("MEMORY_PRESSURE_WRITE");
 }
