@@ -109,6 +109,8 @@ deps: ## install the Debian packages that building and testing need
 	@tests/support/deps build test vm
 deps-build:
 	@tests/support/deps build
+# Objects that only a chain of rules names are kept, or the next make would compile them again.
+.SECONDARY:
 .PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
