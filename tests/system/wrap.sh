@@ -208,14 +208,15 @@ tap_is "orphans are reaped while the command runs" "$(cat "$out")" 0
 tap_is "nothing was said about it" "$(cat "$err")" ""
 
 mark=$((100000 + $$))
-start -q -- sh -c "setsid sleep $mark & exit 7"
+start -q -- sh -c "setsid sleep $mark & sleep 0.2; exit 7"
 begin=$(now_ms)
 wait "$PID"
 tap_is "the command's status is kept while orphans are ended" $? 7
 tap_ok "a daemon that it left behind has ended" none_runs "sleep $mark"
 tap_ok "at once, since it heeds TERM" test $(($(now_ms) - begin)) -lt 1500
 
-start -q -- sh -c "(trap '' TERM; setsid sleep $mark & sleep $mark) & exit 7"
+start -q -- sh -c "(trap '' TERM; echo set; setsid sleep $mark & sleep $mark) &
+	until grep -q set $out; do sleep 0.02; done; exit 7"
 begin=$(now_ms)
 wait "$PID"
 tap_is "the status is kept while stubborn ones are killed" $? 7
@@ -253,7 +254,7 @@ fi
 
 # Types into a new terminal with COMMAND in it; prints what it showed.
 cat >"$TAP_DIR/type.py" <<'PYTHON'
-import os, pty, select, sys, time
+import os, pty, select, signal, sys, time
 keys, arguments = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2:]
 pid, fd = pty.fork()
 if pid == 0:
@@ -272,6 +273,8 @@ while time.monotonic() < end:
     if not typed and b"ready" in shown:
         os.write(fd, keys)
         typed = True
+else:
+    os.kill(pid, signal.SIGKILL)
 os.write(1, shown.replace(b"\r", b""))
 status = os.waitpid(pid, 0)[1]
 print("status", os.waitstatus_to_exitcode(status))
@@ -281,7 +284,7 @@ tap_ok "the command reads and writes the terminal" sh -c "tr '\n' ' ' <'$out' | 
 python3 "$TAP_DIR/type.py" 'echo flags-$-\nexit 42\n' "$S" -q -- bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
 tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
 tap_ok "and its status comes out" grep -q 'status 42' "$out"
-python3 "$TAP_DIR/type.py" '\x03' "$S" -q -- sh -c 'echo ready; sleep 100' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" '\x03' "$S" -q -- perl -e '$| = 1; print "ready\n"; sleep 100' >"$out" 2>&1
 tap_ok "^C ends the command" grep -q 'status 130' "$out"
 python3 "$TAP_DIR/type.py" 'x\n' sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
 tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
