@@ -105,6 +105,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 			variable_find(environment, "MEMORY_PRESSURE_WRITE"));
 	}
 	scavenger_init(link_sequence());
+	heap_set_cache_hook(thread_note);
 	heap_set_gate(gate_pass);
 	errno = saved;
 }

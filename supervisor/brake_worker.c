@@ -50,8 +50,8 @@ static void write_high(int fd, uint64_t bytes)
 {
 	char text[32];
 	int length = bytes == UINT64_MAX
-			     ? snprintf(text, sizeof text, "max")
-			     : snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
+			     ? snprintf(text, sizeof text, "max\n")
+			     : snprintf(text, sizeof text, "%llu\n", (unsigned long long)bytes);
 	/* The leaf may be gone by now; then nothing is braked any more either. */
 	ssize_t ignored = pwrite(fd, text, (size_t)length, 0);
 	(void)ignored;

@@ -20,6 +20,7 @@
 
 struct doorbell {
 	_Atomic uint32_t *word;
+	uint32_t seen; /* taken before the thread runs, so that no ring falls in between */
 	int event_fd;
 	pthread_t thread;
 	_Atomic bool stop;
@@ -36,7 +37,7 @@ static void *doorbell_run(void *argument)
 	struct doorbell *doorbell = argument;
 	const uint64_t one = 1;
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
-	uint32_t seen = atomic_load(doorbell->word);
+	uint32_t seen = doorbell->seen;
 	while (!atomic_load(&doorbell->stop)) {
 		uint32_t now = atomic_load(doorbell->word);
 		if (now == seen) {
@@ -77,6 +78,7 @@ int doorbell_open(_Atomic uint32_t *word, struct doorbell **doorbell)
 	if (made == NULL)
 		return -ENOMEM;
 	made->word = word;
+	made->seen = atomic_load(word);
 	made->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int error = made->event_fd >= 0 ? start_thread(made) : -errno;
 	if (error != 0) {

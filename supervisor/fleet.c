@@ -17,6 +17,7 @@
 /* What is left at the very end has so long between TERM and KILL, and then to go. */
 #define LAST_SWEEP_MS 2000U
 #define LAST_KILL_MS 1000U
+#define KILL_AGAIN_MS 50U
 #define CLOSE_WAIT_MS 1000U
 
 static bool all_down(const struct fleet *fleet)
@@ -82,10 +83,21 @@ static void stop(struct fleet *fleet, uint64_t now_ms)
 {
 	if (fleet->stopping) {
 		log_warn("told to stop again: killing what is left");
+		fleet->killing = true;
 		kill_all(fleet, now_ms);
 	}
 	fleet->stopping = true;
 	fleet_reload_drop(fleet);
+}
+
+static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
+{
+	if (fleet->host.take_terminal)
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+	if (!fleet->killing)
+		descendants_signal(getpid(), group, SIGTERM);
+	fleet->ending = FLEET_SWEEPS;
+	fleet->ending_ms = now_ms + LAST_SWEEP_MS;
 }
 
 /* The last sweep.  In wrap mode it starts with the death of the main process, side by
@@ -100,23 +112,20 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 		loop_stop(fleet->loop);
 		return;
 	}
-	if (fleet->ending == FLEET_SERVES) {
-		if (fleet->host.take_terminal)
-			tcsetpgrp(STDIN_FILENO, getpgrp());
-		descendants_signal(getpid(), group, SIGTERM);
-		fleet->ending = FLEET_SWEEPS;
-		fleet->ending_ms = now_ms + LAST_SWEEP_MS;
+	if (fleet->ending == FLEET_SERVES)
+		begin_sweep(fleet, group, now_ms);
+	if (fleet->ending == FLEET_SWEEPS && (fleet->killing || now_ms >= fleet->ending_ms)) {
+		fleet->ending = FLEET_KILLS;
+		fleet->ending_ms = now_ms + LAST_KILL_MS;
 	}
-	if (now_ms < fleet->ending_ms)
+	if (fleet->ending != FLEET_KILLS)
 		return;
-	if (fleet->ending == FLEET_GIVES_UP) {
+	/* Again every time: what was forked while the last list was read is not on it. */
+	descendants_signal(getpid(), 0, SIGKILL);
+	if (now_ms >= fleet->ending_ms) {
 		log_warn("leaving processes behind that cannot be killed");
 		loop_stop(fleet->loop);
-		return;
 	}
-	descendants_signal(getpid(), 0, SIGKILL);
-	fleet->ending = FLEET_GIVES_UP;
-	fleet->ending_ms = now_ms + LAST_KILL_MS;
 }
 
 static void on_watch(void *context)
@@ -158,7 +167,7 @@ static void renew_watches(struct fleet *fleet)
 	fleet->watches_known = true;
 }
 
-static uint64_t next_deadline_ms(const struct fleet *fleet)
+static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
 	uint64_t next_ms = fleet->tick_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
@@ -168,12 +177,26 @@ static uint64_t next_deadline_ms(const struct fleet *fleet)
 	}
 	if (fleet->ending != FLEET_SERVES && fleet->ending_ms < next_ms)
 		next_ms = fleet->ending_ms;
+	if (fleet->ending == FLEET_KILLS && now_ms + KILL_AGAIN_MS < next_ms)
+		next_ms = now_ms + KILL_AGAIN_MS;
 	return next_ms;
+}
+
+/* A service is about to look for its process in the link, which shows what the last
+ * turn of tick has read. */
+static bool shim_is_awaited(const struct fleet *fleet, uint64_t now_ms)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->service[i].shim_check_ms <= now_ms)
+			return true;
+	return false;
 }
 
 void fleet_turn(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
+	if (shim_is_awaited(fleet, now_ms))
+		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(&fleet->service[i], &fleet->host, now_ms);
 	fleet_reload_step(fleet, now_ms);
@@ -183,7 +206,7 @@ void fleet_turn(struct fleet *fleet)
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	renew_watches(fleet);
-	uint64_t next_ms = next_deadline_ms(fleet);
+	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
 }
 
@@ -212,7 +235,7 @@ static void pass_on(struct fleet *fleet, int number)
 		return;
 	/* Nobody is there to take it: whoever sends it wants us to end. */
 	if (fleet->ending != FLEET_SERVES && ends) {
-		fleet->ending_ms = 0;
+		fleet->killing = true;
 		return;
 	}
 	service_signal(&fleet->service[0], number);

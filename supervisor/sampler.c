@@ -231,6 +231,14 @@ uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service)
 	return events.oom_kill;
 }
 
+uint64_t sampler_wall_bytes(struct sampler *sampler)
+{
+	struct wall_sample wall;
+	cgroup_walls_read(&sampler->walls, &wall, &sampler->wall_level);
+	sampler->limited = wall.limit_bytes != SAMPLE_NO_LIMIT;
+	return wall.limit_bytes;
+}
+
 const char *sampler_wall_directory(const struct sampler *sampler)
 {
 	return sampler->limited ? sampler->walls.directory[sampler->wall_level] : "";

@@ -59,7 +59,10 @@ uint64_t sampler_usage(const struct sampler *sampler, size_t service, bool *shar
 /* OOM kills as the kernel counts them now, in the leaf, else in the cgroup of all services. */
 uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service);
 
-/* The directory of the tightest shared wall, for the links; "" where there is none. */
+/* The limit of the tightest shared wall, read now; SAMPLE_NO_LIMIT. */
+uint64_t sampler_wall_bytes(struct sampler *sampler);
+
+/* The directory of the tightest shared wall as last read; "" where there is none. */
 const char *sampler_wall_directory(const struct sampler *sampler);
 
 #endif

@@ -52,8 +52,8 @@ struct credit {
 };
 
 /* Accounts for what was taken and charged since the last step.  charged_bytes
- * is the rise of usage since then. */
-void credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
+ * is the rise of usage since then; how much of it was for credit is the result. */
+uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
 	uint64_t wants_bytes, uint64_t now_ms);
 
 uint64_t credit_pending_bytes(const struct credit *credit);

@@ -36,14 +36,13 @@ static void account(struct turn *turn)
 		const struct heap_sample *heap = &sample->service[i].heap;
 		uint64_t leaf_bytes = turn->service[i].leaf_bytes;
 		uint64_t charged_bytes = fraction_less(leaf_bytes, credit->current_bytes);
-		uint64_t before_bytes = credit_pending_bytes(credit);
 		if (leaf_bytes == 0)
 			charged_bytes = common_bytes;
-		credit_account(credit, heap->credit_left_bytes, charged_bytes, heap->wants_bytes,
-			turn->now_ms);
+		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
+			charged_bytes, heap->wants_bytes, turn->now_ms);
 		credit->current_bytes = leaf_bytes;
 		if (leaf_bytes == 0)
-			common_bytes = fraction_less(common_bytes, before_bytes);
+			common_bytes -= settled_bytes;
 	}
 }
 

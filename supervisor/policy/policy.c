@@ -101,6 +101,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.level = turn->state->service[i].pressure.level,
 		.rose = turn->service[i].rose,
 		.answered = sample->heap.answered,
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};
@@ -219,7 +220,8 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 	uint64_t shared_room = UINT64_MAX;
 	struct reason reason = {.kind = REASON_HEADROOM};
 	uint64_t rate = service->own.bytes_per_s;
-	bool drives = rate > 0 && !growth_is_falling(&state->growth);
+	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
+		      !growth_is_falling(&state->growth);
 	bool wanted = drives && rate >= driver_rate &&
 		      wall_brakes(&turn->shared, service->policy, true, &shared_room, &reason);
 	if (wanted)

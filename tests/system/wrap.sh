@@ -154,7 +154,7 @@ def run(arguments):
         text += chunk
     return text
 show = ["grep", "^Sig[BICP]", "/proc/self/status"]
-direct, wrapped = run(show), run([sys.argv[1], "-q", "--"] + show)
+direct, wrapped = run(show), run([sys.argv[1], "-q", "--shim=off", "--"] + show)
 print("same" if direct == wrapped and b"SigIgn" in direct else f"{direct} {wrapped}")
 PYTHON
 tap_is "mask and dispositions are those of a direct run, SIGCHLD ignored" "$(cat "$out")" same

@@ -355,6 +355,7 @@ static int run_demo(struct run *run)
 	totals->supervised = settings->command != NULL;
 	totals->limit_bytes = cgroup_limit_bytes(settings->memory_directory);
 	totals->schedule_length_ms = schedule_length_ms(&settings->client.schedule);
+	totals->schedule_needed_ms = schedule_round_ms(&settings->client.schedule);
 	rc = log_open(run);
 	if (rc == 0)
 		rc = children_start(run);

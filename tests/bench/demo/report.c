@@ -46,8 +46,8 @@ static const struct row {
 		false},
 	{"memory.current mean", offsetof(struct record_totals, current_mean_bytes), UNIT_MIB,
 		false},
-	{"time needed for the schedule", offsetof(struct record_totals, elapsed_ms), UNIT_MS,
-		false},
+	{"schedule done", offsetof(struct record_totals, schedule_ms), UNIT_MS, false},
+	{"time needed for it", offsetof(struct record_totals, elapsed_ms), UNIT_MS, false},
 	{"returned in the background", offsetof(struct record_totals, released_background_bytes),
 		UNIT_MIB, true},
 	{"returned for growth", offsetof(struct record_totals, released_growth_bytes), UNIT_MIB,
@@ -117,9 +117,9 @@ static bool expect(bool holds, const char *format, ...)
 static bool run_holds(const struct record *record)
 {
 	const struct record_totals *totals = &record->totals;
-	bool holds = expect(totals->schedule_ms >= totals->schedule_length_ms,
-		"%s got through %" PRIu64 " of %" PRIu64 " ms of the schedule in time",
-		record->name, totals->schedule_ms, totals->schedule_length_ms);
+	bool holds = expect(totals->schedule_ms >= totals->schedule_needed_ms,
+		"%s was too slow: not every worker had its turn in the time there is",
+		record->name);
 
 	holds &= expect(totals->live_peak_bytes <= SCHEDULE_SUM_BYTES_MAX,
 		"%s held %" PRIu64 " MiB of live bytes, more than the schedule says", record->name,
