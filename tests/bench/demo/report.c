@@ -97,6 +97,9 @@ static void table_print(const struct record *plain, const struct record *spillwa
 		cell_print(right, &rows[i], spillway);
 		(void)printf("%-34s %18s %18s\n", rows[i].title, left, right);
 	}
+	if (plain->totals.objects_lost > 0)
+		(void)printf(
+			"Requests served include those that filled restarted workers again.\n");
 }
 
 /* Prints what is not as it should be; returns whether it is. */
