@@ -4,13 +4,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /*
  * Every setting of spillway as plain data, units in the names.
  *
  * config_load() gives all of it or nothing: with any error the struct is left
- * empty and the errors, all of them, stand in config_errors.  A config from
- * config_defaults() is what wrap mode starts from.
+ * as it was and the errors, all of them, stand in config_errors.  A config from
+ * config_defaults() is what wrap mode starts from.  A file may have no service.
  *
  * Reload compares two configs, so nothing in here is state.
  */
@@ -24,13 +25,7 @@
 #define CONFIG_BYTES_NONE UINT64_MAX
 
 /* How hard a heap must give back.  The numbers are those of the link. */
-enum level {
-	LEVEL_CALM,
-	LEVEL_LAZY,
-	LEVEL_EAGER,
-	LEVEL_FULL,
-	LEVELS
-};
+enum level { LEVEL_CALM, LEVEL_LAZY, LEVEL_EAGER, LEVEL_FULL, LEVELS };
 
 /* "64M" or "12.5%": permille of the wall where it is not 0, else bytes. */
 struct config_amount {
@@ -38,10 +33,7 @@ struct config_amount {
 	uint32_t permille;
 };
 
-enum config_psi_kind {
-	CONFIG_PSI_SOME,
-	CONFIG_PSI_FULL
-};
+enum config_psi_kind { CONFIG_PSI_SOME, CONFIG_PSI_FULL };
 
 /* "some 5% 2s": stalled for that share of the window.  permille 0 = off. */
 struct config_psi {
@@ -73,10 +65,7 @@ enum config_autorestart {
 	CONFIG_RESTART_ALWAYS
 };
 
-enum config_shim {
-	CONFIG_SHIM_AUTO,
-	CONFIG_SHIM_OFF
-};
+enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
 struct config_service {
 	char name[CONFIG_NAME_BYTES];
@@ -87,7 +76,7 @@ struct config_service {
 	enum config_autorestart autorestart;
 	int stopsignal;
 	uint32_t stopwait_ms;
-	struct config_amount memory_max;  /* share = of the wall above; both 0 = none */
+	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
@@ -128,6 +117,20 @@ void config_defaults(struct config *config);
 /* Reads the file.  0, or -EINVAL with at least one error noted, or another -errno
  * (also noted) where the file cannot be read.  *config is untouched on failure. */
 int config_load(const char *path, struct config *config, struct config_errors *errors);
+
+/* The same for a text in memory, which may hold anything. */
+int config_load_text(
+	const char *text, size_t length, struct config *config, struct config_errors *errors);
+
+/* One "PATH:LINE: text" per error, in the order of the lines. */
+void config_errors_print(const char *path, const struct config_errors *errors, FILE *stream);
+
+/* For reload.  Every setting but the policy index, which means something only
+ * within one config: what the two indices stand for is compared by the other. */
+bool config_service_equal(const struct config_service *a, const struct config_service *b);
+
+/* Every setting but the name. */
+bool config_policy_equal(const struct config_policy *a, const struct config_policy *b);
 
 /* Frees what a loaded or default config owns and empties it. */
 void config_free(struct config *config);

@@ -1,0 +1,77 @@
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/command.h"
+#include "config/defaults.h"
+
+void config_defaults(struct config *config)
+{
+	memset(config, 0, sizeof *config);
+	config->supervisor = default_supervisor;
+	config->policies[0] = default_policy;
+	config->policy_count = 1;
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct config_service *service = &config->services[i];
+		command_free(service->argv);
+		free(service->directory);
+		free(service->user);
+		command_free(service->environment);
+	}
+	memset(config, 0, sizeof *config);
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return strcmp(a, b) == 0;
+}
+
+static bool list_equal(char *const *a, char *const *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	for (; *a != NULL && *b != NULL; a++, b++)
+		if (strcmp(*a, *b) != 0)
+			return false;
+	return *a == *b;
+}
+
+static bool amount_equal(struct config_amount a, struct config_amount b)
+{
+	return a.bytes == b.bytes && a.permille == b.permille;
+}
+
+bool config_service_equal(const struct config_service *a, const struct config_service *b)
+{
+	return text_equal(a->name, b->name) && list_equal(a->argv, b->argv) &&
+	       text_equal(a->directory, b->directory) && text_equal(a->user, b->user) &&
+	       list_equal(a->environment, b->environment) && a->autorestart == b->autorestart &&
+	       a->stopsignal == b->stopsignal && a->stopwait_ms == b->stopwait_ms &&
+	       amount_equal(a->memory_max, b->memory_max) &&
+	       amount_equal(a->memory_high, b->memory_high) && a->shim == b->shim;
+}
+
+static bool threshold_equal(const struct config_threshold *a, const struct config_threshold *b)
+{
+	return amount_equal(a->headroom, b->headroom) && a->time_to_wall_ms == b->time_to_wall_ms &&
+	       a->pressure.kind == b->pressure.kind &&
+	       a->pressure.permille == b->pressure.permille &&
+	       a->pressure.window_ms == b->pressure.window_ms;
+}
+
+bool config_policy_equal(const struct config_policy *a, const struct config_policy *b)
+{
+	for (int level = LEVEL_LAZY; level < LEVELS; level++)
+		if (!threshold_equal(&a->at[level], &b->at[level]))
+			return false;
+	return a->hold_ms == b->hold_ms && amount_equal(a->reserve, b->reserve) &&
+	       a->gate_wait_ms == b->gate_wait_ms && amount_equal(a->brake, b->brake) &&
+	       a->brake_hold_ms == b->brake_hold_ms;
+}

@@ -1,0 +1,45 @@
+#include "config/defaults.h"
+
+#include <signal.h>
+
+const struct config_supervisor default_supervisor = {
+	.pressure_signals = {{SIGUSR1, LEVEL_EAGER}, {SIGUSR2, LEVEL_FULL}},
+	.pressure_signal_count = 2,
+};
+
+const struct config_service default_service = {
+	.autorestart = CONFIG_RESTART_UNEXPECTED,
+	.stopsignal = SIGTERM,
+	.stopwait_ms = 10000,
+	.shim = CONFIG_SHIM_AUTO,
+};
+
+const struct config_policy default_policy = {
+	.name = "default",
+	.at =
+		{
+			[LEVEL_LAZY] =
+				{
+					.headroom = {.permille = 250},
+					.time_to_wall_ms = 10000,
+					.pressure = {CONFIG_PSI_SOME, 50, 2000},
+				},
+			[LEVEL_EAGER] =
+				{
+					.headroom = {.permille = 150},
+					.time_to_wall_ms = 4000,
+					.pressure = {CONFIG_PSI_SOME, 150, 2000},
+				},
+			[LEVEL_FULL] =
+				{
+					.headroom = {.permille = 80},
+					.time_to_wall_ms = 1000,
+					.pressure = {CONFIG_PSI_FULL, 100, 2000},
+				},
+		},
+	.hold_ms = 5000,
+	.reserve = {.permille = 40},
+	.gate_wait_ms = 200,
+	.brake = {.permille = 60},
+	.brake_hold_ms = 3000,
+};

@@ -1,0 +1,328 @@
+#include "config/keys.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/command.h"
+#include "config/units.h"
+
+#define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
+#define EXPECTED_DURATION "a duration such as 250ms, 2s or 1m (a bare number is seconds)"
+#define EXPECTED_DURATION_OFF "a duration such as 250ms, 2s or 1m, or off"
+#define EXPECTED_PSI "a threshold such as \"some 5% 2s\" or \"full 200ms 2s\", or off"
+
+static int parse_text(const char *text, void *field, const char **why)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	free(*(char **)field);
+	*(char **)field = copy;
+	return 0;
+}
+
+static int parse_directory(const char *text, void *field, const char **why)
+{
+	if (text[0] != '/')
+		return -EINVAL;
+	return parse_text(text, field, why);
+}
+
+static int parse_user(const char *text, void *field, const char **why)
+{
+	const char *digits = "0123456789";
+	size_t uid = strspn(text, digits);
+	bool has_group = uid > 0 && text[uid] == ':';
+
+	if (text[0] == '\0' || strpbrk(text, " \t,") != NULL)
+		return -EINVAL;
+	if (!has_group && strchr(text, ':') != NULL)
+		return -EINVAL;
+	if (has_group && (text[uid + 1] == '\0' || text[uid + 1 + strspn(text + uid + 1, digits)]))
+		return -EINVAL;
+	return parse_text(text, field, why);
+}
+
+static int parse_command(const char *text, void *field, const char **why)
+{
+	char **words;
+	int error = command_split(text, &words, why);
+
+	if (error != 0)
+		return error;
+	command_free(*(char ***)field);
+	*(char ***)field = words;
+	return 0;
+}
+
+static int parse_environment(const char *text, void *field, const char **why)
+{
+	char **pairs;
+	int error = command_environment(text, &pairs, why);
+
+	if (error != 0)
+		return error;
+	command_free(*(char ***)field);
+	*(char ***)field = pairs;
+	return 0;
+}
+
+static int parse_autorestart(const char *text, void *field, const char **why)
+{
+	enum config_autorestart *autorestart = field;
+	bool always;
+
+	(void)why;
+	if (strcmp(text, "unexpected") == 0) {
+		*autorestart = CONFIG_RESTART_UNEXPECTED;
+		return 0;
+	}
+	if (units_parse_boolean(text, &always) != 0)
+		return -EINVAL;
+	*autorestart = always ? CONFIG_RESTART_ALWAYS : CONFIG_RESTART_NEVER;
+	return 0;
+}
+
+static int parse_shim(const char *text, void *field, const char **why)
+{
+	(void)why;
+	if (strcmp(text, "auto") == 0)
+		*(enum config_shim *)field = CONFIG_SHIM_AUTO;
+	else if (strcmp(text, "off") == 0)
+		*(enum config_shim *)field = CONFIG_SHIM_OFF;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_signal(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_signal(text, field);
+}
+
+static int parse_duration(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_duration(text, field);
+}
+
+static int parse_duration_or_off(const char *text, void *field, const char **why)
+{
+	if (strcmp(text, "off") == 0) {
+		*(uint32_t *)field = 0;
+		return 0;
+	}
+	return parse_duration(text, field, why);
+}
+
+static int parse_amount(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_amount(text, field);
+}
+
+/* A limit of 0 would be "none" in struct config and "nothing at all" in a cgroup. */
+static int parse_limit(const char *text, void *field, const char **why)
+{
+	struct config_amount limit;
+	int error = units_parse_amount(text, &limit);
+
+	if (error != 0)
+		return error;
+	if (limit.bytes == 0 && limit.permille == 0 && strcmp(text, "off") != 0) {
+		*why = "a limit of nothing";
+		return -EINVAL;
+	}
+	*(struct config_amount *)field = limit;
+	return 0;
+}
+
+static int parse_psi(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_psi(text, field);
+}
+
+/* Those that already mean something to the supervisor, cannot be caught, or are
+ * raised by a fault of its own. */
+static bool signal_taken(int number)
+{
+	static const int taken[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGSEGV,
+		SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		if (taken[i] == number)
+			return true;
+	return false;
+}
+
+/* "USR1:eager" */
+static int pressure_signal_parse(char *text, struct config_signal *parsed, const char **why)
+{
+	static const char *const names[LEVELS] = {
+		[LEVEL_LAZY] = "lazy",
+		[LEVEL_EAGER] = "eager",
+		[LEVEL_FULL] = "full",
+	};
+	char *level = strchr(text, ':');
+
+	if (level == NULL) {
+		*why = "a signal without :LEVEL";
+		return -EINVAL;
+	}
+	*level++ = '\0';
+	if (units_parse_signal(text, &parsed->number) != 0) {
+		*why = "an unknown signal";
+		return -EINVAL;
+	}
+	if (signal_taken(parsed->number)) {
+		*why = "a signal that the supervisor needs for itself or cannot have";
+		return -EINVAL;
+	}
+	for (int i = LEVEL_LAZY; i < LEVELS; i++) {
+		if (strcmp(names[i], level) == 0) {
+			parsed->level = (enum level)i;
+			return 0;
+		}
+	}
+	*why = "an unknown level (lazy, eager or full)";
+	return -EINVAL;
+}
+
+static int pressure_signal_add(
+	struct config_supervisor *to, struct config_signal signal, const char **why)
+{
+	for (size_t i = 0; i < to->pressure_signal_count; i++) {
+		if (to->pressure_signals[i].number == signal.number) {
+			*why = "the same signal twice";
+			return -EINVAL;
+		}
+	}
+	if (to->pressure_signal_count == CONFIG_SIGNALS_MAX) {
+		*why = "more than 8 signals";
+		return -ERANGE;
+	}
+	to->pressure_signals[to->pressure_signal_count++] = signal;
+	return 0;
+}
+
+static int parse_pressure_signals(const char *text, void *field, const char **why)
+{
+	struct config_supervisor parsed = {0};
+	char *copy = strdup(text);
+	char *rest = copy;
+	char *item;
+	int error = 0;
+
+	if (copy == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	while (error == 0 && strcmp(text, "off") != 0 && (item = strsep(&rest, " \t,")) != NULL) {
+		struct config_signal signal = {0};
+		if (*item == '\0')
+			continue;
+		error = pressure_signal_parse(item, &signal, why);
+		if (error == 0)
+			error = pressure_signal_add(&parsed, signal, why);
+	}
+	if (error == 0 && parsed.pressure_signal_count == 0 && strcmp(text, "off") != 0)
+		error = -EINVAL;
+	if (error == 0)
+		*(struct config_supervisor *)field = parsed;
+	free(copy);
+	return error;
+}
+
+static const struct key supervisor_keys[] = {
+	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
+		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
+		parse_pressure_signals, 0},
+};
+
+#define SERVICE(member) offsetof(struct config_service, member)
+
+static const struct key service_keys[] = {
+	[KEY_COMMAND] = {"command", "a program and its arguments, quoted as for a shell",
+		parse_command, SERVICE(argv)},
+	[KEY_DIRECTORY] = {"directory", "an absolute path", parse_directory, SERVICE(directory)},
+	[KEY_USER] = {"user", "the name of one user, its number, or UID:GID", parse_user,
+		SERVICE(user)},
+	[KEY_ENVIRONMENT] = {"environment", "a list such as KEY=\"value\",OTHER=value",
+		parse_environment, SERVICE(environment)},
+	[KEY_AUTORESTART] = {"autorestart", "true, false or unexpected", parse_autorestart,
+		SERVICE(autorestart)},
+	[KEY_STOPSIGNAL] = {"stopsignal", "a signal such as TERM, SIGINT, 15 or RTMIN+3",
+		parse_signal, SERVICE(stopsignal)},
+	[KEY_STOPWAITSECS] = {"stopwaitsecs", EXPECTED_DURATION, parse_duration,
+		SERVICE(stopwait_ms)},
+	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
+	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
+	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
+	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
+};
+
+#define POLICY(member) offsetof(struct config_policy, member)
+
+static const struct key policy_keys[] = {
+	[KEY_LAZY_HEADROOM] = {"lazy_headroom", EXPECTED_AMOUNT, parse_amount,
+		POLICY(at[LEVEL_LAZY].headroom)},
+	[KEY_EAGER_HEADROOM] = {"eager_headroom", EXPECTED_AMOUNT, parse_amount,
+		POLICY(at[LEVEL_EAGER].headroom)},
+	[KEY_FULL_HEADROOM] = {"full_headroom", EXPECTED_AMOUNT, parse_amount,
+		POLICY(at[LEVEL_FULL].headroom)},
+	[KEY_LAZY_TIME_TO_WALL] = {"lazy_time_to_wall", EXPECTED_DURATION_OFF,
+		parse_duration_or_off, POLICY(at[LEVEL_LAZY].time_to_wall_ms)},
+	[KEY_EAGER_TIME_TO_WALL] = {"eager_time_to_wall", EXPECTED_DURATION_OFF,
+		parse_duration_or_off, POLICY(at[LEVEL_EAGER].time_to_wall_ms)},
+	[KEY_FULL_TIME_TO_WALL] = {"full_time_to_wall", EXPECTED_DURATION_OFF,
+		parse_duration_or_off, POLICY(at[LEVEL_FULL].time_to_wall_ms)},
+	[KEY_LAZY_PRESSURE] = {"lazy_pressure", EXPECTED_PSI, parse_psi,
+		POLICY(at[LEVEL_LAZY].pressure)},
+	[KEY_EAGER_PRESSURE] = {"eager_pressure", EXPECTED_PSI, parse_psi,
+		POLICY(at[LEVEL_EAGER].pressure)},
+	[KEY_FULL_PRESSURE] = {"full_pressure", EXPECTED_PSI, parse_psi,
+		POLICY(at[LEVEL_FULL].pressure)},
+	[KEY_HOLD] = {"hold", EXPECTED_DURATION_OFF, parse_duration_or_off, POLICY(hold_ms)},
+	[KEY_RESERVE] = {"reserve", EXPECTED_AMOUNT, parse_amount, POLICY(reserve)},
+	[KEY_GATE_WAIT] = {"gate_wait", EXPECTED_DURATION_OFF, parse_duration_or_off,
+		POLICY(gate_wait_ms)},
+	[KEY_BRAKE] = {"brake", EXPECTED_AMOUNT, parse_amount, POLICY(brake)},
+	[KEY_BRAKE_HOLD] = {"brake_hold", EXPECTED_DURATION, parse_duration, POLICY(brake_hold_ms)},
+};
+
+const struct section_keys section_keys[SECTION_KINDS] = {
+	[SECTION_SUPERVISOR] =
+		{
+			.header = "[supervisor]",
+			.kind = "supervisor",
+			.most = 1,
+			.count = SUPERVISOR_KEYS,
+			.keys = supervisor_keys,
+		},
+	[SECTION_SERVICE] =
+		{
+			.header = "[service:NAME]",
+			.kind = "service",
+			.named = true,
+			.most = CONFIG_SERVICES_MAX,
+			.count = SERVICE_KEYS,
+			.keys = service_keys,
+		},
+	[SECTION_POLICY] =
+		{
+			.header = "[policy:NAME]",
+			.kind = "policy",
+			.named = true,
+			.most = CONFIG_POLICIES_MAX,
+			.count = POLICY_KEYS,
+			.keys = policy_keys,
+		},
+};

@@ -1,0 +1,87 @@
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+
+/*
+ * The keys of each kind of section: where the value goes, how its text is read,
+ * and what to tell somebody who wrote something else.
+ */
+
+enum section_kind { SECTION_SUPERVISOR, SECTION_SERVICE, SECTION_POLICY, SECTION_KINDS };
+
+enum supervisor_key { KEY_PRESSURE_SIGNALS, SUPERVISOR_KEYS };
+
+enum service_key {
+	KEY_COMMAND,
+	KEY_DIRECTORY,
+	KEY_USER,
+	KEY_ENVIRONMENT,
+	KEY_AUTORESTART,
+	KEY_STOPSIGNAL,
+	KEY_STOPWAITSECS,
+	KEY_MEMORY_MAX,
+	KEY_MEMORY_HIGH,
+	KEY_POLICY,
+	KEY_SHIM,
+	SERVICE_KEYS
+};
+
+/* The three of a kind stand in the order of the levels: check.c counts on it. */
+enum policy_key {
+	KEY_LAZY_HEADROOM,
+	KEY_EAGER_HEADROOM,
+	KEY_FULL_HEADROOM,
+	KEY_LAZY_TIME_TO_WALL,
+	KEY_EAGER_TIME_TO_WALL,
+	KEY_FULL_TIME_TO_WALL,
+	KEY_LAZY_PRESSURE,
+	KEY_EAGER_PRESSURE,
+	KEY_FULL_PRESSURE,
+	KEY_HOLD,
+	KEY_RESERVE,
+	KEY_GATE_WAIT,
+	KEY_BRAKE,
+	KEY_BRAKE_HOLD,
+	POLICY_KEYS
+};
+
+#define KEYS_MAX POLICY_KEYS
+
+struct key {
+	const char *name;
+	const char *expected; /* "expected " and this makes a sentence */
+	/* field is the section's struct + offset, whose old value it owns.  0, or -EINVAL,
+	 * -ERANGE, -ENOMEM with *why set where more can be said.  NULL for the policy key, a
+	 * name that can be looked up only when the whole file is read. */
+	int (*parse)(const char *text, void *field, const char **why);
+	size_t offset;
+};
+
+struct section_keys {
+	const char *header; /* as in "expected [service:NAME]" */
+	const char *kind;   /* what stands before the : */
+	bool named;
+	size_t most; /* sections of that kind */
+	size_t count;
+	const struct key *keys;
+};
+
+extern const struct section_keys section_keys[SECTION_KINDS];
+
+/* Where each section and key stands.  0 = the file does not have it. */
+struct section_lines {
+	unsigned header;
+	unsigned key[KEYS_MAX];
+	bool broken; /* a value of it could not be read, so nothing can be said about the whole */
+};
+
+struct config_lines {
+	struct section_lines supervisor;
+	struct section_lines service[CONFIG_SERVICES_MAX];
+	struct section_lines policy[CONFIG_POLICIES_MAX];
+};
+
+#endif

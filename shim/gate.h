@@ -1,0 +1,38 @@
+#ifndef SHIM_GATE_H
+#define SHIM_GATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * The growth gate, for heap_set_gate().
+ *
+ * Far from the wall it costs one load and says false.  Near it, credit_bytes
+ * is limited and a heap that grows pays with it, in this order:
+ *
+ *   1. credit, all or nothing, so that small needs are not starved by a large
+ *      one that collects;
+ *   2. what an eager pass over its own heap makes clean; a surplus becomes
+ *      credit for everybody;
+ *   3. credit again, after telling the supervisor the need (slot.wants_bytes,
+ *      the sum over this process's threads) and sleeping on gate.turn, for
+ *      header.gate_wait_ms in total.
+ *
+ * Then it goes on in any case and takes what credit there is: the gate slows
+ * and never refuses.  A need of GATE_SMALL_BYTES or less waits an eighth as
+ * long: it moves the wall by little and is often part of serving a request,
+ * yet growth made of many small needs is still braked.
+ *
+ * Nobody waits in the scavenger's thread, inside another wait of the same
+ * thread, in a vfork child, when the supervisor is silent, or without a slot
+ * to say the need in.  errno is kept.
+ */
+#define GATE_SMALL_BYTES ((size_t)64 * 1024)
+#define GATE_SMALL_SHARE 8U
+
+bool gate_pass(size_t bytes);
+
+/* This thread never waits at the gate, pays no credit, and never starts work of the scavenger. */
+void gate_exempt_thread(void);
+
+#endif

@@ -1,0 +1,335 @@
+#include "shim/link.h"
+
+#include "shim/futex.h"
+#include "shim/heap/heap.h"
+#include "shim/heap/os.h"
+#include "shim/link_socket.h"
+#include "shim/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ATTENDED_MS 5000U
+/* A damaged header must not turn the gate into a wall. */
+#define GATE_WAIT_MS_MAX 10000U
+#define USERS_CLOSED 0x80000000U
+/* Slots are taken from the front, so a run of free ones this long ends the search. */
+#define SLOT_SEARCH_RUN (LINK_PAGE_BYTES / LINK_SLOT_BYTES)
+
+static struct link_header *header;
+static bool foreign_pids;
+
+/* slot is written while users is closed or nobody else runs; users counts who is inside. */
+static struct link_slot *slot;
+static _Atomic uint32_t users = USERS_CLOSED;
+static _Atomic bool slot_taking;
+
+/* Digits up to the separator, bounded by max; the rest of the text, or NULL. */
+static const char *number_parse(const char *text, char separator, uint64_t max, uint64_t *value)
+{
+	*value = 0;
+	if (*text == separator)
+		return NULL;
+	for (; *text != separator; text++) {
+		if (*text < '0' || *text > '9')
+			return NULL;
+		uint64_t digit = (uint64_t)(*text - '0');
+		if (*value > (max - digit) / 10)
+			return NULL;
+		*value = *value * 10 + digit;
+	}
+	return text + 1;
+}
+
+int link_address_parse(const char *text, struct link_address *address)
+{
+	struct link_address parsed = {0};
+	uint64_t fd;
+	size_t length;
+
+	text = number_parse(text, ':', INT32_MAX, &fd);
+	if (text != NULL)
+		text = number_parse(text, ':', UINT64_MAX, &parsed.device);
+	if (text != NULL)
+		text = number_parse(text, ':', UINT64_MAX, &parsed.inode);
+	if (text == NULL)
+		return -EINVAL;
+	parsed.fd = (int)fd;
+
+	length = strcspn(text, ":");
+	if (length == 0 || length > LINK_SOCKET_CHARS || text[length] != ':')
+		return -EINVAL;
+	memcpy(parsed.socket, text, length);
+	text += length + 1;
+
+	if (strspn(text, "0123456789abcdef") != LINK_TOKEN_CHARS || text[LINK_TOKEN_CHARS] != '\0')
+		return -EINVAL;
+	memcpy(parsed.token, text, LINK_TOKEN_CHARS);
+	*address = parsed;
+	return 0;
+}
+
+/* Maps fd if it is the link that address names. */
+static int link_map(int fd, const struct link_address *address)
+{
+	struct stat status;
+	struct link_header *map;
+	int seals;
+
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	if ((uint64_t)status.st_dev != address->device || (uint64_t)status.st_ino != address->inode)
+		return -ESTALE;
+	if (!S_ISREG(status.st_mode) || status.st_size != (off_t)LINK_BYTES)
+		return -EINVAL;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
+		return -EINVAL;
+	map = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	if (map->magic != LINK_MAGIC || map->version != LINK_VERSION) {
+		munmap(map, LINK_BYTES);
+		return -EPROTO;
+	}
+	header = map;
+	return 0;
+}
+
+int link_join(const struct link_address *address)
+{
+	int error = link_map(address->fd, address);
+
+	if (error != 0) {
+		int fd = link_socket_fetch(address->socket, address->token);
+
+		if (fd < 0)
+			return fd;
+		error = link_map(fd, address);
+		close(fd);
+		if (error != 0)
+			return error;
+	}
+	foreign_pids = process_pid_namespace() != header->pid_namespace;
+	link_slot_take();
+	return 0;
+}
+
+bool link_joined(void)
+{
+	return header != NULL;
+}
+
+bool link_attended(uint64_t now_ns)
+{
+	uint64_t heartbeat_ms;
+
+	if (header == NULL)
+		return false;
+	heartbeat_ms = atomic_load_explicit(&header->heartbeat_ms, memory_order_relaxed);
+	return heartbeat_ms >= UINT64_MAX - ATTENDED_MS ||
+	       now_ns / 1000000U <= heartbeat_ms + ATTENDED_MS;
+}
+
+enum link_level link_level(uint64_t now_ns)
+{
+	uint32_t level;
+
+	if (!link_attended(now_ns))
+		return LINK_CALM;
+	level = atomic_load_explicit(&header->level, memory_order_relaxed);
+	return level < LINK_LEVELS ? (enum link_level)level : LINK_CALM;
+}
+
+uint32_t link_sequence(void)
+{
+	return header == NULL ? 0 : atomic_load_explicit(&header->sequence, memory_order_acquire);
+}
+
+void link_request_read(struct link_request *request)
+{
+	*request = (struct link_request){.release_level = LINK_CALM};
+	if (header == NULL)
+		return;
+	/* The supervisor writes the fields, then the sequence: they belong together
+	 * when it is the same before and after.  A torn read is seen next time. */
+	for (int attempt = 0; attempt < 8; attempt++) {
+		uint32_t before = atomic_load(&header->sequence);
+		uint32_t level = atomic_load(&header->release_level);
+		uint64_t target_bytes = atomic_load(&header->target_bytes);
+
+		request->sequence = before;
+		request->release_level = level < LINK_LEVELS ? (enum link_level)level : LINK_CALM;
+		request->target_bytes = target_bytes;
+		if (atomic_load(&header->sequence) == before)
+			return;
+	}
+}
+
+_Atomic uint32_t *link_sequence_word(void)
+{
+	return header == NULL ? NULL : &header->sequence;
+}
+
+uint32_t link_sequence_bits(void)
+{
+	return 1U << ((uint32_t)getpid() % 32U);
+}
+
+uint32_t link_gate_wait_ms(void)
+{
+	uint32_t wait_ms;
+
+	if (header == NULL)
+		return 0;
+	wait_ms = atomic_load_explicit(&header->gate_wait_ms, memory_order_relaxed);
+	return wait_ms < GATE_WAIT_MS_MAX ? wait_ms : GATE_WAIT_MS_MAX;
+}
+
+struct link_gate *link_gate(void)
+{
+	return header == NULL ? NULL : (struct link_gate *)((char *)header + LINK_GATE_OFFSET);
+}
+
+void link_doorbell_ring(void)
+{
+	struct link_gate *gate = link_gate();
+
+	if (gate == NULL)
+		return;
+	atomic_fetch_add(&gate->doorbell, 1);
+	futex_wake(&gate->doorbell, 1, FUTEX_ALL_BITS);
+}
+
+struct link_slot *link_slot_enter(void)
+{
+	uint32_t count = atomic_load_explicit(&users, memory_order_relaxed);
+
+	while ((count & USERS_CLOSED) == 0)
+		if (atomic_compare_exchange_weak(&users, &count, count + 1))
+			return slot;
+	return NULL;
+}
+
+void link_slot_leave(void)
+{
+	atomic_fetch_sub(&users, 1);
+}
+
+/*
+ * The slot that this process already has, since exec keeps pid and start time,
+ * else the first free one.  Looking at a slot makes its page exist, hence the
+ * search ends early.
+ */
+static struct link_slot *slot_find(uint64_t owner)
+{
+	struct link_slot *slots = (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+	struct link_slot *first = NULL;
+	uint32_t run = 0;
+
+	for (uint32_t i = 0; i < LINK_SLOTS && run < SLOT_SEARCH_RUN; i++) {
+		uint64_t other = atomic_load(&slots[i].owner);
+
+		if (other == owner)
+			return &slots[i];
+		run = other == 0 ? run + 1 : 0;
+		if (other == 0 && first == NULL)
+			first = &slots[i];
+	}
+	return first;
+}
+
+static void slot_prepare(struct link_slot *fresh, uint64_t start_ticks)
+{
+	_Static_assert(offsetof(struct link_slot, sequence_done) == 16, "owner, start_ticks, rest");
+
+	atomic_store(&fresh->start_ticks, 0);
+	memset((char *)fresh + offsetof(struct link_slot, sequence_done), 0,
+		sizeof *fresh - offsetof(struct link_slot, sequence_done));
+	atomic_store(&fresh->sequence_done, atomic_load(&header->sequence));
+	atomic_store(&fresh->start_ticks, start_ticks);
+}
+
+void link_slot_take(void)
+{
+	uint64_t start_ticks;
+	uint64_t owner;
+
+	if (header == NULL || foreign_pids || atomic_load(&users) != USERS_CLOSED || slot != NULL)
+		return;
+	if (atomic_exchange(&slot_taking, true))
+		return;
+	start_ticks = process_start_ticks();
+	owner = start_ticks << 32 | (uint32_t)getpid();
+	for (uint32_t attempt = 0; start_ticks != 0 && attempt < LINK_SLOTS; attempt++) {
+		struct link_slot *found = slot_find(owner);
+		uint64_t none = 0;
+
+		if (found == NULL)
+			break;
+		if (atomic_load(&found->owner) == owner ||
+			atomic_compare_exchange_strong(&found->owner, &none, owner)) {
+			slot_prepare(found, start_ticks);
+			slot = found;
+			atomic_store(&users, 0);
+			link_slot_publish();
+			break;
+		}
+	}
+	/* Without a slot this stays taken: there is nothing to try again for. */
+	if (slot != NULL)
+		atomic_store(&slot_taking, false);
+}
+
+void link_slot_free(void)
+{
+	uint32_t none = 0;
+	uint64_t owner;
+
+	if (slot == NULL || !atomic_compare_exchange_strong(&users, &none, USERS_CLOSED))
+		return;
+	owner = atomic_load(&slot->owner);
+	/* The supervisor may have judged us dead meanwhile and given the slot away. */
+	if ((uint32_t)owner != (uint32_t)getpid())
+		return;
+	atomic_store(&slot->start_ticks, 0);
+	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
+}
+
+void link_slot_publish(void)
+{
+	struct link_slot *own = link_slot_enter();
+	struct heap_stats stats;
+
+	if (own == NULL)
+		return;
+	heap_stats_read(&stats);
+#define PUBLISH(field, value) atomic_store_explicit(&own->field, (value), memory_order_relaxed)
+	PUBLISH(in_use_bytes, stats.in_use_bytes);
+	PUBLISH(idle_dirty_bytes, stats.idle_dirty_bytes);
+	PUBLISH(lazy_bytes, stats.lazy_bytes);
+	PUBLISH(clean_bytes, stats.clean_bytes);
+	PUBLISH(metadata_bytes, stats.metadata_bytes);
+	PUBLISH(released_background_bytes, stats.released_bytes[HEAP_BACKGROUND]);
+	PUBLISH(released_growth_bytes, stats.released_bytes[HEAP_GROWTH]);
+	PUBLISH(released_lazy_bytes, stats.released_bytes[HEAP_BY_LAZY]);
+	PUBLISH(released_eager_bytes, stats.released_bytes[HEAP_BY_EAGER]);
+	PUBLISH(released_full_bytes, stats.released_bytes[HEAP_BY_FULL]);
+	PUBLISH(advise_calls, stats.advise_calls);
+	PUBLISH(advise_ns, stats.advise_ns);
+	PUBLISH(refault_bytes, stats.refault_bytes);
+#undef PUBLISH
+	link_slot_leave();
+}
+
+void link_fork_child(void)
+{
+	slot = NULL;
+	atomic_store(&users, USERS_CLOSED);
+	atomic_store(&slot_taking, false);
+}

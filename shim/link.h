@@ -1,0 +1,78 @@
+#ifndef SHIM_LINK_H
+#define SHIM_LINK_H
+
+#include "shim/protocol.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The shim's end of the link (shim/protocol.h).
+ *
+ * Joined once, by the constructor; from then on the mapping stays for the life
+ * of the process image, forked children share it, and no descriptor is needed.
+ * Without a link every question below has the answer of a calm, open one.
+ *
+ * The slot is this process's row.  It is entered before and left after every
+ * use, so that it is given up at exit only when nobody uses it; otherwise the
+ * supervisor frees it once the process is gone.  While a slot is being
+ * prepared, start_ticks does not yet match owner: a reader takes that as free.
+ *
+ * What the supervisor wrote is copied once and bounded here.
+ */
+
+#define LINK_SOCKET_CHARS 107
+
+/* LINK_ENVIRONMENT, taken apart. */
+struct link_address {
+	int fd;
+	uint64_t device;
+	uint64_t inode;
+	char socket[LINK_SOCKET_CHARS + 1];
+	char token[LINK_TOKEN_CHARS + 1];
+};
+
+/* What the header asks for, all of one sequence number. */
+struct link_request {
+	uint32_t sequence;
+	enum link_level release_level; /* LINK_CALM: nothing is asked for */
+	uint64_t target_bytes;
+};
+
+/* 0 or -EINVAL; address is untouched then. */
+int link_address_parse(const char *text, struct link_address *address);
+/* Maps the link and takes a slot.  0 or -errno; changes errno. */
+int link_join(const struct link_address *address);
+bool link_joined(void);
+
+/* Whether the supervisor's last sign of life is recent. */
+bool link_attended(uint64_t now_ns);
+/* The level in force; LINK_CALM without a link or when nobody attends it. */
+enum link_level link_level(uint64_t now_ns);
+/* 0 without a link. */
+uint32_t link_sequence(void);
+void link_request_read(struct link_request *request);
+/* The word to sleep on for a new sequence, NULL without a link, and the bits to sleep with. */
+_Atomic uint32_t *link_sequence_word(void);
+uint32_t link_sequence_bits(void);
+/* How long a heap may wait at the gate, bounded. */
+uint32_t link_gate_wait_ms(void);
+/* NULL without a link. */
+struct link_gate *link_gate(void);
+/* Tells the supervisor that a slot has news; changes errno. */
+void link_doorbell_ring(void);
+
+/* The slot to use until link_slot_leave(), or NULL where this process has none. */
+struct link_slot *link_slot_enter(void);
+void link_slot_leave(void);
+/* Takes a slot if the process has none and may have one; changes errno. */
+void link_slot_take(void);
+/* At exit. */
+void link_slot_free(void);
+/* Copies the heap's counters into the slot. */
+void link_slot_publish(void);
+
+/* In a forked child, which has one thread: the parent's slot is not ours. */
+void link_fork_child(void);
+
+#endif

@@ -1,0 +1,129 @@
+#include "shim/heap/heap.h"
+#include "shim/heap/os.h"
+#include "shim/worker.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+
+/*
+ * C++'s operator new and delete, by their mangled names (size_t is unsigned
+ * long: the 64-bit ABIs), without linking libstdc++.
+ *
+ * When memory is out, the throwing forms call the program's new_handler until
+ * it finds some, then have libstdc++ throw std::bad_alloc; both functions are
+ * found where they are loaded, as a needed library or by dlopen.  The nothrow
+ * forms do not call the handler: it may throw, and C cannot catch that.
+ */
+
+#define EXPORT __attribute__((visibility("default")))
+
+_Static_assert(sizeof(size_t) == sizeof(unsigned long), "the names below say m");
+
+void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
+void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+
+static void *library_symbol(const char *name)
+{
+	void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+	return library == NULL ? NULL : dlsym(library, name);
+}
+
+static void (*handler_read(void))(void)
+{
+	void (*(*get)(void))(void) = _ZSt15get_new_handlerv;
+
+	if (get == NULL)
+		*(void **)&get = library_symbol("_ZSt15get_new_handlerv");
+	return get == NULL ? NULL : get();
+}
+
+static _Noreturn void bad_alloc_throw(void)
+{
+	void (*throw)(void) = _ZSt17__throw_bad_allocv;
+
+	if (throw == NULL)
+		*(void **)&throw = library_symbol("_ZSt17__throw_bad_allocv");
+	if (throw != NULL)
+		throw();
+	os_panic("operator new: out of memory, and no C++ library to tell", NULL);
+}
+
+static void *new_nothrow(size_t size, size_t alignment)
+{
+	void *ptr = alignment == 0 ? heap_malloc(size) : heap_memalign(alignment, size);
+
+	worker_look();
+	return ptr;
+}
+
+static void *new_or_throw(size_t size, size_t alignment)
+{
+	for (;;) {
+		void *ptr = new_nothrow(size, alignment);
+		void (*handler)(void);
+
+		if (__builtin_expect(ptr != NULL, 1))
+			return ptr;
+		handler = handler_read();
+		if (handler == NULL)
+			bad_alloc_throw();
+		handler();
+	}
+}
+
+static void delete_any(void *ptr)
+{
+	heap_free(ptr);
+	worker_look();
+}
+
+/* The arguments after the pointer (size, alignment, nothrow) are not needed to free it. */
+#define OPERATOR_NEW(name) \
+	void *_Zn##name##m(size_t size); \
+	void *_Zn##name##mSt11align_val_t(size_t size, size_t alignment); \
+	void *_Zn##name##mRKSt9nothrow_t(size_t size, const void *nothrow); \
+	void *_Zn##name##mSt11align_val_tRKSt9nothrow_t( \
+		size_t size, size_t alignment, const void *nothrow); \
+	EXPORT void *_Zn##name##m(size_t size) \
+	{ \
+		return new_or_throw(size, 0); \
+	} \
+	EXPORT void *_Zn##name##mSt11align_val_t(size_t size, size_t alignment) \
+	{ \
+		return new_or_throw(size, alignment); \
+	} \
+	EXPORT void *_Zn##name##mRKSt9nothrow_t(size_t size, const void *nothrow) \
+	{ \
+		(void)nothrow; \
+		return new_nothrow(size, 0); \
+	} \
+	EXPORT void *_Zn##name##mSt11align_val_tRKSt9nothrow_t( \
+		size_t size, size_t alignment, const void *nothrow) \
+	{ \
+		(void)nothrow; \
+		return new_nothrow(size, alignment); \
+	}
+
+#define OPERATOR_DELETE(name) \
+	void name(void *ptr); \
+	EXPORT void name(void *ptr) \
+	{ \
+		delete_any(ptr); \
+	}
+
+OPERATOR_NEW(w)
+OPERATOR_NEW(a)
+OPERATOR_DELETE(_ZdlPv)
+OPERATOR_DELETE(_ZdlPvm)
+OPERATOR_DELETE(_ZdlPvRKSt9nothrow_t)
+OPERATOR_DELETE(_ZdlPvSt11align_val_t)
+OPERATOR_DELETE(_ZdlPvmSt11align_val_t)
+OPERATOR_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t)
+OPERATOR_DELETE(_ZdaPv)
+OPERATOR_DELETE(_ZdaPvm)
+OPERATOR_DELETE(_ZdaPvRKSt9nothrow_t)
+OPERATOR_DELETE(_ZdaPvSt11align_val_t)
+OPERATOR_DELETE(_ZdaPvmSt11align_val_t)
+OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t)

@@ -1,0 +1,227 @@
+#include "shim/pressure.h"
+
+#include "shim/gate.h"
+#include "shim/heap/heap.h"
+#include "shim/scavenger.h"
+#include "shim/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define WRITE_BYTES_MAX 256U
+/* poll() cannot be woken by pressure_watch_end(). */
+#define POLL_MS 5000
+
+/* Copies: services write their titles over the environment. */
+static char watch_path[PATH_MAX];
+static char watch_write[WRITE_BYTES_MAX / 3 * 4 + 8];
+static _Atomic bool ended;
+
+/* What is watched, and how. */
+struct source {
+	int fd;
+	dev_t device;
+	ino_t inode;
+	short events;
+	bool discard;
+};
+
+static int digit_value(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* Base64 text to at most WRITE_BYTES_MAX bytes: their number or -EINVAL. */
+static int base64_parse(const char *text, unsigned char *bytes)
+{
+	size_t length = strlen(text);
+	size_t count = 0;
+
+	if (length % 4 != 0 || length / 4 * 3 > WRITE_BYTES_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < length; i += 4) {
+		bool last = i + 4 == length;
+		size_t padding = !last || text[i + 3] != '=' ? 0 : text[i + 2] == '=' ? 2 : 1;
+		uint32_t value = 0;
+
+		for (size_t j = 0; j < 4; j++) {
+			int digit = j >= 4 - padding ? 0 : digit_value(text[i + j]);
+
+			if (digit < 0)
+				return -EINVAL;
+			value = value << 6 | (uint32_t)digit;
+		}
+		for (size_t j = 0; j < 3 - padding; j++)
+			bytes[count++] = (unsigned char)(value >> (16 - 8 * j));
+	}
+	return (int)count;
+}
+
+static int socket_open(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(path);
+	int fd;
+
+	if (length >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, length);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+/* Regular files must be of a filesystem whose pressure files take triggers. */
+static int file_check(int fd)
+{
+	struct statfs system;
+
+	if (fstatfs(fd, &system) != 0)
+		return -errno;
+	return system.f_type == PROC_SUPER_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC ? 0
+											 : -ENOTTY;
+}
+
+static int path_open(const char *path, bool writes, struct source *source)
+{
+	struct stat status;
+	char again[32];
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) != 0)
+		error = -errno;
+	else if (S_ISREG(status.st_mode))
+		error = file_check(fd);
+	else if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode) && !S_ISSOCK(status.st_mode))
+		error = -ENOTTY;
+	if (error != 0)
+		goto out;
+
+	source->events = S_ISREG(status.st_mode) ? POLLPRI : POLLIN;
+	source->discard = !S_ISREG(status.st_mode);
+	if (S_ISSOCK(status.st_mode)) {
+		source->fd = socket_open(path);
+	} else {
+		int mode = writes || !S_ISREG(status.st_mode) ? O_RDWR : O_RDONLY;
+
+		snprintf(again, sizeof again, "/proc/self/fd/%d", fd);
+		source->fd = open(again, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		if (source->fd < 0)
+			source->fd = -errno;
+	}
+	error = source->fd < 0 ? source->fd : 0;
+out:
+	close(fd);
+	return error;
+}
+
+static int source_open(struct source *source)
+{
+	unsigned char bytes[WRITE_BYTES_MAX];
+	int count = base64_parse(watch_write, bytes);
+	struct stat status;
+	int error;
+
+	if (count < 0)
+		return count;
+	error = path_open(watch_path, count > 0, source);
+	if (error != 0)
+		return error;
+	if ((count > 0 && write(source->fd, bytes, (size_t)count) != count) ||
+		fstat(source->fd, &status) != 0) {
+		close(source->fd);
+		return -EIO;
+	}
+	source->device = status.st_dev;
+	source->inode = status.st_ino;
+	return 0;
+}
+
+static bool source_is_open(const struct source *source)
+{
+	struct stat status;
+
+	return fstat(source->fd, &status) == 0 && status.st_dev == source->device &&
+	       status.st_ino == source->inode;
+}
+
+static void *watch_run(void *unused)
+{
+	struct source source = {.fd = -1};
+
+	(void)unused;
+	gate_exempt_thread();
+	prctl(PR_SET_NAME, "spillway-watch");
+	if (source_open(&source) != 0)
+		return NULL;
+	while (!atomic_load(&ended) && source_is_open(&source)) {
+		struct pollfd ready = {.fd = source.fd, .events = source.events};
+		char discarded[256];
+
+		if (poll(&ready, 1, POLL_MS) <= 0)
+			continue;
+		if ((ready.revents & source.events) == 0 || !source_is_open(&source))
+			break;
+		if (source.discard && read(source.fd, discarded, sizeof discarded) == 0)
+			break;
+		if ((ready.revents & (POLLERR | POLLNVAL)) != 0)
+			break;
+		scavenger_ask(HEAP_EAGER);
+		worker_wake();
+	}
+	if (source_is_open(&source))
+		close(source.fd);
+	return NULL;
+}
+
+void pressure_watch_set(const char *watch, const char *write_text)
+{
+	if (watch == NULL || watch[0] != '/' || strcmp(watch, "/dev/null") == 0 ||
+		strlen(watch) >= sizeof watch_path)
+		return;
+	if (write_text != NULL && strlen(write_text) >= sizeof watch_write)
+		return;
+	memcpy(watch_path, watch, strlen(watch) + 1);
+	if (write_text != NULL)
+		memcpy(watch_write, write_text, strlen(write_text) + 1);
+}
+
+void pressure_watch_start(int (*start)(void *(*run)(void *)))
+{
+	atomic_store(&ended, false);
+	if (watch_path[0] != '\0')
+		start(watch_run);
+}
+
+void pressure_watch_end(void)
+{
+	atomic_store(&ended, true);
+}

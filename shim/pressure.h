@@ -1,0 +1,21 @@
+#ifndef SHIM_PRESSURE_H
+#define SHIM_PRESSURE_H
+
+/*
+ * Standalone, the shim listens to the service manager: the protocol of
+ * systemd's memory pressure documentation (MEMORY_PRESSURE_WATCH,
+ * MEMORY_PRESSURE_WRITE).  Each event asks the scavenger for an eager release.
+ *
+ * The file is opened and watched by a thread of its own, started beside the
+ * worker.  A service may close the descriptor and get its number again for
+ * something else, so it is compared by device and inode before each use.
+ */
+
+/* Keeps copies of the two variables' values, NULL where there is none. */
+void pressure_watch_set(const char *watch, const char *write);
+/* start makes a thread: 0 or an error number.  Does nothing where there is nothing to watch. */
+void pressure_watch_start(int (*start)(void *(*run)(void *)));
+/* The thread ends, within a few seconds. */
+void pressure_watch_end(void);
+
+#endif

@@ -1,0 +1,116 @@
+#include "shim/gate.h"
+#include "shim/heap/heap.h"
+#include "shim/link.h"
+#include "shim/pressure.h"
+#include "shim/process.h"
+#include "shim/scavenger.h"
+#include "shim/worker.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/*
+ * The constructor, and what libc calls at fork, at a thread's end and at exit.
+ *
+ * The library is linked with -z initfirst, so this runs before every other
+ * constructor, libc's own included: hence the environment as an argument, and
+ * no stdio.  It also makes our fork handlers the first registered, so that
+ * prepare, which takes the heap's locks, runs last, and the child drops them
+ * before anybody else's handler allocates.  malloc may have been called long
+ * before; the heap does not depend on any of this.
+ */
+
+static pthread_key_t thread_key;
+static bool thread_key_made;
+
+/*
+ * Destructors of other keys may still free, and libc calls them in rounds; the
+ * thread's cache is given back in the last one.  The key's value counts them.
+ */
+static void on_thread_exit(void *value)
+{
+	uintptr_t round = (uintptr_t)value;
+
+	if (round == 1 && gettid() == getpid())
+		worker_end();
+	if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
+		pthread_setspecific(thread_key, (void *)(round + 1));
+	else
+		heap_thread_exit();
+}
+
+static void thread_note(void)
+{
+	if (thread_key_made)
+		pthread_setspecific(thread_key, (void *)1);
+}
+
+static void on_fork_child(void)
+{
+	int saved = errno;
+
+	process_adopt();
+	heap_fork_child();
+	worker_fork_child();
+	thread_note();
+	errno = saved;
+}
+
+static const char *variable_find(char **environment, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (; *environment != NULL; environment++)
+		if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+			return *environment + length + 1;
+	return NULL;
+}
+
+static void link_start(const char *text)
+{
+	static const char complaint[] =
+		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
+	struct link_address address;
+	ssize_t written;
+
+	if (link_address_parse(text, &address) == 0) {
+		link_join(&address);
+		return;
+	}
+	written = write(STDERR_FILENO, complaint, sizeof complaint - 1);
+	(void)written;
+}
+
+__attribute__((constructor)) static void start(int count, char **arguments, char **environment)
+{
+	int saved = errno;
+	const char *link_text;
+
+	(void)count;
+	(void)arguments;
+	thread_key_made = pthread_key_create(&thread_key, on_thread_exit) == 0;
+	thread_note();
+	pthread_atfork(heap_fork_prepare, heap_fork_parent, on_fork_child);
+	process_init();
+	if (getauxval(AT_SECURE) == 0) {
+		link_text = variable_find(environment, LINK_ENVIRONMENT);
+		if (link_text != NULL)
+			link_start(link_text);
+		pressure_watch_set(variable_find(environment, "MEMORY_PRESSURE_WATCH"),
+			variable_find(environment, "MEMORY_PRESSURE_WRITE"));
+	}
+	scavenger_init(link_sequence());
+	heap_set_cache_hook(thread_note);
+	heap_set_gate(gate_pass);
+	errno = saved;
+}
+
+__attribute__((destructor)) static void stop(void)
+{
+	link_slot_free();
+}

@@ -1,0 +1,250 @@
+#include "shim/worker.h"
+
+#include "shim/futex.h"
+#include "shim/gate.h"
+#include "shim/heap/os.h"
+#include "shim/link.h"
+#include "shim/pressure.h"
+#include "shim/scavenger.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+
+#define SECOND_NS 1000000000U
+#define RETRY_FIRST_NS ((uint64_t)SECOND_NS)
+#define RETRY_LAST_NS ((uint64_t)300 * SECOND_NS)
+/* A thread's stack holds the static TLS of every library too, hence the second size. */
+#define STACK_BYTES ((size_t)128 * 1024)
+#define STACK_LARGE_BYTES ((size_t)2 * 1024 * 1024)
+
+/* Without the thread, the slot's counters are renewed after so much growth. */
+#define PUBLISH_BYTES ((uint64_t)256 * 1024)
+
+/* Bits of worker_attention. */
+#define ATTEND_START 1U /* make the thread */
+#define ATTEND_NOTE 2U  /* malloc is in use: clear the bit */
+#define ATTEND_WAKE 4U  /* malloc is in use: wake the thread */
+
+enum worker_state { WORKER_NONE, WORKER_RUNNING, WORKER_FAILED, WORKER_ENDED };
+
+_Atomic uint32_t worker_attention;
+static _Atomic uint32_t state;
+static _Atomic uint64_t grown_bytes;
+static _Atomic uint64_t retry_ns;
+static _Atomic uint64_t retry_gap_ns = RETRY_FIRST_NS;
+/* Slept on where there is no link. */
+static _Atomic uint32_t own_word;
+/* Taken by whoever does a step without the thread. */
+static _Atomic bool stepping;
+static _Atomic uint64_t step_due_ns;
+
+static _Atomic uint32_t *sleep_word(void)
+{
+	_Atomic uint32_t *word = link_sequence_word();
+
+	return word != NULL ? word : &own_word;
+}
+
+static void has_thread_store(uint32_t value)
+{
+	struct link_slot *slot = link_slot_enter();
+
+	if (slot == NULL)
+		return;
+	atomic_store(&slot->has_thread, value);
+	link_slot_leave();
+}
+
+/* Sleeps until the sequence moves on, the heap is used again, or due_ns have passed. */
+static void worker_sleep(uint32_t expected, uint64_t now_ns, uint64_t due_ns)
+{
+	uint64_t deadline_ns = now_ns + due_ns;
+
+	if (due_ns == SCAVENGER_UNTIL_NEWS) {
+		if ((atomic_load(&worker_attention) & ATTEND_NOTE) != 0) {
+			/* Untouched for the whole of the last sleep. */
+			atomic_fetch_or(&worker_attention, ATTEND_WAKE);
+			atomic_fetch_and(&worker_attention, ~ATTEND_NOTE);
+			deadline_ns = UINT64_MAX;
+		} else {
+			atomic_fetch_or(&worker_attention, ATTEND_NOTE);
+			deadline_ns = now_ns + SECOND_NS;
+		}
+	}
+	if (atomic_load(&state) != WORKER_ENDED)
+		futex_wait(sleep_word(), expected, link_sequence_bits(), deadline_ns);
+	if (deadline_ns == UINT64_MAX)
+		atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
+}
+
+static void *worker_run(void *unused)
+{
+	(void)unused;
+	gate_exempt_thread();
+	prctl(PR_SET_NAME, "spillway");
+	has_thread_store(1);
+	while (atomic_load(&state) != WORKER_ENDED) {
+		uint32_t expected = atomic_load(sleep_word());
+		uint64_t due_ns = scavenger_step(os_now_ns());
+
+		if (due_ns != SCAVENGER_AT_ONCE)
+			worker_sleep(expected, os_now_ns(), due_ns);
+	}
+	has_thread_store(0);
+	atomic_store(&stepping, false);
+	return NULL;
+}
+
+static int thread_create(void *(*run)(void *))
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all;
+	sigset_t before;
+	int error = pthread_attr_init(&attributes);
+
+	if (error != 0)
+		return error;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	error = pthread_create(&thread, &attributes, run, NULL);
+	if (error == EINVAL) {
+		pthread_attr_setstacksize(&attributes, STACK_LARGE_BYTES);
+		error = pthread_create(&thread, &attributes, run, NULL);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return error;
+}
+
+static void worker_start(void)
+{
+	uint32_t from = atomic_load(&state);
+	uint32_t running = WORKER_RUNNING;
+
+	/* The state first: making a thread allocates, and so comes by here again. */
+	if ((from != WORKER_NONE && from != WORKER_FAILED) ||
+		!atomic_compare_exchange_strong(&state, &from, WORKER_RUNNING))
+		return;
+	link_slot_take();
+	/* A growing thread may be in the middle of a step; then later. */
+	if (!atomic_exchange(&stepping, true)) {
+		if (thread_create(worker_run) == 0) {
+			if (!link_joined())
+				pressure_watch_start(thread_create);
+			return;
+		}
+		atomic_store(&stepping, false);
+	}
+	atomic_store(&retry_ns, os_now_ns() + atomic_load(&retry_gap_ns));
+	if (atomic_load(&retry_gap_ns) < RETRY_LAST_NS)
+		atomic_fetch_add(&retry_gap_ns, atomic_load(&retry_gap_ns));
+	atomic_compare_exchange_strong(&state, &running, WORKER_FAILED);
+}
+
+void worker_attend(void)
+{
+	uint32_t attention = atomic_load(&worker_attention);
+	int saved = errno;
+
+	if (worker_process_check() != PROCESS_OWN)
+		goto out;
+	if ((attention & ATTEND_NOTE) != 0)
+		atomic_fetch_and(&worker_attention, ~ATTEND_NOTE);
+	if ((attention & ATTEND_WAKE) != 0 &&
+		futex_wake(sleep_word(), INT32_MAX, link_sequence_bits()) > 0)
+		atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
+	if ((attention & ATTEND_START) != 0) {
+		atomic_fetch_and(&worker_attention, ~ATTEND_START);
+		worker_start();
+	}
+out:
+	errno = saved;
+}
+
+/* The thread's work in a growing thread. */
+static void step_without_thread(uint64_t now_ns)
+{
+	if (now_ns < atomic_load(&step_due_ns) && !scavenger_has_news())
+		return;
+	if (atomic_exchange(&stepping, true))
+		return;
+	uint64_t due_ns = scavenger_step(now_ns);
+	if (due_ns == SCAVENGER_UNTIL_NEWS)
+		due_ns = SECOND_NS;
+	atomic_store(&step_due_ns, now_ns + due_ns);
+	atomic_store(&stepping, false);
+}
+
+/* What growth calls for where no thread runs, or where this turns out to be a copy without it. */
+static void growth_without_thread(uint64_t total_bytes)
+{
+	uint64_t now_ns = os_now_ns();
+	uint32_t now_state;
+
+	if (worker_process_check() != PROCESS_OWN)
+		return;
+	now_state = atomic_load(&state);
+	if (now_state == WORKER_NONE && total_bytes >= WORKER_GROWTH_BYTES)
+		atomic_fetch_or(&worker_attention, ATTEND_START);
+	if (now_state != WORKER_FAILED && now_state != WORKER_ENDED)
+		return;
+	step_without_thread(now_ns);
+	if (now_state == WORKER_FAILED && now_ns >= atomic_load(&retry_ns))
+		atomic_fetch_or(&worker_attention, ATTEND_START);
+}
+
+void worker_growth_note(size_t bytes)
+{
+	bool running = atomic_load_explicit(&state, memory_order_relaxed) == WORKER_RUNNING;
+	uint64_t before = atomic_fetch_add(&grown_bytes, bytes);
+	uint64_t after = before + bytes;
+	int saved = errno;
+
+	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES)
+		link_slot_publish();
+	if (before / WORKER_GROWTH_BYTES != after / WORKER_GROWTH_BYTES ||
+		(!running && after >= WORKER_GROWTH_BYTES))
+		growth_without_thread(after);
+	errno = saved;
+}
+
+void worker_fork_child(void)
+{
+	link_fork_child();
+	scavenger_init(link_sequence());
+	atomic_store(&state, WORKER_NONE);
+	atomic_store(&stepping, false);
+	atomic_store(&worker_attention, 0);
+	atomic_store(&grown_bytes, 0);
+	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);
+	atomic_store(&step_due_ns, 0);
+}
+
+enum process_kind worker_process_check(void)
+{
+	enum process_kind kind = process_kind();
+
+	if (kind != PROCESS_FORKED)
+		return kind;
+	worker_fork_child();
+	return PROCESS_OWN;
+}
+
+void worker_wake(void)
+{
+	atomic_fetch_add(&own_word, 1);
+	futex_wake(sleep_word(), INT32_MAX, link_sequence_bits());
+}
+
+void worker_end(void)
+{
+	pressure_watch_end();
+	if (atomic_exchange(&state, WORKER_ENDED) == WORKER_RUNNING)
+		worker_wake();
+}

@@ -1,0 +1,57 @@
+#ifndef SHIM_WORKER_H
+#define SHIM_WORKER_H
+
+#include "shim/process.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The thread that the scavenger runs in: one per process, "spillway", signals
+ * blocked, small stack.
+ *
+ * Started lazily by pthread_create, so that libc knows it (setuid and the like
+ * reach it), once the heap has grown by WORKER_GROWTH_BYTES: small processes
+ * never have one.  Growth is noticed at the gate, inside the heap; the thread
+ * is made after the allocation has returned, where no lock of ours is held:
+ * preload.c looks at worker_attention after each call, one relaxed load.
+ *
+ * It sleeps on the link's sequence word (on one of its own without a link) and
+ * uses no descriptor.  When the heap is clean and was not used for a second it
+ * sleeps for ever; the next malloc or free, told so by worker_attention, wakes
+ * it.  The telling is repeated until a sleeper was really woken, so that
+ * nothing is lost between the decision to sleep and the sleep.
+ *
+ * Where no thread can be had (RLIMIT_NPROC, seccomp), starting is tried again
+ * with growing gaps and growing threads do the scavenger's steps, which are
+ * bounded.  The same holds for good after the main thread has left by
+ * pthread_exit: the worker ends then, so that it does not keep alive a process
+ * that waits for its last thread.
+ */
+#define WORKER_GROWTH_BYTES ((uint64_t)1024 * 1024)
+
+/* 0 but for the moments when the next malloc or free should call worker_attend(). */
+extern _Atomic uint32_t worker_attention;
+
+/* Does what worker_attention asks for; keeps errno. */
+void worker_attend(void);
+
+static inline void worker_look(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&worker_attention, memory_order_relaxed) != 0, 0))
+		worker_attend();
+}
+
+/* The heap makes so many bytes resident; called at the gate; keeps errno. */
+void worker_growth_note(size_t bytes);
+/* process_kind(), having made a copy that no fork handler saw fit to go on by itself. */
+enum process_kind worker_process_check(void);
+/* In a forked child. */
+void worker_fork_child(void);
+/* After scavenger_ask(); may be lost where a link is joined. */
+void worker_wake(void);
+/* The main thread leaves by pthread_exit. */
+void worker_end(void);
+
+#endif
