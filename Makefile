@@ -92,11 +92,12 @@ unit: $(UNIT) ## build the unit tests of this variant
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
-PARTS := $(patsubst %.h,%.c,$(wildcard tests/bench/*/*.h))
+PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=_*.c)))
 PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
 programs: $(PROGRAMS)
 DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule)
+$(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
@@ -105,14 +106,16 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
 deps: ## install the Debian packages that building and testing need
-	@tests/support/deps build test
+	@tests/support/deps build test vm
 deps-build:
 	@tests/support/deps build
+# Objects that only a chain of rules names are kept, or the next make would compile them again.
+.SECONDARY:
 .PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
 
-check: ## build every variant and pass all tests; the last line counts them
-	@tests/support/deps build test
-	@tests/run
+check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
+	@tests/support/deps build test vm
+	@tests/run $(SUITES)
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
@@ -134,7 +137,7 @@ uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so
 
 clean: ## remove everything built, the cached kernels excepted
-	rm -rf build/release build/asan build/tsan build/results
+	rm -rf build/release build/asan build/tsan build/results build/tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -272,8 +272,11 @@ static void note_value(
 
 	const char *hint = "";
 
-	if (error == -ENOMEM)
+	if (error == -ENOMEM) {
 		loader->error = error;
+		errors_note(loader->errors, loader->lines.number, "%s: %s", key->name, why);
+		return;
+	}
 	if (why == NULL && (strstr(value, " ;") != NULL || strstr(value, " #") != NULL))
 		hint = " (a comment needs a line of its own)";
 	if (why == NULL)
@@ -475,7 +478,8 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 
 	if (error != 0) {
 		errors->count = 0;
-		errors_note(errors, 0, "cannot read it: %s: expected a file of at most 1 MiB",
+		errors_note(errors, 0,
+			"cannot read it: %s: expected a readable file of at most 1 MiB",
 			strerror(-error));
 		return error;
 	}

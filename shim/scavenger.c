@@ -249,7 +249,7 @@ static uint64_t pace_step(uint64_t now_ns)
 	heap_stats_read(&stats);
 	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes))
 		return SCAVENGER_UNTIL_NEWS;
-	pause_ns = (more ? pace->again_ms : pace->pause_ms) * MS_NS;
+	pause_ns = more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
 	if (level == HEAP_CALM && pause_ns < (now_ns - start_ns) * CALM_SLEEP_SHARE)
 		pause_ns = (now_ns - start_ns) * CALM_SLEEP_SHARE;
 	return pause_ns;

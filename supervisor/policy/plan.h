@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_POLICY_PLAN_H
 #define SUPERVISOR_POLICY_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,7 @@
  */
 
 enum reason_kind {
-	REASON_RELAXED,      /* everything was below the level for hold_ms */
+	REASON_RELAXED,      /* nothing asked for the level for hold_ms; value: headroom */
 	REASON_HEADROOM,     /* value, threshold: bytes */
 	REASON_TIME_TO_WALL, /* value, threshold: ms */
 	REASON_PRESSURE,     /* value, threshold: permille of the window stalled */
@@ -29,6 +30,7 @@ struct reason {
 	uint64_t value;
 	uint64_t threshold;
 	uint64_t wall_bytes; /* 0 where no wall is concerned */
+	bool shared;         /* it is the wall that all services have in common */
 };
 
 enum action_kind {
@@ -50,13 +52,25 @@ struct action {
 	struct reason reason;
 };
 
-#define PLAN_ACTIONS_MAX (CONFIG_SERVICES_MAX * 4)
+#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 4)
 
 struct plan {
 	size_t count;
 	struct action action[PLAN_ACTIONS_MAX];
-	/* For the link of each service, every time: what its heaps may grow by
-	 * before they must ask (UINT64_MAX = no limit), and what is left. */
+	/*
+	 * For the link of each service, every time: what its heaps may grow by
+	 * before they must ask (UINT64_MAX = no limit), and what is left below the
+	 * nearer wall (UINT64_MAX = there is none).
+	 *
+	 * Credit replaces what was there.  What heaps took between sample and
+	 * store must not be given twice: where both numbers are finite, store by compare
+	 * and swap, less what credit_left_bytes of the sample has shrunk by since.
+	 *
+	 * Credit is finite also when all is calm and the wall is within reach of a
+	 * burst.  What a heap took it populates at once, else it is given again before
+	 * it is charged.  What was not granted must not be populated: the need may be
+	 * far more than is ever touched.
+	 */
 	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
 	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];
 	/* How long until the next step unless something wakes the loop earlier. */

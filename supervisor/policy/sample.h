@@ -17,10 +17,18 @@
 
 #define SAMPLE_NO_LIMIT UINT64_MAX
 
-/* Limit and usage of one and the same cgroup. */
+/*
+ * Limit and usage of one and the same cgroup.  reclaimable_bytes is what the
+ * kernel takes back by itself before it kills: memory.stat's inactive_file, which
+ * holds the lazily freed pages too and, unlike the heaps' own count of these,
+ * forgets the ones that the kernel has taken.  Where it is not known the heaps'
+ * lazy_bytes stand in for it.  A limit of SAMPLE_NO_LIMIT leaves the other numbers true.
+ */
 struct wall_sample {
 	uint64_t limit_bytes;
 	uint64_t current_bytes;
+	bool reclaimable_known;
+	uint64_t reclaimable_bytes;
 };
 
 /* Cumulative, from memory.events; only ever rise while the cgroup lives. */
@@ -48,7 +56,10 @@ struct heap_sample {
 	uint64_t lazy_bytes;
 	uint64_t released_bytes; /* all causes, since the service's first process */
 	uint64_t wants_bytes;    /* what growing heaps wait for at the gate */
-	bool answered;           /* every process has done the last release asked for */
+	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
+	uint64_t credit_left_bytes;
+	bool answered; /* every process has done the last release asked for, or none was asked for
+			*/
 };
 
 struct service_sample {
@@ -59,7 +70,8 @@ struct service_sample {
 	struct events_sample events;
 	struct stall_sample stall;
 	struct heap_sample heap;
-	enum level manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
+	enum level
+		manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
 };
 
 struct sample {

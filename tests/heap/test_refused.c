@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,6 +147,45 @@ static void test_many_small_regions_serve_where_large_ones_are_refused(void **st
 	assert_int_equal(WEXITSTATUS(status), PASSED);
 }
 
+static void limited_address_space(void)
+{
+	static void *blocks_of_mib[400];
+	struct rlimit limit = {0};
+	unsigned long pages = 0;
+	size_t count = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+		_exit(BROKEN);
+	limit.rlim_cur = pages * 4096 + 200 * MIB;
+	limit.rlim_max = limit.rlim_cur;
+	setrlimit(RLIMIT_AS, &limit);
+	while (count < 400 && (blocks_of_mib[count] = heap_malloc(MIB)) != NULL)
+		memset(blocks_of_mib[count++], 1, MIB);
+	if (count < 120 || count == 400 || heap_check() != NULL)
+		_exit(BROKEN);
+	while (count > 0)
+		heap_free(blocks_of_mib[--count]);
+	/* What one size gave up serves every other. */
+	for (size_t i = 0; i < 50 * MIB / 1000; i++)
+		if (heap_malloc(1000) == NULL)
+			_exit(BROKEN);
+	_exit(heap_check() == NULL ? PASSED : BROKEN);
+}
+
+static void test_most_of_a_limited_address_space_can_be_used(void **state)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0)
+		limited_address_space();
+	waitpid(child, &status, 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), PASSED);
+}
+
 static void test_absurd_sizes_are_refused_and_do_no_harm(void **state)
 {
 	void *block;
@@ -173,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_any_one_refused_call_is_survived),
 		cmocka_unit_test(test_all_calls_refused_from_one_on_is_survived),
 		cmocka_unit_test(test_many_small_regions_serve_where_large_ones_are_refused),
+		cmocka_unit_test(test_most_of_a_limited_address_space_can_be_used),
 		cmocka_unit_test(test_absurd_sizes_are_refused_and_do_no_harm),
 	};
 

@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/page.h"
+#include "shim/heap/page_heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -110,6 +111,49 @@ static void test_full_leaves_next_to_nothing_after_all_was_freed(void **state)
 	assert_int_equal(stats.blocks, 0);
 	assert_true(stats.metadata_bytes < 2 * MIB);
 	verify();
+}
+
+/* Resident bytes of all committed pages, asked of the kernel. */
+static size_t resident_bytes(void)
+{
+	static unsigned char answers[1 << 16];
+	size_t resident = 0;
+	uintptr_t start;
+	size_t pages;
+
+	for (size_t i = 0; page_heap_region_locked(i, &start, &pages); i++) {
+		for (size_t at = 0; at < pages; at += sizeof answers) {
+			size_t some = pages - at < sizeof answers ? pages - at : sizeof answers;
+
+			assert_int_equal(mincore((void *)(start + at * PAGE_BYTES),
+						 some * PAGE_BYTES, answers),
+				0);
+			for (size_t k = 0; k < some; k++)
+				resident += (answers[k] & 1) * PAGE_BYTES;
+		}
+	}
+	return resident;
+}
+
+static void test_the_kernel_agrees_about_what_is_resident(void **state)
+{
+	struct heap_stats stats;
+
+	(void)state;
+	allocate_all();
+	stats = stats_now();
+	assert_true(resident_bytes() > 40 * MIB);
+	assert_true(resident_bytes() <= stats.in_use_bytes + stats.idle_dirty_bytes);
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (i % 10 != 0)
+			release(i);
+	scavenge_all(HEAP_FULL);
+	stats = stats_now();
+	assert_true(resident_bytes() <= stats.in_use_bytes);
+	assert_true(resident_bytes() + MIB > stats.in_use_bytes);
+	release_all();
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(resident_bytes(), 0);
 }
 
 static void test_lazy_pages_can_be_used_again(void **state)
@@ -348,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_leaves_next_to_nothing_after_all_was_freed),
+		cmocka_unit_test(test_the_kernel_agrees_about_what_is_resident),
 		cmocka_unit_test(test_lazy_pages_can_be_used_again),
 		cmocka_unit_test(test_eager_takes_lazy_pages_and_truly_releases),
 		cmocka_unit_test(test_cushion_and_age_hold_memory_back),

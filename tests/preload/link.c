@@ -28,6 +28,7 @@ static void test_join(void)
 		"the owner's upper half is the start time");
 	tap_ok(slot != NULL && slot->sequence_done == play.header->sequence,
 		"what was asked before it came is no business of its");
+	CHECK(slot != NULL);
 	tap_ok(puppet_ask(&puppet, "worker") == 0 && slot->has_thread == 0,
 		"a small process has no thread");
 	puppet_ask(&puppet, "grow 20000");

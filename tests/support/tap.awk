@@ -4,7 +4,7 @@
 #
 # Every test counts once.  A program that passed no judgement on itself counts as one failure more:
 # no plan, a plan not kept, a bad exit status although no test failed.  cmocka writes one plan per
-# group, and "not ok N # SKIP name" without a reason; a comment line just before is taken for one.
+# group, and "not ok N # SKIP name" without a reason; a test that prints "# reason: ..." has one.
 
 function record(kind, name, reason) {
 	gsub(/\t/, " ", name)
@@ -45,8 +45,7 @@ function test(passed, line,    name, at, reason) {
 /^ok([ \t]|$)/ { test(1, $0); comment = ""; next }
 /^not ok([ \t]|$)/ { test(0, $0); comment = ""; next }
 /^Bail out!/ { record("fail", $0); next }
-/^#/ { comment = $0; sub(/^#[ \t]*/, "", comment); next }
-{ comment = "" }
+/^# *reason: / { comment = $0; sub(/^# *reason: */, "", comment) }
 
 END {
 	if (!ended)

@@ -21,7 +21,8 @@
 #   tap_done                  prints the plan; exits 0 when all passed, 1 otherwise.  The last line
 #                             of every script: the runner fails a script that printed no plan.
 # Waiting
-#   wait_until SECONDS COMMAND...   polls every 50 ms until COMMAND succeeds; 1 after SECONDS
+#   wait_until SECONDS COMMAND...   polls every 50 ms until COMMAND succeeds; 1 after SECONDS, or
+#                                   after four times that in the virtual machine: it is slow
 #   now_ms                          prints milliseconds since boot
 # Cleaning up, also when the script is interrupted or dies of set -u
 #   at_exit COMMAND...        runs at exit, the last one first
@@ -42,6 +43,8 @@
 #   cgroup_pids DIR           prints every process in and below DIR
 
 TAP_COUNT=0
+TAP_PATIENCE=${SPILLWAY_VM:+4}
+TAP_PATIENCE=${TAP_PATIENCE:-1}
 TAP_FAILED=0
 TAP_AT_EXIT=
 TAP_CGROUPS=0
@@ -108,7 +111,7 @@ now_ms() {
 
 wait_until() {
   local wait_end
-  wait_end=$(($(now_ms) + $1 * 1000))
+  wait_end=$(($(now_ms) + $1 * 1000 * TAP_PATIENCE))
   shift
   until "$@"; do
     [ "$(now_ms)" -lt "$wait_end" ] || return 1

@@ -352,8 +352,10 @@ static int run_demo(struct run *run)
 		if (snprintf(run->socket_path[i], PATH_BYTES, "%s/worker%u.sock",
 			    settings->socket_directory, i) >= PATH_BYTES)
 			return -ENAMETOOLONG;
+	totals->supervised = settings->command != NULL;
 	totals->limit_bytes = cgroup_limit_bytes(settings->memory_directory);
 	totals->schedule_length_ms = schedule_length_ms(&settings->client.schedule);
+	totals->schedule_needed_ms = schedule_round_ms(&settings->client.schedule);
 	rc = log_open(run);
 	if (rc == 0)
 		rc = children_start(run);
@@ -478,10 +480,16 @@ int main(int argc, char **argv)
 	rc = run_demo(&run);
 	if (interrupted)
 		return 128 + interrupted;
-	if (rc == 0)
-		rc = record_save(&run.record, run.settings.record_path);
 	if (rc < 0)
-		(void)fprintf(stderr, "driver: %s\n", strerror(-rc));
+		(void)fprintf(stderr, "driver: %s: %s\n", run.settings.name, strerror(-rc));
+	if (run.record.sample_count > 0) {
+		int saved = record_save(&run.record, run.settings.record_path);
+
+		if (saved < 0)
+			(void)fprintf(stderr, "driver: %s: %s\n", run.settings.record_path,
+				strerror(-saved));
+		rc = rc < 0 ? rc : saved;
+	}
 	record_free(&run.record);
 	return rc < 0 ? 1 : 0;
 }

@@ -20,6 +20,7 @@ static const struct {
 	FIELD(elapsed_ms),
 	FIELD(schedule_ms),
 	FIELD(schedule_length_ms),
+	FIELD(schedule_needed_ms),
 	FIELD(kills),
 	FIELD(restarts),
 	FIELD(served),
@@ -33,6 +34,12 @@ static const struct {
 	FIELD(current_mean_bytes),
 	FIELD(live_peak_bytes),
 	FIELD(clean_exit),
+	FIELD(supervised),
+	FIELD(released_background_bytes),
+	FIELD(released_growth_bytes),
+	FIELD(released_lazy_bytes),
+	FIELD(released_eager_bytes),
+	FIELD(released_full_bytes),
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 

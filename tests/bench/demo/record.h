@@ -25,7 +25,8 @@ struct record_totals {
 	uint64_t elapsed_ms;
 	uint64_t schedule_ms; /* how much of the schedule was done */
 	uint64_t schedule_length_ms;
-	uint64_t kills; /* by the kernel for want of memory */
+	uint64_t schedule_needed_ms; /* until every worker has swelled once */
+	uint64_t kills;              /* by the kernel for want of memory */
 	uint64_t restarts;
 	uint64_t served;
 	uint64_t lost;
@@ -38,6 +39,12 @@ struct record_totals {
 	uint64_t current_mean_bytes;
 	uint64_t live_peak_bytes;
 	uint64_t clean_exit; /* 1: everything ended by itself when asked to */
+	uint64_t supervised; /* 1: under spillway; only then what follows is known */
+	uint64_t released_background_bytes;
+	uint64_t released_growth_bytes;
+	uint64_t released_lazy_bytes;
+	uint64_t released_eager_bytes;
+	uint64_t released_full_bytes;
 };
 
 struct record {

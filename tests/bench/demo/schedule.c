@@ -31,7 +31,7 @@ static uint64_t schedule_swell_start_ms(
 	uint64_t shift = schedule_draw(schedule, worker, 2 * cycle + 1, 2ULL * SHIFT_PERMILLE + 1);
 
 	return schedule->period_ms *
-	       (cycle * 1000 + SHIFT_PERMILLE + worker * STEP_PERMILLE + shift) / 1000;
+	       (cycle * 1000 + SHIFT_PERMILLE + (uint64_t)worker * STEP_PERMILLE + shift) / 1000;
 }
 
 /* How much of the cycle's swell is there, in permille of its height. */
@@ -55,6 +55,11 @@ static uint64_t schedule_swell_permille(
 uint64_t schedule_length_ms(const struct schedule *schedule)
 {
 	return (uint64_t)schedule->period_ms * (schedule->cycles * 4ULL + 1) / 4;
+}
+
+uint64_t schedule_round_ms(const struct schedule *schedule)
+{
+	return (uint64_t)schedule->period_ms * 5 / 4;
 }
 
 uint64_t schedule_target_bytes(const struct schedule *schedule, unsigned worker, uint64_t at_ms)

@@ -1,0 +1,131 @@
+#include "supervisor/descendants.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct process {
+	pid_t pid;
+	pid_t parent;
+	pid_t group;
+	bool zombie;
+	bool below;
+};
+
+struct table {
+	struct process *process;
+	size_t count;
+	size_t room;
+};
+
+/* A command's name stands in parentheses and may hold anything, more of them included. */
+static bool parse_stat(const char *text, struct process *process)
+{
+	const char *after = strrchr(text, ')');
+	char state;
+	int parent;
+	int group;
+	if (after == NULL || sscanf(after + 1, " %c %d %d", &state, &parent, &group) != 3)
+		return false;
+	process->parent = parent;
+	process->group = group;
+	process->zombie = state == 'Z' || state == 'X';
+	return true;
+}
+
+static bool read_process(int proc_fd, const char *name, struct process *process)
+{
+	char path[64];
+	char text[512];
+	if (!isdigit((unsigned char)name[0]))
+		return false;
+	snprintf(path, sizeof path, "%.32s/stat", name);
+	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t got = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (got <= 0)
+		return false;
+	text[got] = '\0';
+	*process = (struct process){.pid = (pid_t)strtol(name, NULL, 10)};
+	return parse_stat(text, process);
+}
+
+static int read_table(DIR *directory, struct table *table)
+{
+	const struct dirent *entry;
+	while ((entry = readdir(directory)) != NULL) {
+		struct process process;
+		if (!read_process(dirfd(directory), entry->d_name, &process))
+			continue;
+		if (table->count == table->room) {
+			size_t room = table->room * 2 + 64;
+			struct process *grown = realloc(table->process, room * sizeof *grown);
+			if (grown == NULL)
+				return -ENOMEM;
+			table->process = grown;
+			table->room = room;
+		}
+		table->process[table->count++] = process;
+	}
+	return 0;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct process *left = a;
+	const struct process *right = b;
+	return left->pid < right->pid ? -1 : left->pid > right->pid;
+}
+
+/* Passes until one finds nobody new: as many as the tree is deep, at worst. */
+static void mark_below(struct table *table, pid_t root)
+{
+	bool found = table->count > 0;
+	if (found)
+		qsort(table->process, table->count, sizeof *table->process, by_pid);
+	while (found) {
+		found = false;
+		for (size_t i = 0; i < table->count; i++) {
+			struct process *child = &table->process[i];
+			struct process wanted = {.pid = child->parent};
+			if (child->below)
+				continue;
+			const struct process *parent = bsearch(
+				&wanted, table->process, table->count, sizeof wanted, by_pid);
+			child->below = child->parent == root || (parent != NULL && parent->below);
+			found = found || child->below;
+		}
+	}
+}
+
+int descendants_signal(pid_t root, pid_t except, int signal)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	if (directory == NULL)
+		return -errno;
+	int result = read_table(directory, &table);
+	closedir(directory);
+	if (result != 0)
+		goto out;
+	mark_below(&table, root);
+	for (size_t i = 0; i < table.count; i++) {
+		const struct process *process = &table.process[i];
+		if (!process->below || process->zombie || process->group == except)
+			continue;
+		if (kill(process->pid, signal) == 0)
+			result++;
+	}
+out:
+	free(table.process);
+	return result;
+}

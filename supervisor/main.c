@@ -1,0 +1,102 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "supervisor/descriptors.h"
+#include "supervisor/fleet.h"
+#include "supervisor/log.h"
+#include "supervisor/options.h"
+#include "supervisor/signals.h"
+
+static int fatal(const char *what, int error)
+{
+	fprintf(stderr, "spillway: %s: %s\n", what, strerror(-error));
+	return EXIT_FAILURE;
+}
+
+static int load(const char *file, struct config *config)
+{
+	struct config_errors errors = {0};
+	int error = config_load(file, config, &errors);
+	if (error != 0)
+		config_errors_print(file, &errors, stderr);
+	return error;
+}
+
+static int check(const char *file, struct config *config)
+{
+	if (load(file, config) != 0)
+		return EXIT_FAILURE;
+	printf("%s: ok, %zu services, %zu policies\n", file, config->service_count,
+		config->policy_count);
+	config_free(config);
+	return EXIT_SUCCESS;
+}
+
+/* Takes the config.  Signals come before all that could start a thread. */
+static int supervise(
+	const struct options *options, struct config *config, struct descriptors *inherited)
+{
+	struct signals signals;
+	struct fleet *fleet;
+	int error = signals_open(&signals);
+	if (error != 0)
+		return fatal("signals", error);
+	struct fleet_start start = {.config = config,
+		.file = options->file,
+		.signals = &signals,
+		.inherited = inherited};
+	error = fleet_new(&start, &fleet);
+	if (error != 0)
+		return fatal("cannot start", error);
+	int status = fleet_run(fleet);
+	fleet_free(fleet);
+	signals_close(&signals);
+	return status;
+}
+
+static int run(const struct options *options, struct descriptors *inherited)
+{
+	struct config *config = calloc(1, sizeof *config);
+	if (config == NULL)
+		return fatal("config", -ENOMEM);
+	if (options->command == OPTIONS_CHECK) {
+		int status = check(options->file, config);
+		free(config);
+		return status;
+	}
+	int error = options->command == OPTIONS_RUN ? load(options->file, config)
+						    : options_config(options, config);
+	if (error != 0) {
+		free(config);
+		return EXIT_FAILURE;
+	}
+	return supervise(options, config, inherited);
+}
+
+int main(int argc, char **argv)
+{
+	struct descriptors inherited;
+	struct options options;
+	char problem[OPTIONS_ERROR_BYTES];
+	int error = descriptors_note(&inherited);
+	if (error != 0)
+		return fatal("descriptors", error);
+	if (options_parse(argc, argv, &options, problem) != 0) {
+		fprintf(stderr, "spillway: %s\n", problem);
+		return OPTIONS_STATUS_USAGE;
+	}
+	log_set_level(options.log_level);
+	switch (options.command) {
+	case OPTIONS_HELP:
+		fputs(options_help(), stdout);
+		return EXIT_SUCCESS;
+	case OPTIONS_VERSION:
+		puts("spillway " SPILLWAY_VERSION);
+		return EXIT_SUCCESS;
+	default:
+		return run(&options, &inherited);
+	}
+}

@@ -1,0 +1,40 @@
+#include "supervisor/policy/brake.h"
+
+#include "supervisor/policy/fraction.h"
+
+#define PAGE_BYTES 4096U
+/* "Just below": 1/256 of the usage, which is penalised and not yet a stop. */
+#define BELOW_SHARE 256U
+
+static uint64_t high_bytes(const struct brake_view *view)
+{
+	uint64_t bytes = fraction_plus(view->current_bytes, view->room_bytes);
+	if (view->room_bytes == 0)
+		bytes -= view->current_bytes / BELOW_SHARE;
+	bytes -= bytes % PAGE_BYTES;
+	return bytes < PAGE_BYTES ? PAGE_BYTES : bytes;
+}
+
+enum brake_change brake_step(struct brake *brake, const struct brake_view *view, uint64_t now_ms)
+{
+	if (!view->can_brake) {
+		brake->on = false;
+		return BRAKE_KEEP;
+	}
+	if (brake->on) {
+		bool over = now_ms >= brake->until_ms;
+		if (!over && !view->far)
+			return BRAKE_KEEP;
+		brake->on = false;
+		if (over)
+			brake->rest_until_ms = now_ms + view->hold_ms;
+		return BRAKE_OFF;
+	}
+	if (!view->wanted || view->far || view->hold_ms == 0 || view->current_bytes == 0 ||
+		now_ms < brake->rest_until_ms)
+		return BRAKE_KEEP;
+	brake->on = true;
+	brake->high_bytes = high_bytes(view);
+	brake->until_ms = now_ms + view->hold_ms;
+	return BRAKE_ON;
+}

@@ -1,0 +1,43 @@
+#ifndef SUPERVISOR_POLICY_BRAKE_H
+#define SUPERVISOR_POLICY_BRAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/*
+ * The brake: memory.high of one leaf, for a time.
+ *
+ * It is put on where headroom is under the policy's brake amount, or where the
+ * leaf grows so fast that the wall is nearer than full's time to wall.
+ * high_bytes leaves the room between here and the brake amount; where that is used
+ * up it is just below the present usage, since the kernel's penalty rises
+ * with the square of the overage and a stop is not the aim.
+ *
+ * It comes off when there is as much headroom as eager wants, and at until_ms
+ * whatever happens.  After that second case it stays off for as long as it was
+ * on, so that no service is braked more than half of the time and none hangs.
+ */
+
+struct brake_view {
+	bool can_brake;
+	bool wanted; /* the wall is close, and this service is one that drives towards it */
+	bool far;    /* headroom of every wall is at eager's threshold or over */
+	uint64_t current_bytes;
+	uint64_t room_bytes; /* what it may still grow by before the brake bites */
+	uint32_t hold_ms;
+};
+
+struct brake {
+	bool on;
+	uint64_t high_bytes;
+	uint64_t until_ms;
+	uint64_t rest_until_ms; /* not put on again before */
+};
+
+enum brake_change { BRAKE_KEEP, BRAKE_ON, BRAKE_OFF };
+
+enum brake_change brake_step(struct brake *brake, const struct brake_view *view, uint64_t now_ms);
+
+#endif

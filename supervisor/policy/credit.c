@@ -1,0 +1,101 @@
+#include "supervisor/policy/credit.h"
+
+#include "supervisor/policy/fraction.h"
+
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t settle(uint64_t *pending_bytes, uint64_t charged_bytes)
+{
+	uint64_t bytes = less_of(*pending_bytes, charged_bytes);
+	*pending_bytes -= bytes;
+	return bytes;
+}
+
+uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
+	uint64_t wants_bytes, uint64_t now_ms)
+{
+	uint64_t taken_bytes = 0;
+	if (credit->given && credit->given_bytes != UINT64_MAX)
+		taken_bytes = fraction_less(credit->given_bytes, left_bytes);
+	uint64_t passed_ms = fraction_less(now_ms, credit->period_ms);
+	if (passed_ms >= CREDIT_PENDING_MS) {
+		credit->pending_bytes[1] =
+			passed_ms < 2 * CREDIT_PENDING_MS ? credit->pending_bytes[0] : 0;
+		credit->pending_bytes[0] = 0;
+		credit->period_ms = now_ms;
+	}
+	credit->pending_bytes[0] = fraction_plus(credit->pending_bytes[0], taken_bytes);
+	uint64_t settled_bytes = settle(&credit->pending_bytes[1], charged_bytes);
+	settled_bytes += settle(&credit->pending_bytes[0], charged_bytes - settled_bytes);
+	if (wants_bytes > 0 && !credit->waiting)
+		credit->waiting_ms = now_ms;
+	credit->waiting = wants_bytes > 0;
+	return settled_bytes;
+}
+
+uint64_t credit_pending_bytes(const struct credit *credit)
+{
+	return fraction_plus(credit->pending_bytes[0], credit->pending_bytes[1]);
+}
+
+/* Of those who wait and are not served yet, the one who came first; count = nobody. */
+static size_t first_waiting(const struct credit_share *share, const bool *served, size_t count)
+{
+	size_t first = count;
+	for (size_t i = 0; i < count; i++) {
+		if (served[i] || share[i].wants_bytes == 0)
+			continue;
+		if (first == count || share[i].waited_ms > share[first].waited_ms)
+			first = i;
+	}
+	return first;
+}
+
+static uint64_t serve_waiting(struct credit_share *share, size_t count, uint64_t available_bytes)
+{
+	bool served[CONFIG_SERVICES_MAX] = {false};
+	size_t i;
+	while ((i = first_waiting(share, served, count)) < count) {
+		served[i] = true;
+		if (share[i].wants_bytes > share[i].limit_bytes)
+			continue; /* its own wall is in its way: what is free here is no help */
+		if (share[i].wants_bytes <= available_bytes) {
+			share[i].credit_bytes = share[i].wants_bytes;
+			available_bytes -= share[i].wants_bytes;
+		} else if (share[i].waited_ms * 2 >= share[i].gate_wait_ms) {
+			share[i].credit_bytes = available_bytes;
+			return 0;
+		}
+	}
+	return available_bytes;
+}
+
+void credit_share_out(struct credit_share *share, size_t count, uint64_t available_bytes)
+{
+	size_t active = 0;
+	for (size_t i = 0; i < count; i++) {
+		share[i].credit_bytes = 0;
+		active += share[i].active ? 1 : 0;
+	}
+	available_bytes = serve_waiting(share, count, available_bytes);
+	for (size_t i = 0; i < count; i++) {
+		if (share[i].active)
+			continue;
+		uint64_t part_bytes = less_of(available_bytes / count, CREDIT_STARTER_BYTES);
+		share[i].credit_bytes = less_of(part_bytes, share[i].limit_bytes);
+		available_bytes -= share[i].credit_bytes;
+	}
+	/* What one cannot use for its own wall, those after it share. */
+	for (size_t i = 0; i < count; i++) {
+		if (!share[i].active)
+			continue;
+		uint64_t more_bytes = less_of(available_bytes / active,
+			fraction_less(share[i].limit_bytes, share[i].credit_bytes));
+		share[i].credit_bytes += more_bytes;
+		available_bytes -= more_bytes;
+		active--;
+	}
+}

@@ -1,0 +1,344 @@
+#include "supervisor/policy/policy.h"
+
+#include <string.h>
+
+#include "supervisor/policy/fraction.h"
+#include "supervisor/policy/grant.h"
+#include "supervisor/policy/target.h"
+#include "supervisor/policy/turn.h"
+
+/*
+ * One step, in this order: look at every wall, hand out headroom, set levels, ask
+ * for memory, brake, and say when to look again.  Credit comes before the levels
+ * since what cannot be granted raises them.  In the plan all levels stand
+ * before all requests, and these before the brakes, whose writes may take time.
+ */
+
+static struct pressure_wall wall_view(const struct wall *wall, const struct stall *stall)
+{
+	return (struct pressure_wall){
+		.exists = wall->exists,
+		.wall_bytes = wall->limit_bytes,
+		.free_bytes = wall->free_bytes,
+		.headroom_bytes = wall->headroom_bytes,
+		.reclaimable_known = wall->reclaimable_known,
+		.time_to_wall_ms = wall->time_to_wall_ms,
+		.stall = stall,
+	};
+}
+
+static bool all_answered(const struct turn *turn)
+{
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		if (!turn_has_answered(turn, i))
+			return false;
+	}
+	return true;
+}
+
+static void judge_service(struct turn *turn, size_t i, bool answered)
+{
+	struct policy_service *state = &turn->state->service[i];
+	struct turn_service *service = &turn->service[i];
+	struct pressure_view view = {
+		.wall = {wall_view(&service->own, &state->stall),
+			wall_view(&turn->shared, &turn->state->shared_stall)},
+		.events_high = service->events_high,
+		.gate_wants_bytes = turn->gate_wants_bytes,
+		.gate_credit_bytes = turn->gate_credit_bytes,
+		.gate_answered = answered,
+	};
+	view.wall[0].events_max = service->events_max;
+	view.wall[1].events_max = turn->shared_max;
+	view.wall[1].shared = true;
+	if (service->own_short) {
+		view.gate_wants_bytes = turn->sample->service[i].heap.wants_bytes;
+		view.gate_credit_bytes = turn->plan->credit_bytes[i];
+		view.gate_answered = turn_has_answered(turn, i);
+	}
+	enum level previous = state->pressure.level;
+	enum level level = pressure_step(
+		&state->pressure, service->policy, &view, turn->now_ms, &service->reason);
+	service->rose = level > previous;
+	if (level == previous)
+		return;
+	struct action *action = turn_action_add(turn, ACTION_LEVEL, i);
+	if (action == NULL)
+		return;
+	action->level = level;
+	action->previous = previous;
+	action->reason = service->reason;
+}
+
+static void judge(struct turn *turn)
+{
+	bool answered = all_answered(turn);
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		if (turn->sample->service[i].running)
+			judge_service(turn, i, answered);
+	}
+}
+
+static bool is_short_of(const struct turn *turn, size_t i, enum level level)
+{
+	const struct turn_service *service = &turn->service[i];
+	const struct wall *walls[] = {&service->own, &turn->shared};
+	for (size_t w = 0; w < 2; w++) {
+		uint64_t bytes = fraction_amount_bytes(
+			service->policy->at[level].headroom, walls[w]->limit_bytes);
+		if (walls[w]->exists && walls[w]->headroom_bytes < bytes)
+			return true;
+	}
+	return false;
+}
+
+static void release_service(struct turn *turn, size_t i, const struct target_supply *supply)
+{
+	const struct service_sample *sample = &turn->sample->service[i];
+	struct release *state = &turn->state->service[i].release;
+	struct reason reason;
+	struct release_view view = {
+		.level = turn->state->service[i].pressure.level,
+		.rose = turn->service[i].rose,
+		.answered = sample->heap.answered,
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
+		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
+		.released_bytes = sample->heap.released_bytes,
+	};
+	view.idle_bytes = release_idle_bytes(&sample->heap, view.level);
+	view.target_bytes = target_bytes(turn, i, supply, view.idle_bytes, &reason);
+	if (view.rose)
+		reason = turn->service[i].reason;
+	uint64_t bytes = UINT64_MAX;
+	enum level level = release_step(state, &view, turn->now_ms, &bytes);
+	struct action *action;
+	if (level != LEVEL_CALM) {
+		action = turn_action_add(turn, ACTION_RELEASE, i);
+		if (action == NULL)
+			return;
+		action->level = level;
+		action->target_bytes = bytes;
+		action->reason = reason;
+	}
+	if (sample->manual == LEVEL_CALM)
+		return;
+	action = turn_action_add(turn, ACTION_RELEASE, i);
+	if (action == NULL)
+		return;
+	view.target_bytes = UINT64_MAX;
+	release_asked(state, sample->manual, &view, turn->now_ms);
+	action->level = sample->manual;
+	action->target_bytes = UINT64_MAX;
+	action->reason = (struct reason){.kind = REASON_MANUAL};
+}
+
+/* Whoever holds most that is idle is asked first: it costs the least there. */
+static void release(struct turn *turn)
+{
+	struct target_supply supply = target_supply_of(turn);
+	bool asked[CONFIG_SERVICES_MAX] = {false};
+	for (size_t n = 0; n < supply.heaps; n++) {
+		size_t most = turn->sample->service_count;
+		uint64_t most_bytes = 0;
+		for (size_t i = 0; i < turn->sample->service_count; i++) {
+			const struct service_sample *sample = &turn->sample->service[i];
+			uint64_t bytes = fraction_plus(
+				sample->heap.idle_dirty_bytes, sample->heap.lazy_bytes);
+			if (asked[i] || !sample->running || sample->heap.processes == 0)
+				continue;
+			if (most == turn->sample->service_count || bytes > most_bytes) {
+				most = i;
+				most_bytes = bytes;
+			}
+		}
+		asked[most] = true;
+		release_service(turn, most, &supply);
+	}
+}
+
+/* How many services drive towards the shared wall: those that grow at half the
+ * speed of the fastest one or more.  *rate_bytes_per_s: what that is. */
+static size_t drivers_of(const struct turn *turn, uint64_t *rate_bytes_per_s)
+{
+	uint64_t fastest = 0;
+	size_t drivers = 0;
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		uint64_t rate = turn->service[i].own.bytes_per_s;
+		if (turn->sample->service[i].can_brake && rate > fastest)
+			fastest = rate;
+	}
+	*rate_bytes_per_s = fastest / 2 + fastest % 2;
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		uint64_t rate = turn->service[i].own.bytes_per_s;
+		if (turn->sample->service[i].can_brake && rate > 0 && rate >= *rate_bytes_per_s)
+			drivers++;
+	}
+	return drivers;
+}
+
+/* Whether this wall is close enough to brake for; then lowers *room_bytes to what
+ * is left before the brake should bite. */
+static bool wall_brakes(const struct wall *wall, const struct config_policy *policy, bool shared,
+	uint64_t *room_bytes, struct reason *reason)
+{
+	uint64_t amount_bytes = fraction_amount_bytes(policy->brake, wall->limit_bytes);
+	uint32_t full_ms = policy->at[LEVEL_FULL].time_to_wall_ms;
+	if (!wall->exists || amount_bytes == 0)
+		return false;
+	struct reason why = {.wall_bytes = wall->limit_bytes, .shared = shared};
+	if (wall->headroom_bytes < amount_bytes) {
+		why.kind = REASON_HEADROOM;
+		why.value = wall->headroom_bytes;
+		why.threshold = amount_bytes;
+	} else if (wall->time_to_wall_ms < full_ms) {
+		why.kind = REASON_TIME_TO_WALL;
+		why.value = wall->time_to_wall_ms;
+		why.threshold = full_ms;
+	} else {
+		return false;
+	}
+	uint64_t room = fraction_less(wall->free_bytes, amount_bytes);
+	if (room < *room_bytes)
+		*room_bytes = room;
+	*reason = why;
+	return true;
+}
+
+static bool is_clear(const struct wall *wall, const struct config_policy *policy)
+{
+	const struct config_threshold *eager = &policy->at[LEVEL_EAGER];
+	return !wall->exists ||
+	       (wall->headroom_bytes >= fraction_amount_bytes(eager->headroom, wall->limit_bytes) &&
+		       wall->time_to_wall_ms >= policy->at[LEVEL_FULL].time_to_wall_ms);
+}
+
+static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t driver_rate)
+{
+	const struct turn_service *service = &turn->service[i];
+	struct policy_service *state = &turn->state->service[i];
+	uint64_t own_room = UINT64_MAX;
+	uint64_t shared_room = UINT64_MAX;
+	struct reason reason = {.kind = REASON_HEADROOM};
+	uint64_t rate = service->own.bytes_per_s;
+	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
+		      !growth_is_falling(&state->growth);
+	bool wanted = drives && drivers > 0 && rate >= driver_rate &&
+		      wall_brakes(&turn->shared, service->policy, true, &shared_room, &reason);
+	if (wanted)
+		shared_room /= drivers;
+	if (drives && wall_brakes(&service->own, service->policy, false, &own_room, &reason))
+		wanted = true;
+	struct brake_view view = {
+		.can_brake = turn->sample->service[i].can_brake,
+		.wanted = wanted,
+		.far = is_clear(&service->own, service->policy) &&
+		       is_clear(&turn->shared, service->policy),
+		.current_bytes = service->leaf_bytes,
+		.room_bytes = own_room < shared_room ? own_room : shared_room,
+		.hold_ms = service->policy->brake_hold_ms,
+	};
+	enum brake_change change = brake_step(&state->brake, &view, turn->now_ms);
+	if (change == BRAKE_KEEP)
+		return;
+	struct action *action =
+		turn_action_add(turn, change == BRAKE_ON ? ACTION_BRAKE : ACTION_UNBRAKE, i);
+	if (action == NULL || change == BRAKE_OFF)
+		return;
+	action->high_bytes = state->brake.high_bytes;
+	action->until_ms = state->brake.until_ms;
+	action->reason = reason;
+}
+
+static void brake(struct turn *turn)
+{
+	uint64_t driver_rate;
+	size_t drivers = drivers_of(turn, &driver_rate);
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		if (turn->sample->service[i].running)
+			brake_service(turn, i, drivers, driver_rate);
+	}
+}
+
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t service_next_ms(const struct turn *turn, size_t i)
+{
+	static const uint32_t next_ms[LEVELS] = {
+		[LEVEL_CALM] = POLICY_CALM_MS,
+		[LEVEL_LAZY] = POLICY_LAZY_MS,
+		[LEVEL_EAGER] = POLICY_EAGER_MS,
+		[LEVEL_FULL] = POLICY_NEAR_MS,
+	};
+	const struct policy_service *state = &turn->state->service[i];
+	const struct turn_service *service = &turn->service[i];
+	uint64_t next = next_ms[state->pressure.level];
+	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
+		next = POLICY_FAR_MS;
+	if (state->brake.on || turn->sample->service[i].heap.wants_bytes > 0 ||
+		!turn_has_answered(turn, i))
+		next = POLICY_NEAR_MS;
+	if (state->brake.on)
+		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));
+	return next;
+}
+
+static uint32_t next_ms(const struct turn *turn)
+{
+	uint64_t next = POLICY_FAR_MS;
+	uint64_t wall_ms = turn->shared.time_to_wall_ms;
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		if (!turn->sample->service[i].running)
+			continue;
+		next = less_of(next, service_next_ms(turn, i));
+		wall_ms = less_of(wall_ms, turn->service[i].own.time_to_wall_ms);
+	}
+	wall_ms /= POLICY_LOOKS_BEFORE_WALL;
+	if (wall_ms < POLICY_NEAR_MS)
+		wall_ms = POLICY_NEAR_MS;
+	next = less_of(next, wall_ms);
+	return next == 0 ? 1 : (uint32_t)next;
+}
+
+void policy_step(struct policy_state *state, const struct config *config,
+	const struct sample *sample, uint64_t now_ms, struct plan *plan)
+{
+	struct turn turn = {
+		.state = state,
+		.config = config,
+		.sample = sample,
+		.now_ms = now_ms,
+		.plan = plan,
+	};
+	memset(plan, 0, sizeof *plan);
+	turn_observe(&turn);
+	grant_step(&turn);
+	judge(&turn);
+	release(&turn);
+	brake(&turn);
+	for (size_t i = 0; i < sample->service_count; i++) {
+		plan->headroom_bytes[i] = turn.shared.headroom_bytes;
+		if (sample->service[i].running)
+			plan->headroom_bytes[i] = less_of(
+				turn.shared.headroom_bytes, turn.service[i].own.headroom_bytes);
+	}
+	plan->next_ms = next_ms(&turn);
+}
+
+void policy_state_forget(struct policy_state *state, size_t service)
+{
+	memset(&state->service[service], 0, sizeof state->service[service]);
+}
+
+void policy_state_remap(
+	struct policy_state *to, const struct policy_state *from, const size_t *index, size_t count)
+{
+	memcpy(to, from, sizeof *to);
+	memset(to->service, 0, sizeof to->service);
+	for (size_t i = 0; i < count; i++) {
+		if (index[i] < CONFIG_SERVICES_MAX)
+			to->service[i] = from->service[index[i]];
+	}
+}

@@ -1,0 +1,96 @@
+#ifndef SUPERVISOR_POLICY_RESTART_H
+#define SUPERVISOR_POLICY_RESTART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+
+/*
+ * The life of one service: state x event -> next state and the one thing to do.
+ *
+ *   STOPPED   no process, none wanted
+ *   STARTING  the supervisor was told to start it and has not said yet how that went
+ *   RUNNING   its process lives
+ *   BACKOFF   it ended and is started again at deadline_ms
+ *   STOPPING  its stop signal was sent; SIGKILL follows at deadline_ms
+ *   EXITED    it ended by itself and its autorestart says to leave it so
+ *   FATAL     it could not be started at all and its autorestart is never
+ *
+ * States and their numbers are supervisord's.  The delay before a new
+ * start is RESTART_DELAY_MIN_MS, twice as long each time, and back to the first
+ * after the service stayed up for RESTART_STEADY_MS.  A start by wish waits
+ * for nothing.  A service that dies at once is tried again without end, every
+ * RESTART_DELAY_MAX_MS at last; nothing here gives up.
+ *
+ * Events carry the time at which they happened: an exit is the time of its
+ * SIGCHLD, not of the tick that noticed it.
+ */
+
+#define RESTART_DELAY_MIN_MS 100U
+#define RESTART_DELAY_MAX_MS 30000U
+#define RESTART_STEADY_MS 10000U
+#define RESTART_NEVER_MS UINT64_MAX
+
+enum restart_state {
+	RESTART_STOPPED = 0,
+	RESTART_STARTING = 10,
+	RESTART_RUNNING = 20,
+	RESTART_BACKOFF = 30,
+	RESTART_STOPPING = 40,
+	RESTART_EXITED = 100,
+	RESTART_FATAL = 200
+};
+
+enum restart_event_kind {
+	RESTART_ON_START,   /* wish: be up; also the supervisor's own start */
+	RESTART_ON_STOP,    /* wish: be down */
+	RESTART_ON_RESTART, /* wish: be down, then up */
+	RESTART_ON_STARTED, /* there is a process */
+	RESTART_ON_REFUSED, /* there could be no process: fork, user or directory failed */
+	RESTART_ON_EXITED,  /* the process is gone; expected tells how */
+	RESTART_ON_TIME,    /* nothing but the clock; may come early, late or often */
+	RESTART_EVENTS
+};
+
+struct restart_event {
+	enum restart_event_kind kind;
+	/* RESTART_ON_EXITED: it ended with status 0 by itself.  A signal, an OOM
+	 * kill and any other status are unexpected. */
+	bool expected;
+};
+
+enum restart_deed {
+	RESTART_DO_NOTHING,
+	RESTART_DO_START,  /* then say RESTART_ON_STARTED or RESTART_ON_REFUSED */
+	RESTART_DO_SIGNAL, /* send the service's stop signal */
+	RESTART_DO_KILL    /* SIGKILL to all of it */
+};
+
+/* All zero is a stopped service. */
+struct restart {
+	enum restart_state state;
+	bool again; /* STOPPING: start it when it is down */
+	uint64_t started_ms;
+	uint64_t deadline_ms; /* call with RESTART_ON_TIME then; only where restart_deadline_ms says
+				 so */
+	uint32_t delay_ms;    /* before the last new start; 0 = none yet */
+	uint64_t starts;      /* how often it came up, for status */
+};
+
+/* expected as RESTART_ON_EXITED wants it. */
+static inline bool restart_expected(bool exited, int status, bool oom_killed)
+{
+	return exited && status == 0 && !oom_killed;
+}
+
+enum restart_deed restart_step(struct restart *restart, enum config_autorestart autorestart,
+	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms);
+
+/* When RESTART_ON_TIME is due; RESTART_NEVER_MS where no time is waited for. */
+uint64_t restart_deadline_ms(const struct restart *restart);
+
+/* supervisord's name of it, upper case. */
+const char *restart_state_name(enum restart_state state);
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef SUPERVISOR_POLICY_TARGET_H
+#define SUPERVISOR_POLICY_TARGET_H
+
+#include "supervisor/policy/turn.h"
+
+/*
+ * How much to ask of whom: what headroom lacks of lazy's threshold; what waits
+ * at the gate and has no credit; and at a rise that is due to time to wall, what
+ * headroom lacks of that time's growth.
+ *
+ * Cheap first: what the shared wall lacks is asked for in proportion to what
+ * each service holds idle, and of nobody who holds nothing while others do.
+ */
+
+struct target_supply {
+	uint64_t idle_bytes; /* of all that can be asked, as their levels reach it */
+	size_t heaps;        /* services that can be asked */
+};
+
+struct target_supply target_supply_of(const struct turn *turn);
+
+/* One service's part: all its own wall lacks, and of what the shared one lacks as
+ * much as its idle_bytes are of the supply.  *reason: of a wall that lacks something. */
+uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_supply *supply,
+	uint64_t idle_bytes, struct reason *reason);
+
+#endif

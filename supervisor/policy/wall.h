@@ -1,0 +1,32 @@
+#ifndef SUPERVISOR_POLICY_WALL_H
+#define SUPERVISOR_POLICY_WALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/policy/growth.h"
+#include "supervisor/policy/sample.h"
+
+/*
+ * One wall as of one step.
+ *
+ * Used is what only the services can give back: usage without what the kernel takes by
+ * itself.  Headroom and growth are both of used, so that a file being read is
+ * no growth and a lazily freed page is room.
+ */
+
+struct wall {
+	bool exists;
+	bool reclaimable_known;
+	uint64_t limit_bytes;    /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t free_bytes;     /* limit less usage */
+	uint64_t headroom_bytes; /* limit less used */
+	uint64_t bytes_per_s;
+	uint64_t time_to_wall_ms; /* GROWTH_NEVER_MS */
+};
+
+/* Takes the reading into *growth too.  lazy_bytes: of the heaps behind this wall. */
+struct wall wall_step(struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes,
+	uint64_t now_ms);
+
+#endif

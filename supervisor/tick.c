@@ -1,0 +1,496 @@
+#include "supervisor/tick.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/log.h"
+#include "supervisor/perform.h"
+#include "supervisor/policy/policy.h"
+#include "supervisor/sampler.h"
+#include "supervisor/tick_service.h"
+
+/* A service that was removed while the loop may still wait for its descriptors. */
+struct tick_remains {
+	struct tick_service service;
+	struct tick_remains *next;
+};
+
+struct tick {
+	const struct config *config;
+	int root_fd;
+	struct mode mode;
+	struct cgroup_tree *tree;
+	struct link_door *door;
+	struct sampler *sampler;
+	struct perform perform;
+	struct policy_state policy;
+	struct psi_watch psi; /* of the cgroup of all services */
+	struct psi_watch events;
+	uint64_t oom_seen; /* without leaves: of all services */
+	uint64_t oom_untold;
+	uint64_t generation;
+	struct tick_remains *remains;
+	struct tick_service service[CONFIG_SERVICES_MAX];
+	struct sample sample;
+	struct plan plan;
+};
+
+static const char *base_directory(const struct tick *tick)
+{
+	return tick->tree != NULL ? cgroup_tree_directory(tick->tree) : tick->mode.directory;
+}
+
+/* Watches on the cgroup of all services: events everywhere on v2; a trigger where allowed, which
+ * is never at the root of a cgroup namespace. */
+static void open_base_watches(struct tick *tick)
+{
+	const struct config_psi *pressure = &tick->config->policies[0].at[LEVEL_LAZY].pressure;
+	const char *directory =
+		tick->mode.v2 ? base_directory(tick) : tick->mode.pressure_directory;
+	while (*directory == '/')
+		directory++;
+	if (*directory == '\0')
+		return;
+	int fd = openat(tick->root_fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (tick->mode.v2)
+		psi_open_events(&tick->events, fd, "memory.events");
+	if (tick->mode.window_ms != 0 && pressure->permille != 0 &&
+		psi_open_trigger(
+			&tick->psi, fd, "memory.pressure", pressure, tick->mode.window_ms) == 0)
+		sampler_note_trigger(tick->sampler, SIZE_MAX, tick->mode.window_ms > 500);
+	close(fd);
+}
+
+static void open_tree(struct tick *tick)
+{
+	char why[CGROUP_WHY_BYTES] = "";
+	if (tick->mode.letter != MODE_A && tick->mode.letter != MODE_B)
+		return;
+	int error = cgroup_tree_open(&tick->mode, &tick->tree, why);
+	if (error != 0)
+		mode_degrade(&tick->mode, why);
+}
+
+int tick_open(const struct config *config, struct tick **tick)
+{
+	struct tick *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	int error = 0;
+	made->config = config;
+	made->psi = PSI_WATCH_NONE;
+	made->events = PSI_WATCH_NONE;
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		made->service[i].psi = PSI_WATCH_NONE;
+		made->service[i].events = PSI_WATCH_NONE;
+	}
+	made->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (made->root_fd < 0) {
+		error = -errno;
+		goto out;
+	}
+	mode_probe(made->root_fd, &made->mode);
+	open_tree(made);
+	log_info("%s", made->mode.line);
+	error = link_door_open(&made->door);
+	if (error != 0)
+		goto out;
+	error = sampler_open(made->root_fd, &made->mode, base_directory(made), &made->sampler);
+	if (error != 0)
+		goto out;
+	if (made->tree != NULL)
+		error = brake_worker_open(&made->perform.brake);
+	if (error != 0)
+		goto out;
+	made->oom_seen = sampler_oom_kills(made->sampler, 0);
+	open_base_watches(made);
+	*tick = made;
+	return 0;
+out:
+	tick_close(made, 0);
+	return error;
+}
+
+void tick_close(struct tick *tick, uint32_t wait_ms)
+{
+	if (tick == NULL)
+		return;
+	brake_worker_close(tick->perform.brake);
+	tick_watches_settled(tick);
+	psi_close(&tick->psi);
+	psi_close(&tick->events);
+	sampler_close(tick->sampler);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		if (tick->service[i].prepared)
+			tick_service_unmake(&tick->service[i], wait_ms);
+	link_door_close(tick->door);
+	if (tick->tree != NULL)
+		cgroup_tree_close(tick->tree, wait_ms);
+	if (tick->root_fd >= 0)
+		close(tick->root_fd);
+	free(tick);
+}
+
+const struct mode *tick_mode(const struct tick *tick)
+{
+	return &tick->mode;
+}
+
+static size_t free_brake_slot(const struct tick *tick)
+{
+	bool used[CONFIG_SERVICES_MAX] = {false};
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		if (tick->service[i].prepared)
+			used[tick->service[i].brake_slot] = true;
+	size_t slot = 0;
+	while (slot < CONFIG_SERVICES_MAX - 1 && used[slot])
+		slot++;
+	return slot;
+}
+
+int tick_service_prepare(struct tick *tick, size_t service)
+{
+	struct tick_service *made = &tick->service[service];
+	const struct config_service *config = &tick->config->services[service];
+	if (made->prepared)
+		return 0;
+	const struct tick_place place = {
+		.tree = tick->tree,
+		.door = tick->door,
+		.wall_bytes = sampler_wall_bytes(tick->sampler),
+		.wall_directory = sampler_wall_directory(tick->sampler),
+		.window_ms = tick->mode.window_ms,
+	};
+	made->brake_slot = free_brake_slot(tick);
+	int error =
+		tick_service_make(made, config, &tick->config->policies[config->policy], &place);
+	if (error != 0)
+		return error;
+	sampler_set_service(tick->sampler, service,
+		made->leaf != NULL ? cgroup_leaf_fd(made->leaf) : -1, made->link);
+	sampler_note_trigger(
+		tick->sampler, service, made->psi.file_fd >= 0 && tick->mode.window_ms > 500);
+	policy_state_forget(&tick->policy, service);
+	tick->generation++;
+	return 0;
+}
+
+struct link *tick_link(struct tick *tick, size_t service)
+{
+	return tick->service[service].link;
+}
+
+struct cgroup_leaf *tick_leaf(struct tick *tick, size_t service)
+{
+	return tick->service[service].leaf;
+}
+
+void tick_service_started(struct tick *tick, size_t service, pid_t pid)
+{
+	tick->service[service].running = true;
+	tick->service[service].pid = pid;
+}
+
+/* A leaf's kills are the service's; without leaves nobody knows whose they were. */
+static void note_oom_kills(struct tick *tick, size_t service)
+{
+	struct tick_service *noted = &tick->service[service];
+	bool own = noted->leaf != NULL;
+	uint64_t *seen = own ? &noted->oom_seen : &tick->oom_seen;
+	uint64_t *untold = own ? &noted->oom_untold : &tick->oom_untold;
+	uint64_t kills = sampler_oom_kills(tick->sampler, service);
+	if (kills <= *seen)
+		return;
+	uint64_t fresh = kills - *seen;
+	*seen = kills;
+	*untold += fresh;
+	if (own)
+		noted->oom_kills += fresh;
+	log_warn("%s: the kernel OOM-killed %llu process%s%s",
+		own ? tick->config->services[service].name : "all services",
+		(unsigned long long)fresh, fresh == 1 ? "" : "es",
+		own ? "" : " in the cgroup they share");
+}
+
+uint64_t tick_service_ended(struct tick *tick, size_t service)
+{
+	struct tick_service *ended = &tick->service[service];
+	bool own = ended->leaf != NULL;
+	uint64_t *untold = own ? &ended->oom_untold : &tick->oom_untold;
+	note_oom_kills(tick, service);
+	uint64_t kills = *untold;
+	*untold = 0;
+	if (!own)
+		ended->oom_kills += kills;
+	ended->running = false;
+	ended->pid = 0;
+	if (tick->perform.brake != NULL)
+		brake_worker_lift(tick->perform.brake, ended->brake_slot);
+	perform_forget(&tick->perform, service);
+	policy_state_forget(&tick->policy, service);
+	if (ended->link != NULL) {
+		link_suspect(ended->link);
+		link_set_level(ended->link, LEVEL_CALM);
+	}
+	return kills;
+}
+
+void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
+{
+	struct tick_service *removed = &tick->service[service];
+	if (!removed->prepared)
+		return;
+	sampler_clear_service(tick->sampler, service);
+	perform_forget(&tick->perform, service);
+	policy_state_forget(&tick->policy, service);
+	if (tick->perform.brake != NULL)
+		brake_worker_forget(tick->perform.brake, removed->brake_slot);
+	if (removed->leaf != NULL && cgroup_leaf_remove(removed->leaf, wait_ms) != 0)
+		log_warn("%s: its cgroup is still busy, left for later",
+			tick->config->services[service].name);
+	removed->leaf = NULL;
+	tick->generation++;
+	struct tick_remains *remains = malloc(sizeof *remains);
+	/* Without memory for it the loop finds closed descriptors, which is the lesser evil. */
+	if (remains == NULL) {
+		tick_service_unmake(removed, 0);
+		return;
+	}
+	remains->service = *removed;
+	remains->next = tick->remains;
+	tick->remains = remains;
+	*removed = (struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
+}
+
+int tick_reload(struct tick *tick, const struct config *config, const size_t *previous)
+{
+	size_t count = config->service_count;
+	struct policy_state *policy = calloc(1, sizeof *policy);
+	struct tick_service *old = malloc(sizeof tick->service);
+	struct perform *performed = malloc(sizeof *performed);
+	int error = -ENOMEM;
+	if (policy == NULL || old == NULL || performed == NULL)
+		goto out;
+	memcpy(old, tick->service, sizeof tick->service);
+	*performed = tick->perform;
+	memset(tick->perform.ask, 0, sizeof tick->perform.ask);
+	memset(tick->perform.releases, 0, sizeof tick->perform.releases);
+	memset(tick->perform.brakes, 0, sizeof tick->perform.brakes);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		size_t from = i < count ? previous[i] : SIZE_MAX;
+		tick->service[i] =
+			(struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
+		if (from >= CONFIG_SERVICES_MAX)
+			continue;
+		tick->service[i] = old[from];
+		tick->perform.ask[i] = performed->ask[from];
+		tick->perform.brakes[i] = performed->brakes[from];
+		memcpy(tick->perform.releases[i], performed->releases[from],
+			sizeof performed->releases[from]);
+	}
+	sampler_move_services(tick->sampler, previous, count);
+	policy_state_remap(policy, &tick->policy, previous, count);
+	tick->policy = *policy;
+	tick->config = config;
+	tick->generation++;
+	uint64_t limit_bytes = sampler_wall_bytes(tick->sampler);
+	for (size_t i = 0; i < count; i++)
+		if (tick->service[i].prepared)
+			tick_service_limit(&tick->service[i], &config->services[i], limit_bytes);
+	error = 0;
+out:
+	free(policy);
+	free(old);
+	free(performed);
+	return error;
+}
+
+void tick_ask(struct tick *tick, size_t service, enum level level)
+{
+	for (size_t i = 0; i < tick->config->service_count; i++)
+		if (service == SIZE_MAX || service == i)
+			tick->service[i].manual = level;
+}
+
+bool tick_shim_active(struct tick *tick, size_t service)
+{
+	const struct tick_service *asked = &tick->service[service];
+	return asked->link != NULL && asked->pid != 0 && link_has_process(asked->link, asked->pid);
+}
+
+static void describe(struct tick *tick, struct perform_service service[CONFIG_SERVICES_MAX])
+{
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		const struct tick_service *from = &tick->service[i];
+		bool shared;
+		uint64_t usage_bytes = sampler_usage(tick->sampler, i, &shared);
+		service[i] = (struct perform_service){
+			.name = tick->config->services[i].name,
+			.link = from->link,
+			.leaf_fd = from->leaf != NULL ? cgroup_leaf_fd(from->leaf) : -1,
+			.brake_slot = from->brake_slot,
+			.high_bytes = from->high_bytes,
+			.totals = sampler_totals(tick->sampler, i),
+			.usage_bytes = usage_bytes,
+			.usage_shared = shared,
+		};
+	}
+}
+
+static void publish(struct tick *tick, uint64_t now_ms)
+{
+	const struct config *config = tick->config;
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_policy *policy = &config->policies[config->services[i].policy];
+		const struct link_news news = {
+			.now_ms = now_ms,
+			.headroom_bytes = tick->plan.headroom_bytes[i],
+			.credit_bytes = tick->plan.credit_bytes[i],
+			.gate_wait_ms = policy->gate_wait_ms,
+		};
+		if (tick->service[i].link != NULL)
+			link_publish(tick->service[i].link, &news);
+	}
+}
+
+uint32_t tick_step(struct tick *tick, uint64_t now_ms)
+{
+	struct perform_service service[CONFIG_SERVICES_MAX];
+	size_t count = tick->config->service_count;
+	for (size_t i = 0; i < count; i++) {
+		tick->sample.service[i].running = tick->service[i].running;
+		tick->sample.service[i].manual = tick->service[i].manual;
+		tick->service[i].manual = LEVEL_CALM;
+	}
+	sampler_read(tick->sampler, now_ms, count, &tick->sample);
+	describe(tick, service);
+	perform_settle(&tick->perform, service, count, now_ms);
+	policy_step(&tick->policy, tick->config, &tick->sample, now_ms, &tick->plan);
+	perform_plan(&tick->perform, &tick->plan, service, now_ms);
+	publish(tick, now_ms);
+	for (size_t i = 0; i < count; i++)
+		if (tick->service[i].prepared)
+			note_oom_kills(tick, i);
+	uint64_t due_ms = perform_due_ms(&tick->perform, count);
+	uint64_t due_in_ms = due_ms > now_ms ? due_ms - now_ms : 1;
+	return due_in_ms < tick->plan.next_ms ? (uint32_t)due_in_ms : tick->plan.next_ms;
+}
+
+uint64_t tick_watches_generation(const struct tick *tick)
+{
+	return tick->generation;
+}
+
+static void add_watch(
+	struct tick_watch *watch, size_t *count, int fd, enum tick_watch_kind kind, size_t service)
+{
+	if (fd >= 0)
+		watch[(*count)++] = (struct tick_watch){fd, kind, service};
+}
+
+size_t tick_watches(const struct tick *tick, struct tick_watch watch[TICK_WATCHES_MAX])
+{
+	size_t count = 0;
+	add_watch(watch, &count, tick->psi.epoll_fd, TICK_WATCH_PSI, SIZE_MAX);
+	add_watch(watch, &count, tick->events.epoll_fd, TICK_WATCH_EVENTS, SIZE_MAX);
+	add_watch(watch, &count, link_door_fd(tick->door), TICK_WATCH_DOOR, SIZE_MAX);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		const struct tick_service *service = &tick->service[i];
+		if (!service->prepared)
+			continue;
+		add_watch(watch, &count, service->psi.epoll_fd, TICK_WATCH_PSI, i);
+		add_watch(watch, &count, service->events.epoll_fd, TICK_WATCH_EVENTS, i);
+		add_watch(watch, &count, doorbell_fd(service->doorbell), TICK_WATCH_DOORBELL, i);
+	}
+	return count;
+}
+
+void tick_watches_settled(struct tick *tick)
+{
+	while (tick->remains != NULL) {
+		struct tick_remains *remains = tick->remains;
+		tick->remains = remains->next;
+		tick_service_unmake(&remains->service, 0);
+		free(remains);
+	}
+}
+
+/* A dead file stays ready for ever.  It moves to the remains, where it is closed when the loop has
+ * stopped waiting for it. */
+static void retire_watch(struct tick *tick, struct psi_watch *watch)
+{
+	struct tick_remains *remains = calloc(1, sizeof *remains);
+	if (remains == NULL)
+		return; /* the next wake tries again */
+	remains->service.psi = *watch;
+	remains->service.events = PSI_WATCH_NONE;
+	remains->next = tick->remains;
+	tick->remains = remains;
+	*watch = PSI_WATCH_NONE;
+	tick->generation++;
+}
+
+void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_ms)
+{
+	bool base = watch->service >= CONFIG_SERVICES_MAX;
+	struct tick_service *service = base ? NULL : &tick->service[watch->service];
+	struct psi_watch *psi = base ? &tick->psi : &service->psi;
+	struct psi_watch *events = base ? &tick->events : &service->events;
+	switch (watch->kind) {
+	case TICK_WATCH_PSI:
+		if (psi->epoll_fd != watch->fd)
+			break;
+		log_debug("%s: memory.pressure trigger",
+			base ? "all services" : tick->config->services[watch->service].name);
+		if (!base)
+			service->psi_wakes++;
+		if (!psi_trigger_alive(psi))
+			retire_watch(tick, psi);
+		break;
+	case TICK_WATCH_EVENTS:
+		if (events->epoll_fd != watch->fd)
+			break;
+		if (!base)
+			service->events_wakes++;
+		if (!psi_events_rearm(events))
+			retire_watch(tick, events);
+		break;
+	case TICK_WATCH_DOORBELL:
+		if (base || service->doorbell == NULL ||
+			doorbell_fd(service->doorbell) != watch->fd)
+			break;
+		service->doorbell_wakes++;
+		doorbell_drain(service->doorbell);
+		break;
+	case TICK_WATCH_DOOR:
+		link_door_serve(tick->door, now_ms);
+		break;
+	}
+}
+
+void tick_counts(struct tick *tick, size_t service, struct tick_counts *counts)
+{
+	const struct tick_service *from = &tick->service[service];
+	const struct link_totals *totals = sampler_totals(tick->sampler, service);
+	bool shared;
+	*counts = (struct tick_counts){
+		.oom_kills = from->oom_kills,
+		.returned_background_bytes = totals->returned_background_bytes,
+		.returned_growth_bytes = totals->returned_growth_bytes,
+		.gate_waits = totals->gate_waits,
+		.gate_timeouts = totals->gate_timeouts,
+		.brakes = tick->perform.brakes[service],
+		.psi_wakes = from->psi_wakes,
+		.events_wakes = from->events_wakes,
+		.doorbell_wakes = from->doorbell_wakes,
+		.usage_bytes = sampler_usage(tick->sampler, service, &shared),
+		.level = from->link != NULL ? link_level(from->link) : LEVEL_CALM,
+	};
+	memcpy(counts->releases, tick->perform.releases[service], sizeof counts->releases);
+	memcpy(counts->returned_bytes, totals->returned_bytes, sizeof counts->returned_bytes);
+}

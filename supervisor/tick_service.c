@@ -1,0 +1,98 @@
+#include "supervisor/tick_service.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/log.h"
+
+/* Without a wall a share is one of the machine's memory. */
+static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
+{
+	if (amount.permille == 0)
+		return amount.bytes == 0 ? UINT64_MAX : amount.bytes;
+	if (wall_bytes == UINT64_MAX)
+		wall_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	return wall_bytes / 1000 * amount.permille;
+}
+
+static int make_leaf(struct tick_service *service, const struct config_service *config,
+	const struct tick_place *place)
+{
+	service->high_bytes = amount_bytes(config->memory_high, place->wall_bytes);
+	if (place->tree == NULL)
+		return 0;
+	return cgroup_leaf_create(place->tree, config->name,
+		amount_bytes(config->memory_max, place->wall_bytes), service->high_bytes,
+		&service->leaf);
+}
+
+/* Signals that are nice to have: the loop looks by itself as well. */
+static void open_watches(struct tick_service *service, const struct config_service *config,
+	const struct config_policy *policy, const struct tick_place *place)
+{
+	const struct config_psi *pressure = &policy->at[LEVEL_LAZY].pressure;
+	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
+	if (fd < 0)
+		return;
+	int error = psi_open_events(&service->events, fd, "memory.events");
+	if (error != 0)
+		log_warn("%s: memory.events: %s", config->name, strerror(-error));
+	if (place->window_ms == 0 || pressure->permille == 0)
+		return;
+	error = psi_open_trigger(&service->psi, fd, "memory.pressure", pressure, place->window_ms);
+	if (error != 0)
+		log_warn("%s: memory.pressure: no trigger: %s", config->name, strerror(-error));
+}
+
+int tick_service_make(struct tick_service *service, const struct config_service *config,
+	const struct config_policy *policy, const struct tick_place *place)
+{
+	service->psi = PSI_WATCH_NONE;
+	service->events = PSI_WATCH_NONE;
+	service->oom_seen = 0;
+	int error = make_leaf(service, config, place);
+	if (error != 0)
+		return error;
+	error = link_open(config->name, place->door, &service->link);
+	if (error == 0)
+		error = doorbell_open(link_doorbell(service->link), &service->doorbell);
+	if (error != 0) {
+		tick_service_unmake(service, 0);
+		return error;
+	}
+	link_set_wall_directory(
+		service->link, service->leaf != NULL && place->wall_directory[0] == '\0'
+				       ? cgroup_leaf_directory(service->leaf)
+				       : place->wall_directory);
+	open_watches(service, config, policy, place);
+	service->prepared = true;
+	return 0;
+}
+
+void tick_service_limit(
+	struct tick_service *service, const struct config_service *config, uint64_t wall_bytes)
+{
+	service->high_bytes = amount_bytes(config->memory_high, wall_bytes);
+	if (service->leaf == NULL)
+		return;
+	int error = cgroup_leaf_limit(
+		service->leaf, amount_bytes(config->memory_max, wall_bytes), service->high_bytes);
+	if (error != 0)
+		log_warn("%s: new limits: %s", config->name, strerror(-error));
+}
+
+void tick_service_unmake(struct tick_service *service, uint32_t wait_ms)
+{
+	psi_close(&service->psi);
+	psi_close(&service->events);
+	if (service->leaf != NULL) {
+		const char *directory = cgroup_leaf_directory(service->leaf);
+		/* What is not removed now is tried again when the tree is closed. */
+		if (cgroup_leaf_remove(service->leaf, wait_ms) != 0)
+			log_warn("cgroup %s: still busy, left for later", directory);
+	}
+	doorbell_close(service->doorbell);
+	link_close(service->link);
+	*service = (struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
+}

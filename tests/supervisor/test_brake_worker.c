@@ -1,0 +1,154 @@
+#include "supervisor/brake_worker.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_tree.h"
+
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The worker writes when it comes to it, so this waits until the file says so, or 5 s. */
+static bool becomes(const struct fake_tree *tree, const char *path, const char *wanted)
+{
+	uint64_t until_ms = clock_ms() + 5000;
+	do {
+		char text[64] = "";
+		int fd = openat(tree->fd, path, O_RDONLY | O_CLOEXEC);
+		ssize_t length = read(fd, text, sizeof text - 1);
+		close(fd);
+		text[length > 0 ? (size_t)length : 0] = '\0';
+		/* A plain file keeps what a longer text left behind the newline. */
+		if (strncmp(text, wanted, strlen(wanted)) == 0 && text[strlen(wanted)] == '\n')
+			return true;
+		poll(NULL, 0, 1);
+	} while (clock_ms() < until_ms);
+	return false;
+}
+
+struct yard {
+	struct fake_tree tree;
+	struct brake_worker *worker;
+	int web;
+	int db;
+};
+
+static int setup(void **state)
+{
+	static struct yard yard;
+	fake_tree_open(&yard.tree);
+	fake_tree_write(&yard.tree, "web/memory.high", "max\n");
+	fake_tree_write(&yard.tree, "db/memory.high", "max\n");
+	yard.web = fake_tree_directory(&yard.tree, "web");
+	yard.db = fake_tree_directory(&yard.tree, "db");
+	assert_int_equal(brake_worker_open(&yard.worker), 0);
+	*state = &yard;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct yard *yard = *state;
+	brake_worker_close(yard->worker);
+	close(yard->web);
+	close(yard->db);
+	fake_tree_close(&yard->tree);
+	return 0;
+}
+
+static void test_a_brake_goes_on_and_off(void **state)
+{
+	struct yard *yard = *state;
+	uint64_t far_ms = clock_ms() + 60000;
+	assert_int_equal(
+		brake_worker_set(yard->worker, 0, yard->web, 1048576, UINT64_MAX, far_ms), 0);
+	assert_int_equal(brake_worker_set(yard->worker, 1, yard->db, 2097152, 4194304, far_ms), 0);
+	assert_true(becomes(&yard->tree, "web/memory.high", "1048576"));
+	assert_true(becomes(&yard->tree, "db/memory.high", "2097152"));
+	assert_true(brake_worker_is_on(yard->worker, 0));
+	brake_worker_lift(yard->worker, 0);
+	assert_true(becomes(&yard->tree, "web/memory.high", "max"));
+	assert_false(brake_worker_is_on(yard->worker, 0));
+	assert_true(brake_worker_is_on(yard->worker, 1));
+	assert_int_equal(brake_worker_expired_count(yard->worker, 0), 0);
+	brake_worker_lift(yard->worker, 1);
+	assert_true(becomes(&yard->tree, "db/memory.high", "4194304"));
+}
+
+static void test_the_deadline_lifts_without_anybody_calling(void **state)
+{
+	struct yard *yard = *state;
+	assert_int_equal(
+		brake_worker_set(yard->worker, 0, yard->web, 4096, 8192, clock_ms() + 50), 0);
+	assert_true(becomes(&yard->tree, "web/memory.high", "8192"));
+	assert_false(brake_worker_is_on(yard->worker, 0));
+	assert_int_equal(brake_worker_expired_count(yard->worker, 0), 1);
+}
+
+static void test_closing_lifts_every_brake(void **state)
+{
+	struct yard *yard = *state;
+	uint64_t far_ms = clock_ms() + 60000;
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, far_ms);
+	brake_worker_set(yard->worker, 1, yard->db, 4096, UINT64_MAX, far_ms);
+	brake_worker_close(yard->worker);
+	yard->worker = NULL;
+	assert_true(becomes(&yard->tree, "web/memory.high", "max"));
+	assert_true(becomes(&yard->tree, "db/memory.high", "max"));
+}
+
+static void test_forgetting_lifts_before_it_returns(void **state)
+{
+	struct yard *yard = *state;
+	char text[5] = "";
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + 60000);
+	brake_worker_forget(yard->worker, 0);
+	int fd = openat(yard->web, "memory.high", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, 4), 4);
+	close(fd);
+	assert_string_equal(text, "max\n");
+	/* And the slot can be used for another leaf. */
+	assert_int_equal(
+		brake_worker_set(yard->worker, 0, yard->db, 4096, UINT64_MAX, clock_ms() + 60000),
+		0);
+	assert_true(becomes(&yard->tree, "db/memory.high", "4096"));
+}
+
+static void test_a_leaf_without_the_file_is_refused(void **state)
+{
+	struct yard *yard = *state;
+	unlinkat(yard->web, "memory.high", 0);
+	assert_true(brake_worker_set(yard->worker, 0, yard->web, 1, 2, clock_ms() + 1000) < 0);
+	assert_false(brake_worker_is_on(yard->worker, 0));
+	brake_worker_lift(yard->worker, 0);
+	brake_worker_forget(yard->worker, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_brake_goes_on_and_off),
+		TEST(test_the_deadline_lifts_without_anybody_calling),
+		TEST(test_closing_lifts_every_brake),
+		TEST(test_forgetting_lifts_before_it_returns),
+		TEST(test_a_leaf_without_the_file_is_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

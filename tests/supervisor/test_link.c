@@ -1,0 +1,414 @@
+#include "supervisor/link.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_tree.h"
+
+/* What a shim does: maps the descriptor that it was given. */
+struct peer {
+	struct link *link;
+	struct link_header *header;
+	struct link_gate *gate;
+	struct link_slot *slot;
+	struct fake_tree proc;
+	uint64_t now_ms;
+};
+
+static int setup(void **state)
+{
+	struct peer *peer = calloc(1, sizeof *peer);
+	assert_int_equal(link_open("web", NULL, &peer->link), 0);
+	peer->header =
+		mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, link_fd(peer->link), 0);
+	assert_ptr_not_equal(peer->header, MAP_FAILED);
+	peer->gate = (void *)((char *)peer->header + LINK_GATE_OFFSET);
+	peer->slot = (void *)((char *)peer->header + LINK_PAGE_BYTES);
+	fake_tree_open(&peer->proc);
+	peer->now_ms = 1000;
+	*state = peer;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct peer *peer = *state;
+	munmap(peer->header, LINK_BYTES);
+	link_close(peer->link);
+	fake_tree_close(&peer->proc);
+	free(peer);
+	return 0;
+}
+
+static void write_process(struct peer *peer, unsigned pid, const char *name, char run,
+	unsigned threads, uint64_t start_ticks)
+{
+	char path[64];
+	char text[256];
+	snprintf(path, sizeof path, "%u/stat", pid);
+	snprintf(text, sizeof text,
+		"%u (%s) %c 1 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 %u 0 %llu 9\n", pid, name, run,
+		threads, (unsigned long long)start_ticks);
+	fake_tree_write(&peer->proc, path, text);
+}
+
+static struct link_slot *take(struct peer *peer, size_t index, unsigned pid, uint64_t start_ticks)
+{
+	struct link_slot *slot = &peer->slot[index];
+	write_process(peer, pid, "web", 'S', 3, start_ticks);
+	slot->owner = start_ticks << 32 | pid;
+	slot->start_ticks = start_ticks;
+	slot->has_thread = 1;
+	slot->sequence_done = peer->header->sequence;
+	return slot;
+}
+
+static struct link_totals read_totals(struct peer *peer)
+{
+	struct link_totals totals;
+	peer->now_ms += 1000;
+	link_read(peer->link, peer->proc.fd, peer->now_ms, &totals);
+	return totals;
+}
+
+static void test_the_file_is_sealed_and_its_number_is_high(void **state)
+{
+	struct peer *peer = *state;
+	int fd = link_fd(peer->link);
+	struct stat status;
+	assert_true(fd >= 200);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_size, LINK_BYTES);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(ftruncate(fd, LINK_BYTES * 2), -1);
+	assert_int_equal(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(peer->header->magic, LINK_MAGIC);
+	assert_int_equal(peer->header->version, LINK_VERSION);
+	assert_int_equal(peer->header->supervisor_pid, getpid());
+	assert_true(peer->header->pid_namespace != 0);
+	assert_true(peer->gate->credit_bytes == UINT64_MAX);
+}
+
+static void test_the_environment_names_the_file(void **state)
+{
+	struct peer *peer = *state;
+	char value[LINK_VALUE_BYTES];
+	char small[8];
+	struct stat status;
+	int fd;
+	unsigned long long device;
+	unsigned long long inode;
+	char socket[128];
+	char token[64];
+	assert_int_equal(link_environment(peer->link, value, sizeof value), 0);
+	assert_int_equal(
+		sscanf(value, "%d:%llu:%llu:%127[^:]:%63s", &fd, &device, &inode, socket, token),
+		5);
+	assert_int_equal(fd, link_fd(peer->link));
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_true(device == status.st_dev && inode == status.st_ino);
+	assert_int_equal(strlen(token), LINK_TOKEN_CHARS);
+	assert_int_equal(strspn(token, "0123456789abcdef"), LINK_TOKEN_CHARS);
+	assert_true(link_environment(peer->link, small, sizeof small) < 0);
+}
+
+static void test_an_empty_link_is_not_made_bigger_by_reading(void **state)
+{
+	struct peer *peer = *state;
+	struct stat before;
+	struct stat after;
+	assert_int_equal(fstat(link_fd(peer->link), &before), 0);
+	struct link_totals totals = read_totals(peer);
+	assert_int_equal(fstat(link_fd(peer->link), &after), 0);
+	assert_int_equal(totals.heap.processes, 0);
+	assert_true(totals.heap.answered);
+	assert_int_equal(before.st_blocks, after.st_blocks);
+}
+
+static void test_slots_of_live_processes_are_summed(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *a = take(peer, 0, 100, 7000);
+	struct link_slot *b = take(peer, 500, 101, UINT64_C(0x100000005));
+	a->in_use_bytes = 10;
+	b->in_use_bytes = 20;
+	a->idle_dirty_bytes = 3;
+	b->lazy_bytes = 4;
+	b->wants_bytes = 5;
+	a->released_background_bytes = 1;
+	a->released_growth_bytes = 2;
+	b->released_lazy_bytes = 4;
+	b->released_eager_bytes = 8;
+	a->released_full_bytes = 16;
+	a->gate_waits = 9;
+	struct link_totals totals = read_totals(peer);
+	assert_int_equal(totals.heap.processes, 2);
+	assert_int_equal(totals.threads, 2);
+	assert_int_equal(totals.heap.in_use_bytes, 30);
+	assert_int_equal(totals.heap.idle_dirty_bytes, 3);
+	assert_int_equal(totals.heap.lazy_bytes, 4);
+	assert_int_equal(totals.heap.wants_bytes, 5);
+	assert_int_equal(totals.heap.released_bytes, 31);
+	assert_int_equal(totals.returned_bytes[LEVEL_EAGER], 8);
+	assert_int_equal(totals.gate_waits, 9);
+	assert_true(link_has_process(peer->link, 101));
+	assert_false(link_has_process(peer->link, 102));
+}
+
+static void test_dead_processes_lose_their_slot_and_keep_their_totals(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	slot->in_use_bytes = 10;
+	slot->released_eager_bytes = 100;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
+	/* What it did last is not lost with it. */
+	slot->released_eager_bytes = 150;
+	unlinkat(peer->proc.fd, "100/stat", 0);
+	struct link_totals totals = read_totals(peer);
+	assert_int_equal(totals.heap.processes, 0);
+	assert_int_equal(totals.heap.in_use_bytes, 0);
+	assert_int_equal(totals.heap.released_bytes, 150);
+	assert_true(slot->owner == 0);
+	assert_false(link_has_process(peer->link, 100));
+	/* The next one in the same slot adds to that. */
+	slot = take(peer, 0, 200, 9000);
+	slot->released_eager_bytes = 7;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 157);
+}
+
+static void test_a_pid_that_is_somebody_elses_by_now_is_dead(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 3, 100, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 1);
+	write_process(peer, 100, "sshd", 'S', 1, 7001);
+	assert_int_equal(read_totals(peer).heap.processes, 0);
+	assert_true(slot->owner == 0);
+}
+
+static void test_zombies_are_dead_unless_threads_live_on(void **state)
+{
+	struct peer *peer = *state;
+	take(peer, 0, 100, 7000);
+	write_process(peer, 100, "a) R 1 (b", 'Z', 4, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 1);
+	write_process(peer, 100, "a) R 1 (b", 'Z', 1, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 0);
+}
+
+static void test_known_processes_are_looked_up_rarely_or_on_suspicion(void **state)
+{
+	struct peer *peer = *state;
+	struct link_totals totals;
+	take(peer, 0, 100, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 1);
+	unlinkat(peer->proc.fd, "100/stat", 0);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + 100, &totals);
+	assert_int_equal(totals.heap.processes, 1);
+	link_suspect(peer->link);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + 101, &totals);
+	assert_int_equal(totals.heap.processes, 0);
+}
+
+static void test_a_slot_that_is_being_taken_does_not_count_yet(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	slot->start_ticks = 0;
+	slot->in_use_bytes = 10;
+	assert_int_equal(read_totals(peer).heap.processes, 0);
+	slot->start_ticks = 7000;
+	assert_int_equal(read_totals(peer).heap.in_use_bytes, 10);
+}
+
+static void test_exec_starts_the_counters_anew_and_the_totals_go_on(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	slot->released_full_bytes = 100;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
+	slot->released_full_bytes = 30;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 130);
+	slot->released_full_bytes = 40;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 140);
+}
+
+static void test_lies_saturate_and_totals_never_fall(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *a = take(peer, 0, 100, 7000);
+	struct link_slot *b = take(peer, 1, 101, 7000);
+	uint64_t last = 0;
+	memset((char *)a + offsetof(struct link_slot, in_use_bytes), 0xff,
+		sizeof *a - offsetof(struct link_slot, in_use_bytes));
+	b->in_use_bytes = 1000;
+	struct link_totals totals = read_totals(peer);
+	assert_true(totals.heap.in_use_bytes == UINT64_MAX);
+	assert_true(totals.heap.released_bytes == UINT64_MAX);
+	for (unsigned i = 0; i < 100; i++) {
+		a->released_full_bytes = (uint64_t)i * 0x9e3779b97f4a7c15U;
+		b->released_lazy_bytes = (uint64_t)(i % 7) << 61;
+		totals = read_totals(peer);
+		assert_true(totals.heap.released_bytes >= last);
+		last = totals.heap.released_bytes;
+	}
+}
+
+static void test_owners_without_a_process_are_freed_wherever_they_stand(void **state)
+{
+	struct peer *peer = *state;
+	for (size_t i = 0; i < LINK_SLOTS; i++) {
+		peer->slot[i].owner = (i + 1) * 0x10001U;
+		peer->slot[i].start_ticks = 1;
+	}
+	assert_int_equal(read_totals(peer).heap.processes, 0);
+	for (size_t i = 0; i < LINK_SLOTS; i++)
+		assert_true(peer->slot[i].owner == 0);
+}
+
+static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *a = take(peer, 0, 100, 7000);
+	struct link_slot *b = take(peer, 1, 101, 7000);
+	struct link_slot *c = take(peer, 2, 102, 7000);
+	c->has_thread = 0;
+	assert_true(read_totals(peer).heap.answered);
+	uint32_t sequence = link_ask(peer->link, LEVEL_FULL, 4096);
+	assert_int_equal(peer->header->sequence, sequence);
+	assert_int_equal(peer->header->release_level, LINK_FULL);
+	assert_int_equal(peer->header->target_bytes, 4096);
+	assert_false(read_totals(peer).heap.answered);
+	a->sequence_done = sequence;
+	assert_false(read_totals(peer).heap.answered);
+	b->sequence_done = sequence + 5;
+	assert_true(read_totals(peer).heap.answered);
+}
+
+static void test_answers_survive_the_sequence_wrapping(void **state)
+{
+	struct peer *peer = *state;
+	peer->header->sequence = UINT32_MAX;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	assert_int_equal(link_ask(peer->link, LEVEL_LAZY, 1), 0);
+	assert_false(read_totals(peer).heap.answered);
+	slot->sequence_done = 0;
+	assert_true(read_totals(peer).heap.answered);
+}
+
+static void test_a_new_level_does_not_call_off_an_open_release(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	uint32_t asked = link_ask(peer->link, LEVEL_EAGER, 1);
+	uint32_t changed = link_set_level(peer->link, LEVEL_FULL);
+	assert_int_equal(changed, asked + 1);
+	assert_int_equal(peer->header->level, LINK_FULL);
+	assert_int_equal(peer->header->release_level, LINK_EAGER);
+	slot->sequence_done = changed;
+	assert_true(read_totals(peer).heap.answered);
+	link_set_level(peer->link, LEVEL_CALM);
+	assert_int_equal(peer->header->release_level, LINK_CALM);
+	assert_int_equal(link_level(peer->link), LEVEL_CALM);
+}
+
+static void test_publishing_wakes_only_who_waits_at_the_gate(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	struct link_news news = {
+		.now_ms = 77, .headroom_bytes = 1 << 20, .credit_bytes = 5000, .gate_wait_ms = 200};
+	read_totals(peer);
+	link_publish(peer->link, &news);
+	assert_int_equal(peer->header->headroom_bytes, 1 << 20);
+	assert_int_equal(peer->header->gate_wait_ms, 200);
+	assert_int_equal(peer->header->heartbeat_ms, 77);
+	assert_int_equal(peer->gate->credit_bytes, 5000);
+	assert_int_equal(peer->gate->turn, 0);
+	slot->wants_bytes = 9000;
+	read_totals(peer);
+	link_publish(peer->link, &news);
+	assert_int_equal(peer->gate->turn, 1);
+}
+
+static void test_credit_taken_since_the_sample_is_not_given_twice(void **state)
+{
+	struct peer *peer = *state;
+	struct link_news news = {.credit_bytes = 5000};
+	peer->gate->credit_bytes = 4000;
+	assert_int_equal(read_totals(peer).heap.credit_left_bytes, 4000);
+	peer->gate->credit_bytes = 1000;
+	link_publish(peer->link, &news);
+	assert_int_equal(peer->gate->credit_bytes, 2000);
+	/* More was taken than is given now. */
+	assert_int_equal(read_totals(peer).heap.credit_left_bytes, 2000);
+	peer->gate->credit_bytes = 0;
+	news.credit_bytes = 1500;
+	link_publish(peer->link, &news);
+	assert_int_equal(peer->gate->credit_bytes, 0);
+	/* No limit is no number to take from. */
+	news.credit_bytes = UINT64_MAX;
+	link_publish(peer->link, &news);
+	assert_true(peer->gate->credit_bytes == UINT64_MAX);
+	read_totals(peer);
+	peer->gate->credit_bytes = 10;
+	news.credit_bytes = 600;
+	link_publish(peer->link, &news);
+	assert_int_equal(peer->gate->credit_bytes, 600);
+}
+
+static void test_random_bytes_in_slots_are_survived(void **state)
+{
+	struct peer *peer = *state;
+	uint64_t seed = 12345;
+	for (unsigned round = 0; round < 20; round++) {
+		unsigned char *byte = (unsigned char *)peer->slot;
+		for (size_t i = 0; i < LINK_SLOTS * LINK_SLOT_BYTES; i++) {
+			seed = seed * 6364136223846793005U + 1442695040888963407U;
+			byte[i] = (unsigned char)(seed >> 56);
+		}
+		struct link_totals totals = read_totals(peer);
+		assert_true(totals.heap.processes <= LINK_SLOTS);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_the_file_is_sealed_and_its_number_is_high),
+		TEST(test_the_environment_names_the_file),
+		TEST(test_an_empty_link_is_not_made_bigger_by_reading),
+		TEST(test_slots_of_live_processes_are_summed),
+		TEST(test_dead_processes_lose_their_slot_and_keep_their_totals),
+		TEST(test_a_pid_that_is_somebody_elses_by_now_is_dead),
+		TEST(test_zombies_are_dead_unless_threads_live_on),
+		TEST(test_known_processes_are_looked_up_rarely_or_on_suspicion),
+		TEST(test_a_slot_that_is_being_taken_does_not_count_yet),
+		TEST(test_exec_starts_the_counters_anew_and_the_totals_go_on),
+		TEST(test_lies_saturate_and_totals_never_fall),
+		TEST(test_owners_without_a_process_are_freed_wherever_they_stand),
+		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
+		TEST(test_answers_survive_the_sequence_wrapping),
+		TEST(test_a_new_level_does_not_call_off_an_open_release),
+		TEST(test_publishing_wakes_only_who_waits_at_the_gate),
+		TEST(test_credit_taken_since_the_sample_is_not_given_twice),
+		TEST(test_random_bytes_in_slots_are_survived),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,218 @@
+#include "supervisor/link_door.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "shim/protocol.h"
+
+static const char token_a[] = "00112233445566778899aabbccddeeff";
+static const char token_b[] = "ffeeddccbbaa99887766554433221100";
+
+struct house {
+	struct link_door *door;
+	int file[2];
+};
+
+static int setup(void **state)
+{
+	static struct house house;
+	assert_int_equal(link_door_open(&house.door), 0);
+	assert_int_equal(pipe2(house.file, O_CLOEXEC), 0);
+	assert_int_equal(link_door_add(house.door, token_a, house.file[0]), 0);
+	assert_int_equal(link_door_add(house.door, token_b, house.file[1]), 0);
+	*state = &house;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct house *house = *state;
+	link_door_close(house->door);
+	close(house->file[0]);
+	close(house->file[1]);
+	return 0;
+}
+
+static int knock(const struct house *house)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *name = link_door_name(house->door);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(fd >= 0);
+	memcpy(address.sun_path + 1, name, strlen(name));
+	assert_int_equal(
+		connect(fd, (struct sockaddr *)&address,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name))),
+		0);
+	return fd;
+}
+
+/* The descriptor that came, or -1: the other side hung up without one. */
+static int receive(int fd)
+{
+	char byte;
+	int received = -1;
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr aligned;
+	} control;
+	struct iovec data = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof control.bytes};
+	if (recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+		return -1;
+	struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+	if (part != NULL && part->cmsg_type == SCM_RIGHTS)
+		memcpy(&received, CMSG_DATA(part), sizeof received);
+	return received;
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat one;
+	struct stat other;
+	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino;
+}
+
+static void test_the_token_brings_its_own_file(void **state)
+{
+	struct house *house = *state;
+	int fd = knock(house);
+	struct pollfd ready = {.fd = link_door_fd(house->door), .events = POLLIN};
+	assert_int_equal(poll(&ready, 1, 0), 1);
+	assert_int_equal(send(fd, token_b, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
+	link_door_serve(house->door, 1);
+	int got = receive(fd);
+	assert_true(got >= 0);
+	assert_true(same_file(got, house->file[1]));
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	close(got);
+	close(fd);
+}
+
+static void test_who_is_slow_is_served_at_the_next_call(void **state)
+{
+	struct house *house = *state;
+	int fd = knock(house);
+	link_door_serve(house->door, 1);
+	assert_int_equal(send(fd, token_a, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
+	link_door_serve(house->door, 100);
+	int got = receive(fd);
+	assert_true(got >= 0);
+	close(got);
+	close(fd);
+}
+
+static void test_wrong_short_and_long_tokens_are_refused(void **state)
+{
+	struct house *house = *state;
+	char words[][64] = {"00112233445566778899aabbccddeefe", "0", "",
+		"00112233445566778899aabbccddeeff0", "00112233445566778899AABBCCDDEEFF"};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+		int fd = knock(house);
+		send(fd, words[i], strlen(words[i]), MSG_NOSIGNAL);
+		link_door_serve(house->door, 1);
+		assert_int_equal(receive(fd), -1);
+		close(fd);
+	}
+}
+
+static void test_a_removed_token_is_refused(void **state)
+{
+	struct house *house = *state;
+	link_door_remove(house->door, token_a);
+	int fd = knock(house);
+	send(fd, token_a, LINK_TOKEN_CHARS, 0);
+	link_door_serve(house->door, 1);
+	assert_int_equal(receive(fd), -1);
+	close(fd);
+}
+
+static void test_silent_visitors_are_shown_out(void **state)
+{
+	struct house *house = *state;
+	char byte;
+	int fd = knock(house);
+	link_door_serve(house->door, 1000);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	link_door_serve(house->door, 1000 + LINK_DOOR_PATIENCE_MS);
+	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+	close(fd);
+}
+
+static void test_a_crowd_of_silent_visitors_does_not_keep_others_out(void **state)
+{
+	struct house *house = *state;
+	int crowd[LINK_DOOR_VISITORS * 2];
+	for (size_t i = 0; i < sizeof crowd / sizeof crowd[0]; i++) {
+		crowd[i] = knock(house);
+		link_door_serve(house->door, 1 + i);
+	}
+	int fd = knock(house);
+	send(fd, token_a, LINK_TOKEN_CHARS, 0);
+	link_door_serve(house->door, 100);
+	int got = receive(fd);
+	assert_true(got >= 0);
+	close(got);
+	close(fd);
+	for (size_t i = 0; i < sizeof crowd / sizeof crowd[0]; i++)
+		close(crowd[i]);
+}
+
+static void test_visitors_that_leave_at_once_are_survived(void **state)
+{
+	struct house *house = *state;
+	for (unsigned i = 0; i < 100; i++) {
+		int fd = knock(house);
+		send(fd, token_a, LINK_TOKEN_CHARS, 0);
+		close(fd);
+		link_door_serve(house->door, i);
+	}
+	test_the_token_brings_its_own_file(state);
+}
+
+static void test_keys_have_an_end(void **state)
+{
+	struct house *house = *state;
+	int error = 0;
+	unsigned added = 0;
+	while (error == 0 && added < 1000) {
+		error = link_door_add(house->door, token_a, house->file[0]);
+		added++;
+	}
+	assert_int_equal(error, -ENOSPC);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_the_token_brings_its_own_file),
+		TEST(test_who_is_slow_is_served_at_the_next_call),
+		TEST(test_wrong_short_and_long_tokens_are_refused),
+		TEST(test_a_removed_token_is_refused),
+		TEST(test_silent_visitors_are_shown_out),
+		TEST(test_a_crowd_of_silent_visitors_does_not_keep_others_out),
+		TEST(test_visitors_that_leave_at_once_are_survived),
+		TEST(test_keys_have_an_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

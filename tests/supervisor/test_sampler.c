@@ -1,0 +1,228 @@
+#include "supervisor/sampler.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_tree.h"
+
+#define BASE "/sys/fs/cgroup/box"
+#define MIB (UINT64_C(1) << 20)
+
+struct bench {
+	struct fake_tree tree;
+	struct mode mode;
+	struct sampler *sampler;
+	struct sample sample;
+};
+
+static void write_stall(const struct fake_tree *tree, const char *path, unsigned total_us)
+{
+	char text[160];
+	snprintf(text, sizeof text,
+		"some avg10=0.00 avg60=0.00 avg300=0.00 total=%u\n"
+		"full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+		total_us);
+	fake_tree_write(tree, path, text);
+}
+
+static int setup(void **state)
+{
+	static struct bench bench;
+	memset(&bench, 0, sizeof bench);
+	fake_tree_open(&bench.tree);
+	fake_tree_make(&bench.tree, "proc/self");
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/memory.max", "268435456\n");
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/memory.current", "104857600\n");
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/memory.events",
+		"high 0\nmax 2\noom 0\noom_kill 1\n");
+	write_stall(&bench.tree, "sys/fs/cgroup/box/memory.pressure", 100);
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/web/memory.max", "max\n");
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/web/memory.current", "52428800\n");
+	fake_tree_write(&bench.tree, "sys/fs/cgroup/box/web/memory.events",
+		"high 3\nmax 0\noom 0\noom_kill 0\n");
+	write_stall(&bench.tree, "sys/fs/cgroup/box/web/memory.pressure", 200);
+	bench.mode = (struct mode){.letter = MODE_B,
+		.v2 = true,
+		.directory = BASE,
+		.mount = "/sys/fs/cgroup",
+		.pressure_directory = BASE,
+		.window_ms = 2000};
+	assert_int_equal(sampler_open(bench.tree.fd, &bench.mode, BASE, &bench.sampler), 0);
+	int leaf = fake_tree_directory(&bench.tree, "sys/fs/cgroup/box/web");
+	sampler_set_service(bench.sampler, 0, leaf, NULL);
+	close(leaf);
+	*state = &bench;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct bench *bench = *state;
+	sampler_close(bench->sampler);
+	fake_tree_close(&bench->tree);
+	return 0;
+}
+
+static void test_a_sample_has_the_wall_and_the_leaf(void **state)
+{
+	struct bench *bench = *state;
+	struct sample *sample = &bench->sample;
+	bool shared;
+	sampler_read(bench->sampler, 5000, 2, sample);
+	assert_int_equal(sample->shared.limit_bytes, 256 * MIB);
+	assert_int_equal(sample->shared.current_bytes, 100 * MIB);
+	assert_int_equal(sample->shared_events.max, 2);
+	assert_int_equal(sample->shared_stall.some_us, 100);
+	assert_int_equal(sample->service_count, 2);
+	assert_int_equal(sample->service[0].current_bytes, 50 * MIB);
+	assert_true(sample->service[0].own.limit_bytes == SAMPLE_NO_LIMIT);
+	assert_true(sample->service[0].can_brake);
+	assert_int_equal(sample->service[0].events.high, 3);
+	assert_int_equal(sample->service[0].stall.some_us, 200);
+	assert_false(sample->service[1].can_brake);
+	assert_false(sample->service[1].events.known);
+	assert_true(sample->service[1].heap.answered);
+	assert_true(sample->service[1].heap.credit_left_bytes == UINT64_MAX);
+	assert_int_equal(sampler_usage(bench->sampler, 0, &shared), 50 * MIB);
+	assert_false(shared);
+	assert_int_equal(sampler_usage(bench->sampler, 1, &shared), 100 * MIB);
+	assert_true(shared);
+	assert_string_equal(sampler_wall_directory(bench->sampler), BASE);
+}
+
+static void test_what_the_caller_says_is_left_alone(void **state)
+{
+	struct bench *bench = *state;
+	bench->sample.service[0].running = true;
+	bench->sample.service[0].manual = LEVEL_FULL;
+	sampler_read(bench->sampler, 1, 1, &bench->sample);
+	assert_true(bench->sample.service[0].running);
+	assert_int_equal(bench->sample.service[0].manual, LEVEL_FULL);
+}
+
+/* How often the file is really read shows in how old an answer may be: the total is moved on
+ * before each call, so a fresh answer carries the number of its call. */
+static unsigned count_stall_reads(
+	struct bench *bench, const char *file, bool shared, uint64_t step_ms, uint64_t span_ms)
+{
+	unsigned reads = 0;
+	uint64_t last = UINT64_MAX;
+	for (uint64_t now_ms = 10000; now_ms < 10000 + span_ms; now_ms += step_ms) {
+		write_stall(&bench->tree, file, (unsigned)now_ms);
+		sampler_read(bench->sampler, now_ms, 1, &bench->sample);
+		const struct stall_sample *stall =
+			shared ? &bench->sample.shared_stall : &bench->sample.service[0].stall;
+		assert_true(stall->known);
+		assert_int_equal(stall->some_us, stall->read_ms);
+		if (stall->read_ms != last)
+			reads++;
+		last = stall->read_ms;
+	}
+	return reads;
+}
+
+static void test_pressure_is_read_four_times_a_second_at_most(void **state)
+{
+	struct bench *bench = *state;
+	assert_int_equal(
+		count_stall_reads(bench, "sys/fs/cgroup/box/web/memory.pressure", false, 10, 10000),
+		40);
+	assert_int_equal(
+		count_stall_reads(bench, "sys/fs/cgroup/box/memory.pressure", true, 10, 20000),
+		0 + 80);
+}
+
+static void test_under_a_slow_trigger_it_is_read_once_a_second(void **state)
+{
+	struct bench *bench = *state;
+	sampler_note_trigger(bench->sampler, 0, true);
+	assert_int_equal(
+		count_stall_reads(bench, "sys/fs/cgroup/box/web/memory.pressure", false, 10, 10000),
+		10);
+	sampler_note_trigger(bench->sampler, SIZE_MAX, true);
+	assert_int_equal(
+		count_stall_reads(bench, "sys/fs/cgroup/box/memory.pressure", true, 100, 20000),
+		20);
+}
+
+static void test_usage_and_events_are_read_every_time(void **state)
+{
+	struct bench *bench = *state;
+	for (unsigned i = 1; i <= 20; i++) {
+		char text[64];
+		snprintf(text, sizeof text, "%u\n", i * 4096);
+		fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.current", text);
+		snprintf(text, sizeof text, "high 0\nmax %u\noom 0\noom_kill %u\n", i, i);
+		fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.events", text);
+		sampler_read(bench->sampler, 1000 + i, 1, &bench->sample);
+		assert_int_equal(bench->sample.shared.current_bytes, i * 4096);
+		assert_int_equal(bench->sample.shared_events.max, i);
+		assert_int_equal(sampler_oom_kills(bench->sampler, 5), i);
+	}
+}
+
+static void test_services_move_with_a_reload(void **state)
+{
+	struct bench *bench = *state;
+	const size_t previous[] = {SIZE_MAX, 0};
+	sampler_move_services(bench->sampler, previous, 2);
+	sampler_read(bench->sampler, 1000, 2, &bench->sample);
+	assert_int_equal(bench->sample.service[0].current_bytes, 0);
+	assert_int_equal(bench->sample.service[1].current_bytes, 50 * MIB);
+}
+
+static void test_a_leaf_that_is_gone_is_no_error(void **state)
+{
+	struct bench *bench = *state;
+	sampler_clear_service(bench->sampler, 0);
+	sampler_read(bench->sampler, 1000, 1, &bench->sample);
+	assert_int_equal(bench->sample.service[0].current_bytes, 0);
+	assert_false(bench->sample.service[0].can_brake);
+}
+
+static void test_the_machines_stall_counts_only_where_nothing_else_does(void **state)
+{
+	struct bench *bench = *state;
+	struct sampler *sampler;
+	struct mode mode = {.letter = MODE_D};
+	write_stall(&bench->tree, "proc/pressure/memory", 999);
+	assert_int_equal(sampler_open(bench->tree.fd, &mode, "", &sampler), 0);
+	sampler_read(sampler, 1000, 1, &bench->sample);
+	assert_true(bench->sample.shared.limit_bytes == SAMPLE_NO_LIMIT);
+	assert_int_equal(bench->sample.shared_stall.some_us, 999);
+	sampler_close(sampler);
+	/* With a limit of our own the machine's troubles are not ours. */
+	strcpy(mode.directory, "/v1/box");
+	strcpy(mode.mount, "/v1");
+	fake_tree_write(&bench->tree, "v1/box/memory.limit_in_bytes", "1000000\n");
+	fake_tree_write(&bench->tree, "v1/box/memory.usage_in_bytes", "1000\n");
+	assert_int_equal(sampler_open(bench->tree.fd, &mode, "/v1/box", &sampler), 0);
+	sampler_read(sampler, 1000, 1, &bench->sample);
+	assert_int_equal(bench->sample.shared.limit_bytes, 1000000);
+	assert_false(bench->sample.shared_stall.known);
+	sampler_close(sampler);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_sample_has_the_wall_and_the_leaf),
+		TEST(test_what_the_caller_says_is_left_alone),
+		TEST(test_pressure_is_read_four_times_a_second_at_most),
+		TEST(test_under_a_slow_trigger_it_is_read_once_a_second),
+		TEST(test_usage_and_events_are_read_every_time),
+		TEST(test_services_move_with_a_reload),
+		TEST(test_a_leaf_that_is_gone_is_no_error),
+		TEST(test_the_machines_stall_counts_only_where_nothing_else_does),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

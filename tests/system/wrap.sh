@@ -1,0 +1,289 @@
+#!/bin/bash
+# What spillway is as an init around one command: statuses, signals, descriptors, terminal, orphans.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+BUILD=${BUILD:-build/release}
+S="$(realpath "$BUILD")/bin/spillway"
+[ -x "$S" ] || tap_skip_all "$S is not built"
+err=$TAP_DIR/err
+out=$TAP_DIR/out
+
+# The status of a command, its words kept in $out and $err.
+status_of() {
+	"$@" >"$out" 2>"$err"
+	echo $?
+}
+
+# start COMMAND...: under spillway in the background; PID is spillway's.
+start() {
+	"$S" "$@" >"$out" 2>"$err" &
+	PID=$!
+	at_exit kill -9 "$PID"
+}
+
+child_of() {
+	ps -o pid= --ppid "$1" | head -n 1 | tr -d ' '
+}
+
+has_child() {
+	[ -n "$(child_of "$1")" ]
+}
+
+# The status bits of a process as hexadecimal words, such as SigIgn.
+status_field() {
+	awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/status"
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# True when no process with that text in its command line is left, but for us who ask.
+none_runs() {
+	! pgrep -f -- "$1" >/dev/null
+}
+
+# --- statuses -------------------------------------------------------------------------------
+
+bad=
+for code in 0 1 2 32 64 126 127 128 254 255; do
+	got=$(status_of "$S" -- sh -c "exit $code")
+	[ "$got" = "$code" ] || bad="$bad $code:$got"
+done
+tap_is "every exit status is passed on" "$bad" ""
+
+bad=
+for signal in 1 2 3 6 9 11 13 14 15; do
+	got=$(status_of "$S" -- sh -c "ulimit -c 0; kill -$signal \$\$")
+	[ "$got" = $((128 + signal)) ] || bad="$bad $signal:$got"
+done
+tap_is "a command that a signal ended gives 128+n" "$bad" ""
+
+tap_is "a command that is not there gives 127" "$(status_of "$S" no-such-command-here)" 127
+tap_ok "and says so" grep -q 'spillway: no-such-command-here: No such file or directory$' "$err"
+tap_is "a folder gives 126" "$(status_of "$S" /etc)" 126
+echo x >"$TAP_DIR/plain"
+tap_is "a file without execute permission gives 126" "$(status_of "$S" -- "$TAP_DIR/plain")" 126
+printf 'exit 9\n' >"$TAP_DIR/bare"
+chmod 755 "$TAP_DIR/bare"
+tap_is "a script without #! is run by the shell" "$(status_of "$S" "$TAP_DIR/bare")" 9
+tap_is "no command is a usage error" "$(status_of "$S")" 2
+tap_is "so is an unknown option" "$(status_of "$S" --no-such-option true)" 2
+tap_is "in one line" "$(wc -l <"$err")" 1
+tap_is "--help is no error" "$(status_of "$S" --help)" 0
+tap_ok "--version says the name" sh -c "'$S' --version | grep -q '^spillway '"
+tap_is "options end at the first word" "$(status_of "$S" -q sh -c 'exit 5' -v)" 5
+tap_is "-- -- looks for a program of that name" "$(status_of "$S" -- -- true)" 127
+tap_is "stdin goes through" "$(echo 'exit 21' | status_of "$S" sh)" 21
+tap_is "nested in itself it still passes the status on" "$(status_of "$S" -q "$S" -q -- sh -c 'exit 8')" 8
+
+# --- signals --------------------------------------------------------------------------------
+
+# Prints the name of every signal it gets, one a line; ends at RTMAX.
+cat >"$TAP_DIR/catch.py" <<'PYTHON'
+import os, signal, sys
+got = []
+leave = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+def note(number, frame):
+    os.write(1, b"%d\n" % number)
+    if number == signal.SIGRTMAX:
+        os._exit(0)
+for number in range(1, 65):
+    if number in leave or number in (32, 33):
+        continue
+    signal.signal(number, note)
+os.write(1, b"ready\n")
+while True:
+    signal.pause()
+PYTHON
+start -q -- python3 "$TAP_DIR/catch.py"
+wait_until 10 grep -q ready "$out"
+sent=
+# Not: KILL STOP, CHLD, TTIN TTOU, glibc's own two, and the three that ask for memory.
+for number in 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 18 20 23 24 25 26 27 28 29 30 31 34 38 50 63; do
+	kill -"$number" "$PID"
+	wait_until 5 grep -qx "$number" "$out" || break
+	sent="$sent $number"
+done
+for number in 21 22 35 36 37; do
+	kill -"$number" "$PID"
+done
+kill -64 "$PID"
+wait_until 5 gone "$PID"
+tap_is "every signal reaches the command, in order, faults sent by others included" \
+	"$(grep -v ready "$out" | tr '\n' ' ')" "$(echo "$sent" | sed 's/^ //') 64 "
+
+for name in TERM USR1 USR2 HUP ALRM ABRT; do
+	start -q -- sleep 100
+	wait_until 5 has_child "$PID"
+	child=$(child_of "$PID")
+	wait_until 5 grep -q sleep "/proc/$child/comm"
+	ulimit -c 0
+	kill -"$name" "$PID"
+	wait "$PID"
+	tap_is "SIG$name to it ends a command that does not handle it" $? $((128 + $(kill -l "$name")))
+done
+
+start -q -- sh -c 'trap "" TERM; echo set; sleep 1; exit 4'
+wait_until 5 grep -q set "$out"
+kill -TERM "$PID"
+wait "$PID"
+tap_is "a command that ignores TERM is left to it" $? 4
+
+# --- what the command inherits --------------------------------------------------------------
+
+python3 - "$S" "$TAP_DIR/mask" >"$out" 2>"$err" <<'PYTHON'
+import os, signal, sys
+for name in ("SIGTTOU", "SIGSEGV", "SIGINT", "SIGCHLD", "SIGPIPE", "SIGRTMAX"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN, signal.SIGILL, signal.SIGTERM, 40})
+def fields():
+    keep = ("SigBlk", "SigIgn", "SigCgt", "SigPnd")
+    return "".join(l for l in open("/proc/self/status") if l.startswith(keep))
+def run(arguments):
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(w, 1)
+        os.execvp(arguments[0], arguments)
+    os.close(w)
+    text = b""
+    while chunk := os.read(r, 4096):
+        text += chunk
+    return text
+show = ["grep", "^Sig[BICP]", "/proc/self/status"]
+direct, wrapped = run(show), run([sys.argv[1], "-q", "--shim=off", "--"] + show)
+print("same" if direct == wrapped and b"SigIgn" in direct else f"{direct} {wrapped}")
+PYTHON
+tap_is "mask and dispositions are those of a direct run, SIGCHLD ignored" "$(cat "$out")" same
+
+tap_is "SIGCHLD ignored by whoever started us is no reason to hang" \
+	"$(status_of timeout 10 python3 -c "
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], [sys.argv[1], '-q', '--', 'sh', '-c', 'exit 6'])" "$S")" 6
+
+tap_is "0, 1 and 2 may be closed" "$("$S" -q -- sh -c 'exit 3' <&- >&- 2>&-; echo $?)" 3
+tap_is "and are closed in the command then" \
+	"$("$S" -q -- sh -c '[ -e /proc/self/fd/0 ] && echo open || echo closed' <&-)" closed
+
+mkfifo "$TAP_DIR/fifo"
+"$S" -q -- sh -c 'exec 8>&-; echo closed >&2; sleep 5' 8>"$TAP_DIR/fifo" 2>"$err" &
+PID=$!
+at_exit kill -9 "$PID"
+tap_is "descriptor 8 is not kept open by it" "$(timeout 4 cat "$TAP_DIR/fifo"; echo $?)" 0
+kill "$PID"
+wait "$PID" 2>/dev/null
+tap_is "but the command has it" "$("$S" -q -- sh -c 'echo there >&8' 8>"$out"; cat "$out")" there
+
+tap_is "the command starts in our folder" "$(cd "$TAP_DIR" && "$S" -q pwd)" "$TAP_DIR"
+start -q -- sleep 100
+wait_until 5 test "/proc/$PID/cwd" -ef /
+tap_is "and spillway goes to /" "$(readlink "/proc/$PID/cwd")" /
+child=$(child_of "$PID")
+tap_is "the command leads a process group of its own" "$(ps -o pgid= -p "$child" | tr -d ' ')" "$child"
+score=$(cat "/proc/$PID/oom_score_adj")
+wait_until 5 grep -q sleep "/proc/$child/comm"
+tap_ok "the kernel would rather kill the command than spillway" \
+	test "$(cat "/proc/$child/oom_score_adj")" -gt "$score"
+kill "$PID"
+wait "$PID"
+
+tap_is "LISTEN_PID is made the command's" "$(sh -c "LISTEN_FDS=1 LISTEN_PID=\$\$ exec '$S' -q -- \
+	sh -c '[ \$LISTEN_PID = \$\$ ] && echo own || echo \$LISTEN_PID'")" own
+tap_is "another LISTEN_PID is left alone" "$(LISTEN_PID=1 "$S" -q -- sh -c 'echo $LISTEN_PID')" 1
+tap_is "odd entries of the environment go through" \
+	"$(env -i 'A=%b' 'E=' "P=x=y" "$S" -q -- /usr/bin/env | grep -c -e '^A=%b$' -e '^E=$' -e '^P=x=y$')" 3
+tap_is "an empty environment finds the command too" "$(env -i "$S" -q -- true; echo $?)" 0
+
+# --- orphans --------------------------------------------------------------------------------
+
+# Twenty of a vanished parent end while the command lives; it is the one who looks.
+start -q -- sh -c 'sh -c "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.3 & done"
+	sleep 1; ps -o stat= --ppid '"\$PPID"' | grep -c Z; exit 0'
+wait "$PID"
+tap_is "orphans are reaped while the command runs" "$(cat "$out")" 0
+tap_is "nothing was said about it" "$(cat "$err")" ""
+
+mark=$((100000 + $$))
+start -q -- sh -c "setsid sleep $mark & exit 7"
+begin=$(now_ms)
+wait "$PID"
+tap_is "the command's status is kept while orphans are ended" $? 7
+tap_ok "a daemon that it left behind has ended" none_runs "sleep $mark"
+tap_ok "at once, since it heeds TERM" test $(($(now_ms) - begin)) -lt 1500
+
+start -q -- sh -c "(trap '' TERM; setsid sleep $mark & sleep $mark) & exit 7"
+begin=$(now_ms)
+wait "$PID"
+tap_is "the status is kept while stubborn ones are killed" $? 7
+tap_ok "those have ended too" none_runs "sleep $mark"
+took=$(($(now_ms) - begin))
+tap_ok "after a grace of two seconds ($took ms)" test "$took" -ge 1800 -a "$took" -lt 5000
+
+start -q -- sh -c "(trap 'sleep 0.4; echo swept >>$TAP_DIR/swept; exit' TERM; while :; do sleep 0.05; done) & sleep 0.3; exit 0"
+wait "$PID"
+tap_is "who needs a moment to end gets it" "$(cat "$TAP_DIR/swept")" swept
+
+# --- PID 1 ----------------------------------------------------------------------------------
+
+if unshare --fork --pid --mount-proc true 2>/dev/null; then
+	tap_is "as PID 1 it passes the status on" \
+		"$(status_of unshare --fork --pid --mount-proc "$S" -q -- sh -c 'exit 12')" 12
+	unshare --fork --pid --mount-proc --kill-child "$S" -q -- sh -c 'echo up; sleep 100' >"$out" 2>"$err" &
+	PID=$!
+	at_exit kill -9 "$PID"
+	wait_until 5 grep -q up "$out"
+	init=$(child_of "$PID")
+	kill -TERM "$init"
+	wait "$PID"
+	tap_is "as PID 1 it passes TERM on" $? 143
+	tap_is "as PID 1 it reaps orphans of orphans" "$(unshare --fork --pid --mount-proc "$S" -q -- \
+		sh -c 'for i in 1 2 3 4 5; do (sh -c "sleep 0.1 & sleep 0.05 &" &); done; sleep 0.7
+			ps -eo stat= | grep -c Z')" 0
+	status_of unshare --fork --pid --mount-proc "$S" -q -- sh -c "setsid sleep $mark & exit 2" >/dev/null
+	tap_ok "as PID 1 it leaves nobody" none_runs "sleep $mark"
+else
+	tap_skip "as PID 1" "a PID namespace cannot be made here"
+fi
+
+# --- terminal -------------------------------------------------------------------------------
+
+# Types into a new terminal with COMMAND in it; prints what it showed.
+cat >"$TAP_DIR/type.py" <<'PYTHON'
+import os, pty, select, sys, time
+keys, arguments = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(arguments[0], arguments)
+shown, end, typed = b"", time.monotonic() + 15, False
+while time.monotonic() < end:
+    ready = select.select([fd], [], [], 0.1)[0]
+    if ready:
+        try:
+            chunk = os.read(fd, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    if not typed and b"ready" in shown:
+        os.write(fd, keys)
+        typed = True
+os.write(1, shown.replace(b"\r", b""))
+status = os.waitpid(pid, 0)[1]
+print("status", os.waitstatus_to_exitcode(status))
+PYTHON
+python3 "$TAP_DIR/type.py" 'a\nb\n\x04' "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
+tap_ok "the command reads and writes the terminal" sh -c "tr '\n' ' ' <'$out' | grep -q 'ready b a status 0'"
+python3 "$TAP_DIR/type.py" 'echo flags-$-\nexit 42\n' "$S" -q -- bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
+tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
+tap_ok "and its status comes out" grep -q 'status 42' "$out"
+python3 "$TAP_DIR/type.py" '\x03' "$S" -q -- sh -c 'echo ready; sleep 100' >"$out" 2>&1
+tap_ok "^C ends the command" grep -q 'status 130' "$out"
+python3 "$TAP_DIR/type.py" 'x\n' sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
+tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
+
+tap_done
