@@ -9,7 +9,7 @@
 #define KIB 1024U
 #define MIB (1024U * KIB)
 
-#define REQUEST_QUANTUM_BYTES (1U * MIB)
+#define REQUEST_QUANTUM_BYTES ((uint64_t)MIB)
 #define REQUEST_STEP_NS (20 * MS_NS)
 /* A heap that is freed into all the time never runs dry; nobody waits longer for it. */
 #define REQUEST_TOTAL_NS (5000 * MS_NS)
