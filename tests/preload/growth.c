@@ -2,7 +2,7 @@
 
 /* The growth gate, seen from both sides. */
 
-#define WAIT_MS 400
+#define WAIT_MS 400L
 
 static struct puppet gated_puppet(uint64_t credit_bytes)
 {

@@ -28,6 +28,7 @@ static void test_join(void)
 		"the owner's upper half is the start time");
 	tap_ok(slot != NULL && slot->sequence_done == play.header->sequence,
 		"what was asked before it came is no business of its");
+	CHECK(slot != NULL);
 	tap_ok(puppet_ask(&puppet, "worker") == 0 && slot->has_thread == 0,
 		"a small process has no thread");
 	puppet_ask(&puppet, "grow 20000");
@@ -167,7 +168,14 @@ static void test_socket(void)
 	tap_ok(PLAYER_WAIT(WAIT_S, link_answer()), "without the descriptor it asks with the token");
 	tap_ok(strcmp(puppet_hear(&puppet), "ready") == 0 && slot_of(puppet.pid) != NULL,
 		"and joins with the answer");
-	atomic_store(&slot_of(puppet.pid)->owner, 0);
+	struct link_slot *lost = slot_of(puppet.pid);
+	CHECK(lost != NULL);
+	atomic_store(&lost->owner, 1);
+	atomic_store(&lost->in_use_bytes, 0);
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(!PLAYER_WAIT(1.5, atomic_load(&lost->in_use_bytes) != 0),
+		"a slot that was given away is not written to again");
+	atomic_store(&lost->owner, 0);
 	double start_s = check_now_s();
 	puppet_ask(&puppet, command);
 	tap_ok(check_now_s() - start_s < 1 && slots_taken() == 0,
@@ -222,6 +230,61 @@ static void test_refusals(void)
 	test_refused("a pipe is refused");
 	close(ends[0]);
 	close(ends[1]);
+}
+
+static void test_storm(void)
+{
+	struct puppet puppets[24];
+	uint32_t taken = 0;
+
+	link_make();
+	for (int i = 0; i < 24; i++)
+		puppets[i] = puppet_start_by(NULL);
+	for (int i = 0; i < 24; i++) {
+		CHECK(strcmp(puppet_hear(&puppets[i]), "ready") == 0);
+		taken += slot_of(puppets[i].pid) != NULL;
+	}
+	tap_ok(taken == 24 && slots_taken() == 24, "two dozen that start at once take a slot each");
+	for (int i = 0; i < 24; i++) {
+		close(puppets[i].in);
+		puppets[i].in = -1;
+	}
+	taken = 0;
+	for (int i = 0; i < 24; i++)
+		taken += puppet_end(&puppets[i]);
+	tap_ok(taken == 24 && slots_taken() == 0, "and free it when they end at once");
+}
+
+/* The thread's times that it slept, or -1. */
+static long sleeps(pid_t pid, long thread)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%ld/status", (int)pid, thread);
+	return check_proc_number(path, "voluntary_ctxt_switches", 10);
+}
+
+static void test_sleep(void)
+{
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+	long thread = puppet_ask(&puppet, "worker");
+	long before = -2;
+	long now = -1;
+
+	tap_ok(PLAYER_WAIT(15, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"at calm what idled for some seconds goes by itself");
+	for (int i = 0; i < 10 && before != now; i++) {
+		before = now;
+		PLAYER_WAIT(2, false);
+		now = sleeps(puppet.pid, thread);
+	}
+	tap_ok(now > 0 && before == now, "then the thread sleeps without waking");
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(PLAYER_WAIT(15, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"until the heap is used again");
+	puppet_end(&puppet);
 }
 
 static void test_foreign_namespace(void)
@@ -332,6 +395,8 @@ int main(int count, char **arguments)
 	test_socket();
 	test_refusals();
 	test_foreign_namespace();
+	test_storm();
+	test_sleep();
 	if (getuid() == 0)
 		test_without_thread();
 	test_pressure_watch();
