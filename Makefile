@@ -119,7 +119,7 @@ check: ## build every variant, run all tests, count them in the last line (SUITE
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
-	@$(MAKE) --no-print-directory all programs
+	@$(MAKE) --no-print-directory all $(addprefix $(DEMO)/,worker driver report)
 	@tests/bench/demo/run
 
 format: ## rewrite the sources as .clang-format has them
