@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
@@ -82,8 +83,13 @@ static void worker_sleep(uint32_t expected, uint64_t now_ns, uint64_t due_ns)
 
 static void *worker_run(void *unused)
 {
+	static const struct sched_param ordinary;
+
 	(void)unused;
 	gate_exempt_thread();
+	/* A thread begins with the scheduling of the one that made it. */
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		sched_setscheduler(0, SCHED_OTHER, &ordinary);
 	prctl(PR_SET_NAME, "spillway");
 	has_thread_store(1);
 	while (atomic_load(&state) != WORKER_ENDED) {

@@ -14,6 +14,7 @@
 #include "supervisor/log.h"
 #include "supervisor/loop.h"
 #include "supervisor/shim_check.h"
+#include "supervisor/size.h"
 
 /* What is left at the very end has so long between TERM and KILL, and then to go. */
 #define LAST_SWEEP_MS 2000U
@@ -409,6 +410,37 @@ static int exit_status(const struct fleet *fleet)
 	return 0;
 }
 
+/* What each service gave back in its whole life, where it was ever asked to. */
+static void report_all(const struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct tick_counts counts;
+		tick_counts(fleet->host.tick, i, &counts);
+		const uint64_t *asked = counts.releases;
+		if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] +
+				counts.gate_waits ==
+			0)
+			continue;
+		log_info(
+			"%s: in all: returned %s in the background, %s for growth, %s at lazy, %s "
+			"at "
+			"eager, %s at full; asked %llu, %llu, %llu times; %llu gate waits, %llu of "
+			"them in vain; %llu brakes; %llu OOM kills",
+			fleet->service[i].config->name,
+			size_text(counts.returned_background_bytes).text,
+			size_text(counts.returned_growth_bytes).text,
+			size_text(counts.returned_bytes[LEVEL_LAZY]).text,
+			size_text(counts.returned_bytes[LEVEL_EAGER]).text,
+			size_text(counts.returned_bytes[LEVEL_FULL]).text,
+			(unsigned long long)asked[LEVEL_LAZY],
+			(unsigned long long)asked[LEVEL_EAGER],
+			(unsigned long long)asked[LEVEL_FULL],
+			(unsigned long long)counts.gate_waits,
+			(unsigned long long)counts.gate_timeouts, (unsigned long long)counts.brakes,
+			(unsigned long long)counts.oom_kills);
+	}
+}
+
 int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
@@ -427,5 +459,6 @@ int fleet_run(struct fleet *fleet)
 	int error = loop_run(fleet->loop);
 	if (error != 0)
 		log_error("the event loop failed: %s", strerror(-error));
+	report_all(fleet);
 	return error != 0 ? 1 : exit_status(fleet);
 }

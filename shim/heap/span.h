@@ -67,7 +67,7 @@ unsigned span_take(struct span *span, void **slots, unsigned want);
 
 enum span_answer { SPAN_OK, SPAN_NOT_A_SLOT, SPAN_ALREADY_FREE };
 
-enum span_answer span_put(struct span *span, const void *slot);
+enum span_answer span_put(struct span *span, const void *address);
 
 /* Pages with no used slot that are not holes yet. */
 uint64_t span_idle_pages(const struct span *span);

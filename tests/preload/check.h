@@ -20,13 +20,15 @@
 	} while (0)
 
 /* The compiler knows malloc's rules and must not use that knowledge here. */
-static __attribute__((noipa, unused)) void *check_opaque(void *ptr)
+static __attribute__((noinline, unused)) void *check_opaque(void *ptr)
 {
+	__asm__ volatile("" : "+r"(ptr) : : "memory");
 	return ptr;
 }
 
-static __attribute__((noipa, unused)) size_t check_hidden(size_t size)
+static __attribute__((noinline, unused)) size_t check_hidden(size_t size)
 {
+	__asm__ volatile("" : "+r"(size));
 	return size;
 }
 
@@ -43,7 +45,7 @@ static inline double check_now_s(void)
 
 static inline void check_pause(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
 /* Polls for up to seconds until condition holds. */

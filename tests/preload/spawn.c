@@ -3,8 +3,6 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 /* vfork children borrow our memory; they may even allocate, and must leave our thread alone. */
 int main(void)
 {
