@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,6 +28,33 @@ static bool all_down(const struct fleet *fleet)
 		if (!service_is_down(&fleet->service[i]))
 			return false;
 	return true;
+}
+
+/* The terminal has stopped the command, which the shell that started us does not see: it
+ * sees us.  So we stop as well, and go on together when it wants us to.  A session
+ * leader has no such shell. */
+static void suspend(struct fleet *fleet)
+{
+	pid_t group = fleet->service[0].pid;
+	if (getsid(0) != getpid()) {
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+		kill(getpid(), SIGSTOP);
+		if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+			tcsetpgrp(STDIN_FILENO, group);
+	}
+	kill(-group, SIGCONT);
+}
+
+static void note_stop(struct fleet *fleet)
+{
+	siginfo_t info = {0};
+	if (!fleet->host.take_terminal || !fleet->service[0].lives)
+		return;
+	if (waitid(P_PID, (id_t)fleet->service[0].pid, &info, WSTOPPED | WNOHANG) != 0)
+		return;
+	if (info.si_pid != 0 && (info.si_status == SIGTSTP || info.si_status == SIGTTIN ||
+					info.si_status == SIGTTOU))
+		suspend(fleet);
 }
 
 /* Takes all that have died.  A main process is looked at while it is a zombie: as
@@ -266,14 +294,16 @@ static void on_signal(void *context)
 	struct signals_event event;
 	while (signals_read(fleet->host.signals, &event) == 1) {
 		uint64_t now_ms = loop_now_ms();
-		if (event.number == SIGCHLD)
+		if (event.number == SIGCHLD) {
+			note_stop(fleet);
 			reap(fleet, now_ms);
-		else if (event.from_us || asks_for_release(fleet, event.number))
+		} else if (event.from_us || asks_for_release(fleet, event.number)) {
 			continue;
-		else if (fleet->wrap)
+		} else if (fleet->wrap) {
 			pass_on(fleet, event.number);
-		else
+		} else {
 			obey(fleet, event.number, now_ms);
+		}
 	}
 	fleet_turn(fleet);
 }
@@ -297,6 +327,16 @@ static bool has_terminal(void)
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
+/* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
+ * link that is moved to the new version. */
+static bool note_file(struct fleet *fleet)
+{
+	const char *folder = fleet->file[0] == '/' ? "" : fleet->start_path;
+	const char *slash = fleet->file[0] == '/' ? "" : "/";
+	return snprintf(fleet->file_path, sizeof fleet->file_path, "%s%s%s", folder, slash,
+		       fleet->file) < (int)sizeof fleet->file_path;
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 && getpid() != 1)
@@ -304,8 +344,9 @@ static int fleet_init(struct fleet *fleet)
 	find_shim(fleet);
 	if (!fleet->wrap && getcwd(fleet->start_path, sizeof fleet->start_path) != NULL)
 		fleet->host.start = fleet->start_path;
-	if (!fleet->wrap && realpath(fleet->file, fleet->file_path) == NULL)
-		return -errno;
+	if (!fleet->wrap && !note_file(fleet))
+		return -ENAMETOOLONG;
+	fleet->host.announce = !fleet->wrap;
 	fleet->host.take_terminal = fleet->wrap && has_terminal();
 	int error = loop_new(&fleet->loop);
 	if (error != 0)

@@ -403,6 +403,30 @@ static void test_the_library_itself_must_be_there(void **state)
 	assert_refused("blank or colon");
 }
 
+static void test_the_services_user_must_be_able_to_read_it(void **state)
+{
+	(void)state;
+	struct program made = program_of(LOADER, "libc.so.6");
+	char library[256];
+	mkdir(in_folder("inner"), 0755);
+	write_file("inner/library", &made, sizeof made, 0644);
+	snprintf(library, sizeof library, "%s/inner/library", folder);
+	struct shim_check asked = {.program = "/bin/true", .shim = library, .uid = 65534};
+	assert_int_equal(chmod(folder, 0700), 0);
+	check_with(&asked);
+	assert_refused("cannot read");
+	assert_int_equal(chmod(folder, 0755), 0);
+	asked.gid = 65534;
+	check_with(&asked);
+	assert_true(verdict.load);
+	assert_int_equal(chmod(library, 0640), 0);
+	check_with(&asked);
+	assert_refused("cannot read");
+	asked.uid = 0;
+	check_with(&asked);
+	assert_true(verdict.load);
+}
+
 static void test_the_library_is_found_beside_the_program(void **state)
 {
 	(void)state;
@@ -438,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_setuid_counts_unless_it_is_one_self),
 		cmocka_unit_test(test_file_capabilities_count_for_others_than_root),
 		cmocka_unit_test(test_the_library_itself_must_be_there),
+		cmocka_unit_test(test_the_services_user_must_be_able_to_read_it),
 		cmocka_unit_test(test_the_library_is_found_beside_the_program),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
