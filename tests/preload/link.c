@@ -109,6 +109,36 @@ static void test_requests_in_a_row(void)
 	puppet_end(&puppet);
 }
 
+/* Requests of every level, and a tight gate, while four threads use the heap. */
+static void test_requests_under_use(void)
+{
+	static const uint32_t levels[] = {LINK_LAZY, LINK_FULL, LINK_EAGER, LINK_FULL};
+	uint32_t answered = 0;
+	uint32_t sequence;
+	link_make();
+	struct puppet puppet = puppet_start();
+
+	puppet_ask(&puppet, "grow 4096");
+	PLAYER_WAIT(WAIT_S, slot_of(puppet.pid) != NULL && slot_of(puppet.pid)->has_thread == 1);
+	struct link_slot *slot = slot_of(puppet.pid);
+	CHECK(slot != NULL);
+	puppet_send(&puppet, "churn 4000");
+	for (double end_s = check_now_s() + 3.5; check_now_s() < end_s; answered++) {
+		play.header->gate_wait_ms = 2;
+		play.gate->credit_bytes = answered % 3 == 0 ? 64 * KIB : UINT64_MAX;
+		sequence = link_ask(answered / 8 % LINK_LEVELS, levels[answered % 4]);
+		if (!PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence))
+			break;
+	}
+	player_diag("requests", answered);
+	player_diag("released MiB", (slot->released_lazy_bytes + slot->released_eager_bytes +
+					    slot->released_full_bytes) /
+					    MIB);
+	tap_ok(answered >= 20, "every request is answered while the heap is in use");
+	tap_ok(strcmp(puppet_hear(&puppet), "done") == 0 && puppet_end(&puppet),
+		"and no block loses what was written to it");
+}
+
 static void test_level_in_force(void)
 {
 	long before_kib;
@@ -390,6 +420,7 @@ int main(int count, char **arguments)
 	test_release(LINK_EAGER, 2000000, "eager");
 	test_release(LINK_FULL, 500, "full");
 	test_requests_in_a_row();
+	test_requests_under_use();
 	test_level_in_force();
 	test_fork();
 	test_socket();
