@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include "supervisor/log.h"
 #include "supervisor/loop.h"
 #include "supervisor/shim_check.h"
+#include "supervisor/size.h"
 
 /* What is left at the very end has so long between TERM and KILL, and then to go. */
 #define LAST_SWEEP_MS 2000U
@@ -26,6 +28,33 @@ static bool all_down(const struct fleet *fleet)
 		if (!service_is_down(&fleet->service[i]))
 			return false;
 	return true;
+}
+
+/* The terminal has stopped the command, which the shell that started us does not see: it
+ * sees us.  So we stop as well, and go on together when it wants us to.  A session
+ * leader has no such shell. */
+static void suspend(struct fleet *fleet)
+{
+	pid_t group = fleet->service[0].pid;
+	if (getsid(0) != getpid()) {
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+		kill(getpid(), SIGSTOP);
+		if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+			tcsetpgrp(STDIN_FILENO, group);
+	}
+	kill(-group, SIGCONT);
+}
+
+static void note_stop(struct fleet *fleet)
+{
+	siginfo_t info = {0};
+	if (!fleet->host.take_terminal || !fleet->service[0].lives)
+		return;
+	if (waitid(P_PID, (id_t)fleet->service[0].pid, &info, WSTOPPED | WNOHANG) != 0)
+		return;
+	if (info.si_pid != 0 && (info.si_status == SIGTSTP || info.si_status == SIGTTIN ||
+					info.si_status == SIGTTOU))
+		suspend(fleet);
 }
 
 /* Takes all that have died.  A main process is looked at while it is a zombie: as
@@ -265,14 +294,16 @@ static void on_signal(void *context)
 	struct signals_event event;
 	while (signals_read(fleet->host.signals, &event) == 1) {
 		uint64_t now_ms = loop_now_ms();
-		if (event.number == SIGCHLD)
+		if (event.number == SIGCHLD) {
+			note_stop(fleet);
 			reap(fleet, now_ms);
-		else if (event.from_us || asks_for_release(fleet, event.number))
+		} else if (event.from_us || asks_for_release(fleet, event.number)) {
 			continue;
-		else if (fleet->wrap)
+		} else if (fleet->wrap) {
 			pass_on(fleet, event.number);
-		else
+		} else {
 			obey(fleet, event.number, now_ms);
+		}
 	}
 	fleet_turn(fleet);
 }
@@ -296,6 +327,16 @@ static bool has_terminal(void)
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
+/* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
+ * link that is moved to the new version. */
+static bool note_file(struct fleet *fleet)
+{
+	const char *folder = fleet->file[0] == '/' ? "" : fleet->start_path;
+	const char *slash = fleet->file[0] == '/' ? "" : "/";
+	return snprintf(fleet->file_path, sizeof fleet->file_path, "%s%s%s", folder, slash,
+		       fleet->file) < (int)sizeof fleet->file_path;
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 && getpid() != 1)
@@ -303,8 +344,9 @@ static int fleet_init(struct fleet *fleet)
 	find_shim(fleet);
 	if (!fleet->wrap && getcwd(fleet->start_path, sizeof fleet->start_path) != NULL)
 		fleet->host.start = fleet->start_path;
-	if (!fleet->wrap && realpath(fleet->file, fleet->file_path) == NULL)
-		return -errno;
+	if (!fleet->wrap && !note_file(fleet))
+		return -ENAMETOOLONG;
+	fleet->host.announce = !fleet->wrap;
 	fleet->host.take_terminal = fleet->wrap && has_terminal();
 	int error = loop_new(&fleet->loop);
 	if (error != 0)
@@ -368,6 +410,37 @@ static int exit_status(const struct fleet *fleet)
 	return 0;
 }
 
+/* What each service gave back in its whole life, where it was ever asked to. */
+static void report_all(const struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct tick_counts counts;
+		tick_counts(fleet->host.tick, i, &counts);
+		const uint64_t *asked = counts.releases;
+		if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] +
+				counts.gate_waits ==
+			0)
+			continue;
+		log_info(
+			"%s: in all: returned %s in the background, %s for growth, %s at lazy, %s "
+			"at "
+			"eager, %s at full; asked %llu, %llu, %llu times; %llu gate waits, %llu of "
+			"them in vain; %llu brakes; %llu OOM kills",
+			fleet->service[i].config->name,
+			size_text(counts.returned_background_bytes).text,
+			size_text(counts.returned_growth_bytes).text,
+			size_text(counts.returned_bytes[LEVEL_LAZY]).text,
+			size_text(counts.returned_bytes[LEVEL_EAGER]).text,
+			size_text(counts.returned_bytes[LEVEL_FULL]).text,
+			(unsigned long long)asked[LEVEL_LAZY],
+			(unsigned long long)asked[LEVEL_EAGER],
+			(unsigned long long)asked[LEVEL_FULL],
+			(unsigned long long)counts.gate_waits,
+			(unsigned long long)counts.gate_timeouts, (unsigned long long)counts.brakes,
+			(unsigned long long)counts.oom_kills);
+	}
+}
+
 int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
@@ -386,5 +459,6 @@ int fleet_run(struct fleet *fleet)
 	int error = loop_run(fleet->loop);
 	if (error != 0)
 		log_error("the event loop failed: %s", strerror(-error));
+	report_all(fleet);
 	return error != 0 ? 1 : exit_status(fleet);
 }

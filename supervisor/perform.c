@@ -228,8 +228,8 @@ void perform_settle(struct perform *perform, const struct perform_service *servi
 		struct perform_ask *ask = &perform->ask[i];
 		if (!ask->open)
 			continue;
-		bool answered = service[i].totals->heap.answered && now_ms > ask->asked_ms;
-		if (answered || now_ms - ask->asked_ms >= PERFORM_ANSWER_MS)
+		/* The totals are of this turn, and the release was asked for in an earlier one. */
+		if (service[i].totals->heap.answered || now_ms - ask->asked_ms >= PERFORM_ANSWER_MS)
 			report(ask, &service[i], now_ms);
 	}
 }

@@ -12,11 +12,13 @@ static uint64_t missing_bytes(const struct wall *wall, const struct config_polic
 	uint64_t lazy_bytes =
 		fraction_amount_bytes(policy->at[LEVEL_LAZY].headroom, wall->limit_bytes);
 	uint64_t missing = fraction_less(lazy_bytes, wall->headroom_bytes);
-	if (missing > 0)
+	if (missing > 0) {
+		missing = fraction_plus(missing, wall->limit_bytes / TARGET_MARGIN_SHARE);
 		*reason = (struct reason){.kind = REASON_HEADROOM,
 			.value = wall->headroom_bytes,
 			.threshold = lazy_bytes,
 			.wall_bytes = wall->limit_bytes};
+	}
 	if (timed == LEVEL_CALM)
 		return missing;
 	uint64_t reach_bytes =

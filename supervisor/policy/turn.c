@@ -71,6 +71,7 @@ static void observe_service(struct turn *turn, size_t i)
 	const struct config_amount *configured = &turn->config->services[i].memory_high;
 	if (state->brake.on || configured->bytes != 0 || configured->permille != 0)
 		service->events_high = high;
+	service->gated = sample->heap.processes > 0 && service->policy->gate_wait_ms > 0;
 }
 
 void turn_observe(struct turn *turn)

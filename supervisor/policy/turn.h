@@ -32,6 +32,7 @@ struct turn {
 		uint64_t leaf_bytes;
 		uint64_t events_high;
 		uint64_t events_max;
+		bool gated;     /* its heaps ask before they grow */
 		bool own_short; /* it waits at the gate, and for its own wall */
 		bool rose;
 		struct reason reason; /* of rose */

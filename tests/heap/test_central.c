@@ -61,7 +61,7 @@ static void test_the_lowest_slab_serves_first_and_high_ones_empty(void **state)
 		central_put(c, slots + i, 1);
 	take_many(c, again, 5 * each);
 	for (unsigned i = 0; i < 5 * each; i++)
-		assert_ptr_equal(again[i], slots[2 * i]);
+		assert_ptr_equal(again[i], slots[(size_t)2 * i]);
 	for (unsigned i = 1; i < 10 * each; i += 2)
 		central_put(c, slots + i, 1);
 	central_put(c, again, 5 * each);
@@ -92,12 +92,12 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	for (unsigned i = 0; i < 20 * each; i++)
 		if (i % each != 0)
 			central_put(c, slots + i, 1);
-	while (central_make_holes(advise_nothing, &advised, 10 * 4096, &clean)) {
+	while (central_make_holes(advise_nothing, &advised, (uint64_t)10 * 4096, &clean)) {
 		passes++;
-		assert_int_equal(clean, passes * 10 * 4096);
+		assert_int_equal(clean, (uint64_t)passes * 10 * 4096);
 		assert_null(heap_check());
 	}
-	assert_int_equal(clean, 20 * (each - 1) * 4096);
+	assert_int_equal(clean, (uint64_t)20 * (each - 1) * 4096);
 	assert_int_equal(advised, clean);
 	assert_true(passes >= 20 * (each - 1) / 10 - 1);
 	for (unsigned i = 0; i < 20 * each; i += each)

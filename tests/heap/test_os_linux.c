@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define PAGES 200
+#define PAGES ((size_t)200)
 
 static unsigned char *memory;
 static size_t page;
@@ -64,7 +64,7 @@ static void test_many_ranges_are_advised_and_the_others_kept(void **state)
 		ranges[i] = (struct os_range){memory + (3 * i + 1) * page, page * (1 + i % 2)};
 	assert_int_equal(os_advise(ranges, OS_RANGES_MAX, OS_FREE), 0);
 	assert_int_equal(os_advise(ranges, OS_RANGES_MAX, OS_DONTNEED), 0);
-	for (size_t i = 0; i < 3 * OS_RANGES_MAX; i++) {
+	for (size_t i = 0; i < (size_t)3 * OS_RANGES_MAX; i++) {
 		bool gone = i % 3 == 1 || (i % 3 == 2 && i / 3 % 2 == 1);
 
 		assert_int_equal(is_resident(i), !gone);

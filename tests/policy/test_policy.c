@@ -1,5 +1,7 @@
 #include "tests/policy/fixture.h"
 
+#include "supervisor/policy/target.h"
+
 /* One service with a wall of its own, growing; when each level was first in force. */
 struct rise_times {
 	uint64_t at_ms[LEVELS];
@@ -101,9 +103,11 @@ static void test_cheapest_memory_is_asked_for_first(void **state)
 		fixture_use(i, i == 0 ? 500 * MIB : 100 * MIB);
 	}
 	fixture_step(1000);
-	/* 50 MiB are missing; the idle bytes are 60 MiB. */
+	/* 50 MiB and the margin are missing; the idle bytes are 60 MiB. */
 	static const size_t order[] = {2, 3, 1, 0};
-	static const uint64_t target_bytes[] = {25 * MIB, 50 * MIB / 3, 50 * MIB / 6, 256 * KIB};
+	const uint64_t missing_bytes = 50 * MIB + 1000 * MIB / TARGET_MARGIN_SHARE;
+	const uint64_t target_bytes[] = {
+		missing_bytes / 2, missing_bytes / 3, missing_bytes / 6, 256 * KIB};
 	size_t n = 0;
 	for (size_t a = 0; a < fixture.plan.count; a++) {
 		const struct action *action = &fixture.plan.action[a];
@@ -304,6 +308,21 @@ static void test_service_without_shim_gets_levels_and_brake_and_no_request(void 
 	assert_non_null(fixture_action(ACTION_LEVEL, 0));
 	assert_non_null(fixture_action(ACTION_BRAKE, 0));
 	assert_null(fixture_action(ACTION_RELEASE, 0));
+}
+
+static void test_heaps_that_ask_at_the_gate_are_not_braked_for_speed(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[1].heap.processes = 0;
+	for (size_t i = 0; i < 2; i++)
+		fixture_use(i, 20 * MIB);
+	fixture_step(1000);
+	for (size_t i = 0; i < 2; i++)
+		fixture_use(i, 100 * MIB);
+	fixture_step(1200);
+	assert_null(fixture_action(ACTION_BRAKE, 0));
+	assert_non_null(fixture_action(ACTION_BRAKE, 1));
 }
 
 static void test_brake_is_for_the_one_that_drives(void **state)
@@ -728,6 +747,7 @@ int main(void)
 		cmocka_unit_test(test_lazily_freed_bytes_are_headroom),
 		cmocka_unit_test(test_reading_a_file_is_no_growth),
 		cmocka_unit_test(test_service_without_shim_gets_levels_and_brake_and_no_request),
+		cmocka_unit_test(test_heaps_that_ask_at_the_gate_are_not_braked_for_speed),
 		cmocka_unit_test(test_brake_is_for_the_one_that_drives),
 		cmocka_unit_test(test_who_grew_and_now_gives_back_is_not_braked),
 		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),

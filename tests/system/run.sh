@@ -141,7 +141,7 @@ wait_until 2 logged 'stopping'
 began=$(now_ms)
 end
 tap_is "told twice it exits with 0 too" $? 0
-tap_ok "at once" test $(($(now_ms) - began)) -lt 1000
+tap_ok "at once" test $(($(now_ms) - began)) -lt 2000
 tap_ok "and nobody is left" eval '! pgrep -f "sleep $mark" >/dev/null'
 
 cat >"$ini" <<INI
@@ -233,6 +233,22 @@ end
 tap_is "then it stops as ever" $? 0
 tap_is "in the order of the new file" "$(grep stops "$notes" | tail -n 3 | tr '\n' ' ')" \
 	"change stops keep stops new stops "
+
+# A link that is moved to another file, as with a mounted ConfigMap, and a relative path.
+mkdir "$TAP_DIR/v1" "$TAP_DIR/v2"
+printf '[service:old]\ncommand = %s %s old\n' "$TAP_DIR/noter" "$notes" >"$TAP_DIR/v1/services.ini"
+printf '[service:moved]\ncommand = %s %s moved\n' "$TAP_DIR/noter" "$notes" >"$TAP_DIR/v2/services.ini"
+ln -s v1 "$TAP_DIR/current"
+: >"$notes"
+(cd "$TAP_DIR" && exec "$S" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
+PID=$!
+at_exit kill -9 "$PID"
+wait_until 5 noted 'old starts'
+ln -sfn v2 "$TAP_DIR/current"
+rm -r "$TAP_DIR/v1"
+kill -HUP "$PID"
+tap_ok "reload follows a link to where it leads now" wait_until 5 noted 'moved starts'
+end
 
 # --- signals --------------------------------------------------------------------------------
 

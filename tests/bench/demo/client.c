@@ -113,13 +113,11 @@ static uint64_t connection_draw(struct connection *connection, uint64_t below)
 	return wire_mix(connection->random) % below;
 }
 
-/* One object in eight has 64 to 512 KiB, the others 16 bytes to 64 KiB; within
- * each range every doubling is as likely as any other. */
 static uint32_t connection_draw_size(struct connection *connection)
 {
 	double part = (double)connection_draw(connection, 1 << 20) / (1 << 20);
 
-	if (connection_draw(connection, 8) == 0)
+	if (connection_draw(connection, connection->client->settings->large_one_in) == 0)
 		return (uint32_t)(65536 * exp2(3 * part));
 	return (uint32_t)(16 * exp2(12 * part));
 }
@@ -291,6 +289,7 @@ static void settle(struct connection *connection, const struct job *job, int rc)
 	}
 	if (!answered && rc != -EAGAIN && job->generation == client->generation) {
 		client->generation++;
+		atomic_fetch_add(&client->totals.deaths, 1);
 		atomic_fetch_add(&client->totals.objects_lost, client->item_count);
 		client->item_count = 0;
 		atomic_store(&client->stored_bytes, 0);

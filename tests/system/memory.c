@@ -1,0 +1,212 @@
+/*
+ * Services with a known appetite, for the system tests.
+ *
+ *   memory idle MIB THREADS MIB_PER_S
+ *                             says "empty" and waits for SIGUSR1; fills MIB in blocks of many sizes
+ *                             at that speed, frees all of it, says "idle", and waits again; the
+ *                             threads stay, parked
+ *   memory grow MIB_PER_S     says "small", waits for SIGUSR1, grows by that and keeps it until the
+ *                             next SIGUSR1, then says "held"
+ *   memory hog MIB_PER_S      waits a second, then grows until something ends it
+ *   memory read FILE          reads the file over and over
+ *
+ * All of them end with 0 on SIGTERM.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+#define THREADS_MAX 64
+
+static volatile sig_atomic_t told;
+
+static void on_user(int signal)
+{
+	(void)signal;
+	told = 1;
+}
+
+static void on_term(int signal)
+{
+	(void)signal;
+	_exit(0);
+}
+
+static void say(const char *word)
+{
+	printf("%s\n", word);
+	fflush(stdout);
+}
+
+static void nap_ms(long ms)
+{
+	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&pause, NULL);
+}
+
+/* 64 bytes to 64 KiB, small ones as often as large ones. */
+static size_t block_bytes(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005U + 1442695040888963407U;
+	return (size_t)64 << (*seed >> 33) % 11;
+}
+
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct part {
+	pthread_t thread;
+	size_t bytes;
+	uint64_t bytes_per_s;
+	uint64_t seed;
+	pthread_barrier_t *round;
+};
+
+/* A list of blocks through their first words. */
+static void **fill(const struct part *part)
+{
+	uint64_t start_ms = clock_ms();
+	uint64_t seed = part->seed;
+	void **first = NULL;
+	for (size_t sum = 0; sum < part->bytes;) {
+		size_t size = block_bytes(&seed);
+		void **block = malloc(size);
+		if (block == NULL)
+			exit(3);
+		memset(block, 1, size);
+		*block = first;
+		first = block;
+		sum += size;
+		while (sum > (clock_ms() - start_ms + 5) * part->bytes_per_s / 1000)
+			nap_ms(5);
+	}
+	return first;
+}
+
+/* Nobody frees before all have filled, or one would fill what another has freed. */
+static void *run_part(void *argument)
+{
+	struct part *part = argument;
+	for (;;) {
+		pthread_barrier_wait(part->round);
+		void **first = fill(part);
+		pthread_barrier_wait(part->round);
+		while (first != NULL) {
+			void **next = *first;
+			free(first);
+			first = next;
+		}
+		pthread_barrier_wait(part->round);
+	}
+	return NULL;
+}
+
+static void wait_told(void)
+{
+	sigset_t user;
+	sigset_t before;
+	sigemptyset(&user);
+	sigaddset(&user, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &user, &before);
+	while (!told)
+		sigsuspend(&before);
+	told = 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static int run_idle(size_t mib, unsigned threads, uint64_t mib_per_s)
+{
+	static struct part part[THREADS_MAX];
+	pthread_barrier_t round;
+	sigset_t user;
+	if (threads == 0 || threads > THREADS_MAX)
+		return 2;
+	pthread_barrier_init(&round, NULL, threads + 1);
+	sigemptyset(&user);
+	sigaddset(&user, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &user, NULL);
+	for (unsigned i = 0; i < threads; i++) {
+		part[i] = (struct part){.bytes = mib * MIB / threads,
+			.bytes_per_s = mib_per_s * MIB / threads,
+			.seed = i + 1,
+			.round = &round};
+		if (pthread_create(&part[i].thread, NULL, run_part, &part[i]) != 0)
+			return 3;
+	}
+	pthread_sigmask(SIG_UNBLOCK, &user, NULL);
+	say("empty");
+	for (;;) {
+		wait_told();
+		for (unsigned i = 0; i < 3; i++)
+			pthread_barrier_wait(&round);
+		say("idle");
+	}
+}
+
+/* By the clock: naps last longer where the machine is slow. */
+static void grow(unsigned mib_per_s)
+{
+	uint64_t start_ms = clock_ms();
+	size_t grown_mib = 0;
+	while (!told) {
+		size_t wanted_mib = (size_t)((clock_ms() - start_ms) * mib_per_s / 1000);
+		while (grown_mib < wanted_mib && !told) {
+			void *block = malloc(MIB);
+			if (block != NULL)
+				memset(block, 1, MIB);
+			grown_mib++;
+		}
+		nap_ms(5);
+	}
+}
+
+static int read_for_ever(const char *path)
+{
+	static char buffer[1 << 16];
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return 3;
+		while (read(fd, buffer, sizeof buffer) > 0)
+			continue;
+		close(fd);
+	}
+}
+
+int main(int count, char **argument)
+{
+	signal(SIGUSR1, on_user);
+	signal(SIGTERM, on_term);
+	if (count == 5 && strcmp(argument[1], "idle") == 0)
+		return run_idle(strtoul(argument[2], NULL, 10),
+			(unsigned)strtoul(argument[3], NULL, 10), strtoul(argument[4], NULL, 10));
+	if (count == 3 && strcmp(argument[1], "grow") == 0) {
+		say("small");
+		wait_told();
+		grow((unsigned)strtoul(argument[2], NULL, 10));
+		say("held");
+		for (;;)
+			pause();
+	}
+	if (count == 3 && strcmp(argument[1], "hog") == 0) {
+		nap_ms(1000);
+		grow((unsigned)strtoul(argument[2], NULL, 10));
+		return 0;
+	}
+	if (count == 3 && strcmp(argument[1], "read") == 0)
+		return read_for_ever(argument[2]);
+	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB_PER_S | hog MIB_PER_S "
+			"| read FILE\n");
+	return 2;
+}
