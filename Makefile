@@ -96,7 +96,7 @@ PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=
 PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
 programs: $(PROGRAMS)
 DEMO := $(OUT)/tests/bench/demo
-$(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule)
+$(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
@@ -109,6 +109,8 @@ deps: ## install the Debian packages that building and testing need
 	@tests/support/deps build test vm
 deps-build:
 	@tests/support/deps build
+# Objects that only a chain of rules names are kept, or the next make would compile them again.
+.SECONDARY:
 .PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
@@ -117,7 +119,7 @@ check: ## build every variant, run all tests, count them in the last line (SUITE
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
-	@$(MAKE) --no-print-directory all programs
+	@$(MAKE) --no-print-directory all $(addprefix $(DEMO)/,worker driver report)
 	@tests/bench/demo/run
 
 format: ## rewrite the sources as .clang-format has them

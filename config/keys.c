@@ -36,7 +36,15 @@ static int parse_directory(const char *text, void *field, const char **why)
 
 static int parse_user(const char *text, void *field, const char **why)
 {
-	if (text[0] == '\0' || strpbrk(text, " \t:,") != NULL)
+	const char *digits = "0123456789";
+	size_t uid = strspn(text, digits);
+	bool has_group = uid > 0 && text[uid] == ':';
+
+	if (text[0] == '\0' || strpbrk(text, " \t,") != NULL)
+		return -EINVAL;
+	if (!has_group && strchr(text, ':') != NULL)
+		return -EINVAL;
+	if (has_group && (text[uid + 1] == '\0' || text[uid + 1 + strspn(text + uid + 1, digits)]))
 		return -EINVAL;
 	return parse_text(text, field, why);
 }
@@ -245,7 +253,8 @@ static const struct key service_keys[] = {
 	[KEY_COMMAND] = {"command", "a program and its arguments, quoted as for a shell",
 		parse_command, SERVICE(argv)},
 	[KEY_DIRECTORY] = {"directory", "an absolute path", parse_directory, SERVICE(directory)},
-	[KEY_USER] = {"user", "the name or number of one user", parse_user, SERVICE(user)},
+	[KEY_USER] = {"user", "the name of one user, its number, or UID:GID", parse_user,
+		SERVICE(user)},
 	[KEY_ENVIRONMENT] = {"environment", "a list such as KEY=\"value\",OTHER=value",
 		parse_environment, SERVICE(environment)},
 	[KEY_AUTORESTART] = {"autorestart", "true, false or unexpected", parse_autorestart,

@@ -97,7 +97,7 @@ static bool need_wait(struct link_gate *gate, uint64_t need, uint64_t start_ns, 
 	}
 }
 
-static void need_from_others(struct link_gate *gate, struct link_slot *slot, uint64_t need)
+static bool need_from_others(struct link_gate *gate, struct link_slot *slot, uint64_t need)
 {
 	uint64_t wait_ns = (uint64_t)link_gate_wait_ms() * 1000000U;
 	uint64_t start_ns = os_now_ns();
@@ -115,14 +115,15 @@ static void need_from_others(struct link_gate *gate, struct link_slot *slot, uin
 	}
 	atomic_fetch_sub(&slot->wants_bytes, need);
 	atomic_fetch_add(&slot->gate_wait_ns, os_now_ns() - start_ns);
+	return granted;
 }
 
+/* Whether all of the need was paid for. */
 static bool gate_pay(struct link_gate *gate, uint64_t need)
 {
 	struct link_slot *slot;
+	bool paid;
 
-	if (!link_attended(os_now_ns()))
-		return false;
 	if (credit_take(gate, need))
 		return true;
 	need = need_from_own_heap(gate, need);
@@ -133,17 +134,18 @@ static bool gate_pay(struct link_gate *gate, uint64_t need)
 	slot = link_slot_enter();
 	if (slot == NULL) {
 		credit_take_rest(gate, need);
-		return true;
+		return false;
 	}
-	need_from_others(gate, slot, need);
+	paid = need_from_others(gate, slot, need);
 	link_slot_leave();
-	return true;
+	return paid;
 }
 
 bool gate_pass(size_t bytes)
 {
 	struct link_gate *gate;
 	bool limited = false;
+	uint64_t now_ns;
 	int saved;
 
 	if (exempt)
@@ -155,8 +157,9 @@ bool gate_pass(size_t bytes)
 		return false;
 	saved = errno;
 	exempt = true;
-	if (worker_process_check() == PROCESS_OWN)
-		limited = gate_pay(gate, bytes);
+	now_ns = os_now_ns();
+	if (worker_process_check() == PROCESS_OWN && link_attended(now_ns))
+		limited = gate_pay(gate, bytes) && link_level(now_ns) != LINK_CALM;
 	exempt = false;
 	errno = saved;
 	return limited;

@@ -23,6 +23,10 @@
  * long: it moves the wall by little and is often part of serving a request,
  * yet growth made of many small needs is still braked.
  *
+ * While a level above calm is in force, what was paid for is populated at once,
+ * so that usage shows it before the next step hands out more.  At calm it is
+ * not, nor is what nobody granted: much of it may never be touched.
+ *
  * Nobody waits in the scavenger's thread, inside another wait of the same
  * thread, in a vfork child, when the supervisor is silent, or without a slot
  * to say the need in.  errno is kept.

@@ -24,8 +24,9 @@
 static struct link_header *header;
 static bool foreign_pids;
 
-/* slot is written while users is closed or nobody else runs; users counts who is inside. */
+/* Both are written while users is closed or nobody else runs; users counts who is inside. */
 static struct link_slot *slot;
+static uint64_t slot_owner;
 static _Atomic uint32_t users = USERS_CLOSED;
 static _Atomic bool slot_taking;
 
@@ -210,9 +211,14 @@ struct link_slot *link_slot_enter(void)
 {
 	uint32_t count = atomic_load_explicit(&users, memory_order_relaxed);
 
-	while ((count & USERS_CLOSED) == 0)
-		if (atomic_compare_exchange_weak(&users, &count, count + 1))
-			return slot;
+	do {
+		if ((count & USERS_CLOSED) != 0)
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&users, &count, count + 1));
+	if (atomic_load_explicit(&slot->owner, memory_order_relaxed) == slot_owner)
+		return slot;
+	/* The supervisor gave it away: to write there now would be to lie in another's name. */
+	link_slot_leave();
 	return NULL;
 }
 
@@ -248,6 +254,7 @@ static void slot_prepare(struct link_slot *fresh, uint64_t start_ticks)
 {
 	_Static_assert(offsetof(struct link_slot, sequence_done) == 16, "owner, start_ticks, rest");
 
+	/* In this order: the stale counters must never be seen beside a matching start time. */
 	atomic_store(&fresh->start_ticks, 0);
 	memset((char *)fresh + offsetof(struct link_slot, sequence_done), 0,
 		sizeof *fresh - offsetof(struct link_slot, sequence_done));
@@ -276,6 +283,7 @@ void link_slot_take(void)
 			atomic_compare_exchange_strong(&found->owner, &none, owner)) {
 			slot_prepare(found, start_ticks);
 			slot = found;
+			slot_owner = owner;
 			atomic_store(&users, 0);
 			link_slot_publish();
 			break;
@@ -289,15 +297,10 @@ void link_slot_take(void)
 void link_slot_free(void)
 {
 	uint32_t none = 0;
-	uint64_t owner;
+	uint64_t owner = slot_owner;
 
 	if (slot == NULL || !atomic_compare_exchange_strong(&users, &none, USERS_CLOSED))
 		return;
-	owner = atomic_load(&slot->owner);
-	/* The supervisor may have judged us dead meanwhile and given the slot away. */
-	if ((uint32_t)owner != (uint32_t)getpid())
-		return;
-	atomic_store(&slot->start_ticks, 0);
 	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
 }
 

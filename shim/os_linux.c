@@ -256,8 +256,9 @@ void os_panic(const char *what, const void *address)
 	int shift = 60;
 
 	memcpy(line, what, length);
-	memcpy(line + length, " 0x", 3);
-	length += 3;
+	line[length++] = ' ';
+	line[length++] = '0';
+	line[length++] = 'x';
 	while (shift > 0 && (rest >> shift) == 0)
 		shift -= 4;
 	for (; shift >= 0; shift -= 4)

@@ -56,13 +56,7 @@
 #define LINK_TOKEN_CHARS 32U
 #define LINK_WALL_DIRECTORY_BYTES 1024U
 
-enum link_level {
-	LINK_CALM,
-	LINK_LAZY,
-	LINK_EAGER,
-	LINK_FULL,
-	LINK_LEVELS
-};
+enum link_level { LINK_CALM, LINK_LAZY, LINK_EAGER, LINK_FULL, LINK_LEVELS };
 
 struct link_header {
 	uint32_t magic;

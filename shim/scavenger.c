@@ -9,7 +9,7 @@
 #define KIB 1024U
 #define MIB (1024U * KIB)
 
-#define REQUEST_QUANTUM_BYTES (1U * MIB)
+#define REQUEST_QUANTUM_BYTES ((uint64_t)MIB)
 #define REQUEST_STEP_NS (20 * MS_NS)
 /* A heap that is freed into all the time never runs dry; nobody waits longer for it. */
 #define REQUEST_TOTAL_NS (5000 * MS_NS)
@@ -249,7 +249,7 @@ static uint64_t pace_step(uint64_t now_ns)
 	heap_stats_read(&stats);
 	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes))
 		return SCAVENGER_UNTIL_NEWS;
-	pause_ns = (more ? pace->again_ms : pace->pause_ms) * MS_NS;
+	pause_ns = more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
 	if (level == HEAP_CALM && pause_ns < (now_ns - start_ns) * CALM_SLEEP_SHARE)
 		pause_ns = (now_ns - start_ns) * CALM_SLEEP_SHARE;
 	return pause_ns;

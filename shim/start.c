@@ -7,9 +7,9 @@
 #include "shim/worker.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -29,19 +29,19 @@ static pthread_key_t thread_key;
 static bool thread_key_made;
 
 /*
- * Destructors of other keys may still free, and libc calls them in rounds; the
- * thread's cache is given back in the last one.  The key's value counts them.
+ * Destructors of other keys may still free: libc calls them in rounds, and the
+ * thread's cache is given back in the second that we see.  The key's value
+ * counts them.
  */
 static void on_thread_exit(void *value)
 {
-	uintptr_t round = (uintptr_t)value;
-
-	if (round == 1 && gettid() == getpid())
-		worker_end();
-	if (round < PTHREAD_DESTRUCTOR_ITERATIONS)
-		pthread_setspecific(thread_key, (void *)(round + 1));
-	else
+	if ((uintptr_t)value != 1) {
 		heap_thread_exit();
+		return;
+	}
+	if (gettid() == getpid())
+		worker_end();
+	pthread_setspecific(thread_key, (void *)2);
 }
 
 static void thread_note(void)
@@ -105,6 +105,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 			variable_find(environment, "MEMORY_PRESSURE_WRITE"));
 	}
 	scavenger_init(link_sequence());
+	heap_set_cache_hook(thread_note);
 	heap_set_gate(gate_pass);
 	errno = saved;
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
@@ -82,8 +83,13 @@ static void worker_sleep(uint32_t expected, uint64_t now_ns, uint64_t due_ns)
 
 static void *worker_run(void *unused)
 {
+	static const struct sched_param ordinary;
+
 	(void)unused;
 	gate_exempt_thread();
+	/* A thread begins with the scheduling of the one that made it. */
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		sched_setscheduler(0, SCHED_OTHER, &ordinary);
 	prctl(PR_SET_NAME, "spillway");
 	has_thread_store(1);
 	while (atomic_load(&state) != WORKER_ENDED) {
@@ -181,31 +187,36 @@ static void step_without_thread(uint64_t now_ns)
 	atomic_store(&stepping, false);
 }
 
+/* What growth calls for where no thread runs, or where this turns out to be a copy without it. */
+static void growth_without_thread(uint64_t total_bytes)
+{
+	uint64_t now_ns = os_now_ns();
+	uint32_t now_state;
+
+	if (worker_process_check() != PROCESS_OWN)
+		return;
+	now_state = atomic_load(&state);
+	if (now_state == WORKER_NONE && total_bytes >= WORKER_GROWTH_BYTES)
+		atomic_fetch_or(&worker_attention, ATTEND_START);
+	if (now_state != WORKER_FAILED && now_state != WORKER_ENDED)
+		return;
+	step_without_thread(now_ns);
+	if (now_state == WORKER_FAILED && now_ns >= atomic_load(&retry_ns))
+		atomic_fetch_or(&worker_attention, ATTEND_START);
+}
+
 void worker_growth_note(size_t bytes)
 {
-	uint32_t now_state = atomic_load_explicit(&state, memory_order_relaxed);
-	uint64_t before;
-	uint64_t now_ns;
-	int saved;
+	bool running = atomic_load_explicit(&state, memory_order_relaxed) == WORKER_RUNNING;
+	uint64_t before = atomic_fetch_add(&grown_bytes, bytes);
+	uint64_t after = before + bytes;
+	int saved = errno;
 
-	if (now_state == WORKER_RUNNING)
-		return;
-	before = atomic_fetch_add(&grown_bytes, bytes);
-	if (before / PUBLISH_BYTES != (before + bytes) / PUBLISH_BYTES)
+	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES)
 		link_slot_publish();
-	if (before + bytes < WORKER_GROWTH_BYTES)
-		return;
-	if (now_state == WORKER_NONE) {
-		atomic_fetch_or(&worker_attention, ATTEND_START);
-		return;
-	}
-	saved = errno;
-	now_ns = os_now_ns();
-	if (worker_process_check() == PROCESS_OWN) {
-		step_without_thread(now_ns);
-		if (now_state == WORKER_FAILED && now_ns >= atomic_load(&retry_ns))
-			atomic_fetch_or(&worker_attention, ATTEND_START);
-	}
+	if (before / WORKER_GROWTH_BYTES != after / WORKER_GROWTH_BYTES ||
+		(!running && after >= WORKER_GROWTH_BYTES))
+		growth_without_thread(after);
 	errno = saved;
 }
 

@@ -69,6 +69,11 @@ void descriptors_close(struct descriptors *descriptors)
 {
 	for (size_t i = 0; i < descriptors->count; i++)
 		close(descriptors->inherited[i]);
+	descriptors_free(descriptors);
+}
+
+void descriptors_free(struct descriptors *descriptors)
+{
 	free(descriptors->inherited);
 	*descriptors = (struct descriptors){0};
 }

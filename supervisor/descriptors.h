@@ -23,6 +23,10 @@ struct descriptors {
  */
 int descriptors_note(struct descriptors *descriptors);
 
+/* Closes them and forgets. */
 void descriptors_close(struct descriptors *descriptors);
+
+/* Forgets them and leaves them open. */
+void descriptors_free(struct descriptors *descriptors);
 
 #endif

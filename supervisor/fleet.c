@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,10 +14,12 @@
 #include "supervisor/log.h"
 #include "supervisor/loop.h"
 #include "supervisor/shim_check.h"
+#include "supervisor/size.h"
 
 /* What is left at the very end has so long between TERM and KILL, and then to go. */
 #define LAST_SWEEP_MS 2000U
 #define LAST_KILL_MS 1000U
+#define KILL_AGAIN_MS 50U
 #define CLOSE_WAIT_MS 1000U
 
 static bool all_down(const struct fleet *fleet)
@@ -25,6 +28,33 @@ static bool all_down(const struct fleet *fleet)
 		if (!service_is_down(&fleet->service[i]))
 			return false;
 	return true;
+}
+
+/* The terminal has stopped the command, which the shell that started us does not see: it
+ * sees us.  So we stop as well, and go on together when it wants us to.  A session
+ * leader has no such shell. */
+static void suspend(struct fleet *fleet)
+{
+	pid_t group = fleet->service[0].pid;
+	if (getsid(0) != getpid()) {
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+		kill(getpid(), SIGSTOP);
+		if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+			tcsetpgrp(STDIN_FILENO, group);
+	}
+	kill(-group, SIGCONT);
+}
+
+static void note_stop(struct fleet *fleet)
+{
+	siginfo_t info = {0};
+	if (!fleet->host.take_terminal || !fleet->service[0].lives)
+		return;
+	if (waitid(P_PID, (id_t)fleet->service[0].pid, &info, WSTOPPED | WNOHANG) != 0)
+		return;
+	if (info.si_pid != 0 && (info.si_status == SIGTSTP || info.si_status == SIGTTIN ||
+					info.si_status == SIGTTOU))
+		suspend(fleet);
 }
 
 /* Takes all that have died.  A main process is looked at while it is a zombie: as
@@ -82,10 +112,21 @@ static void stop(struct fleet *fleet, uint64_t now_ms)
 {
 	if (fleet->stopping) {
 		log_warn("told to stop again: killing what is left");
+		fleet->killing = true;
 		kill_all(fleet, now_ms);
 	}
 	fleet->stopping = true;
 	fleet_reload_drop(fleet);
+}
+
+static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
+{
+	if (fleet->host.take_terminal)
+		tcsetpgrp(STDIN_FILENO, getpgrp());
+	if (!fleet->killing)
+		descendants_signal(getpid(), group, SIGTERM);
+	fleet->ending = FLEET_SWEEPS;
+	fleet->ending_ms = now_ms + LAST_SWEEP_MS;
 }
 
 /* The last sweep.  In wrap mode it starts with the death of the main process, side by
@@ -100,23 +141,20 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 		loop_stop(fleet->loop);
 		return;
 	}
-	if (fleet->ending == FLEET_SERVES) {
-		if (fleet->host.take_terminal)
-			tcsetpgrp(STDIN_FILENO, getpgrp());
-		descendants_signal(getpid(), group, SIGTERM);
-		fleet->ending = FLEET_SWEEPS;
-		fleet->ending_ms = now_ms + LAST_SWEEP_MS;
+	if (fleet->ending == FLEET_SERVES)
+		begin_sweep(fleet, group, now_ms);
+	if (fleet->ending == FLEET_SWEEPS && (fleet->killing || now_ms >= fleet->ending_ms)) {
+		fleet->ending = FLEET_KILLS;
+		fleet->ending_ms = now_ms + LAST_KILL_MS;
 	}
-	if (now_ms < fleet->ending_ms)
+	if (fleet->ending != FLEET_KILLS)
 		return;
-	if (fleet->ending == FLEET_GIVES_UP) {
+	/* Again every time: what was forked while the last list was read is not on it. */
+	descendants_signal(getpid(), 0, SIGKILL);
+	if (now_ms >= fleet->ending_ms) {
 		log_warn("leaving processes behind that cannot be killed");
 		loop_stop(fleet->loop);
-		return;
 	}
-	descendants_signal(getpid(), 0, SIGKILL);
-	fleet->ending = FLEET_GIVES_UP;
-	fleet->ending_ms = now_ms + LAST_KILL_MS;
 }
 
 static void on_watch(void *context)
@@ -158,7 +196,7 @@ static void renew_watches(struct fleet *fleet)
 	fleet->watches_known = true;
 }
 
-static uint64_t next_deadline_ms(const struct fleet *fleet)
+static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
 	uint64_t next_ms = fleet->tick_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
@@ -168,12 +206,26 @@ static uint64_t next_deadline_ms(const struct fleet *fleet)
 	}
 	if (fleet->ending != FLEET_SERVES && fleet->ending_ms < next_ms)
 		next_ms = fleet->ending_ms;
+	if (fleet->ending == FLEET_KILLS && now_ms + KILL_AGAIN_MS < next_ms)
+		next_ms = now_ms + KILL_AGAIN_MS;
 	return next_ms;
+}
+
+/* A service is about to look for its process in the link, which shows what the last
+ * turn of tick has read. */
+static bool shim_is_awaited(const struct fleet *fleet, uint64_t now_ms)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->service[i].shim_check_ms <= now_ms)
+			return true;
+	return false;
 }
 
 void fleet_turn(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
+	if (shim_is_awaited(fleet, now_ms))
+		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(&fleet->service[i], &fleet->host, now_ms);
 	fleet_reload_step(fleet, now_ms);
@@ -183,7 +235,7 @@ void fleet_turn(struct fleet *fleet)
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	renew_watches(fleet);
-	uint64_t next_ms = next_deadline_ms(fleet);
+	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
 }
 
@@ -212,7 +264,7 @@ static void pass_on(struct fleet *fleet, int number)
 		return;
 	/* Nobody is there to take it: whoever sends it wants us to end. */
 	if (fleet->ending != FLEET_SERVES && ends) {
-		fleet->ending_ms = 0;
+		fleet->killing = true;
 		return;
 	}
 	service_signal(&fleet->service[0], number);
@@ -242,14 +294,16 @@ static void on_signal(void *context)
 	struct signals_event event;
 	while (signals_read(fleet->host.signals, &event) == 1) {
 		uint64_t now_ms = loop_now_ms();
-		if (event.number == SIGCHLD)
+		if (event.number == SIGCHLD) {
+			note_stop(fleet);
 			reap(fleet, now_ms);
-		else if (event.from_us || asks_for_release(fleet, event.number))
+		} else if (event.from_us || asks_for_release(fleet, event.number)) {
 			continue;
-		else if (fleet->wrap)
+		} else if (fleet->wrap) {
 			pass_on(fleet, event.number);
-		else
+		} else {
 			obey(fleet, event.number, now_ms);
+		}
 	}
 	fleet_turn(fleet);
 }
@@ -273,6 +327,16 @@ static bool has_terminal(void)
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
+/* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
+ * link that is moved to the new version. */
+static bool note_file(struct fleet *fleet)
+{
+	const char *folder = fleet->file[0] == '/' ? "" : fleet->start_path;
+	const char *slash = fleet->file[0] == '/' ? "" : "/";
+	return snprintf(fleet->file_path, sizeof fleet->file_path, "%s%s%s", folder, slash,
+		       fleet->file) < (int)sizeof fleet->file_path;
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 && getpid() != 1)
@@ -280,8 +344,9 @@ static int fleet_init(struct fleet *fleet)
 	find_shim(fleet);
 	if (!fleet->wrap && getcwd(fleet->start_path, sizeof fleet->start_path) != NULL)
 		fleet->host.start = fleet->start_path;
-	if (!fleet->wrap && realpath(fleet->file, fleet->file_path) == NULL)
-		return -errno;
+	if (!fleet->wrap && !note_file(fleet))
+		return -ENAMETOOLONG;
+	fleet->host.announce = !fleet->wrap;
 	fleet->host.take_terminal = fleet->wrap && has_terminal();
 	int error = loop_new(&fleet->loop);
 	if (error != 0)
@@ -345,6 +410,37 @@ static int exit_status(const struct fleet *fleet)
 	return 0;
 }
 
+/* What each service gave back in its whole life, where it was ever asked to. */
+static void report_all(const struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct tick_counts counts;
+		tick_counts(fleet->host.tick, i, &counts);
+		const uint64_t *asked = counts.releases;
+		if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] +
+				counts.gate_waits ==
+			0)
+			continue;
+		log_info(
+			"%s: in all: returned %s in the background, %s for growth, %s at lazy, %s "
+			"at "
+			"eager, %s at full; asked %llu, %llu, %llu times; %llu gate waits, %llu of "
+			"them in vain; %llu brakes; %llu OOM kills",
+			fleet->service[i].config->name,
+			size_text(counts.returned_background_bytes).text,
+			size_text(counts.returned_growth_bytes).text,
+			size_text(counts.returned_bytes[LEVEL_LAZY]).text,
+			size_text(counts.returned_bytes[LEVEL_EAGER]).text,
+			size_text(counts.returned_bytes[LEVEL_FULL]).text,
+			(unsigned long long)asked[LEVEL_LAZY],
+			(unsigned long long)asked[LEVEL_EAGER],
+			(unsigned long long)asked[LEVEL_FULL],
+			(unsigned long long)counts.gate_waits,
+			(unsigned long long)counts.gate_timeouts, (unsigned long long)counts.brakes,
+			(unsigned long long)counts.oom_kills);
+	}
+}
+
 int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
@@ -363,5 +459,6 @@ int fleet_run(struct fleet *fleet)
 	int error = loop_run(fleet->loop);
 	if (error != 0)
 		log_error("the event loop failed: %s", strerror(-error));
+	report_all(fleet);
 	return error != 0 ? 1 : exit_status(fleet);
 }

@@ -12,8 +12,8 @@
 
 enum fleet_ending {
 	FLEET_SERVES,
-	FLEET_SWEEPS,  /* all below us was told to end; SIGKILL at ending_ms */
-	FLEET_GIVES_UP /* and that was sent; we leave at ending_ms */
+	FLEET_SWEEPS, /* all below us was told to end; SIGKILL at ending_ms */
+	FLEET_KILLS   /* that is sent; we leave at ending_ms, whoever is left */
 };
 
 struct fleet_watch {
@@ -54,6 +54,7 @@ struct fleet {
 
 	bool childless; /* as of the last reaping */
 	bool stopping;
+	bool killing; /* told more than once: no more grace */
 	enum fleet_ending ending;
 	uint64_t ending_ms;
 	struct fleet_reload *reload; /* NULL = none under way */

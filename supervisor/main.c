@@ -76,14 +76,10 @@ static int run(const struct options *options, struct descriptors *inherited)
 	return supervise(options, config, inherited);
 }
 
-int main(int argc, char **argv)
+static int obey(int argc, char **argv, struct descriptors *inherited)
 {
-	struct descriptors inherited;
 	struct options options;
 	char problem[OPTIONS_ERROR_BYTES];
-	int error = descriptors_note(&inherited);
-	if (error != 0)
-		return fatal("descriptors", error);
 	if (options_parse(argc, argv, &options, problem) != 0) {
 		fprintf(stderr, "spillway: %s\n", problem);
 		return OPTIONS_STATUS_USAGE;
@@ -97,6 +93,17 @@ int main(int argc, char **argv)
 		puts("spillway " SPILLWAY_VERSION);
 		return EXIT_SUCCESS;
 	default:
-		return run(&options, &inherited);
+		return run(&options, inherited);
 	}
+}
+
+int main(int argc, char **argv)
+{
+	struct descriptors inherited;
+	int error = descriptors_note(&inherited);
+	if (error != 0)
+		return fatal("descriptors", error);
+	int status = obey(argc, argv, &inherited);
+	descriptors_free(&inherited);
+	return status;
 }

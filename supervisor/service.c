@@ -196,7 +196,10 @@ static int launch_run(struct service *service, const struct service_host *host, 
 	}
 	tick_service_started(host->tick, service->index, service->pid);
 	spawn_go(&service->spawned);
-	log_debug("%s: started, pid %d", config->name, (int)service->pid);
+	if (host->announce)
+		log_info("%s: started, pid %d", config->name, (int)service->pid);
+	else
+		log_debug("%s: started, pid %d", config->name, (int)service->pid);
 	note_shim(service, &launch.verdict, now_ms);
 out:
 	if (error != 0) {
@@ -270,21 +273,24 @@ static bool say_failure(const struct service *service)
 	return true;
 }
 
-static void say_end(const struct service *service, int code, int status, uint64_t oom_kills)
+static void say_end(const struct service *service, const struct service_host *host, int code,
+	int status, uint64_t oom_kills)
 {
 	const char *name = service->config->name;
-	char text[SIGNALS_NAME_BYTES];
+	char signal[SIGNALS_NAME_BYTES];
+	char lived[32];
 	uint64_t lived_ms = service->died_ms - service->started_ms;
+	snprintf(lived, sizeof lived, "%llu.%03u s", (unsigned long long)(lived_ms / 1000),
+		(unsigned)(lived_ms % 1000));
 	if (oom_kills > 0)
-		log_warn("%s: OOM-killed after %llu.%03u s (%llu so far)", name,
-			(unsigned long long)(lived_ms / 1000), (unsigned)(lived_ms % 1000),
+		log_warn("%s: OOM-killed after %s (%llu so far)", name, lived,
 			(unsigned long long)service->oom_kills);
 	else if (code != CLD_EXITED)
-		log_info("%s: ended by SIG%s after %llu.%03u s", name, signals_name(status, text),
-			(unsigned long long)(lived_ms / 1000), (unsigned)(lived_ms % 1000));
+		log_info("%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
+	else if (host->announce)
+		log_info("%s: exited with %d after %s", name, status, lived);
 	else
-		log_debug("%s: exited with %d after %llu.%03u s", name, status,
-			(unsigned long long)(lived_ms / 1000), (unsigned)(lived_ms % 1000));
+		log_debug("%s: exited with %d after %s", name, status, lived);
 }
 
 void service_died(struct service *service, const struct service_host *host, int code, int status,
@@ -300,7 +306,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 	service->expected = restart_expected(exited, status, oom_kills > 0);
 	service->oom_kills += oom_kills > 0;
 	if (!say_failure(service))
-		say_end(service, code, status, oom_kills);
+		say_end(service, host, code, status, oom_kills);
 	spawn_close(&service->spawned);
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;

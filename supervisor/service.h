@@ -37,20 +37,21 @@ struct service_host {
 	const char *shim_path; /* NULL = there is none to preload */
 	const char *start;     /* where services start from; NULL = where we are */
 	bool take_terminal;
+	bool announce; /* starts and plain ends are worth a line at the usual level */
 };
 
 struct service {
 	size_t index;                        /* in the config in force, and in tick */
 	const struct config_service *config; /* borrowed from it */
 	struct restart restart;
-	struct spawned spawned;
 	uint64_t started_ms;
 	uint64_t died_ms;
 	uint64_t sweep_ms; /* when SIGKILL to what is left, and then giving up, is due */
 	uint64_t shim_check_ms;
 	uint64_t oom_kills; /* of main processes, since the first start */
 
-	pid_t pid;       /* of the main process and its group, until the sweep is over; 0 = none */
+	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */
+	struct spawned spawned;
 	int exit_status; /* how that ended last, as a shell says it: 0..255, 128 + signal */
 	bool lives;      /* the main process has not been reaped */
 	bool expected;   /* how it ended, as policy/restart.h has it */

@@ -236,6 +236,43 @@ out:
 	close(fd);
 }
 
+/* The bits of one kind, 4 read or 1 search, that count for that user.  Access lists and further
+ * groups are not asked: they may allow more, and then a library is left out that need not be. */
+static bool is_allowed(const struct stat *status, const struct shim_check *check, mode_t bit)
+{
+	if (status->st_uid == check->uid)
+		return (status->st_mode & (bit << 6)) != 0;
+	if (status->st_gid == check->gid)
+		return (status->st_mode & (bit << 3)) != 0;
+	return (status->st_mode & bit) != 0;
+}
+
+/* The loader looks for the library as the service's user. */
+static bool can_reach(const struct shim_check *check)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	if (check->uid == 0)
+		return true;
+	if (snprintf(path, sizeof path, "%s", check->shim) >= PATH_MAX)
+		return false;
+	if (stat(path, &status) != 0 || !is_allowed(&status, check, 4))
+		return false;
+	for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+		slash[slash == path] = '\0';
+		if (stat(path, &status) != 0 || !is_allowed(&status, check, 1))
+			return false;
+		*slash = '\0';
+	}
+	return true;
+}
+
+static bool can_map(const char *shim)
+{
+	struct statvfs mount;
+	return statvfs(shim, &mount) != 0 || (mount.f_flag & ST_NOEXEC) == 0;
+}
+
 static int read_shim(const char *path, struct elf_file *shim)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -253,6 +290,14 @@ void shim_check(const struct shim_check *check, struct shim_verdict *verdict)
 	int error = read_shim(check->shim, &shim);
 	if (error != 0) {
 		refuse(verdict, "libspillway.so cannot be read: %s", strerror(-error));
+		return;
+	}
+	if (!can_reach(check)) {
+		refuse(verdict, "its user cannot read libspillway.so");
+		return;
+	}
+	if (!can_map(check->shim)) {
+		refuse(verdict, "libspillway.so lies on a mount without execution");
 		return;
 	}
 	/* The list of preloads is split at both, and knows no quoting. */

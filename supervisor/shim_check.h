@@ -15,8 +15,11 @@
  * would merely ignore it (static, setuid, file capabilities) or complain about
  * it in every child (another architecture), it is left out as well.
  *
+ * The same goes for a library that the service's user cannot read.
+ *
  * What is read is what execvp would run: the name is looked up in that PATH,
- * one #! line is followed, and "#!/usr/bin/env NAME" is followed to NAME.
+ * #! lines are followed as the kernel does, and "#!/usr/bin/env NAME" is
+ * followed to NAME.
  * Files are read, never run, and their contents are treated as anybody's.
  */
 

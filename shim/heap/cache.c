@@ -236,14 +236,17 @@ void cache_put_slow(unsigned size_class, void *slot)
 
 /* Taking over ----------------------------------------------------------- */
 
+/* The owner may run and refill: what it puts back after a bin was emptied once stays. */
 static void cache_drain(struct cache *cache)
 {
 	void *slots[CENTRAL_BATCH];
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		while (bin_count(&cache->bins[c]) != 0) {
+		for (unsigned i = 0; i <= CACHE_CLASS_SLOTS / CENTRAL_BATCH; i++) {
 			unsigned shed;
 
+			if (bin_count(&cache->bins[c]) == 0)
+				break;
 			cache_seize(cache);
 			shed = bin_shed(&cache->bins[c], CENTRAL_BATCH, slots);
 			cache_release(cache);

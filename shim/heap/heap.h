@@ -10,6 +10,44 @@
  * time, also before libc is ready; none calls libc, touches errno, or waits on
  * anything but the heap's own locks and the gate.
  *
+ * The picture, from the thread down to the kernel:
+ *
+ *	thread         thread         thread		a cache each: free slots by
+ *	  |  cache       |  cache       |  cache	size class (cache.h)
+ *	  +------+-------+-------+------+
+ *	         |  batches      |
+ *	      class 1   ...   class 72			slabs with free bits, a lock
+ *	         |               |			per class (central.h, span.h)
+ *	         +-------+-------+---- large blocks	whole pages (large.h)
+ *	                 |   spans
+ *	             page heap				runs of pages, first fit by
+ *	                 |				address (page_heap.h)
+ *	              regions				reserved address space and
+ *	                 |				three bits a page (region.h)
+ *	              kernel				os.h
+ *
+ * malloc pops a slot from its thread's cache; free finds the class of a pointer
+ * in the page map (page_map.h) and pushes it to the cache of the thread that
+ * frees.  An empty or full bin trades a batch with its class.  A class takes
+ * whole slabs from the page heap and sends empty ones back.  Blocks over 32 KiB
+ * come from the page heap directly.
+ *
+ * What makes this heap give memory back, where others keep it:
+ *
+ *   - Nothing about free memory is written into free memory.  Bits, counts and
+ *     links live in metadata, so any free page may vanish at any time.
+ *   - An idle page is dirty (resident), lazy (MADV_FREEd) or clean (gone), and
+ *     the page heap knows which.  Reuse takes dirty and lazy pages first.
+ *   - Allocation goes to the lowest address, giving back starts at the highest,
+ *     for pages and for slabs, so that high ground empties.
+ *   - Everything can be reached by whoever scavenges: the caches of parked
+ *     threads (cache_owner.h) and the free pages inside part-used slabs (holes,
+ *     span.h).
+ *   - No lock is held while the kernel works.  A range on its way is "in
+ *     transit": marked allocated, so that nobody else takes it (transit.h).
+ *
+ * A page is resident only after the gate had a say; see heap_set_gate.
+ *
  * Levels have the numbers of the link.
  */
 
@@ -24,8 +62,7 @@ void *heap_malloc(size_t size);
 void *heap_calloc(size_t count, size_t size);
 /* alignment: a power of two, checked by the caller. */
 void *heap_memalign(size_t alignment, size_t size);
-/* ptr NULL: as heap_malloc.  size 0: a block of its own, ptr is freed.  On NULL ptr is untouched.
- */
+/* ptr NULL: as heap_malloc.  size 0: a block of its own, ptr is freed.  NULL: ptr is untouched. */
 void *heap_realloc(void *ptr, size_t size);
 /* ptr NULL: nothing.  A pointer that is not a live block: one line on stderr, abort. */
 void heap_free(void *ptr);
@@ -44,8 +81,9 @@ void heap_set_gate(bool (*gate)(size_t bytes));
 /*
  * One bounded piece of giving back: at most max_bytes are advised, no lock is
  * held over a system call.  cushion_bytes of idle dirty memory are kept (0 at
- * full); only what idled since before idle_since_ns goes (UINT64_MAX: any).
- * Several threads may do this at once.
+ * full); only what idled since before idle_before_ns goes (UINT64_MAX: any),
+ * holes in slabs excepted, which have no age.  Several threads may do this at
+ * once.  calm does what lazy does.
  */
 struct heap_pass {
 	enum heap_level level;
@@ -77,12 +115,13 @@ struct heap_stats {
 	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
-	uint64_t clean_bytes;
+	uint64_t clean_bytes; /* holes in slabs and what was never touched included */
 	uint64_t metadata_bytes;
-	uint64_t blocks; /* live, as far as counted without a walk */
+	uint64_t blocks; /* live; exact while no other thread is in the heap */
 	uint64_t large_blocks;
 	uint64_t large_bytes;
 	uint64_t peak_in_use_bytes;
+	/* A page that goes lazy and later clean counts both times. */
 	uint64_t released_bytes[HEAP_CAUSES];
 	uint64_t advise_calls;
 	uint64_t advise_ns;

@@ -4,7 +4,7 @@
 #include "shim/heap/os.h"
 #include "shim/heap/page.h"
 
-#define RESERVE_BYTES_MAX ((size_t)256 << 20)
+#define RESERVE_BYTES_MAX ((size_t)16 << 20)
 #define RESERVE_BYTES_MIN ((size_t)256 << 10)
 #define COMMIT_BYTES ((size_t)256 << 10)
 

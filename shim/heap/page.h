@@ -12,12 +12,12 @@
 #define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
 
 /* A chunk is what bitmaps, ages and growth go by: one huge page. */
-#define CHUNK_PAGES 512U
+#define CHUNK_PAGES ((size_t)512)
 #define CHUNK_BYTES (CHUNK_PAGES * PAGE_BYTES)
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 
 /* Chunks that one upper summary covers. */
-#define GROUP_CHUNKS 64U
+#define GROUP_CHUNKS ((size_t)64)
 #define GROUP_PAGES (GROUP_CHUNKS * CHUNK_PAGES)
 
 #define ADDRESS_BITS 48

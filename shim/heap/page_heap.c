@@ -101,17 +101,16 @@ static struct region *region_new(size_t pages)
 	if (!heap.scarce) {
 		if (region_try(want > need ? want : need, &region))
 			return region;
+		if (need > RESERVE_BYTES)
+			return NULL;
 		heap.scarce = true;
 	}
 	want = round_up(heap.reserved_bytes / 4, CHUNK_BYTES);
 	if (want < RESERVE_BYTES_SCARCE)
 		want = RESERVE_BYTES_SCARCE;
-	for (; want > need; want = round_up(want / 2, CHUNK_BYTES)) {
+	for (; want > need; want = round_up(want / 2, CHUNK_BYTES))
 		if (region_try(want, &region))
 			return region;
-		if (want == CHUNK_BYTES)
-			return NULL;
-	}
 	return region_try(need, &region) ? region : NULL;
 }
 
@@ -132,35 +131,39 @@ static bool region_commit(struct region *region, size_t pages)
 	return true;
 }
 
+enum growth { GROWTH_DONE, GROWTH_NO_ROOM, GROWTH_REFUSED };
+
 /* Commits what is missing for a run of so many pages at the region's end, and some more. */
-static bool region_extend(struct region *region, size_t pages)
+static enum growth region_extend(struct region *region, size_t pages)
 {
 	size_t at_end = region_free_at_end(region);
 	size_t room = region->pages - region->committed;
-	size_t missing = pages > at_end ? pages - at_end : 0;
+	size_t missing = round_up(pages > at_end ? pages - at_end : 1, CHUNK_PAGES);
 	size_t step = round_up(heap.stats.committed / 8, CHUNK_PAGES);
 
-	missing = round_up(missing, CHUNK_PAGES);
 	if (missing > room)
-		return false;
+		return GROWTH_NO_ROOM;
 	if (step > COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES)
 		step = COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES;
 	if (step > room)
 		step = room;
 	if (step > missing && region_commit(region, step))
-		return true;
-	return missing != 0 && region_commit(region, missing);
+		return GROWTH_DONE;
+	return region_commit(region, missing) ? GROWTH_DONE : GROWTH_REFUSED;
 }
 
 static bool heap_grow(size_t pages)
 {
 	struct region *region;
 
-	for (size_t i = 0; i < heap.count; i++)
-		if (region_extend(&heap.regions[i], pages))
-			return true;
+	for (size_t i = 0; i < heap.count; i++) {
+		enum growth growth = region_extend(&heap.regions[i], pages);
+
+		if (growth != GROWTH_NO_ROOM)
+			return growth == GROWTH_DONE;
+	}
 	region = region_new(pages);
-	return region != NULL && region_extend(region, pages);
+	return region != NULL && region_extend(region, pages) == GROWTH_DONE;
 }
 
 /* Taking ---------------------------------------------------------------- */
@@ -282,35 +285,56 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
 	}
 }
 
+/*
+ * Lock held.  Takes exactly these pages, which may lie beyond what is committed.
+ * False: they are not free, or (then *cold says how many) not before the gate
+ * was asked.
+ */
+static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_t *cold)
+{
+	struct region *region = region_of(start - 1);
+	size_t page = page_of(region, start);
+	size_t end = page + pages;
+	size_t beyond = end > region->committed ? end - region->committed : 0;
+	struct page_counts counts;
+
+	*cold = 0;
+	if (end > region->pages || beyond > pages)
+		return false;
+	if (pages > beyond && !region_is_free(region, page, pages - beyond))
+		return false;
+	*cold = beyond;
+	if (pages > beyond)
+		*cold += region_count(region, page, pages - beyond).clean;
+	if (*cold != 0 && !may_be_cold)
+		return false;
+	if (beyond != 0 && !region_commit(region, round_up(beyond, CHUNK_PAGES))) {
+		*cold = 0;
+		return false;
+	}
+	counts = region_count(region, page, pages);
+	region_take(region, page, pages);
+	count_taken(&counts, pages);
+	return true;
+}
+
 bool page_heap_extend(void *end, size_t pages)
 {
 	bool may_be_cold = !gate_is_set();
 	bool populate = false;
 
 	for (;;) {
-		struct region *region;
-		struct page_counts counts = {0};
-		size_t page;
-		bool is_free;
+		size_t cold;
+		bool taken;
 
 		lock_take(&heap.lock);
-		region = region_of((uintptr_t)end - 1);
-		page = page_of(region, (uintptr_t)end);
-		is_free = region_is_free(region, page, pages);
-		if (is_free)
-			counts = region_count(region, page, pages);
-		if (is_free && (may_be_cold || counts.clean == 0)) {
-			region_take(region, page, pages);
-			count_taken(&counts, pages);
-			lock_drop(&heap.lock);
-			if (populate && counts.clean != 0)
-				gate_populate(end, pages * PAGE_BYTES);
-			return true;
-		}
+		taken = extend_locked((uintptr_t)end, pages, may_be_cold, &cold);
 		lock_drop(&heap.lock);
-		if (!is_free)
-			return false;
-		populate = gate_ask(counts.clean * PAGE_BYTES);
+		if (taken && populate && cold != 0)
+			gate_populate(end, pages * PAGE_BYTES);
+		if (taken || cold == 0 || may_be_cold)
+			return taken;
+		populate = gate_ask(cold * PAGE_BYTES);
 		may_be_cold = true;
 	}
 }

@@ -48,7 +48,8 @@ struct page_taken {
 
 struct page_taken page_heap_take(size_t pages, size_t alignment);
 
-/* The pages right behind `end` join the span that ends there; false: not free. */
+/* The pages right behind `end`, up to the region's end, join the span that ends there; false:
+ * they are not free. */
 bool page_heap_extend(void *end, size_t pages);
 
 /* clean_mask: which of the first 64 pages are not resident. */

@@ -99,64 +99,81 @@ static struct summary chunk_summary(const struct chunk *chunk)
 	return summary;
 }
 
-static struct summary group_summary(const struct summary *summaries)
+/* The runs of one kind over some chunks' summaries, into `group`. */
+static void group_runs(
+	struct summary *group, const struct summary *chunks, size_t count, enum run_kind kind)
 {
-	struct summary group = {.dirty = 0};
+	uint32_t run = 0;
+	uint32_t max = 0;
+	bool whole = true;
 
-	for (int kind = 0; kind < RUN_KINDS; kind++) {
-		uint32_t run = 0;
-		bool whole = true;
+	for (size_t i = 0; i < count; i++) {
+		const struct summary *one = &chunks[i];
 
-		for (size_t i = 0; i < GROUP_CHUNKS; i++) {
-			const struct summary *one = &summaries[i];
-
-			run += one->start[kind];
-			if (one->start[kind] == CHUNK_PAGES)
-				continue;
-			if (whole)
-				group.start[kind] = run;
-			whole = false;
-			if (run > group.max[kind])
-				group.max[kind] = run;
-			if (one->max[kind] > group.max[kind])
-				group.max[kind] = one->max[kind];
-			run = one->end[kind];
-		}
+		run += one->start[kind];
+		if (one->start[kind] == CHUNK_PAGES)
+			continue;
 		if (whole)
-			group.start[kind] = run;
-		if (run > group.max[kind])
-			group.max[kind] = run;
-		group.end[kind] = run;
+			group->start[kind] = run;
+		whole = false;
+		max = run > max ? run : max;
+		max = one->max[kind] > max ? one->max[kind] : max;
+		run = one->end[kind];
 	}
-	for (size_t i = 0; i < GROUP_CHUNKS; i++) {
-		group.dirty += summaries[i].dirty;
-		group.lazy += summaries[i].lazy;
-	}
-	return group;
+	if (whole)
+		group->start[kind] = run;
+	group->max[kind] = run > max ? run : max;
+	/* What is not committed is not free. */
+	group->end[kind] = count == GROUP_CHUNKS ? run : 0;
 }
 
-/* Brings the summaries over a range up to date. */
+static size_t group_committed(const struct region *region, size_t group)
+{
+	size_t chunks = chunks_of(region->committed) - group * GROUP_CHUNKS;
+
+	return chunks < GROUP_CHUNKS ? chunks : GROUP_CHUNKS;
+}
+
+static bool runs_differ(const struct summary *a, const struct summary *b, enum run_kind kind)
+{
+	return a->start[kind] != b->start[kind] || a->max[kind] != b->max[kind] ||
+	       a->end[kind] != b->end[kind];
+}
+
+/* Brings the summaries of some chunks of one group, and the group's, up to date. */
+static void group_update(struct region *region, size_t group, size_t first, size_t end)
+{
+	const struct summary *chunks = &region->summaries[group * GROUP_CHUNKS];
+	struct summary *over = &region->groups[group];
+	bool changed[RUN_KINDS] = {false};
+
+	for (size_t i = first; i < end; i++) {
+		struct summary *before = &region->summaries[i];
+		struct summary now = chunk_summary(&region->chunks[i]);
+
+		over->dirty += now.dirty - before->dirty;
+		over->lazy += now.lazy - before->lazy;
+		for (int kind = 0; kind < RUN_KINDS; kind++)
+			changed[kind] |= runs_differ(&now, before, kind);
+		*before = now;
+	}
+	for (int kind = 0; kind < RUN_KINDS; kind++)
+		if (changed[kind])
+			group_runs(over, chunks, group_committed(region, group), kind);
+}
+
 static void summaries_update(struct region *region, size_t page, size_t pages)
 {
+	size_t end = (page + pages - 1) / CHUNK_PAGES + 1;
 	size_t first = page / CHUNK_PAGES;
-	size_t last = (page + pages - 1) / CHUNK_PAGES;
 
-	for (size_t group = first / GROUP_CHUNKS; group <= last / GROUP_CHUNKS; group++) {
-		size_t from = group * GROUP_CHUNKS > first ? group * GROUP_CHUNKS : first;
-		size_t end = (group + 1) * GROUP_CHUNKS;
-		bool changed = false;
+	while (first < end) {
+		size_t group = first / GROUP_CHUNKS;
+		size_t stop = (group + 1) * GROUP_CHUNKS;
 
-		for (size_t i = from; i < end && i <= last; i++) {
-			struct summary now = chunk_summary(&region->chunks[i]);
-
-			if (memcmp(&now, &region->summaries[i], sizeof now) == 0)
-				continue;
-			region->summaries[i] = now;
-			changed = true;
-		}
-		if (changed)
-			region->groups[group] =
-				group_summary(&region->summaries[group * GROUP_CHUNKS]);
+		stop = stop < end ? stop : end;
+		group_update(region, group, first, stop);
+		first = stop;
 	}
 }
 
@@ -353,8 +370,12 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 
 /* Hunting --------------------------------------------------------------- */
 
+/* Whether such a run may be there: what is hunted is warm, so no run is longer than the warm ones.
+ */
 static bool hunt_wants(const struct region_hunt *hunt, const struct summary *over)
 {
+	if (over->max[RUN_WARM] < hunt->pages_min)
+		return false;
 	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
 }
 
@@ -417,8 +438,16 @@ const char *region_check(const struct region *region, struct page_counts *counts
 			return "a chunk's summary differs from its bits";
 	}
 	for (size_t i = 0; i < groups_of(region->committed); i++) {
-		struct summary now = group_summary(&region->summaries[i * GROUP_CHUNKS]);
+		const struct summary *under = &region->summaries[i * GROUP_CHUNKS];
+		size_t count = group_committed(region, i);
+		struct summary now = {.dirty = 0};
 
+		for (size_t k = 0; k < count; k++) {
+			now.dirty += under[k].dirty;
+			now.lazy += under[k].lazy;
+		}
+		for (int kind = 0; kind < RUN_KINDS; kind++)
+			group_runs(&now, under, count, kind);
 		if (memcmp(&now, &region->groups[i], sizeof now) != 0)
 			return "a group's summary differs from its chunks'";
 	}

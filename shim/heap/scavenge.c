@@ -100,11 +100,10 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 		central_dissolve();
 	}
 	room_pages = scavenge_pages(pass);
-	if (room_pages == 0)
-		pass->more = true;
-	else if (pass->level == HEAP_FULL &&
-		 central_make_holes(advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes))
-		pass->more = true;
+	pass->more |= room_pages == 0;
+	if (pass->level == HEAP_FULL && room_pages != 0)
+		pass->more |= central_make_holes(
+			advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
 }

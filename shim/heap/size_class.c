@@ -5,7 +5,7 @@
 /* clang-format off */
 #define CLASS(size, count) \
 	{ .inverse = (((uint64_t)1 << SIZE_CLASS_SHIFT) + (size) - 1) / (size), \
-	  .bytes = (size), .slots = (count), .pages = (uint16_t)((size) * (count) / PAGE_BYTES) }
+	  .bytes = (size), .slots = (count), .pages = (size) * (size_t)(count) / PAGE_BYTES }
 
 /* The eight classes over `base`. */
 #define EIGHT(base, count) \
@@ -18,8 +18,8 @@ const struct size_class size_classes[SIZE_CLASSES + 1] = {
 	{ 0 },
 	CLASS(16, 2048), CLASS(32, 1024), CLASS(48, 768), CLASS(64, 512),
 	CLASS(80, 512), CLASS(96, 512), CLASS(112, 512), CLASS(128, 256),
-	EIGHT(128, 256), EIGHT(256, 128), EIGHT(512, 64), EIGHT(1024, 32),
-	EIGHT(2048, 16), EIGHT(4096, 8), EIGHT(8192, 8), EIGHT(16384, 8)
+	EIGHT(128UL, 256), EIGHT(256UL, 128), EIGHT(512UL, 64), EIGHT(1024UL, 32),
+	EIGHT(2048UL, 16), EIGHT(4096UL, 8), EIGHT(8192UL, 8), EIGHT(16384UL, 8)
 };
 /* clang-format on */
 

@@ -67,7 +67,7 @@ unsigned span_take(struct span *span, void **slots, unsigned want);
 
 enum span_answer { SPAN_OK, SPAN_NOT_A_SLOT, SPAN_ALREADY_FREE };
 
-enum span_answer span_put(struct span *span, const void *slot);
+enum span_answer span_put(struct span *span, const void *address);
 
 /* Pages with no used slot that are not holes yet. */
 uint64_t span_idle_pages(const struct span *span);
@@ -81,9 +81,6 @@ void span_make_holes(struct span *span, uint64_t pages);
 /* The holes that go away when the lowest holed slot is made ready. */
 uint64_t span_fill_plan(const struct span *span);
 void span_fill(struct span *span, uint64_t pages);
-
-/* What is not resident, when all slots are free. */
-uint64_t span_clean_pages(const struct span *span);
 
 const char *span_check(const struct span *span);
 

@@ -10,7 +10,8 @@
  * The brake: memory.high of one leaf, for a time.
  *
  * It is put on where headroom is under the policy's brake amount, or where the
- * leaf grows so fast that the wall is nearer than full's time to wall.
+ * leaf grows so fast that the wall is nearer than full's time to wall.  The
+ * second is only for a service whose heaps do not stop at the gate by themselves.
  * high_bytes leaves the room between here and the brake amount; where that is used
  * up it is just below the present usage, since the kernel's penalty rises
  * with the square of the overage and a stop is not the aim.

@@ -7,14 +7,14 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void settle(uint64_t *pending_bytes, uint64_t *charged_bytes)
+static uint64_t settle(uint64_t *pending_bytes, uint64_t charged_bytes)
 {
-	uint64_t bytes = less_of(*pending_bytes, *charged_bytes);
+	uint64_t bytes = less_of(*pending_bytes, charged_bytes);
 	*pending_bytes -= bytes;
-	*charged_bytes -= bytes;
+	return bytes;
 }
 
-void credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
+uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
 	uint64_t wants_bytes, uint64_t now_ms)
 {
 	uint64_t taken_bytes = 0;
@@ -28,11 +28,12 @@ void credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged
 		credit->period_ms = now_ms;
 	}
 	credit->pending_bytes[0] = fraction_plus(credit->pending_bytes[0], taken_bytes);
-	settle(&credit->pending_bytes[1], &charged_bytes);
-	settle(&credit->pending_bytes[0], &charged_bytes);
+	uint64_t settled_bytes = settle(&credit->pending_bytes[1], charged_bytes);
+	settled_bytes += settle(&credit->pending_bytes[0], charged_bytes - settled_bytes);
 	if (wants_bytes > 0 && !credit->waiting)
 		credit->waiting_ms = now_ms;
 	credit->waiting = wants_bytes > 0;
+	return settled_bytes;
 }
 
 uint64_t credit_pending_bytes(const struct credit *credit)

@@ -28,17 +28,18 @@
  * others.  Those who find too little left do not stop who comes after
  * them until they have waited half of gate_wait_ms; then nothing passes them,
  * since a wait that ends by time is growth that nobody granted.  What is left
- * over is shared out evenly.
+ * over is shared out evenly.  A need larger than what its own wall, or the shared one
+ * when all were empty, could give holds up nobody.
  *
  * Always true: under one wall all credit together is no more than headroom
  * less reserve less pending, unless it is UINT64_MAX.
  */
 
-#define CREDIT_PENDING_MS 100U
+#define CREDIT_PENDING_MS UINT64_C(100)
 /* The fastest growth reckoned with, two times what one thread was measured at. */
-#define CREDIT_FASTEST_BYTES_PER_MS (3500000U)
+#define CREDIT_FASTEST_BYTES_PER_MS UINT64_C(3500000)
 /* For a service that has no process with a slot yet. */
-#define CREDIT_STARTER_BYTES (1024U * 1024U)
+#define CREDIT_STARTER_BYTES ((uint64_t)1024 * 1024)
 
 /* Of one service, across steps. */
 struct credit {
@@ -52,8 +53,8 @@ struct credit {
 };
 
 /* Accounts for what was taken and charged since the last step.  charged_bytes
- * is the rise of usage since then. */
-void credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
+ * is the rise of usage since then; how much of it was for credit is the result. */
+uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
 	uint64_t wants_bytes, uint64_t now_ms);
 
 uint64_t credit_pending_bytes(const struct credit *credit);

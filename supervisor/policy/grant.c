@@ -12,7 +12,7 @@ static bool is_far(
 	const struct wall *wall, const struct config_policy *policy, uint64_t reserve_bytes)
 {
 	const struct config_threshold *lazy = &policy->at[LEVEL_LAZY];
-	uint64_t reach_bytes = (uint64_t)CREDIT_FASTEST_BYTES_PER_MS * POLICY_FAR_MS;
+	uint64_t reach_bytes = CREDIT_FASTEST_BYTES_PER_MS * POLICY_FAR_MS;
 	if (!wall->exists)
 		return true;
 	return wall->headroom_bytes > fraction_plus(reach_bytes, reserve_bytes) &&
@@ -36,14 +36,13 @@ static void account(struct turn *turn)
 		const struct heap_sample *heap = &sample->service[i].heap;
 		uint64_t leaf_bytes = turn->service[i].leaf_bytes;
 		uint64_t charged_bytes = fraction_less(leaf_bytes, credit->current_bytes);
-		uint64_t before_bytes = credit_pending_bytes(credit);
 		if (leaf_bytes == 0)
 			charged_bytes = common_bytes;
-		credit_account(credit, heap->credit_left_bytes, charged_bytes, heap->wants_bytes,
-			turn->now_ms);
+		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
+			charged_bytes, heap->wants_bytes, turn->now_ms);
 		credit->current_bytes = leaf_bytes;
 		if (leaf_bytes == 0)
-			common_bytes = fraction_less(common_bytes, before_bytes);
+			common_bytes -= settled_bytes;
 	}
 }
 
@@ -77,23 +76,49 @@ static uint64_t shared_limit_bytes(struct turn *turn)
 			pending_bytes, credit_pending_bytes(&turn->state->service[i].credit));
 	}
 	turn->shared_far = true;
+	turn->shared_most_bytes = fraction_less(turn->shared.limit_bytes, reserve_bytes);
 	for (size_t i = 0; i < turn->sample->service_count; i++) {
 		if (turn->sample->service[i].running &&
 			!is_far(&turn->shared, turn->service[i].policy, reserve_bytes))
 			turn->shared_far = false;
 	}
-	if (turn->shared_far)
+	if (turn->shared_far) {
+		turn->shared_most_bytes = UINT64_MAX;
 		return UINT64_MAX;
+	}
 	return fraction_less(
 		turn->shared.headroom_bytes, fraction_plus(reserve_bytes, pending_bytes));
 }
 
-static void grant_note(struct turn *turn, size_t i, const struct credit_share *share)
+/* What one service takes part with.  A need that no release could make room for is
+ * its own affair: it holds up nobody and raises no sibling's level. */
+static struct credit_share share_of(struct turn *turn, size_t i)
+{
+	const struct service_sample *sample = &turn->sample->service[i];
+	const struct credit *credit = &turn->state->service[i].credit;
+	struct credit_share share = {
+		.limit_bytes = turn->shared_most_bytes,
+		.gate_wait_ms = turn->service[i].policy->gate_wait_ms,
+	};
+	if (!sample->running)
+		return share;
+	uint64_t own_bytes = own_limit_bytes(turn, i);
+	if (own_bytes < share.limit_bytes)
+		share.limit_bytes = own_bytes;
+	share.wants_bytes = sample->heap.wants_bytes;
+	share.waited_ms = credit->waiting ? turn->now_ms - credit->waiting_ms : 0;
+	share.active = sample->heap.processes > 0;
+	return share;
+}
+
+static void note(struct turn *turn, size_t i, const struct credit_share *share)
 {
 	struct credit *credit = &turn->state->service[i].credit;
+	turn->plan->credit_bytes[i] = share->credit_bytes;
+	if (!turn->sample->service[i].running)
+		return;
 	credit->given = true;
 	credit->given_bytes = share->credit_bytes;
-	turn->plan->credit_bytes[i] = share->credit_bytes;
 	if (share->wants_bytes <= share->credit_bytes)
 		return;
 	turn->service[i].own_short = share->wants_bytes > share->limit_bytes;
@@ -109,31 +134,21 @@ void grant_step(struct turn *turn)
 	size_t service[CONFIG_SERVICES_MAX];
 	size_t count = 0;
 	account(turn);
+	uint64_t available_bytes = shared_limit_bytes(turn);
 	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		const struct heap_sample *heap = &turn->sample->service[i].heap;
-		struct credit *credit = &turn->state->service[i].credit;
-		turn->plan->credit_bytes[i] = turn->sample->service[i].running ? UINT64_MAX : 0;
-		credit->given = false;
-		if (!turn->sample->service[i].running)
+		turn->plan->credit_bytes[i] = UINT64_MAX;
+		turn->state->service[i].credit.given = false;
+		struct credit_share one = share_of(turn, i);
+		if (one.gate_wait_ms == 0)
 			continue;
-		uint64_t limit_bytes = own_limit_bytes(turn, i);
-		if (turn->service[i].policy->gate_wait_ms == 0)
-			continue;
-		share[count] = (struct credit_share){
-			.wants_bytes = heap->wants_bytes,
-			.limit_bytes = limit_bytes,
-			.waited_ms = credit->waiting ? turn->now_ms - credit->waiting_ms : 0,
-			.gate_wait_ms = turn->service[i].policy->gate_wait_ms,
-			.active = heap->processes > 0,
-		};
+		share[count] = one;
 		service[count++] = i;
 	}
-	uint64_t available_bytes = shared_limit_bytes(turn);
 	if (available_bytes != UINT64_MAX)
 		credit_share_out(share, count, available_bytes);
 	for (size_t k = 0; k < count; k++) {
 		if (available_bytes == UINT64_MAX)
 			share[k].credit_bytes = share[k].limit_bytes;
-		grant_note(turn, service[k], &share[k]);
+		note(turn, service[k], &share[k]);
 	}
 }

@@ -38,7 +38,7 @@ void growth_step(struct growth *growth, uint64_t now_ms, uint64_t bytes)
 	reading_push(growth, now_ms, bytes);
 }
 
-uint64_t growth_bytes_per_s(const struct growth *growth)
+uint64_t growth_bytes_per_s(const struct growth *growth, uint64_t noise_bytes)
 {
 	if (growth->count < 2)
 		return 0;
@@ -54,7 +54,7 @@ uint64_t growth_bytes_per_s(const struct growth *growth)
 			passed_ms = GROWTH_FLOOR_MS;
 		uint64_t rise_bytes = fraction_less(newest->bytes, reading->bytes);
 		uint64_t rate = fraction_share(rise_bytes, 1000, passed_ms);
-		if (rate > steepest)
+		if (rise_bytes > noise_bytes && rate > steepest)
 			steepest = rate;
 	}
 	return steepest;

@@ -12,7 +12,8 @@
  * the newest one.  Readings less than GROWTH_FLOOR_MS apart count as that far
  * apart, so that a burst is seen at the first reading after it and yet one
  * populated span is not taken for a flood.  What shrank and grows again is
- * measured from its lowest point.
+ * measured from its lowest point.  A rise of noise_bytes or less is no growth: a
+ * process that starts, or one request, is no trend.
  *
  * Readings come every 10 ms near the wall and every second far from it.  The
  * ring keeps one per GROWTH_SPACING_MS and the newest, which the next one
@@ -41,7 +42,7 @@ struct growth {
 void growth_step(struct growth *growth, uint64_t now_ms, uint64_t bytes);
 
 /* 0 while it does not grow. */
-uint64_t growth_bytes_per_s(const struct growth *growth);
+uint64_t growth_bytes_per_s(const struct growth *growth, uint64_t noise_bytes);
 
 /* The newest reading is below the one before it. */
 bool growth_is_falling(const struct growth *growth);

@@ -52,7 +52,7 @@ struct action {
 	struct reason reason;
 };
 
-#define PLAN_ACTIONS_MAX (CONFIG_SERVICES_MAX * 4)
+#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 4)
 
 struct plan {
 	size_t count;
@@ -67,8 +67,9 @@ struct plan {
 	 * and swap, less what credit_left_bytes of the sample has shrunk by since.
 	 *
 	 * Credit is finite also when all is calm and the wall is within reach of a
-	 * burst.  To populate what was taken is of use only near the wall, which
-	 * the level (lazy and over) tells a heap.
+	 * burst.  What a heap took it populates at once, else it is given again before
+	 * it is charged.  What was not granted must not be populated: the need may be
+	 * far more than is ever touched.
 	 */
 	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
 	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];

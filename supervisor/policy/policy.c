@@ -101,6 +101,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.level = turn->state->service[i].pressure.level,
 		.rose = turn->service[i].rose,
 		.answered = sample->heap.answered,
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};
@@ -177,11 +178,12 @@ static size_t drivers_of(const struct turn *turn, uint64_t *rate_bytes_per_s)
 
 /* Whether this wall is close enough to brake for; then lowers *room_bytes to what
  * is left before the brake should bite. */
-static bool wall_brakes(const struct wall *wall, const struct config_policy *policy, bool shared,
+static bool wall_brakes(const struct wall *wall, const struct turn_service *service, bool shared,
 	uint64_t *room_bytes, struct reason *reason)
 {
+	const struct config_policy *policy = service->policy;
 	uint64_t amount_bytes = fraction_amount_bytes(policy->brake, wall->limit_bytes);
-	uint32_t full_ms = policy->at[LEVEL_FULL].time_to_wall_ms;
+	uint32_t full_ms = service->gated ? 0 : policy->at[LEVEL_FULL].time_to_wall_ms;
 	if (!wall->exists || amount_bytes == 0)
 		return false;
 	struct reason why = {.wall_bytes = wall->limit_bytes, .shared = shared};
@@ -219,12 +221,13 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 	uint64_t shared_room = UINT64_MAX;
 	struct reason reason = {.kind = REASON_HEADROOM};
 	uint64_t rate = service->own.bytes_per_s;
-	bool drives = rate > 0 && !growth_is_falling(&state->growth);
-	bool wanted = drives && rate >= driver_rate &&
-		      wall_brakes(&turn->shared, service->policy, true, &shared_room, &reason);
+	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
+		      !growth_is_falling(&state->growth);
+	bool wanted = drives && drivers > 0 && rate >= driver_rate &&
+		      wall_brakes(&turn->shared, service, true, &shared_room, &reason);
 	if (wanted)
 		shared_room /= drivers;
-	if (drives && wall_brakes(&service->own, service->policy, false, &own_room, &reason))
+	if (drives && wall_brakes(&service->own, service, false, &own_room, &reason))
 		wanted = true;
 	struct brake_view view = {
 		.can_brake = turn->sample->service[i].can_brake,

@@ -2,6 +2,12 @@
 
 #include "supervisor/policy/fraction.h"
 
+static uint64_t lazy_headroom_bytes(
+	const struct pressure_wall *wall, const struct config_policy *policy)
+{
+	return fraction_amount_bytes(policy->at[LEVEL_LAZY].headroom, wall->wall_bytes);
+}
+
 static bool is_under(
 	enum reason_kind kind, uint64_t value, uint64_t threshold, struct reason *reason)
 {
@@ -13,16 +19,21 @@ static bool is_under(
 	return true;
 }
 
-static bool wall_asks(const struct pressure_wall *wall, const struct config_threshold *at,
-	uint64_t now_ms, struct reason *reason)
+static bool wall_asks(const struct pressure_wall *wall, const struct config_policy *policy,
+	enum level level, uint64_t now_ms, struct reason *reason)
 {
+	const struct config_threshold *at = &policy->at[level];
 	reason->wall_bytes = wall->exists ? wall->wall_bytes : 0;
 	reason->shared = wall->shared;
 	if (wall->exists) {
 		uint64_t bytes = fraction_amount_bytes(at->headroom, wall->wall_bytes);
-		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason) ||
-			is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms, at->time_to_wall_ms,
-				reason))
+		uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
+		bool timed =
+			level < LEVEL_FULL || lazy_bytes == 0 || wall->headroom_bytes < lazy_bytes;
+		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason))
+			return true;
+		if (timed && is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms,
+				     at->time_to_wall_ms, reason))
 			return true;
 	}
 	if (wall->stall == NULL || at->pressure.permille == 0)
@@ -36,8 +47,7 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_thre
 /* Hits at a wall count unless the wall is only lined with what the kernel takes back by itself. */
 static bool hits_ask(const struct pressure_wall *wall, const struct config_policy *policy)
 {
-	uint64_t lazy_bytes =
-		fraction_amount_bytes(policy->at[LEVEL_LAZY].headroom, wall->wall_bytes);
+	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
 	bool lined = wall->exists && wall->reclaimable_known && wall->free_bytes < lazy_bytes &&
 		     wall->headroom_bytes >= lazy_bytes;
 	return wall->events_max > 0 && !lined;
@@ -47,10 +57,9 @@ enum level pressure_asked(const struct config_policy *policy, const struct press
 	uint64_t now_ms, struct reason *reason)
 {
 	for (enum level level = LEVEL_FULL; level > LEVEL_CALM; level--) {
-		const struct config_threshold *at = &policy->at[level];
 		for (size_t i = 0; i < 2; i++) {
 			const struct pressure_wall *wall = &view->wall[i];
-			if (wall_asks(wall, at, now_ms, reason))
+			if (wall_asks(wall, policy, level, now_ms, reason))
 				return level;
 			if (level != LEVEL_EAGER || !hits_ask(wall, policy))
 				continue;

@@ -14,6 +14,10 @@
  * can raise it.  The level rises on the first view that asks for it.  It falls to
  * the highest level that any view asked for within the last hold_ms.
  *
+ * Time to wall extrapolates, and the steeper a burst the more it does: alone it
+ * brings a service to full only where headroom is already under lazy's
+ * threshold.  Full reaches into the caches of running threads.
+ *
  * What the gate asks for is another matter: it is over as soon as there is
  * credit again, so it is held for PRESSURE_GATE_HOLD_MS only.  First eager, and
  * full once eager was answered or PRESSURE_GATE_PATIENCE_MS have passed and

@@ -15,6 +15,8 @@ void release_asked(
 	release->asked = true;
 	release->asked_level = level;
 	release->asked_ms = now_ms;
+	if (level == LEVEL_FULL)
+		release->full_ms = now_ms;
 	release->asked_released_bytes = view->released_bytes;
 	release->asked_target_bytes =
 		level == LEVEL_FULL || view->target_bytes == 0 ? UINT64_MAX : view->target_bytes;
@@ -38,15 +40,29 @@ static void weigh(struct release *release, const struct release_view *view)
 		release->left_idle_bytes = view->idle_bytes;
 	}
 	release->wants_full = release->asked_level == LEVEL_EAGER && view->short_of_eager &&
+			      (view->level < LEVEL_FULL || view->urgent) &&
 			      got_bytes < release->asked_target_bytes;
 }
 
 static bool backs_off(
 	const struct release *release, const struct release_view *view, uint64_t now_ms)
 {
+	if (!view->urgent && now_ms - release->asked_ms < RELEASE_AGAIN_MS)
+		return true;
 	if (release->backoff_ms == 0 || now_ms - release->asked_ms >= release->backoff_ms)
 		return false;
 	return view->idle_bytes < fraction_plus(release->left_idle_bytes, RELEASE_LITTLE_BYTES);
+}
+
+static enum level level_again(
+	const struct release *release, const struct release_view *view, uint64_t now_ms)
+{
+	if (release->wants_full)
+		return LEVEL_FULL;
+	if (view->level == LEVEL_FULL && view->idle_bytes >= RELEASE_LITTLE_BYTES &&
+		now_ms - release->full_ms < RELEASE_FULL_MS)
+		return LEVEL_EAGER;
+	return view->level;
 }
 
 enum level release_step(struct release *release, const struct release_view *view, uint64_t now_ms,
@@ -60,18 +76,16 @@ enum level release_step(struct release *release, const struct release_view *view
 		release->wants_full = false;
 		return LEVEL_CALM;
 	}
-	if (view->rose) {
-		release->backoff_ms = 0;
-		release->wants_full = false;
-	} else {
+	if (!view->rose) {
 		if (release->asked || view->target_bytes == 0)
 			return LEVEL_CALM;
-		if (release->wants_full)
-			level = LEVEL_FULL;
-		else if (backs_off(release, view, now_ms))
+		if (!release->wants_full && backs_off(release, view, now_ms))
 			return LEVEL_CALM;
-		release->wants_full = false;
+		level = level_again(release, view, now_ms);
+	} else {
+		release->backoff_ms = 0;
 	}
+	release->wants_full = false;
 	release_asked(release, level, view, now_ms);
 	*target_bytes = release->asked_target_bytes;
 	return level;

@@ -12,21 +12,32 @@
  *
  * A rise of the level is one request.  While the level stays and headroom is
  * short there is another when the last one was answered or RELEASE_ANSWER_MS have
- * passed.  A service that returned next to nothing is asked less and less often,
- * up to RELEASE_BACKOFF_MAX_MS, until it has idle bytes again.  Where eager
- * returned less than was asked for and headroom is still under eager's
- * threshold, the next request of this service is for full.
+ * passed, yet none within RELEASE_AGAIN_MS unless someone waits at the gate: the
+ * level in force works on by itself.
+ *
+ * Full costs the threads of a service their caches.  So while full stays, the
+ * idle spans that appear are asked for with eager, and with full only every
+ * RELEASE_FULL_MS, when nothing idle is known of, or when someone waits at the
+ * gate whom eager did not help.  Below full, an eager release that returned less
+ * than it was asked for, with headroom still under eager's threshold, is
+ * followed by one of full.
+ *
+ * A service that returned next to nothing is asked less and less often, up to
+ * RELEASE_BACKOFF_MAX_MS, until it has idle bytes again.
  */
 
 #define RELEASE_ANSWER_MS 200U
+#define RELEASE_AGAIN_MS 50U
 #define RELEASE_BACKOFF_MAX_MS 2000U
+#define RELEASE_FULL_MS 2000U
 /* Less than this coming back is nothing; as much more idle is something new. */
-#define RELEASE_LITTLE_BYTES (256U * 1024U)
+#define RELEASE_LITTLE_BYTES ((uint64_t)256 * 1024)
 
 struct release_view {
 	enum level level;
 	bool rose; /* to that level in this step */
 	bool answered;
+	bool urgent;           /* someone waits at the gate */
 	bool short_of_eager;   /* headroom is under eager's threshold */
 	uint64_t target_bytes; /* this service's part of what is missing; 0 = nothing is missing */
 	uint64_t idle_bytes;   /* what a release of that level could find */
@@ -37,6 +48,7 @@ struct release {
 	bool asked; /* and not yet weighed */
 	enum level asked_level;
 	uint64_t asked_ms;
+	uint64_t full_ms; /* when full was last asked for */
 	uint64_t asked_target_bytes;
 	uint64_t asked_released_bytes;
 	uint32_t backoff_ms;      /* 0 = the last one was worth it */

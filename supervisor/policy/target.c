@@ -2,34 +2,37 @@
 
 #include "supervisor/policy/fraction.h"
 
-/* What this wall lacks until it is where lazy would not be asked for; the
- * reason, where it lacks anything. */
+/* What this wall lacks, and the reason where that is anything.  timed: the level
+ * whose time to wall counts too; LEVEL_CALM = none. */
 static uint64_t missing_bytes(const struct wall *wall, const struct config_policy *policy,
-	bool shared, struct reason *reason)
+	enum level timed, struct reason *reason)
 {
 	if (!wall->exists)
 		return 0;
-	const struct config_threshold *lazy = &policy->at[LEVEL_LAZY];
-	uint64_t wanted_bytes = fraction_amount_bytes(lazy->headroom, wall->limit_bytes);
-	uint64_t reach_bytes = fraction_share(wall->bytes_per_s, lazy->time_to_wall_ms, 1000);
+	uint64_t lazy_bytes =
+		fraction_amount_bytes(policy->at[LEVEL_LAZY].headroom, wall->limit_bytes);
+	uint64_t missing = fraction_less(lazy_bytes, wall->headroom_bytes);
+	if (missing > 0) {
+		missing = fraction_plus(missing, wall->limit_bytes / TARGET_MARGIN_SHARE);
+		*reason = (struct reason){.kind = REASON_HEADROOM,
+			.value = wall->headroom_bytes,
+			.threshold = lazy_bytes,
+			.wall_bytes = wall->limit_bytes};
+	}
+	if (timed == LEVEL_CALM)
+		return missing;
+	uint64_t reach_bytes =
+		fraction_share(wall->bytes_per_s, policy->at[timed].time_to_wall_ms, 1000);
 	if (reach_bytes > wall->limit_bytes)
 		reach_bytes = wall->limit_bytes;
-	struct reason why = {.wall_bytes = wall->limit_bytes, .shared = shared};
-	if (wanted_bytes > wall->headroom_bytes || reach_bytes <= wanted_bytes) {
-		why.kind = REASON_HEADROOM;
-		why.value = wall->headroom_bytes;
-		why.threshold = wanted_bytes;
-	} else {
-		why.kind = REASON_TIME_TO_WALL;
-		why.value = wall->time_to_wall_ms;
-		why.threshold = lazy->time_to_wall_ms;
-	}
-	if (reach_bytes > wanted_bytes)
-		wanted_bytes = reach_bytes;
-	uint64_t bytes = fraction_less(wanted_bytes, wall->headroom_bytes);
-	if (bytes > 0)
-		*reason = why;
-	return bytes;
+	uint64_t untimely = fraction_less(reach_bytes, wall->headroom_bytes);
+	if (untimely <= missing)
+		return missing;
+	*reason = (struct reason){.kind = REASON_TIME_TO_WALL,
+		.value = wall->time_to_wall_ms,
+		.threshold = policy->at[timed].time_to_wall_ms,
+		.wall_bytes = wall->limit_bytes};
+	return untimely;
 }
 
 /* Where wants are short of credit that is missing too, at the least. */
@@ -63,8 +66,10 @@ uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_sup
 	const struct turn_service *service = &turn->service[i];
 	struct reason why_own = {.kind = REASON_HEADROOM};
 	struct reason why_shared = {.kind = REASON_HEADROOM};
-	uint64_t own = missing_bytes(&service->own, service->policy, false, &why_own);
-	uint64_t shared = missing_bytes(&turn->shared, service->policy, true, &why_shared);
+	enum level timed = service->rose ? turn->state->service[i].pressure.level : LEVEL_CALM;
+	uint64_t own = missing_bytes(&service->own, service->policy, timed, &why_own);
+	uint64_t shared = missing_bytes(&turn->shared, service->policy, timed, &why_shared);
+	why_shared.shared = true;
 	if (service->own_short)
 		missing_at_gate(turn->sample->service[i].heap.wants_bytes,
 			turn->plan->credit_bytes[i], &own, &why_own);

@@ -4,10 +4,16 @@
 #include "supervisor/policy/turn.h"
 
 /*
- * How much to ask of whom: whatever is missing until lazy would not be asked for.
+ * How much to ask of whom: what headroom lacks of lazy's threshold, with
+ * 1/TARGET_MARGIN_SHARE of the wall on top, or else the next step would ask
+ * again for a few pages; what waits at the gate and has no credit; and at a rise
+ * that is due to time to wall, what headroom lacks of that time's growth.
+ *
  * Cheap first: what the shared wall lacks is asked for in proportion to what
  * each service holds idle, and of nobody who holds nothing while others do.
  */
+
+#define TARGET_MARGIN_SHARE 64U
 
 struct target_supply {
 	uint64_t idle_bytes; /* of all that can be asked, as their levels reach it */

@@ -64,7 +64,6 @@ static void observe_service(struct turn *turn, size_t i)
 	uint64_t high;
 	if (own.current_bytes == 0)
 		own.current_bytes = sample->current_bytes;
-	service->policy = &turn->config->policies[turn->config->services[i].policy];
 	service->leaf_bytes = own.current_bytes;
 	service->own = wall_step(&state->growth, &own, sample->heap.lazy_bytes, turn->now_ms);
 	stall_step(&state->stall, &sample->stall);
@@ -72,6 +71,7 @@ static void observe_service(struct turn *turn, size_t i)
 	const struct config_amount *configured = &turn->config->services[i].memory_high;
 	if (state->brake.on || configured->bytes != 0 || configured->permille != 0)
 		service->events_high = high;
+	service->gated = sample->heap.processes > 0 && service->policy->gate_wait_ms > 0;
 }
 
 void turn_observe(struct turn *turn)
@@ -81,6 +81,8 @@ void turn_observe(struct turn *turn)
 	uint64_t leaves_max = 0;
 	uint64_t high;
 	for (size_t i = 0; i < sample->service_count; i++) {
+		size_t policy = turn->config->services[i].policy;
+		turn->service[i].policy = &turn->config->policies[policy];
 		if (!sample->service[i].running) {
 			service_retire(turn, i);
 			continue;

@@ -20,6 +20,7 @@ struct turn {
 	struct wall shared;
 	uint64_t shared_max; /* events since the last step that no leaf of ours accounts for */
 	bool shared_far;
+	uint64_t shared_most_bytes; /* what it could give if all were empty */
 	/* Who waits at the gate for room below the shared wall and is not served. */
 	uint64_t gate_wants_bytes;
 	uint64_t gate_credit_bytes;
@@ -31,6 +32,7 @@ struct turn {
 		uint64_t leaf_bytes;
 		uint64_t events_high;
 		uint64_t events_max;
+		bool gated;     /* its heaps ask before they grow */
 		bool own_short; /* it waits at the gate, and for its own wall */
 		bool rose;
 		struct reason reason; /* of rose */

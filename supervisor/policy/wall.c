@@ -17,9 +17,11 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		sample->reclaimable_known ? sample->reclaimable_bytes : lazy_bytes;
 	uint64_t used_bytes = fraction_less(sample->current_bytes, reclaimable_bytes);
 	growth_step(growth, now_ms, used_bytes);
-	wall.bytes_per_s = growth_bytes_per_s(growth);
-	if (!wall.exists)
+	if (!wall.exists) {
+		wall.bytes_per_s = growth_bytes_per_s(growth, 0);
 		return wall;
+	}
+	wall.bytes_per_s = growth_bytes_per_s(growth, wall.limit_bytes / WALL_NOISE_SHARE);
 	wall.free_bytes = fraction_less(sample->limit_bytes, sample->current_bytes);
 	wall.headroom_bytes = fraction_less(sample->limit_bytes, used_bytes);
 	wall.time_to_wall_ms = growth_time_to_wall_ms(wall.bytes_per_s, wall.headroom_bytes);

@@ -12,8 +12,11 @@
  *
  * Used is what only the services can give back: usage without what the kernel takes by
  * itself.  Headroom and growth are both of used, so that a file being read is
- * no growth and a lazily freed page is room.
+ * no growth and a lazily freed page is room.  Nor is it growth to rise by less
+ * than 1/WALL_NOISE_SHARE of the limit within growth's window.
  */
+
+#define WALL_NOISE_SHARE 64U
 
 struct wall {
 	bool exists;

@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 #include "tests/support/fake_os.h"
+#include "tests/support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,16 +12,6 @@
 #include <cmocka.h>
 
 #define LIVE_MAX 4000
-
-static uint64_t seed = 88172645463325252ULL;
-
-static uint64_t random_next(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
-}
 
 static size_t random_size(void)
 {

@@ -27,19 +27,19 @@ static void test_autorestart_decides_after_an_exit(void **state)
 	(void)state;
 	static const struct {
 		enum config_autorestart autorestart;
-		bool exited;
 		int status;
+		bool exited;
 		bool oom_killed;
 		enum restart_state expected;
 	} rows[] = {
-		{CONFIG_RESTART_NEVER, true, 0, false, RESTART_EXITED},
-		{CONFIG_RESTART_NEVER, false, 9, true, RESTART_EXITED},
-		{CONFIG_RESTART_UNEXPECTED, true, 0, false, RESTART_EXITED},
-		{CONFIG_RESTART_UNEXPECTED, true, 1, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_UNEXPECTED, false, 0, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_UNEXPECTED, true, 0, true, RESTART_BACKOFF},
-		{CONFIG_RESTART_ALWAYS, true, 0, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_ALWAYS, false, 11, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_NEVER, 0, true, false, RESTART_EXITED},
+		{CONFIG_RESTART_NEVER, 9, false, true, RESTART_EXITED},
+		{CONFIG_RESTART_UNEXPECTED, 0, true, false, RESTART_EXITED},
+		{CONFIG_RESTART_UNEXPECTED, 1, true, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_UNEXPECTED, 0, false, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_UNEXPECTED, 0, true, true, RESTART_BACKOFF},
+		{CONFIG_RESTART_ALWAYS, 0, true, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_ALWAYS, 11, false, false, RESTART_BACKOFF},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct restart restart = running(1000);

@@ -154,7 +154,7 @@ def run(arguments):
         text += chunk
     return text
 show = ["grep", "^Sig[BICP]", "/proc/self/status"]
-direct, wrapped = run(show), run([sys.argv[1], "-q", "--"] + show)
+direct, wrapped = run(show), run([sys.argv[1], "-q", "--shim=off", "--"] + show)
 print("same" if direct == wrapped and b"SigIgn" in direct else f"{direct} {wrapped}")
 PYTHON
 tap_is "mask and dispositions are those of a direct run, SIGCHLD ignored" "$(cat "$out")" same
@@ -208,14 +208,15 @@ tap_is "orphans are reaped while the command runs" "$(cat "$out")" 0
 tap_is "nothing was said about it" "$(cat "$err")" ""
 
 mark=$((100000 + $$))
-start -q -- sh -c "setsid sleep $mark & exit 7"
+start -q -- sh -c "setsid sleep $mark & sleep 0.2; exit 7"
 begin=$(now_ms)
 wait "$PID"
 tap_is "the command's status is kept while orphans are ended" $? 7
 tap_ok "a daemon that it left behind has ended" none_runs "sleep $mark"
 tap_ok "at once, since it heeds TERM" test $(($(now_ms) - begin)) -lt 1500
 
-start -q -- sh -c "(trap '' TERM; setsid sleep $mark & sleep $mark) & exit 7"
+start -q -- sh -c "(trap '' TERM; echo set; setsid sleep $mark & sleep $mark) &
+	until grep -q set $out; do sleep 0.02; done; exit 7"
 begin=$(now_ms)
 wait "$PID"
 tap_is "the status is kept while stubborn ones are killed" $? 7
@@ -251,39 +252,59 @@ fi
 
 # --- terminal -------------------------------------------------------------------------------
 
-# Types into a new terminal with COMMAND in it; prints what it showed.
+# type.py [WAIT|KEYS]... -- COMMAND: in a new terminal, types each KEYS when WAIT has been shown;
+# prints what was shown and the status.
 cat >"$TAP_DIR/type.py" <<'PYTHON'
-import os, pty, select, sys, time
-keys, arguments = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2:]
+import os, pty, select, signal, sys, time
+cut = sys.argv.index("--")
+steps = [s.encode().decode("unicode_escape").encode().split(b"|") for s in sys.argv[1:cut]]
+arguments = sys.argv[cut + 1:]
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(arguments[0], arguments)
-shown, end, typed = b"", time.monotonic() + 15, False
+shown, seen, end = b"", 0, time.monotonic() + 20
 while time.monotonic() < end:
-    ready = select.select([fd], [], [], 0.1)[0]
-    if ready:
+    if select.select([fd], [], [], 0.1)[0]:
         try:
             chunk = os.read(fd, 4096)
         except OSError:
             break
         if not chunk:
             break
-        shown += chunk
-    if not typed and b"ready" in shown:
-        os.write(fd, keys)
-        typed = True
-os.write(1, shown.replace(b"\r", b""))
+        shown += chunk.replace(b"\r", b"")
+    if steps and steps[0][0] in shown[seen:]:
+        seen = len(shown)
+        os.write(fd, steps.pop(0)[1])
+else:
+    os.kill(pid, signal.SIGKILL)
+os.write(1, shown)
 status = os.waitpid(pid, 0)[1]
 print("status", os.waitstatus_to_exitcode(status))
 PYTHON
-python3 "$TAP_DIR/type.py" 'a\nb\n\x04' "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|a\nb\n\x04' -- "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
 tap_ok "the command reads and writes the terminal" sh -c "tr '\n' ' ' <'$out' | grep -q 'ready b a status 0'"
-python3 "$TAP_DIR/type.py" 'echo flags-$-\nexit 42\n' "$S" -q -- bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|echo flags-$-\nexit 42\n' -- "$S" -q -- \
+	bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
 tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
 tap_ok "and its status comes out" grep -q 'status 42' "$out"
-python3 "$TAP_DIR/type.py" '\x03' "$S" -q -- sh -c 'echo ready; sleep 100' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|\x03' -- "$S" -q -- perl -e '$| = 1; print "ready\n"; sleep 100' >"$out" 2>&1
 tap_ok "^C ends the command" grep -q 'status 130' "$out"
-python3 "$TAP_DIR/type.py" 'x\n' sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|x\n' -- \
+	sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
 tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
+
+cat >"$TAP_DIR/stop.pl" <<'PERL'
+$| = 1;
+$SIG{CONT} = sub { print "goes-on\n" };
+print "runs\n";
+while (1) { my $line = <STDIN>; last if defined $line; }
+exit 3;
+PERL
+python3 "$TAP_DIR/type.py" "ready|$S -q perl $TAP_DIR/stop.pl\n" 'runs\n|\x1a' 'Stopped|fg\n' 'goes-on|x\n' '$|echo st-$?\n' \
+	'st-3|exit 4\n' -- env 'PS1=ready$ ' bash --norc -i >"$out" 2>&1
+tap_ok "^Z stops it for the shell too" grep -q 'Stopped' "$out"
+tap_ok "and fg has it go on, with the terminal" eval 'grep -q st-3 "$out" && grep -q "status 4" "$out"'
+python3 "$TAP_DIR/type.py" 'runs|\x1a' 'goes-on|x\n' -- "$S" -q perl "$TAP_DIR/stop.pl" >"$out" 2>&1
+tap_ok "with no shell above it ^Z does not hang it" grep -q 'status 3' "$out"
 
 tap_done

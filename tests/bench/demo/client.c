@@ -14,7 +14,8 @@
 #define ANSWER_BYTES_MAX (1U << 20)
 #define SCAN_COUNT 24U
 #define DEADBAND_BYTES (1U << 20)
-#define IDLE_NS 5000000
+#define IDLE_NS_MIN 5000000
+#define IDLE_NS_MAX 20000000
 #define RECONNECT_NS 20000000
 
 struct item {
@@ -112,13 +113,11 @@ static uint64_t connection_draw(struct connection *connection, uint64_t below)
 	return wire_mix(connection->random) % below;
 }
 
-/* One object in sixteen has 64 to 512 KiB, the others 16 bytes to 64 KiB; within
- * each range every doubling is as likely as any other. */
 static uint32_t connection_draw_size(struct connection *connection)
 {
 	double part = (double)connection_draw(connection, 1 << 20) / (1 << 20);
 
-	if (connection_draw(connection, 16) == 0)
+	if (connection_draw(connection, connection->client->settings->large_one_in) == 0)
 		return (uint32_t)(65536 * exp2(3 * part));
 	return (uint32_t)(16 * exp2(12 * part));
 }
@@ -255,10 +254,9 @@ static int perform(struct connection *connection, const struct job *job)
 		.count = SCAN_COUNT,
 	};
 	struct wire_response response = {0};
-	int rc = wire_write(connection->fd, &request, sizeof(request));
+	int rc = wire_write(connection->fd, &request, sizeof(request),
+		pool_bytes(job->key, request.size), request.size);
 
-	if (rc == 0)
-		rc = wire_write(connection->fd, pool_bytes(job->key, request.size), request.size);
 	if (rc == 0)
 		rc = wire_read(connection->fd, &response, sizeof(response));
 	if (rc == 0 && (response.magic != WIRE_MAGIC || response.size > ANSWER_BYTES_MAX))
@@ -291,6 +289,7 @@ static void settle(struct connection *connection, const struct job *job, int rc)
 	}
 	if (!answered && rc != -EAGAIN && job->generation == client->generation) {
 		client->generation++;
+		atomic_fetch_add(&client->totals.deaths, 1);
 		atomic_fetch_add(&client->totals.objects_lost, client->item_count);
 		client->item_count = 0;
 		atomic_store(&client->stored_bytes, 0);
@@ -357,8 +356,13 @@ static void *connection_run(void *argument)
 {
 	struct connection *connection = argument;
 	struct client *client = connection->client;
+	uint64_t idle_ns = 2000000000ULL / client->settings->rate_per_s;
 	struct job job;
 
+	if (idle_ns < IDLE_NS_MIN)
+		idle_ns = IDLE_NS_MIN;
+	if (idle_ns > IDLE_NS_MAX)
+		idle_ns = IDLE_NS_MAX;
 	while (!atomic_load(&client->stop)) {
 		uint64_t start_ns;
 		int rc;
@@ -368,7 +372,7 @@ static void *connection_run(void *argument)
 			continue;
 		}
 		if (!choose(connection, &job)) {
-			sleep_ns(IDLE_NS);
+			sleep_ns(idle_ns);
 			continue;
 		}
 		start_ns = now_ns();

@@ -25,6 +25,9 @@ struct client_settings {
 	const _Atomic uint64_t *schedule_ms;
 	unsigned connections;
 	uint32_t rate_per_s;
+	/* One object in so many has 64 to 512 KiB, the others 16 bytes to 64 KiB;
+	 * within each range every doubling is as likely as any other. */
+	uint32_t large_one_in;
 	uint32_t timeout_ms; /* an answer later than that is lost */
 };
 
@@ -33,6 +36,7 @@ struct client_totals {
 	_Atomic uint64_t lost;
 	_Atomic uint64_t wrong; /* of these, answered but not with what was stored */
 	_Atomic uint64_t objects_lost;
+	_Atomic uint64_t deaths; /* of the worker, as noticed by a broken connection */
 };
 
 struct client;

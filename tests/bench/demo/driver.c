@@ -22,6 +22,7 @@
 #include "tests/bench/demo/cgroup_files.h"
 #include "tests/bench/demo/client.h"
 #include "tests/bench/demo/record.h"
+#include "tests/bench/demo/spillway_log.h"
 #include "tests/bench/demo/wire.h"
 
 #define LAG_BYTES (6ULL << 20)
@@ -323,6 +324,9 @@ static void clients_stop(struct run *run)
 		totals->lost += client->lost;
 		totals->wrong += client->wrong;
 		totals->objects_lost += client->objects_lost;
+		/* The supervisor's restarts are seen from here: each follows a death. */
+		if (run->settings.command)
+			totals->restarts += client->deaths;
 		client_free(run->clients[i]);
 	}
 	totals->latency_p50_us = histogram_quantile_us(&latency, 500);
@@ -355,6 +359,7 @@ static int run_demo(struct run *run)
 	totals->supervised = settings->command != NULL;
 	totals->limit_bytes = cgroup_limit_bytes(settings->memory_directory);
 	totals->schedule_length_ms = schedule_length_ms(&settings->client.schedule);
+	totals->schedule_needed_ms = schedule_round_ms(&settings->client.schedule);
 	rc = log_open(run);
 	if (rc == 0)
 		rc = children_start(run);
@@ -373,6 +378,10 @@ static int run_demo(struct run *run)
 	record_summarise(&run->record);
 	if (run->log)
 		(void)fclose(run->log);
+	if (settings->command && settings->log_path &&
+		spillway_log_totals(settings->log_path, totals) < 0)
+		(void)fprintf(
+			stderr, "driver: %s does not say what was returned\n", settings->log_path);
 	return rc;
 }
 
@@ -388,6 +397,7 @@ enum option_name {
 	OPTION_PERIOD,
 	OPTION_CYCLES,
 	OPTION_RATE,
+	OPTION_LARGE,
 	OPTION_DEADLINE,
 	OPTIONS
 };
@@ -404,6 +414,7 @@ static const struct option options[] = {
 	[OPTION_PERIOD] = {"period-ms", required_argument, NULL, 0},
 	[OPTION_CYCLES] = {"cycles", required_argument, NULL, 0},
 	[OPTION_RATE] = {"rate", required_argument, NULL, 0},
+	[OPTION_LARGE] = {"large-one-in", required_argument, NULL, 0},
 	[OPTION_DEADLINE] = {"deadline-ms", required_argument, NULL, 0},
 	[OPTIONS] = {NULL, 0, NULL, 0},
 };
@@ -416,6 +427,7 @@ static void settings_read(struct settings *settings, int argc, char **argv)
 		[OPTION_PERIOD] = "10000",
 		[OPTION_CYCLES] = "4",
 		[OPTION_RATE] = "400",
+		[OPTION_LARGE] = "8",
 		[OPTION_DEADLINE] = "80000",
 	};
 	int index;
@@ -440,6 +452,7 @@ static void settings_read(struct settings *settings, int argc, char **argv)
 			},
 		.connections = CONNECTIONS,
 		.rate_per_s = (uint32_t)strtoul(text[OPTION_RATE], NULL, 10),
+		.large_one_in = (uint32_t)strtoul(text[OPTION_LARGE], NULL, 10),
 		.timeout_ms = 15000,
 	};
 }
@@ -450,7 +463,7 @@ static bool settings_hold(const struct settings *settings)
 
 	return settings->memory_directory && settings->socket_directory && settings->record_path &&
 	       !settings->worker_path == !!settings->command && client->schedule.period_ms > 0 &&
-	       client->rate_per_s > 0;
+	       client->rate_per_s > 0 && client->large_one_in > 0;
 }
 
 int main(int argc, char **argv)
@@ -462,11 +475,11 @@ int main(int argc, char **argv)
 	settings_read(&run.settings, argc, argv);
 	run.settings.client.schedule_ms = &run.schedule_ms;
 	if (!settings_hold(&run.settings)) {
-		(void)fprintf(stderr,
-			"usage: driver --memory DIR [--unified DIR] --sockets DIR"
-			" --record FILE [--log FILE] [--name NAME] [--seed N]\n"
-			"       [--period-ms N] [--cycles N] [--rate N] [--deadline-ms N]"
-			" (--worker PATH | -- COMMAND...)\n");
+		(void)fprintf(stderr, "usage: driver --memory DIR [--unified DIR] --sockets DIR"
+				      " --record FILE [--log FILE] [--name NAME] [--seed N]\n"
+				      "       [--period-ms N] [--cycles N] [--rate N]"
+				      " [--large-one-in N] [--deadline-ms N]\n      "
+				      " (--worker PATH | -- COMMAND...)\n");
 		return 2;
 	}
 	if (schedule_sum_peak_bytes(&run.settings.client.schedule) > SCHEDULE_SUM_BYTES_MAX) {

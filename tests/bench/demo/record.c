@@ -20,6 +20,7 @@ static const struct {
 	FIELD(elapsed_ms),
 	FIELD(schedule_ms),
 	FIELD(schedule_length_ms),
+	FIELD(schedule_needed_ms),
 	FIELD(kills),
 	FIELD(restarts),
 	FIELD(served),

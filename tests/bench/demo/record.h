@@ -25,7 +25,8 @@ struct record_totals {
 	uint64_t elapsed_ms;
 	uint64_t schedule_ms; /* how much of the schedule was done */
 	uint64_t schedule_length_ms;
-	uint64_t kills; /* by the kernel for want of memory */
+	uint64_t schedule_needed_ms; /* until every worker has swelled once */
+	uint64_t kills;              /* by the kernel for want of memory */
 	uint64_t restarts;
 	uint64_t served;
 	uint64_t lost;

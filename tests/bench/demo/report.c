@@ -46,8 +46,8 @@ static const struct row {
 		false},
 	{"memory.current mean", offsetof(struct record_totals, current_mean_bytes), UNIT_MIB,
 		false},
-	{"time needed for the schedule", offsetof(struct record_totals, elapsed_ms), UNIT_MS,
-		false},
+	{"schedule done", offsetof(struct record_totals, schedule_ms), UNIT_MS, false},
+	{"time needed for it", offsetof(struct record_totals, elapsed_ms), UNIT_MS, false},
 	{"returned in the background", offsetof(struct record_totals, released_background_bytes),
 		UNIT_MIB, true},
 	{"returned for growth", offsetof(struct record_totals, released_growth_bytes), UNIT_MIB,
@@ -97,6 +97,9 @@ static void table_print(const struct record *plain, const struct record *spillwa
 		cell_print(right, &rows[i], spillway);
 		(void)printf("%-34s %18s %18s\n", rows[i].title, left, right);
 	}
+	if (plain->totals.objects_lost > 0)
+		(void)printf(
+			"Requests served include those that filled restarted workers again.\n");
 }
 
 /* Prints what is not as it should be; returns whether it is. */
@@ -117,13 +120,10 @@ static bool expect(bool holds, const char *format, ...)
 static bool run_holds(const struct record *record)
 {
 	const struct record_totals *totals = &record->totals;
-	bool holds = expect(totals->schedule_ms >= totals->schedule_length_ms,
-		"%s got through %" PRIu64 " of %" PRIu64 " ms of the schedule in time",
-		record->name, totals->schedule_ms, totals->schedule_length_ms);
-
-	holds &= expect(totals->live_peak_bytes <= SCHEDULE_SUM_BYTES_MAX,
+	bool holds = expect(totals->live_peak_bytes <= SCHEDULE_SUM_BYTES_MAX,
 		"%s held %" PRIu64 " MiB of live bytes, more than the schedule says", record->name,
 		totals->live_peak_bytes / MIB);
+
 	holds &= expect(totals->wrong == 0, "%s gave %" PRIu64 " wrong answers", record->name,
 		totals->wrong);
 	holds &= expect(totals->clean_exit, "%s did not end cleanly when asked to", record->name);
@@ -135,6 +135,9 @@ static bool verdict(const struct record *plain, const struct record *spillway)
 	bool holds = run_holds(plain);
 
 	holds &= run_holds(spillway);
+	holds &= expect(spillway->totals.schedule_ms >= spillway->totals.schedule_needed_ms,
+		"%s was too slow: not every worker had its turn in the time there is",
+		spillway->name);
 	holds &= expect(plain->totals.kills > 0, "%s was never OOM-killed", plain->name);
 	holds &= expect(spillway->totals.kills == 0, "%s was OOM-killed %" PRIu64 " times",
 		spillway->name, spillway->totals.kills);

@@ -57,6 +57,11 @@ uint64_t schedule_length_ms(const struct schedule *schedule)
 	return (uint64_t)schedule->period_ms * (schedule->cycles * 4ULL + 1) / 4;
 }
 
+uint64_t schedule_round_ms(const struct schedule *schedule)
+{
+	return (uint64_t)schedule->period_ms * 5 / 4;
+}
+
 uint64_t schedule_target_bytes(const struct schedule *schedule, unsigned worker, uint64_t at_ms)
 {
 	uint64_t base = BASE_BYTES + schedule_draw(schedule, worker, 0, BASE_SPREAD_BYTES);

@@ -24,6 +24,9 @@ struct schedule {
 
 uint64_t schedule_length_ms(const struct schedule *schedule);
 
+/* When every worker has had one whole swell. */
+uint64_t schedule_round_ms(const struct schedule *schedule);
+
 uint64_t schedule_target_bytes(const struct schedule *schedule, unsigned worker, uint64_t at_ms);
 
 /* The largest sum of all targets at any millisecond. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /*
@@ -97,18 +98,28 @@ static inline int wire_read(int fd, void *data, size_t size_bytes)
 	return 0;
 }
 
-static inline int wire_write(int fd, const void *data, size_t size_bytes)
+/* Sends the header and the bytes that follow it, in as few calls as the socket takes. */
+static inline int wire_write(
+	int fd, const void *header, size_t header_bytes, const void *body, size_t body_bytes)
 {
-	const unsigned char *at = data;
+	struct iovec part[2] = {
+		{.iov_base = (void *)header, .iov_len = header_bytes},
+		{.iov_base = (void *)body, .iov_len = body_bytes},
+	};
 
-	while (size_bytes > 0) {
-		ssize_t put = send(fd, at, size_bytes, MSG_NOSIGNAL);
+	while (part[0].iov_len + part[1].iov_len > 0) {
+		struct msghdr message = {.msg_iov = part, .msg_iovlen = 2};
+		ssize_t put = sendmsg(fd, &message, MSG_NOSIGNAL);
 
 		if (put < 0 && errno != EINTR)
 			return -errno;
-		if (put > 0) {
-			at += put;
-			size_bytes -= (size_t)put;
+		for (size_t i = 0; i < 2 && put > 0; i++) {
+			size_t taken =
+				(size_t)put < part[i].iov_len ? (size_t)put : part[i].iov_len;
+
+			part[i].iov_base = (unsigned char *)part[i].iov_base + taken;
+			part[i].iov_len -= taken;
+			put -= (ssize_t)taken;
 		}
 	}
 	return 0;

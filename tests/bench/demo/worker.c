@@ -256,10 +256,8 @@ static int serve_one(int fd)
 		response.count = reply.count;
 		response.checksum = wire_checksum(reply.data, reply.size);
 		response.live_bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed);
-		rc = wire_write(fd, &response, sizeof(response));
+		rc = wire_write(fd, &response, sizeof(response), reply.data, reply.size);
 	}
-	if (rc == 0)
-		rc = wire_write(fd, reply.data, reply.size);
 	bytes_drop(reply.data, reply.capacity);
 	return rc;
 }

@@ -1,0 +1,162 @@
+#include "shim/heap/cache.h"
+#include "shim/heap/heap.h"
+#include "shim/heap/size_class.h"
+#include "tests/support/random.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BLOCKS 20000
+
+static uint64_t cached_bytes(void)
+{
+	uint64_t slots;
+	uint64_t bytes;
+
+	cache_stats(&slots, &bytes);
+	return bytes;
+}
+
+static uint64_t blocks_now(void)
+{
+	struct heap_stats stats;
+
+	heap_stats_read(&stats);
+	return stats.blocks;
+}
+
+static void churn(void)
+{
+	static __thread void *blocks[BLOCKS];
+
+	for (size_t i = 0; i < BLOCKS; i++)
+		blocks[i] = heap_malloc(random_below(SIZE_CLASS_MAX_BYTES / (1 + i % 50)));
+	for (size_t i = 0; i < BLOCKS; i++)
+		heap_free(blocks[i]);
+}
+
+static void test_a_cache_keeps_no_more_than_its_bound(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		churn();
+	assert_true(cached_bytes() > 0);
+	assert_true(cached_bytes() <= CACHE_BYTES_MAX);
+	assert_null(heap_check());
+}
+
+/* A thread that has a cache and then parks. */
+struct parked {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int step;
+};
+
+static void parked_go(struct parked *parked, int step)
+{
+	pthread_mutex_lock(&parked->lock);
+	parked->step = step;
+	pthread_cond_broadcast(&parked->changed);
+	pthread_mutex_unlock(&parked->lock);
+}
+
+static void parked_wait(struct parked *parked, int step)
+{
+	pthread_mutex_lock(&parked->lock);
+	while (parked->step < step)
+		pthread_cond_wait(&parked->changed, &parked->lock);
+	pthread_mutex_unlock(&parked->lock);
+}
+
+static void *run_parked(void *arg)
+{
+	struct parked *parked = arg;
+
+	churn();
+	parked_go(parked, 1);
+	parked_wait(parked, 2);
+	churn();
+	heap_thread_exit();
+	heap_free(heap_malloc(100));
+	return NULL;
+}
+
+static void test_full_reaches_the_cache_of_a_parked_thread(void **state)
+{
+	struct parked parked = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	struct heap_pass pass = {
+		.level = HEAP_FULL, .max_bytes = UINT64_MAX, .idle_before_ns = UINT64_MAX};
+	struct heap_stats stats;
+	pthread_t thread;
+
+	(void)state;
+	pthread_create(&thread, NULL, run_parked, &parked);
+	parked_wait(&parked, 1);
+	assert_true(cached_bytes() > 0);
+	heap_scavenge(&pass, HEAP_BY_FULL);
+	assert_int_equal(cached_bytes(), 0);
+	heap_stats_read(&stats);
+	assert_int_equal(stats.in_use_bytes, 0);
+	parked_go(&parked, 2);
+	pthread_join(thread, NULL);
+	assert_int_equal(cached_bytes(), 0);
+	assert_int_equal(blocks_now(), 0);
+	assert_null(heap_check());
+}
+
+static unsigned hook_calls;
+
+static void on_first_cache(void)
+{
+	hook_calls++;
+	heap_free(heap_malloc(50));
+}
+
+static void *run_short(void *arg)
+{
+	heap_free(heap_malloc(10));
+	heap_free(heap_malloc(100));
+	heap_thread_exit();
+	heap_free(heap_malloc(10));
+	return arg;
+}
+
+static void test_threads_come_and_go_and_leave_nothing(void **state)
+{
+	struct heap_stats before;
+	struct heap_stats after;
+	pthread_t thread;
+
+	(void)state;
+	heap_set_cache_hook(on_first_cache);
+	for (int i = 0; i < 200; i++) {
+		if (i == 2)
+			heap_stats_read(&before);
+		pthread_create(&thread, NULL, run_short, NULL);
+		pthread_join(thread, NULL);
+	}
+	heap_set_cache_hook(NULL);
+	heap_stats_read(&after);
+	assert_int_equal(hook_calls, 200);
+	assert_int_equal(after.metadata_bytes, before.metadata_bytes);
+	assert_int_equal(after.blocks, 0);
+	assert_null(heap_check());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_cache_keeps_no_more_than_its_bound),
+		cmocka_unit_test(test_full_reaches_the_cache_of_a_parked_thread),
+		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,115 @@
+#include "shim/heap/heap.h"
+#include "shim/heap/page.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct heap_stats stats_now(void)
+{
+	struct heap_stats stats;
+
+	heap_stats_read(&stats);
+	return stats;
+}
+
+static void test_realloc_grows_in_place_where_the_next_pages_are_free(void **state)
+{
+	unsigned char *block = heap_malloc(100000);
+
+	(void)state;
+	memset(block, 7, 100000);
+	for (size_t size = 100000; size < 20000000; size += size / 3) {
+		assert_ptr_equal(heap_realloc(block, size), block);
+		assert_true(heap_usable_size(block) >= size);
+		assert_int_equal(stats_now().large_bytes, heap_usable_size(block));
+	}
+	for (size_t i = 0; i < 100000; i++)
+		assert_int_equal(block[i], 7);
+	heap_free(block);
+	assert_int_equal(stats_now().large_blocks, 0);
+	assert_null(heap_check());
+}
+
+static void test_realloc_moves_where_they_are_not(void **state)
+{
+	unsigned char *block = heap_malloc(100000);
+	unsigned char *next = heap_malloc(100000);
+	unsigned char *moved;
+
+	(void)state;
+	assert_true(next > block);
+	memset(block, 9, 100000);
+	moved = heap_realloc(block, 200000);
+	assert_ptr_not_equal(moved, block);
+	for (size_t i = 0; i < 100000; i++)
+		assert_int_equal(moved[i], 9);
+	heap_free(moved);
+	heap_free(next);
+	assert_null(heap_check());
+}
+
+static void test_shrinking_gives_the_tail_back(void **state)
+{
+	unsigned char *block = heap_malloc(1000000);
+	uint64_t idle = stats_now().idle_dirty_bytes;
+
+	(void)state;
+	assert_ptr_equal(heap_realloc(block, 100000), block);
+	assert_int_equal(heap_usable_size(block), round_up(100000, PAGE_BYTES));
+	assert_true(stats_now().idle_dirty_bytes > idle + 800000);
+	memset(block, 3, 100000);
+	block = heap_realloc(block, 10);
+	assert_int_equal(block[9], 3);
+	assert_int_equal(stats_now().large_blocks, 0);
+	heap_free(block);
+	assert_null(heap_check());
+}
+
+static void test_calloc_is_zero_over_used_memory(void **state)
+{
+	unsigned char *block = heap_malloc(500000);
+
+	(void)state;
+	memset(block, 0xff, 500000);
+	heap_free(block);
+	block = heap_calloc(5, 100000);
+	for (size_t i = 0; i < 500000; i++)
+		assert_int_equal(block[i], 0);
+	heap_free(block);
+}
+
+static void test_alignment_of_every_power_of_two_holds(void **state)
+{
+	(void)state;
+	for (size_t alignment = 8; alignment <= (size_t)1 << 28; alignment *= 2) {
+		for (size_t size = 1; size < 100000; size = size * 5 + 3) {
+			unsigned char *block = heap_memalign(alignment, size);
+
+			assert_non_null(block);
+			assert_int_equal((uintptr_t)block % alignment, 0);
+			assert_true(heap_usable_size(block) >= size);
+			block[0] = 1;
+			block[size - 1] = 1;
+			heap_free(block);
+		}
+	}
+	assert_null(heap_check());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_realloc_grows_in_place_where_the_next_pages_are_free),
+		cmocka_unit_test(test_realloc_moves_where_they_are_not),
+		cmocka_unit_test(test_shrinking_gives_the_tail_back),
+		cmocka_unit_test(test_calloc_is_zero_over_used_memory),
+		cmocka_unit_test(test_alignment_of_every_power_of_two_holds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

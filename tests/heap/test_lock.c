@@ -1,0 +1,95 @@
+#include "shim/heap/lock.h"
+#include "shim/heap/transit.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define THREADS 4
+#define ROUNDS 50000
+
+static struct lock lock;
+static uint64_t guarded;
+
+static void *run_locked(void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		lock_take(&lock);
+		guarded++;
+		lock_drop(&lock);
+	}
+	return arg;
+}
+
+static void run_all(void *(*run)(void *))
+{
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, run, NULL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void test_one_thread_at_a_time_is_inside(void **state)
+{
+	(void)state;
+	run_all(run_locked);
+	assert_int_equal(guarded, (uint64_t)THREADS * ROUNDS);
+	assert_int_equal(atomic_load(&lock.word), 0);
+}
+
+static _Atomic uint32_t inside;
+static _Atomic uint32_t seen_inside;
+static _Atomic uint32_t begun;
+
+static void *run_transits(void *arg)
+{
+	for (int i = 0; i < ROUNDS / 10; i++) {
+		if (i % 50 == 0) {
+			transit_stop();
+			atomic_fetch_add(&seen_inside, atomic_load(&inside));
+			transit_resume();
+		} else if (transit_begin()) {
+			atomic_fetch_add(&inside, 1);
+			atomic_fetch_add(&begun, 1);
+			atomic_fetch_sub(&inside, 1);
+			transit_end();
+		}
+	}
+	return arg;
+}
+
+static void test_no_transit_runs_during_a_stop(void **state)
+{
+	(void)state;
+	run_all(run_transits);
+	assert_int_equal(atomic_load(&seen_inside), 0);
+	assert_true(atomic_load(&begun) > 0);
+	assert_false(transit_wait());
+}
+
+static void test_a_stop_refuses_until_it_is_resumed(void **state)
+{
+	(void)state;
+	transit_stop();
+	assert_false(transit_begin());
+	transit_resume();
+	assert_true(transit_begin());
+	transit_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_thread_at_a_time_is_inside),
+		cmocka_unit_test(test_no_transit_runs_during_a_stop),
+		cmocka_unit_test(test_a_stop_refuses_until_it_is_resumed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+#include "shim/heap/os.h"
+#include "tests/support/panic.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#define PAGES ((size_t)200)
+
+static unsigned char *memory;
+static size_t page;
+
+static int setup(void **state)
+{
+	(void)state;
+	page = os_page_bytes();
+	memory = os_reserve(PAGES * page, (size_t)4 << 20);
+	return memory == NULL || os_commit(memory, PAGES * page) != 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	os_unreserve(memory, PAGES * page);
+	return 0;
+}
+
+static bool is_resident(size_t i)
+{
+	unsigned char answer = 0;
+
+	assert_int_equal(mincore(memory + i * page, page, &answer), 0);
+	return (answer & 1) != 0;
+}
+
+static void test_reserved_memory_is_aligned_zero_and_committed_on_demand(void **state)
+{
+	(void)state;
+	assert_int_equal((uintptr_t)memory % ((size_t)4 << 20), 0);
+	for (size_t i = 0; i < PAGES; i++) {
+		assert_false(is_resident(i));
+		assert_int_equal(memory[i * page], 0);
+	}
+	assert_null(os_reserve(SIZE_MAX - 4096, page));
+	assert_null(os_reserve((size_t)1 << 50, page));
+}
+
+static void test_many_ranges_are_advised_and_the_others_kept(void **state)
+{
+	struct os_range ranges[OS_RANGES_MAX];
+
+	(void)state;
+	errno = 77;
+	memset(memory, 5, PAGES * page);
+	for (size_t i = 0; i < OS_RANGES_MAX; i++)
+		ranges[i] = (struct os_range){memory + (3 * i + 1) * page, page * (1 + i % 2)};
+	assert_int_equal(os_advise(ranges, OS_RANGES_MAX, OS_FREE), 0);
+	assert_int_equal(os_advise(ranges, OS_RANGES_MAX, OS_DONTNEED), 0);
+	for (size_t i = 0; i < (size_t)3 * OS_RANGES_MAX; i++) {
+		bool gone = i % 3 == 1 || (i % 3 == 2 && i / 3 % 2 == 1);
+
+		assert_int_equal(is_resident(i), !gone);
+		assert_int_equal(memory[i * page], gone ? 0 : 5);
+	}
+	assert_int_equal(errno, 77);
+}
+
+static void test_an_impossible_range_is_an_error_and_the_rest_is_done(void **state)
+{
+	struct os_range ranges[3] = {
+		{memory, page},
+		{memory + 1, page},
+		{memory + 2 * page, page},
+	};
+
+	(void)state;
+	errno = 77;
+	memset(memory, 5, PAGES * page);
+	assert_true(os_advise(ranges, 3, OS_DONTNEED) < 0);
+	assert_false(is_resident(0));
+	assert_true(is_resident(1));
+	assert_false(is_resident(2));
+	assert_int_equal(errno, 77);
+}
+
+static void test_populate_makes_resident(void **state)
+{
+	struct os_range range = {memory, PAGES * page};
+	int error;
+
+	(void)state;
+	assert_int_equal(os_advise(&range, 1, OS_DONTNEED), 0);
+	error = os_advise(&range, 1, OS_POPULATE);
+	if (error == -EINVAL)
+		skip();
+	assert_int_equal(error, 0);
+	for (size_t i = 0; i < PAGES; i++)
+		assert_true(is_resident(i));
+}
+
+static _Atomic uint32_t word;
+
+static void *run_waker(void *arg)
+{
+	atomic_store(&word, 1);
+	os_wake((const uint32_t *)&word, 1);
+	return arg;
+}
+
+static void test_waiting_ends_by_wake_by_change_and_by_time(void **state)
+{
+	uint64_t start_ns = os_now_ns();
+	pthread_t thread;
+
+	(void)state;
+	errno = 77;
+	os_wait((const uint32_t *)&word, 1, UINT64_MAX);
+	while (os_now_ns() - start_ns < 2000000)
+		os_wait((const uint32_t *)&word, 0, 2000000);
+	pthread_create(&thread, NULL, run_waker, NULL);
+	while (atomic_load(&word) == 0)
+		os_wait((const uint32_t *)&word, 0, UINT64_MAX);
+	pthread_join(thread, NULL);
+	assert_int_equal(errno, 77);
+}
+
+static void panic_now(void *arg)
+{
+	os_panic("something is wrong:", arg);
+}
+
+static void test_panic_is_one_line_with_the_address(void **state)
+{
+	(void)state;
+	assert_true(panic_says(panic_now, (void *)0xabc0, "something is wrong: 0xabc0\n"));
+	assert_true(panic_says(panic_now, NULL, "something is wrong: 0x0\n"));
+}
+
+static void test_there_is_a_cpu(void **state)
+{
+	(void)state;
+	assert_true(os_cpus() >= 1);
+	assert_true(os_cpus() <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reserved_memory_is_aligned_zero_and_committed_on_demand),
+		cmocka_unit_test(test_many_ranges_are_advised_and_the_others_kept),
+		cmocka_unit_test(test_an_impossible_range_is_an_error_and_the_rest_is_done),
+		cmocka_unit_test(test_populate_makes_resident),
+		cmocka_unit_test(test_waiting_ends_by_wake_by_change_and_by_time),
+		cmocka_unit_test(test_panic_is_one_line_with_the_address),
+		cmocka_unit_test(test_there_is_a_cpu),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,319 @@
+#include "shim/heap/heap.h"
+#include "shim/heap/page_heap.h"
+#include "tests/support/fake_os.h"
+#include "tests/support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RUNS 300
+
+static void verify(void)
+{
+	const char *wrong = heap_check();
+
+	if (wrong != NULL)
+		fail_msg("%s", wrong);
+}
+
+static struct page_stats stats_now(void)
+{
+	struct page_stats stats;
+
+	page_heap_stats(&stats);
+	return stats;
+}
+
+static struct page_hunt hunt_for(bool lazy)
+{
+	return (struct page_hunt){
+		.dirty = true,
+		.lazy = lazy,
+		.idle_before_ns = UINT64_MAX,
+		.run_pages_min = 1,
+		.pages_max = SIZE_MAX,
+		.below = UINTPTR_MAX,
+	};
+}
+
+static void hunt_all(bool lazy, enum page_outcome outcome)
+{
+	struct page_hunt hunt = hunt_for(lazy);
+
+	while (page_heap_hunt(&hunt))
+		page_heap_hunt_end(&hunt, outcome);
+}
+
+static void test_runs_never_overlap_and_counters_add_up(void **state)
+{
+	static struct {
+		unsigned char *start;
+		size_t pages;
+	} runs[RUNS];
+
+	(void)state;
+	for (int i = 0; i < 30000; i++) {
+		size_t k = random_below(RUNS);
+		size_t pages = 1 + random_below(random_below(8) == 0 ? 2000 : 50);
+		size_t alignment = PAGE_BYTES << random_below(12);
+
+		if (runs[k].start != NULL) {
+			assert_int_equal(*runs[k].start, k % 251);
+			page_heap_put(runs[k].start, runs[k].pages, 0);
+			runs[k].start = NULL;
+		} else {
+			runs[k].start = page_heap_take(pages, alignment).start;
+			runs[k].pages = pages;
+			assert_non_null(runs[k].start);
+			assert_int_equal((uintptr_t)runs[k].start % alignment, 0);
+			*runs[k].start = (unsigned char)(k % 251);
+		}
+		if (i % 400 == 0)
+			hunt_all(i % 800 == 0, i % 800 == 0 ? PAGE_CLEAN : PAGE_LAZY);
+		if (i % 3000 == 0)
+			verify();
+	}
+	for (size_t k = 0; k < RUNS; k++)
+		if (runs[k].start != NULL)
+			page_heap_put(runs[k].start, runs[k].pages, 0);
+	verify();
+	assert_int_equal(stats_now().in_use, 0);
+}
+
+static void test_lowest_warm_run_is_taken_before_a_lower_clean_one(void **state)
+{
+	unsigned char *low;
+	unsigned char *middle;
+	unsigned char *high;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	low = page_heap_take(8, PAGE_BYTES).start;
+	middle = page_heap_take(8, PAGE_BYTES).start;
+	high = page_heap_take(8, PAGE_BYTES).start;
+	assert_true(low < middle && middle < high);
+	page_heap_put(low, 8, 0);
+	hunt_all(true, PAGE_CLEAN);
+	page_heap_put(high, 8, 0);
+	assert_ptr_equal(page_heap_take(8, PAGE_BYTES).start, high);
+	assert_ptr_equal(page_heap_take(8, PAGE_BYTES).start, low);
+	page_heap_put(low, 8, 0);
+	page_heap_put(middle, 8, 0);
+	page_heap_put(high, 8, 0);
+}
+
+static void test_a_run_across_states_is_one_run(void **state)
+{
+	unsigned char *run;
+	struct page_taken taken;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	run = page_heap_take(30, PAGE_BYTES).start;
+	page_heap_put(run, 10, 0);
+	hunt_all(true, PAGE_CLEAN);
+	page_heap_put(run + 10 * PAGE_BYTES, 10, 0);
+	hunt_all(false, PAGE_LAZY);
+	page_heap_put(run + 20 * PAGE_BYTES, 10, 0);
+	taken = page_heap_take(30, PAGE_BYTES);
+	assert_ptr_equal(taken.start, run);
+	assert_false(taken.zero);
+	assert_true(taken.clean_mask == (((uint64_t)1 << 10) - 1));
+	page_heap_put(run, 30, 0);
+}
+
+static void test_only_pages_known_clean_count_as_zero(void **state)
+{
+	struct page_taken taken = page_heap_take(4, PAGE_BYTES);
+
+	(void)state;
+	page_heap_put(taken.start, 4, 0);
+	assert_false(page_heap_take(4, PAGE_BYTES).zero);
+	page_heap_put(taken.start, 4, 0);
+	hunt_all(false, PAGE_LAZY);
+	assert_false(page_heap_take(4, PAGE_BYTES).zero);
+	page_heap_put(taken.start, 4, 0);
+	hunt_all(true, PAGE_CLEAN);
+	assert_true(page_heap_take(4, PAGE_BYTES).zero);
+	page_heap_put(taken.start, 4, 0);
+}
+
+static void test_pages_in_transit_are_not_handed_out(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	struct page_taken taken = page_heap_take(4, PAGE_BYTES);
+	void *other;
+
+	(void)state;
+	page_heap_put(taken.start, 4, 0);
+	assert_true(page_heap_hunt(&hunt));
+	other = page_heap_take(4, PAGE_BYTES).start;
+	assert_ptr_not_equal(other, taken.start);
+	page_heap_hunt_end(&hunt, PAGE_AS_BEFORE);
+	page_heap_put(other, 4, 0);
+	assert_ptr_equal(page_heap_take(4, PAGE_BYTES).start, taken.start);
+	page_heap_put(taken.start, 4, 0);
+	verify();
+}
+
+static void test_hunt_keeps_the_cushion_and_its_bounds(void **state)
+{
+	struct page_hunt hunt = hunt_for(false);
+	struct page_stats before;
+	void *run;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	run = page_heap_take(100, PAGE_BYTES).start;
+	page_heap_put(run, 100, 0);
+	before = stats_now();
+	assert_int_equal(before.dirty, 100);
+	hunt.cushion_pages = 70;
+	hunt.pages_max = 20;
+	while (page_heap_hunt(&hunt))
+		page_heap_hunt_end(&hunt, PAGE_LAZY);
+	assert_int_equal(stats_now().dirty, 80);
+	hunt.pages_max = 1000;
+	hunt.below = UINTPTR_MAX;
+	while (page_heap_hunt(&hunt))
+		page_heap_hunt_end(&hunt, PAGE_LAZY);
+	assert_int_equal(stats_now().dirty, 70);
+	assert_int_equal(stats_now().lazy, 30);
+	hunt_all(true, PAGE_CLEAN);
+	assert_int_equal(stats_now().clean, before.clean + 100);
+	verify();
+}
+
+static void test_hunt_takes_whole_kernel_pages_only(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	void *run;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	run = page_heap_take(3, PAGE_BYTES).start;
+	page_heap_put(run, 3, 0);
+	atomic_store(&fake_os.page_bytes, 4 * PAGE_BYTES);
+	assert_false(page_heap_hunt(&hunt));
+	run = page_heap_take(70, 4 * PAGE_BYTES).start;
+	page_heap_put(run, 70, 0);
+	hunt = hunt_for(true);
+	assert_true(page_heap_hunt(&hunt));
+	for (size_t i = 0; i < hunt.count; i++)
+		assert_int_equal(
+			((uintptr_t)hunt.ranges[i].start | hunt.ranges[i].bytes) % (4 * PAGE_BYTES),
+			0);
+	page_heap_hunt_end(&hunt, PAGE_AS_BEFORE);
+	atomic_store(&fake_os.page_bytes, 0);
+	hunt_all(true, PAGE_CLEAN);
+}
+
+static size_t asked_bytes;
+static void *freed_in_gate;
+static bool gate_answer;
+
+static bool on_gate(size_t bytes)
+{
+	asked_bytes += bytes;
+	if (freed_in_gate != NULL)
+		page_heap_put(freed_in_gate, 16, 0);
+	freed_in_gate = NULL;
+	return gate_answer;
+}
+
+static void test_gate_is_asked_for_what_becomes_resident_only(void **state)
+{
+	void *run;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	heap_set_gate(on_gate);
+	asked_bytes = 0;
+	run = page_heap_take(16, PAGE_BYTES).start;
+	assert_int_equal(asked_bytes, 16 * PAGE_BYTES);
+	page_heap_put(run, 16, 0);
+	assert_ptr_equal(page_heap_take(16, PAGE_BYTES).start, run);
+	assert_int_equal(asked_bytes, 16 * PAGE_BYTES);
+	page_heap_put(run, 16, 0);
+	hunt_all(false, PAGE_LAZY);
+	assert_ptr_equal(page_heap_take(16, PAGE_BYTES).start, run);
+	assert_int_equal(asked_bytes, 16 * PAGE_BYTES);
+
+	freed_in_gate = run;
+	assert_ptr_equal(page_heap_take(16, PAGE_BYTES).start, run);
+	assert_int_equal(asked_bytes, 32 * PAGE_BYTES);
+	page_heap_put(run, 16, 0);
+	heap_set_gate(NULL);
+}
+
+static void test_gate_can_have_the_range_populated(void **state)
+{
+	void *run;
+	uint64_t before;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	heap_set_gate(on_gate);
+	gate_answer = true;
+	before = atomic_load(&fake_os.advised[OS_POPULATE]);
+	run = page_heap_take(16, PAGE_BYTES).start;
+	assert_int_equal(atomic_load(&fake_os.advised[OS_POPULATE]), before + 1);
+	page_heap_put(run, 16, 0);
+	run = page_heap_take(4096, PAGE_BYTES).start;
+	assert_int_equal(atomic_load(&fake_os.advised[OS_POPULATE]), before + 1);
+	page_heap_put(run, 4096, 0);
+	gate_answer = false;
+	heap_set_gate(NULL);
+}
+
+static void test_extension_takes_the_next_pages_if_they_are_free(void **state)
+{
+	unsigned char *run = page_heap_take(20, PAGE_BYTES).start;
+	unsigned char *middle = run + 5 * PAGE_BYTES;
+
+	(void)state;
+	page_heap_put(middle, 10, 0);
+	assert_true(page_heap_extend(middle, 4));
+	assert_false(page_heap_extend(middle + 4 * PAGE_BYTES, 7));
+	assert_true(page_heap_extend(middle + 4 * PAGE_BYTES, 6));
+	page_heap_put(run, 20, 0);
+	verify();
+}
+
+static void test_fresh_pages_are_zero_and_clean_ones_are_refaults(void **state)
+{
+	struct page_taken taken = page_heap_take(6, PAGE_BYTES);
+
+	(void)state;
+	assert_true(taken.zero);
+	assert_int_equal(stats_now().refaulted, 0);
+	page_heap_put(taken.start, 6, 0);
+	hunt_all(true, PAGE_CLEAN);
+	assert_ptr_equal(page_heap_take(8, PAGE_BYTES).start, taken.start);
+	assert_int_equal(stats_now().refaulted, 6);
+	page_heap_put(taken.start, 8, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fresh_pages_are_zero_and_clean_ones_are_refaults),
+		cmocka_unit_test(test_only_pages_known_clean_count_as_zero),
+		cmocka_unit_test(test_lowest_warm_run_is_taken_before_a_lower_clean_one),
+		cmocka_unit_test(test_a_run_across_states_is_one_run),
+		cmocka_unit_test(test_pages_in_transit_are_not_handed_out),
+		cmocka_unit_test(test_hunt_keeps_the_cushion_and_its_bounds),
+		cmocka_unit_test(test_hunt_takes_whole_kernel_pages_only),
+		cmocka_unit_test(test_gate_is_asked_for_what_becomes_resident_only),
+		cmocka_unit_test(test_gate_can_have_the_range_populated),
+		cmocka_unit_test(test_extension_takes_the_next_pages_if_they_are_free),
+		cmocka_unit_test(test_runs_never_overlap_and_counters_add_up),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,288 @@
+#include "shim/heap/region.h"
+#include "tests/support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CHUNKS 70 /* more than a group */
+#define PAGES ((size_t)CHUNKS * CHUNK_PAGES)
+#define START 0x10000000U
+
+/* One byte a page: what the region should know. */
+enum model_state { TAKEN, DIRTY, LAZY, CLEAN, FRESH, HELD_DIRTY, HELD_LAZY };
+
+static struct region region;
+static unsigned char model[PAGES];
+static void *metadata;
+
+static int setup(void **state)
+{
+	(void)state;
+	metadata = calloc(1, region_metadata_bytes(PAGES));
+	memset(&region, 0, sizeof region);
+	region_init(&region, (void *)(uintptr_t)START, PAGES, metadata);
+	region_grow(&region, PAGES / 2 / CHUNK_PAGES * CHUNK_PAGES);
+	region_grow(&region, PAGES - region.committed);
+	memset(model, FRESH, sizeof model);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(metadata);
+	return 0;
+}
+
+static bool model_is_free(size_t page)
+{
+	return model[page] >= DIRTY && model[page] <= FRESH;
+}
+
+static bool model_is_warm(size_t page)
+{
+	return model[page] == DIRTY || model[page] == LAZY;
+}
+
+static size_t model_find(enum run_kind kind, size_t pages)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < PAGES; i++) {
+		run = (kind == RUN_WARM ? model_is_warm(i) : model_is_free(i)) ? run + 1 : 0;
+		if (run == pages)
+			return i + 1 - pages;
+	}
+	return SIZE_MAX;
+}
+
+static size_t model_count(enum model_state what, size_t page, size_t pages)
+{
+	size_t count = 0;
+
+	for (size_t i = page; i < page + pages; i++)
+		count += model[i] == what;
+	return count;
+}
+
+static size_t random_pages(void)
+{
+	return 1 + random_below(random_below(4) == 0 ? 3000 : 40);
+}
+
+static void take_somewhere(void)
+{
+	size_t pages = random_pages();
+	enum run_kind kind = (enum run_kind)random_below(RUN_KINDS);
+	size_t expected = model_find(kind, pages);
+	struct page_counts counts;
+
+	assert_true(region_find(&region, kind, pages) == expected);
+	if (expected == SIZE_MAX)
+		return;
+	assert_true(region_is_free(&region, expected, pages));
+	counts = region_count(&region, expected, pages);
+	assert_int_equal(counts.dirty, model_count(DIRTY, expected, pages));
+	assert_int_equal(counts.lazy, model_count(LAZY, expected, pages));
+	assert_int_equal(counts.fresh, model_count(FRESH, expected, pages));
+	assert_int_equal(counts.clean, counts.fresh + model_count(CLEAN, expected, pages));
+	region_take(&region, expected, pages);
+	memset(model + expected, TAKEN, pages);
+}
+
+/* Some run of pages of this state, cut at random. */
+static size_t pick_run(enum model_state what, size_t *pages)
+{
+	size_t at = random_below(PAGES);
+	size_t end;
+
+	while (at < PAGES && model[at] != what)
+		at++;
+	for (end = at; end < PAGES && model[end] == what && end - at < 3000; end++)
+		;
+	*pages = end > at ? 1 + random_below(end - at) : 0;
+	return at;
+}
+
+static void give_some(void)
+{
+	size_t pages;
+	size_t page = pick_run(TAKEN, &pages);
+	uint64_t clean = pages != 0 && pages <= 64 ? random_next() >> (64 - pages) : 0;
+
+	if (pages == 0)
+		return;
+	region_give(&region, page, pages, clean, 1000);
+	memset(model + page, DIRTY, pages);
+	for (size_t i = 0; i < 64 && i < pages; i++)
+		if ((clean >> i & 1) != 0)
+			model[page + i] = CLEAN;
+}
+
+static void hold_some(void)
+{
+	size_t pages;
+	bool lazy = random_below(2) == 0;
+	size_t page = pick_run(lazy ? LAZY : DIRTY, &pages);
+
+	if (pages == 0)
+		return;
+	region_hold(&region, page, pages);
+	memset(model + page, lazy ? HELD_LAZY : HELD_DIRTY, pages);
+}
+
+static void release_some(void)
+{
+	size_t pages;
+	bool lazy = random_below(2) == 0;
+	size_t page = pick_run(lazy ? HELD_LAZY : HELD_DIRTY, &pages);
+	enum region_state to = (enum region_state)random_below(3);
+	unsigned char now = lazy ? LAZY : DIRTY;
+
+	if (pages == 0)
+		return;
+	region_release(&region, page, pages, to);
+	if (to == REGION_LAZY)
+		now = LAZY;
+	else if (to == REGION_CLEAN)
+		now = CLEAN;
+	memset(model + page, now, pages);
+}
+
+static bool is_hunted(size_t page, bool dirty, bool lazy)
+{
+	return (dirty && model[page] == DIRTY) || (lazy && model[page] == LAZY);
+}
+
+/* Marks the runs of at least so many pages, none longer than its chunk. */
+static void naive_hunt(unsigned char *found, bool dirty, bool lazy, size_t pages_min)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < PAGES; i++) {
+		if (i % CHUNK_PAGES == 0)
+			run = 0;
+		run = is_hunted(i, dirty, lazy) ? run + 1 : 0;
+		if (run == pages_min)
+			memset(found + i + 1 - run, 1, run);
+		else if (run > pages_min)
+			found[i] = 1;
+	}
+}
+
+static void verify_hunt(bool dirty, bool lazy, size_t pages_min)
+{
+	struct region_hunt hunt = {
+		.dirty = dirty, .lazy = lazy, .idle_before_ns = UINT64_MAX, .pages_min = pages_min};
+	unsigned char expected[PAGES] = {0};
+	unsigned char found[PAGES] = {0};
+	size_t below = PAGES;
+	size_t first;
+	size_t end;
+
+	while (region_hunt(&region, &hunt, below, &first, &end)) {
+		assert_true(first < end && end <= below);
+		memset(found + first, 1, end - first);
+		below = first;
+	}
+	naive_hunt(expected, dirty, lazy, pages_min);
+	assert_memory_equal(found, expected, PAGES);
+}
+
+static void verify(void)
+{
+	struct page_counts counts = {0};
+	size_t allocated = 0;
+	size_t held = model_count(HELD_DIRTY, 0, PAGES) + model_count(HELD_LAZY, 0, PAGES);
+	size_t at_end = 0;
+	const char *wrong = held == 0 ? region_check(&region, &counts, &allocated) : NULL;
+
+	if (wrong != NULL)
+		fail_msg("%s", wrong);
+	while (at_end < PAGES && model_is_free(PAGES - 1 - at_end))
+		at_end++;
+	assert_int_equal(region_free_at_end(&region), at_end);
+	for (size_t pages_min = 1; pages_min <= 16; pages_min += 5) {
+		verify_hunt(true, true, pages_min);
+		verify_hunt(true, false, pages_min);
+		verify_hunt(false, true, pages_min);
+	}
+}
+
+static void test_random_operations_equal_a_byte_per_page(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6000; i++) {
+		switch (random_below(i < 3000 ? 9 : 7)) {
+		case 0:
+		case 1:
+			give_some();
+			break;
+		case 2:
+			hold_some();
+			break;
+		case 3:
+		case 4:
+			release_some();
+			break;
+		default:
+			take_somewhere();
+		}
+		if (i % 500 == 0)
+			verify();
+	}
+	for (int i = 0; i < 20000; i++)
+		release_some();
+	verify();
+}
+
+static void test_hunt_passes_over_young_chunks_and_short_runs(void **state)
+{
+	struct region_hunt hunt = {.dirty = true, .idle_before_ns = 50, .pages_min = 16};
+	size_t first;
+	size_t end;
+
+	(void)state;
+	region_take(&region, 0, 3 * CHUNK_PAGES);
+	region_give(&region, 0, 100, 0, 40);
+	region_give(&region, 120, 10, 0, 40);
+	region_give(&region, CHUNK_PAGES, 100, 0, 60);
+	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_int_equal(first, 0);
+	assert_int_equal(end, 100);
+	hunt.pages_min = 1;
+	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_int_equal(first, 120);
+	hunt.idle_before_ns = 39;
+	assert_false(region_hunt(&region, &hunt, PAGES, &first, &end));
+}
+
+static void test_a_run_over_many_groups_is_found(void **state)
+{
+	(void)state;
+	assert_int_equal(region_find(&region, RUN_ANY, PAGES), 0);
+	assert_true(region_find(&region, RUN_ANY, PAGES + 1) == SIZE_MAX);
+	assert_true(region_find(&region, RUN_WARM, 1) == SIZE_MAX);
+	region_take(&region, 0, 1);
+	assert_int_equal(region_find(&region, RUN_ANY, PAGES - 1), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_random_operations_equal_a_byte_per_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_hunt_passes_over_young_chunks_and_short_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_run_over_many_groups_is_found, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

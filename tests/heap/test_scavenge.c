@@ -1,0 +1,409 @@
+#include "shim/heap/heap.h"
+#include "shim/heap/page.h"
+#include "shim/heap/page_heap.h"
+#include "tests/support/fake_os.h"
+#include "tests/support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#define BLOCKS 40000
+#define MIB ((size_t)1 << 20)
+
+static unsigned char *blocks[BLOCKS];
+static size_t sizes[BLOCKS];
+
+static struct heap_stats stats_now(void)
+{
+	struct heap_stats stats;
+
+	heap_stats_read(&stats);
+	assert_int_equal(stats.mapped_bytes, stats.in_use_bytes + stats.idle_dirty_bytes +
+						     stats.lazy_bytes + stats.clean_bytes +
+						     stats.metadata_bytes);
+	return stats;
+}
+
+static void verify(void)
+{
+	const char *wrong = heap_check();
+
+	if (wrong != NULL)
+		fail_msg("%s", wrong);
+}
+
+static struct heap_pass pass_at(enum heap_level level)
+{
+	return (struct heap_pass){
+		.level = level, .max_bytes = UINT64_MAX, .idle_before_ns = UINT64_MAX};
+}
+
+static struct heap_pass scavenge_all(enum heap_level level)
+{
+	struct heap_pass pass = pass_at(level);
+
+	heap_scavenge(&pass, HEAP_BY_FULL);
+	return pass;
+}
+
+static unsigned char fill_of(size_t i)
+{
+	return (unsigned char)(i * 31 + 7);
+}
+
+static void allocate(size_t i, size_t size)
+{
+	blocks[i] = heap_malloc(size);
+	assert_non_null(blocks[i]);
+	sizes[i] = size;
+	memset(blocks[i], fill_of(i), size);
+}
+
+static void release(size_t i)
+{
+	for (size_t k = 0; k < sizes[i]; k++)
+		if (blocks[i][k] != fill_of(i))
+			fail_msg("block %zu of %zu bytes changed at %zu", i, sizes[i], k);
+	heap_free(blocks[i]);
+	blocks[i] = NULL;
+}
+
+static void allocate_all(void)
+{
+	for (size_t i = 0; i < BLOCKS; i++)
+		allocate(i, 16 + random_below(i % 50 == 0 ? 60000 : 2000));
+}
+
+static void release_all(void)
+{
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (blocks[i] != NULL)
+			release(i);
+}
+
+static bool is_resident(const void *page)
+{
+	unsigned char answer = 0;
+
+	assert_int_equal(mincore((void *)page, PAGE_BYTES, &answer), 0);
+	return (answer & 1) != 0;
+}
+
+static void test_full_leaves_next_to_nothing_after_all_was_freed(void **state)
+{
+	struct heap_stats stats;
+
+	(void)state;
+	allocate_all();
+	release_all();
+	assert_true(stats_now().in_use_bytes + stats_now().idle_dirty_bytes > 40 * MIB);
+	scavenge_all(HEAP_FULL);
+	stats = stats_now();
+	assert_int_equal(stats.in_use_bytes, 0);
+	assert_int_equal(stats.idle_dirty_bytes, 0);
+	assert_int_equal(stats.lazy_bytes, 0);
+	assert_int_equal(stats.blocks, 0);
+	assert_true(stats.metadata_bytes < 2 * MIB);
+	verify();
+}
+
+/* Resident bytes of all committed pages, asked of the kernel. */
+static size_t resident_bytes(void)
+{
+	static unsigned char answers[1 << 16];
+	size_t resident = 0;
+	uintptr_t start;
+	size_t pages;
+
+	for (size_t i = 0; page_heap_region_locked(i, &start, &pages); i++) {
+		for (size_t at = 0; at < pages; at += sizeof answers) {
+			size_t some = pages - at < sizeof answers ? pages - at : sizeof answers;
+
+			assert_int_equal(mincore((void *)(start + at * PAGE_BYTES),
+						 some * PAGE_BYTES, answers),
+				0);
+			for (size_t k = 0; k < some; k++)
+				resident += (answers[k] & 1) * PAGE_BYTES;
+		}
+	}
+	return resident;
+}
+
+static void test_the_kernel_agrees_about_what_is_resident(void **state)
+{
+	struct heap_stats stats;
+
+	(void)state;
+	allocate_all();
+	stats = stats_now();
+	assert_true(resident_bytes() > 40 * MIB);
+	assert_true(resident_bytes() <= stats.in_use_bytes + stats.idle_dirty_bytes);
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (i % 10 != 0)
+			release(i);
+	scavenge_all(HEAP_FULL);
+	stats = stats_now();
+	assert_true(resident_bytes() <= stats.in_use_bytes);
+	assert_true(resident_bytes() + MIB > stats.in_use_bytes);
+	release_all();
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(resident_bytes(), 0);
+}
+
+static void test_lazy_pages_can_be_used_again(void **state)
+{
+	struct heap_pass pass;
+	unsigned char *block;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	block = heap_malloc(MIB);
+	memset(block, 1, MIB);
+	heap_free(block);
+	pass = scavenge_all(HEAP_LAZY);
+	assert_int_equal(pass.lazy_bytes, MIB);
+	assert_int_equal(pass.clean_bytes, 0);
+	assert_int_equal(stats_now().lazy_bytes, MIB);
+	assert_ptr_equal(heap_calloc(1, MIB), block);
+	assert_int_equal(stats_now().lazy_bytes, 0);
+	for (size_t i = 0; i < MIB; i++)
+		assert_int_equal(block[i], 0);
+	heap_free(block);
+}
+
+static void test_eager_takes_lazy_pages_and_truly_releases(void **state)
+{
+	struct heap_pass pass;
+	unsigned char *block = heap_malloc(MIB);
+
+	(void)state;
+	memset(block, 1, MIB);
+	heap_free(block);
+	scavenge_all(HEAP_LAZY);
+	pass = scavenge_all(HEAP_EAGER);
+	assert_true(pass.clean_bytes >= MIB);
+	assert_false(is_resident(block));
+	assert_int_equal(stats_now().lazy_bytes + stats_now().idle_dirty_bytes, 0);
+}
+
+static void test_cushion_and_age_hold_memory_back(void **state)
+{
+	struct heap_pass pass = pass_at(HEAP_LAZY);
+	unsigned char *block = heap_malloc(4 * MIB);
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	memset(block, 1, 4 * MIB);
+	heap_free(block);
+	pass.idle_before_ns = os_now_ns() - 1000000000U;
+	heap_scavenge(&pass, HEAP_BACKGROUND);
+	assert_int_equal(pass.lazy_bytes, 0);
+	atomic_store(&fake_os.now_ahead_ns, 3000000000U);
+	pass.idle_before_ns = os_now_ns() - 1000000000U;
+	pass.cushion_bytes = MIB;
+	heap_scavenge(&pass, HEAP_BACKGROUND);
+	assert_int_equal(pass.lazy_bytes, 3 * MIB);
+	assert_int_equal(stats_now().idle_dirty_bytes, MIB);
+	atomic_store(&fake_os.now_ahead_ns, 0);
+}
+
+static void test_a_pass_is_bounded_and_says_whether_more_is_left(void **state)
+{
+	struct heap_pass pass = pass_at(HEAP_EAGER);
+	unsigned char *block = heap_malloc(4 * MIB);
+	uint64_t total = 0;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	memset(block, 1, 4 * MIB);
+	heap_free(block);
+	pass.max_bytes = 256 << 10;
+	do {
+		heap_scavenge(&pass, HEAP_BY_EAGER);
+		assert_true(pass.clean_bytes <= 256 << 10);
+		total += pass.clean_bytes;
+	} while (pass.more);
+	assert_int_equal(total, 4 * MIB);
+}
+
+static void test_bytes_are_accounted_by_their_cause(void **state)
+{
+	struct heap_pass pass = pass_at(HEAP_EAGER);
+	struct heap_stats before;
+	struct heap_stats after;
+	unsigned char *block = heap_malloc(MIB);
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	memset(block, 1, MIB);
+	heap_free(block);
+	before = stats_now();
+	heap_scavenge(&pass, HEAP_GROWTH);
+	after = stats_now();
+	for (int i = 0; i < HEAP_CAUSES; i++)
+		assert_int_equal(after.released_bytes[i] - before.released_bytes[i],
+			i == HEAP_GROWTH ? MIB : 0);
+	assert_true(after.advise_calls > before.advise_calls);
+	assert_true(after.advise_ns > before.advise_ns);
+}
+
+/* One block in `keep` survives; the rest is freed. */
+static void keep_one_in(size_t keep)
+{
+	allocate_all();
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (i % keep != 0)
+			release(i);
+}
+
+static void test_holes_are_released_around_live_blocks(void **state)
+{
+	struct heap_pass pass;
+	struct heap_stats before;
+	struct heap_stats after;
+	uint64_t live = 0;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	keep_one_in(20);
+	scavenge_all(HEAP_EAGER);
+	before = stats_now();
+	pass = scavenge_all(HEAP_FULL);
+	after = stats_now();
+	verify();
+	for (size_t i = 0; i < BLOCKS; i += 20)
+		live += sizes[i];
+	assert_true(pass.clean_bytes > 10 * MIB);
+	/* Pages of slabs that were never touched become clean without being released. */
+	assert_true(before.in_use_bytes - after.in_use_bytes >= pass.clean_bytes);
+	assert_true(before.in_use_bytes - after.in_use_bytes < pass.clean_bytes + 4 * MIB);
+	assert_true(after.in_use_bytes < 4 * live + MIB);
+	assert_int_equal(scavenge_all(HEAP_FULL).clean_bytes, 0);
+	release_all();
+}
+
+static void test_holes_fill_again_and_blocks_in_them_hold(void **state)
+{
+	uint64_t refaults;
+
+	(void)state;
+	keep_one_in(20);
+	scavenge_all(HEAP_FULL);
+	refaults = stats_now().refault_bytes;
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (blocks[i] == NULL)
+			allocate(i, 16 + random_below(2000));
+	verify();
+	assert_true(stats_now().refault_bytes - refaults > 10 * MIB);
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < BLOCKS; i++)
+			if (random_below(3) == 0) {
+				if (blocks[i] != NULL)
+					release(i);
+				else
+					allocate(i, 16 + random_below(9000));
+			}
+		scavenge_all((enum heap_level)(round % HEAP_LEVELS));
+		verify();
+	}
+	release_all();
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(stats_now().in_use_bytes, 0);
+}
+
+static void test_refused_advice_leaves_everything_as_it_was(void **state)
+{
+	struct heap_pass pass;
+	struct heap_stats before;
+
+	(void)state;
+	keep_one_in(20);
+	scavenge_all(HEAP_LAZY);
+	atomic_store(&fake_os.refuse_advice, true);
+	before = stats_now();
+	pass = scavenge_all(HEAP_FULL);
+	assert_int_equal(pass.clean_bytes, 0);
+	assert_false(pass.more);
+	assert_true(stats_now().lazy_bytes >= before.lazy_bytes);
+	verify();
+	atomic_store(&fake_os.refuse_advice, false);
+	release_all();
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(stats_now().in_use_bytes, 0);
+	verify();
+}
+
+static void test_huge_pages_are_split_before_a_part_is_dropped(void **state)
+{
+	unsigned char *block = heap_malloc(MIB);
+	uint64_t freed = atomic_load(&fake_os.advised[OS_FREE]);
+
+	(void)state;
+	memset(block, 1, MIB);
+	heap_free(block);
+	atomic_store(&fake_os.thp_always, true);
+	scavenge_all(HEAP_EAGER);
+	atomic_store(&fake_os.thp_always, false);
+	assert_true(atomic_load(&fake_os.advised[OS_FREE]) > freed);
+}
+
+static void *filler[4096];
+
+static size_t gate_asked;
+
+static bool on_gate(size_t bytes)
+{
+	gate_asked += bytes;
+	return true;
+}
+
+static void test_gate_is_asked_before_a_hole_is_used(void **state)
+{
+	size_t count = 0;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	for (size_t i = 0; i < 4096; i++)
+		filler[i] = heap_malloc(512);
+	for (size_t i = 0; i < 4096; i++)
+		if (i % 64 != 0)
+			heap_free(filler[i]);
+	scavenge_all(HEAP_FULL);
+	heap_set_gate(on_gate);
+	while (gate_asked == 0 && count < 2000)
+		blocks[count++] = heap_malloc(512);
+	heap_set_gate(NULL);
+	assert_true(gate_asked >= PAGE_BYTES);
+	verify();
+	while (count > 0)
+		heap_free(blocks[--count]);
+	for (size_t i = 0; i < 4096; i += 64)
+		heap_free(filler[i]);
+	memset(blocks, 0, sizeof blocks);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full_leaves_next_to_nothing_after_all_was_freed),
+		cmocka_unit_test(test_the_kernel_agrees_about_what_is_resident),
+		cmocka_unit_test(test_lazy_pages_can_be_used_again),
+		cmocka_unit_test(test_eager_takes_lazy_pages_and_truly_releases),
+		cmocka_unit_test(test_cushion_and_age_hold_memory_back),
+		cmocka_unit_test(test_a_pass_is_bounded_and_says_whether_more_is_left),
+		cmocka_unit_test(test_bytes_are_accounted_by_their_cause),
+		cmocka_unit_test(test_holes_are_released_around_live_blocks),
+		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),
+		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
+		cmocka_unit_test(test_huge_pages_are_split_before_a_part_is_dropped),
+		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

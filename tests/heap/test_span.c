@@ -1,0 +1,160 @@
+#include "shim/heap/page.h"
+#include "shim/heap/span.h"
+#include "tests/support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define START 0x7000000000ULL
+
+static struct span *span_make(unsigned size_class, uint64_t clean)
+{
+	struct span *span = calloc(1, span_record_bytes(size_class));
+
+	span_init(span, (void *)(uintptr_t)START, size_class, clean);
+	return span;
+}
+
+static void verify(const struct span *span)
+{
+	const char *wrong = span_check(span);
+
+	if (wrong != NULL)
+		fail_msg("class %u: %s", span->size_class, wrong);
+}
+
+static void test_slots_come_lowest_first_and_once(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		struct span *span = span_make(c, 0);
+		void *slots[SIZE_CLASS_MAX_SLOTS + 1];
+
+		assert_int_equal(
+			span_take(span, slots, SIZE_CLASS_MAX_SLOTS + 1), size_classes[c].slots);
+		for (size_t i = 0; i < size_classes[c].slots; i++)
+			assert_true((uintptr_t)slots[i] == START + i * size_classes[c].bytes);
+		assert_int_equal(span_take(span, slots, 1), 0);
+		verify(span);
+		free(span);
+	}
+}
+
+static void test_put_refuses_what_is_no_slot_in_use(void **state)
+{
+	struct span *span = span_make(3, 0);
+	char *slot;
+
+	(void)state;
+	assert_int_equal(span_take(span, (void **)&slot, 1), 1);
+	assert_int_equal(span_put(span, slot + 16), SPAN_NOT_A_SLOT);
+	assert_int_equal(span_put(span, slot + 48), SPAN_ALREADY_FREE);
+	assert_int_equal(span_put(span, slot), SPAN_OK);
+	assert_int_equal(span_put(span, slot), SPAN_ALREADY_FREE);
+	verify(span);
+	free(span);
+}
+
+/* The idle pages, one slot after the other. */
+static uint64_t naive_idle(const struct span *span, const unsigned char *used)
+{
+	const struct size_class *class = &size_classes[span->size_class];
+	uint64_t busy = span->hole;
+
+	for (size_t slot = 0; slot < class->slots; slot++)
+		for (size_t at = slot * class->bytes; used[slot] && at < (slot + 1) * class->bytes;
+			at++)
+			busy |= (uint64_t)1 << at / PAGE_BYTES;
+	return bits_mask(0, class->pages) & ~busy;
+}
+
+static void holes_round(struct span *span, unsigned char *used)
+{
+	size_t bytes = size_classes[span->size_class].bytes;
+	void *slot;
+
+	switch (random_below(5)) {
+	case 0:
+		span_make_holes(span, span_idle_pages(span) & random_next());
+		break;
+	case 1:
+		if (span->hole != 0)
+			span_fill(span, span_fill_plan(span));
+		break;
+	case 2:
+		if (span_take(span, &slot, 1) == 1) {
+			size_t index = ((uintptr_t)slot - START) / bytes;
+
+			assert_int_equal(used[index], 0);
+			used[index] = 1;
+		}
+		break;
+	default: {
+		size_t index = random_below(size_classes[span->size_class].slots);
+
+		slot = (void *)(uintptr_t)(START + index * bytes);
+		assert_int_equal(span_put(span, slot), used[index] ? SPAN_OK : SPAN_ALREADY_FREE);
+		used[index] = 0;
+	}
+	}
+	verify(span);
+	assert_true(span_idle_pages(span) == naive_idle(span, used));
+}
+
+static void test_holes_never_lie_under_used_slots(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c += c < 8 ? 3 : 5) {
+		struct span *span = span_make(c, 0);
+		unsigned char used[SIZE_CLASS_MAX_SLOTS] = {0};
+		void *slots[SIZE_CLASS_MAX_SLOTS];
+		unsigned count = span_take(span, slots, SIZE_CLASS_MAX_SLOTS);
+
+		memset(used, 1, count);
+		for (int i = 0; i < 400; i++)
+			holes_round(span, used);
+		while (span->hole != 0) {
+			unsigned before = span->ready_slots;
+
+			span_fill(span, span_fill_plan(span));
+			assert_true(span->ready_slots > before);
+		}
+		verify(span);
+		free(span);
+	}
+}
+
+static void test_pages_never_reached_stay_clean(void **state)
+{
+	unsigned c = size_class_of(1024);
+	struct span *span = span_make(c, UINT64_MAX >> (64 - size_classes[c].pages));
+	uint64_t all = bits_mask(0, size_classes[c].pages);
+	void *slots[5];
+
+	(void)state;
+	assert_true(span_untouched(span, all) == all);
+	assert_int_equal(span_take(span, slots, 5), 5);
+	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(span_put(span, slots[i]), SPAN_OK);
+	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
+	free(span);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slots_come_lowest_first_and_once),
+		cmocka_unit_test(test_put_refuses_what_is_no_slot_in_use),
+		cmocka_unit_test(test_holes_never_lie_under_used_slots),
+		cmocka_unit_test(test_pages_never_reached_stay_clean),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

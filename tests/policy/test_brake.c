@@ -1,0 +1,113 @@
+#include "tests/policy/fixture.h"
+
+#include "supervisor/policy/brake.h"
+
+static struct brake_view driving(void)
+{
+	return (struct brake_view){
+		.can_brake = true,
+		.wanted = true,
+		.current_bytes = 256 * MIB,
+		.room_bytes = 0,
+		.hold_ms = 3000,
+	};
+}
+
+static void test_brake_bites_just_below_usage_where_no_room_is_left(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	assert_int_equal(brake_step(&brake, &view, 1000), BRAKE_ON);
+	assert_int_equal(brake.high_bytes, 255 * MIB);
+	assert_int_equal(brake.until_ms, 4000);
+}
+
+static void test_brake_leaves_the_room_there_is(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	view.room_bytes = 10 * MIB + 5;
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_ON);
+	assert_int_equal(brake.high_bytes, 266 * MIB);
+}
+
+static void test_brake_is_lifted_early_when_the_wall_is_far(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	brake_step(&brake, &view, 0);
+	view.wanted = false;
+	assert_int_equal(brake_step(&brake, &view, 10), BRAKE_KEEP);
+	view.far = true;
+	assert_int_equal(brake_step(&brake, &view, 20), BRAKE_OFF);
+	view = driving();
+	assert_int_equal(brake_step(&brake, &view, 30), BRAKE_ON);
+}
+
+static void test_brake_rests_after_its_deadline(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_ON);
+	assert_int_equal(brake_step(&brake, &view, 2999), BRAKE_KEEP);
+	assert_int_equal(brake_step(&brake, &view, 3000), BRAKE_OFF);
+	assert_int_equal(brake_step(&brake, &view, 3001), BRAKE_KEEP);
+	assert_int_equal(brake_step(&brake, &view, 5999), BRAKE_KEEP);
+	assert_int_equal(brake_step(&brake, &view, 6000), BRAKE_ON);
+}
+
+static void test_brake_is_on_for_half_of_the_time_at_the_most(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	uint64_t on_ms = 0;
+	uint64_t longest_ms = 0;
+	uint64_t since_ms = 0;
+	for (uint64_t now_ms = 0; now_ms < 60000; now_ms++) {
+		enum brake_change change = brake_step(&brake, &view, now_ms);
+		if (change == BRAKE_ON)
+			since_ms = now_ms;
+		if (change == BRAKE_OFF && now_ms - since_ms > longest_ms)
+			longest_ms = now_ms - since_ms;
+		on_ms += brake.on ? 1 : 0;
+	}
+	assert_int_equal(on_ms, 30000);
+	assert_int_equal(longest_ms, 3000);
+}
+
+static void test_nothing_is_braked_that_cannot_be(void **state)
+{
+	(void)state;
+	struct brake brake = {.on = false};
+	struct brake_view view = driving();
+	view.can_brake = false;
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_KEEP);
+	view = driving();
+	view.hold_ms = 0;
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_KEEP);
+	view = driving();
+	view.current_bytes = 0;
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_KEEP);
+	view = driving();
+	view.wanted = false;
+	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_KEEP);
+	assert_false(brake.on);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_brake_bites_just_below_usage_where_no_room_is_left),
+		cmocka_unit_test(test_brake_leaves_the_room_there_is),
+		cmocka_unit_test(test_brake_is_lifted_early_when_the_wall_is_far),
+		cmocka_unit_test(test_brake_rests_after_its_deadline),
+		cmocka_unit_test(test_brake_is_on_for_half_of_the_time_at_the_most),
+		cmocka_unit_test(test_nothing_is_braked_that_cannot_be),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,405 @@
+#include "tests/policy/fixture.h"
+
+/*
+ * Policy against a model of what it steers: four heaps under one wall, a kernel
+ * that charges and takes lazily freed pages at the wall, and a supervisor that
+ * looks when the plan says so or someone rings.  The model's clock ticks in ms.
+ *
+ * Each heap's live bytes swing between 10 and 120 MiB, a quarter of a period
+ * apart: the live bytes of all together fit (223 MiB at the most), the peaks do
+ * not.  A heap reuses its idle bytes except for UNFIT_BYTES of holes, takes
+ * credit for the rest, populates it, and answers a release some ms after it was asked.
+ * Between sample and plan the heaps go on, so credit is stored as plan.h says.
+ */
+
+#define HEAPS 4
+#define WALL_BYTES (256 * MIB)
+#define BASE_BYTES (4 * MIB)
+#define UNFIT_BYTES (6 * MIB)
+#define RELEASE_BYTES_PER_MS (2 * MIB)
+
+/* How fast the machine is on that day. */
+struct speed {
+	uint64_t populate_bytes_per_ms;
+	uint64_t need_bytes_max; /* of one growth */
+	uint64_t answer_ms;      /* from request to the first byte */
+	uint64_t perform_ms;     /* from sample to plan performed */
+};
+
+static const struct speed usual = {1700 * KIB, 4 * MIB, 3, 1};
+
+struct heap {
+	uint64_t live_bytes;
+	uint64_t dirty_bytes;
+	uint64_t lazy_bytes;      /* as the heap believes */
+	uint64_t lazy_kept_bytes; /* of these, still charged */
+	uint64_t to_charge_bytes; /* taken, not yet populated */
+	uint64_t wants_bytes;
+	uint64_t waits_since_ms;
+	uint64_t released_bytes;
+	enum level asked;
+	uint64_t target_bytes;
+	uint64_t answers_ms; /* it begins to */
+	uint64_t credit_bytes;
+};
+
+static struct world {
+	struct heap heap[HEAPS];
+	uint64_t period_ms;
+	struct speed speed;
+	bool steered;
+	bool reclaimable_known;
+	uint64_t seed;
+	bool doorbell;
+	uint64_t peak_bytes;
+	uint64_t peak_live_bytes;
+	uint64_t events_max;
+	uint64_t crossed; /* how often a charge found the wall and nothing to take */
+	uint64_t timeouts;
+	uint64_t waits;
+	uint64_t waited_ms;
+	uint64_t releases[LEVELS];
+	uint64_t returned_bytes;
+	uint64_t steps;
+	uint64_t behind_ms; /* heap-milliseconds spent short of what was wanted */
+} world;
+
+static uint64_t charged_bytes(const struct heap *heap)
+{
+	return heap->live_bytes - heap->to_charge_bytes + heap->dirty_bytes + heap->lazy_kept_bytes;
+}
+
+static uint64_t usage_bytes(void)
+{
+	uint64_t bytes = BASE_BYTES;
+	for (size_t i = 0; i < HEAPS; i++)
+		bytes += charged_bytes(&world.heap[i]);
+	return bytes;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* A trapezoid: up, stay, down, rest. */
+static uint64_t wanted_live_bytes(size_t i, uint64_t now_ms)
+{
+	uint64_t at = (now_ms * 2000 / world.period_ms + i * 500) % 2000;
+	uint64_t part = 0;
+	if (at < 300)
+		part = at * 1000 / 300;
+	else if (at < 700)
+		part = 1000;
+	else if (at < 900)
+		part = (900 - at) * 1000 / 200;
+	return 10 * MIB + 110 * MIB * part / 1000;
+}
+
+/* The kernel: at the wall it takes lazily freed pages, whoever they belong to. */
+static void heap_charge(struct heap *heap)
+{
+	uint64_t bytes = least(heap->to_charge_bytes, world.speed.populate_bytes_per_ms);
+	uint64_t used_bytes = usage_bytes();
+	heap->to_charge_bytes -= bytes;
+	if (used_bytes + bytes <= WALL_BYTES)
+		return;
+	uint64_t over_bytes = used_bytes + bytes - WALL_BYTES;
+	world.events_max++;
+	for (size_t i = 0; i < HEAPS; i++) {
+		uint64_t taken = least(over_bytes, world.heap[i].lazy_kept_bytes);
+		world.heap[i].lazy_kept_bytes -= taken;
+		over_bytes -= taken;
+	}
+	world.crossed += over_bytes > 0 ? 1 : 0;
+}
+
+static uint64_t heap_give(struct heap *heap, enum level level, uint64_t bytes)
+{
+	uint64_t dirty = least(heap->dirty_bytes, bytes);
+	heap->dirty_bytes -= dirty;
+	heap->released_bytes += dirty;
+	if (level == LEVEL_LAZY) {
+		heap->lazy_bytes += dirty;
+		heap->lazy_kept_bytes += dirty;
+		return dirty;
+	}
+	uint64_t lazy = least(heap->lazy_bytes, bytes - dirty);
+	heap->lazy_bytes -= lazy;
+	heap->lazy_kept_bytes = least(heap->lazy_kept_bytes, heap->lazy_bytes);
+	heap->released_bytes += lazy;
+	return dirty + lazy;
+}
+
+static void heap_answer(struct heap *heap, uint64_t now_ms)
+{
+	if (heap->asked == LEVEL_CALM || now_ms < heap->answers_ms)
+		return;
+	uint64_t bytes = least(heap->target_bytes, RELEASE_BYTES_PER_MS);
+	uint64_t given = heap_give(heap, heap->asked, bytes);
+	world.returned_bytes += given;
+	heap->target_bytes -= heap->target_bytes == UINT64_MAX ? 0 : given;
+	if (given == bytes && heap->target_bytes > 0)
+		return;
+	heap->asked = LEVEL_CALM;
+	world.doorbell = true;
+}
+
+/* Grows by need in fresh pages: credit, own idle bytes, credit again, waiting, anyway. */
+static bool heap_pay(struct heap *heap, uint64_t need, uint64_t now_ms)
+{
+	if (!world.steered)
+		return true;
+	if (heap->wants_bytes == 0 && heap->credit_bytes < need) {
+		uint64_t given = heap_give(heap, LEVEL_EAGER, need);
+		if (given == need)
+			return true;
+		heap->credit_bytes += heap->credit_bytes == UINT64_MAX ? 0 : given;
+	}
+	if (heap->credit_bytes >= need) {
+		heap->credit_bytes -= heap->credit_bytes == UINT64_MAX ? 0 : need;
+		heap->wants_bytes = 0;
+		return true;
+	}
+	if (heap->wants_bytes == 0) {
+		heap->waits_since_ms = now_ms;
+		heap->wants_bytes = need;
+		world.doorbell = true;
+		world.waits++;
+	}
+	world.waited_ms++;
+	if (now_ms - heap->waits_since_ms < fixture_policy.gate_wait_ms)
+		return false;
+	world.timeouts++;
+	heap->credit_bytes = 0;
+	heap->wants_bytes = 0;
+	return true;
+}
+
+static void heap_live(struct heap *heap, uint64_t wanted_bytes, uint64_t now_ms)
+{
+	if (wanted_bytes <= heap->live_bytes) {
+		uint64_t freed = least(
+			heap->live_bytes - wanted_bytes, heap->live_bytes - heap->to_charge_bytes);
+		heap->live_bytes -= freed;
+		heap->dirty_bytes += freed;
+		heap->wants_bytes = 0;
+		return;
+	}
+	uint64_t more = wanted_bytes - heap->live_bytes;
+	uint64_t idle = heap->dirty_bytes + heap->lazy_bytes;
+	uint64_t reuse = least(more, idle > UNFIT_BYTES ? idle - UNFIT_BYTES : 0);
+	uint64_t dirty = least(reuse, heap->dirty_bytes);
+	uint64_t lazy = reuse - dirty;
+	/* Lazy pages that the kernel took are faulted in again, without asking. */
+	uint64_t gone = least(lazy, heap->lazy_bytes - heap->lazy_kept_bytes);
+	heap->dirty_bytes -= dirty;
+	heap->lazy_bytes -= lazy;
+	heap->lazy_kept_bytes -= lazy - gone;
+	heap->to_charge_bytes += gone;
+	heap->live_bytes += reuse;
+	more -= reuse;
+	if (more == 0 || heap->to_charge_bytes > 0)
+		return; /* populates what it took first */
+	uint64_t need =
+		heap->wants_bytes > 0
+			? heap->wants_bytes
+			: least(more,
+				  fixture_random(&world.seed) % world.speed.need_bytes_max + 4096);
+	if (heap_pay(heap, need, now_ms)) {
+		heap->live_bytes += need;
+		heap->to_charge_bytes += need;
+	}
+}
+
+static void heaps_tick(uint64_t now_ms)
+{
+	uint64_t live_bytes = BASE_BYTES;
+	for (size_t i = 0; i < HEAPS; i++) {
+		struct heap *heap = &world.heap[i];
+		uint64_t wanted_bytes = wanted_live_bytes(i, now_ms);
+		heap_live(heap, wanted_bytes, now_ms);
+		heap_charge(heap);
+		heap_answer(heap, now_ms);
+		world.behind_ms += heap->live_bytes + 8 * MIB < wanted_bytes ? 1 : 0;
+		live_bytes += heap->live_bytes;
+	}
+	uint64_t used_bytes = usage_bytes();
+	if (used_bytes > world.peak_bytes)
+		world.peak_bytes = used_bytes;
+	if (live_bytes > world.peak_live_bytes)
+		world.peak_live_bytes = live_bytes;
+}
+
+static void sample_take(void)
+{
+	uint64_t kept_bytes = 0;
+	for (size_t i = 0; i < HEAPS; i++) {
+		const struct heap *heap = &world.heap[i];
+		struct service_sample *service = &fixture.sample.service[i];
+		service->current_bytes = charged_bytes(heap);
+		service->own.current_bytes = charged_bytes(heap);
+		service->own.reclaimable_known = world.reclaimable_known;
+		service->own.reclaimable_bytes = heap->lazy_kept_bytes;
+		service->heap = (struct heap_sample){
+			.processes = 1,
+			.in_use_bytes = heap->live_bytes,
+			.idle_dirty_bytes = heap->dirty_bytes,
+			.lazy_bytes = heap->lazy_bytes,
+			.released_bytes = heap->released_bytes,
+			.wants_bytes = heap->wants_bytes,
+			.credit_left_bytes = heap->credit_bytes,
+			.answered = heap->asked == LEVEL_CALM,
+		};
+		kept_bytes += heap->lazy_kept_bytes;
+	}
+	fixture.sample.shared.current_bytes = usage_bytes();
+	fixture.sample.shared.reclaimable_known = world.reclaimable_known;
+	fixture.sample.shared.reclaimable_bytes = kept_bytes;
+	fixture.sample.shared_events.known = true;
+	fixture.sample.shared_events.max = world.events_max;
+}
+
+static void plan_perform(uint64_t now_ms)
+{
+	for (size_t i = 0; i < HEAPS; i++) {
+		struct heap *heap = &world.heap[i];
+		uint64_t left = fixture.sample.service[i].heap.credit_left_bytes;
+		uint64_t credit = fixture.plan.credit_bytes[i];
+		uint64_t taken = left > heap->credit_bytes ? left - heap->credit_bytes : 0;
+		heap->credit_bytes = credit > taken ? credit - taken : 0;
+	}
+	for (size_t a = 0; a < fixture.plan.count; a++) {
+		const struct action *action = &fixture.plan.action[a];
+		if (action->kind != ACTION_RELEASE)
+			continue;
+		struct heap *heap = &world.heap[action->service];
+		world.releases[action->level]++;
+		heap->asked = action->level;
+		heap->target_bytes = action->target_bytes;
+		heap->answers_ms = now_ms + world.speed.answer_ms;
+	}
+}
+
+/* timed: time to wall counts; without it the lazy level has its turn. */
+static void world_run(uint64_t period_ms, const struct speed *speed, bool steered,
+	bool reclaimable_known, bool timed)
+{
+	memset(&world, 0, sizeof world);
+	world.speed = *speed;
+	world.period_ms = period_ms;
+	world.steered = steered;
+	world.reclaimable_known = reclaimable_known;
+	world.seed = 88172645463325252U + period_ms;
+	fixture_start(HEAPS, WALL_BYTES);
+	for (size_t i = 0; i < HEAPS; i++)
+		fixture.sample.service[i].can_brake = false;
+	for (enum level level = LEVEL_LAZY; level < LEVELS && !timed; level++)
+		fixture.config.policies[0].at[level].time_to_wall_ms = 0;
+	uint64_t next_ms = 0;
+	for (uint64_t now_ms = 1; now_ms < 60000; now_ms++) {
+		heaps_tick(now_ms);
+		if (!steered || (now_ms < next_ms && !world.doorbell))
+			continue;
+		world.doorbell = false;
+		sample_take();
+		policy_step(
+			&fixture.state, &fixture.config, &fixture.sample, now_ms, &fixture.plan);
+		world.steps++;
+		next_ms = now_ms + fixture.plan.next_ms;
+		for (uint64_t n = 0; n < world.speed.perform_ms; n++)
+			heaps_tick(++now_ms);
+		plan_perform(now_ms);
+	}
+}
+
+static void world_print(void)
+{
+	print_message("# period %llu ms: peak %llu MiB, live %llu MiB, %llu steps, %llu waits of "
+		      "%llu ms, %llu timeouts, %llu ms behind, releases %llu/%llu/%llu, %llu MiB "
+		      "returned, max events %llu, crossed %llu\n",
+		(unsigned long long)world.period_ms, (unsigned long long)(world.peak_bytes / MIB),
+		(unsigned long long)(world.peak_live_bytes / MIB), (unsigned long long)world.steps,
+		(unsigned long long)world.waits, (unsigned long long)world.waited_ms,
+		(unsigned long long)world.timeouts, (unsigned long long)world.behind_ms,
+		(unsigned long long)world.releases[LEVEL_LAZY],
+		(unsigned long long)world.releases[LEVEL_EAGER],
+		(unsigned long long)world.releases[LEVEL_FULL],
+		(unsigned long long)(world.returned_bytes / MIB),
+		(unsigned long long)world.events_max, (unsigned long long)world.crossed);
+}
+
+static const uint64_t periods_ms[] = {1500, 3000, 6000, 15000, 30000};
+
+static void run_all(const struct speed *speed, bool reclaimable_known, bool timed)
+{
+	uint64_t lazy_releases = 0;
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		world_run(periods_ms[p], speed, true, reclaimable_known, timed);
+		world_print();
+		assert_int_equal(world.crossed, 0);
+		assert_int_equal(world.timeouts, 0);
+		assert_true(world.peak_bytes <= WALL_BYTES);
+		lazy_releases += world.releases[LEVEL_LAZY];
+		if (speed != &usual)
+			continue;
+		/* And the heaps got what they needed, in time. */
+		assert_true(world.peak_live_bytes > 220 * MIB);
+		assert_true(world.behind_ms < HEAPS * 60000 / 500);
+	}
+	assert_true(timed || lazy_releases > 0);
+}
+
+static void test_four_heaps_swing_under_one_wall_and_never_cross_it(void **state)
+{
+	(void)state;
+	run_all(&usual, true, true);
+}
+
+static void test_nor_do_they_where_only_headroom_counts(void **state)
+{
+	(void)state;
+	run_all(&usual, true, false);
+}
+
+static void test_nor_where_only_the_heaps_know_what_is_lazy(void **state)
+{
+	(void)state;
+	run_all(&usual, false, false);
+}
+
+static void test_nor_on_a_slow_machine(void **state)
+{
+	(void)state;
+	static const struct speed slow[] = {
+		{300 * KIB, 4 * MIB, 3, 1},
+		{300 * KIB, 48 * MIB, 3, 1},
+		{1700 * KIB, 48 * MIB, 3, 1},
+		{1700 * KIB, 4 * MIB, 30, 1},
+		{1700 * KIB, 4 * MIB, 3, 8},
+		{300 * KIB, 48 * MIB, 30, 8},
+	};
+	for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++)
+		run_all(&slow[i], true, true);
+}
+
+static void test_the_same_heaps_without_policy_cross_it(void **state)
+{
+	(void)state;
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		world_run(periods_ms[p], &usual, false, true, true);
+		assert_true(world.crossed > 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_four_heaps_swing_under_one_wall_and_never_cross_it),
+		cmocka_unit_test(test_nor_do_they_where_only_headroom_counts),
+		cmocka_unit_test(test_nor_where_only_the_heaps_know_what_is_lazy),
+		cmocka_unit_test(test_nor_on_a_slow_machine),
+		cmocka_unit_test(test_the_same_heaps_without_policy_cross_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

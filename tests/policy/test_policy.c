@@ -1,0 +1,768 @@
+#include "tests/policy/fixture.h"
+
+#include "supervisor/policy/target.h"
+
+/* One service with a wall of its own, growing; when each level was first in force. */
+struct rise_times {
+	uint64_t at_ms[LEVELS];
+	uint64_t wall_ms;
+};
+
+static struct rise_times grow_to_the_wall(uint64_t bytes_per_ms, uint64_t every_ms)
+{
+	struct rise_times times = {.wall_ms = 0};
+	enum level before = LEVEL_CALM;
+	uint64_t now_ms = 1000;
+	for (uint64_t bytes = 0; bytes < 256 * MIB; now_ms += every_ms) {
+		fixture.sample.service[0].own.limit_bytes = 256 * MIB;
+		fixture_use(0, bytes);
+		fixture_step(now_ms);
+		enum level level = fixture_level(0);
+		assert_true(level >= before);
+		if (level > before) {
+			const struct action *action = fixture_action(ACTION_LEVEL, 0);
+			assert_non_null(action);
+			assert_int_equal(action->level, level);
+			assert_int_equal(action->previous, before);
+			assert_int_equal(action->reason.wall_bytes, 256 * MIB);
+			action = fixture_action(ACTION_RELEASE, 0);
+			assert_non_null(action);
+			assert_int_equal(action->level, level);
+			times.at_ms[level] = now_ms;
+		}
+		before = level;
+		bytes += bytes_per_ms * every_ms;
+	}
+	times.wall_ms = now_ms;
+	return times;
+}
+
+static void assert_in_order(const struct rise_times *times)
+{
+	assert_true(times->at_ms[LEVEL_LAZY] > 0);
+	assert_true(times->at_ms[LEVEL_LAZY] < times->at_ms[LEVEL_EAGER]);
+	assert_true(times->at_ms[LEVEL_EAGER] < times->at_ms[LEVEL_FULL]);
+	assert_true(times->at_ms[LEVEL_FULL] < times->wall_ms);
+}
+
+static void test_growth_of_20_mb_per_s_meets_every_level_before_the_wall(void **state)
+{
+	(void)state;
+	fixture_start(1, SAMPLE_NO_LIMIT);
+	struct rise_times times = grow_to_the_wall(20000, 10);
+	assert_in_order(&times);
+	assert_true(times.wall_ms - times.at_ms[LEVEL_FULL] >= 900);
+	assert_true(times.wall_ms - times.at_ms[LEVEL_LAZY] >= 9000);
+}
+
+static void test_flat_out_growth_meets_every_level_before_the_wall(void **state)
+{
+	(void)state;
+	fixture_start(1, SAMPLE_NO_LIMIT);
+	struct config_policy *policy = &fixture.config.policies[0];
+	policy->at[LEVEL_LAZY].time_to_wall_ms = 5000;
+	policy->at[LEVEL_EAGER].time_to_wall_ms = 1000;
+	policy->at[LEVEL_FULL].time_to_wall_ms = 250;
+	struct rise_times times = grow_to_the_wall(1700000, 5);
+	assert_in_order(&times);
+	/* 1.7 GB/s is 256 MiB in 158 ms. */
+	assert_true(times.wall_ms - times.at_ms[LEVEL_FULL] >= 25);
+}
+
+static void test_levels_fall_one_after_the_other(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	fixture.sample.service[0].can_brake = false;
+	fixture_use(0, 250 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	fixture_use(0, 225 * MIB);
+	fixture_step(2000);
+	fixture_use(0, 100 * MIB);
+	fixture_step(5999);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	fixture_step(6000);
+	assert_int_equal(fixture_level(0), LEVEL_EAGER);
+	const struct action *action = fixture_action(ACTION_LEVEL, 0);
+	assert_non_null(action);
+	assert_int_equal(action->reason.kind, REASON_RELAXED);
+	assert_int_equal(action->previous, LEVEL_FULL);
+	assert_null(fixture_action(ACTION_RELEASE, 0));
+	fixture_step(7000);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+}
+
+static void test_cheapest_memory_is_asked_for_first(void **state)
+{
+	(void)state;
+	static const uint64_t idle_bytes[] = {0, 10 * MIB, 30 * MIB, 20 * MIB};
+	fixture_start(4, 1000 * MIB);
+	for (size_t i = 0; i < 4; i++) {
+		fixture.sample.service[i].heap.idle_dirty_bytes = idle_bytes[i];
+		fixture_use(i, i == 0 ? 500 * MIB : 100 * MIB);
+	}
+	fixture_step(1000);
+	/* 50 MiB and the margin are missing; the idle bytes are 60 MiB. */
+	static const size_t order[] = {2, 3, 1, 0};
+	const uint64_t missing_bytes = 50 * MIB + 1000 * MIB / TARGET_MARGIN_SHARE;
+	const uint64_t target_bytes[] = {
+		missing_bytes / 2, missing_bytes / 3, missing_bytes / 6, 256 * KIB};
+	size_t n = 0;
+	for (size_t a = 0; a < fixture.plan.count; a++) {
+		const struct action *action = &fixture.plan.action[a];
+		if (action->kind != ACTION_RELEASE)
+			continue;
+		assert_int_equal(action->service, order[n]);
+		assert_int_equal(action->level, LEVEL_LAZY);
+		assert_int_equal(action->target_bytes, target_bytes[n]);
+		assert_int_equal(action->reason.kind, REASON_HEADROOM);
+		n++;
+	}
+	assert_int_equal(n, 4);
+	/* Afterwards the one that grows and holds nothing idle is left in peace. */
+	for (size_t i = 0; i < 4; i++)
+		fixture.sample.service[i].heap.released_bytes += target_bytes[0];
+	fixture_step(1050);
+	assert_int_equal(fixture_count(ACTION_RELEASE), 3);
+	assert_null(fixture_action(ACTION_RELEASE, 0));
+}
+
+static void test_full_asks_for_everything(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 250 * MIB);
+	fixture_step(1000);
+	for (size_t i = 0; i < 2; i++) {
+		const struct action *action = fixture_action(ACTION_RELEASE, i);
+		assert_non_null(action);
+		assert_int_equal(action->level, LEVEL_FULL);
+		assert_int_equal(action->target_bytes, UINT64_MAX);
+	}
+}
+
+static void test_without_any_wall_only_stall_and_events_count(void **state)
+{
+	(void)state;
+	fixture_start(1, SAMPLE_NO_LIMIT);
+	struct service_sample *service = &fixture.sample.service[0];
+	service->stall.known = true;
+	service->events.known = true;
+	for (uint64_t ms = 1000; ms < 3000; ms += 100) {
+		fixture_use(0, ms * MIB);
+		service->stall.read_ms = ms / 250 * 250;
+		fixture_step(ms);
+		assert_int_equal(fixture.plan.count, 0);
+		assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+		assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
+		assert_int_equal(fixture.plan.headroom_bytes[0], UINT64_MAX);
+	}
+	service->stall.read_ms = 3000;
+	service->stall.some_us = 120000;
+	fixture_step(3000);
+	const struct action *action = fixture_action(ACTION_LEVEL, 0);
+	assert_non_null(action);
+	assert_int_equal(action->level, LEVEL_LAZY);
+	assert_int_equal(action->reason.kind, REASON_PRESSURE);
+	action = fixture_action(ACTION_RELEASE, 0);
+	assert_non_null(action);
+	assert_int_equal(action->target_bytes, UINT64_MAX);
+	service->events.max = 1;
+	fixture_step(3010);
+	assert_int_equal(fixture_level(0), LEVEL_EAGER);
+	assert_null(fixture_action(ACTION_BRAKE, 0));
+}
+
+static void test_event_counters_going_backwards_start_anew(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	struct events_sample *events = &fixture.sample.service[0].events;
+	*events = (struct events_sample){.known = true, .max = 500};
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	events->max = 0;
+	fixture_step(1010);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	events->max = 2;
+	fixture_step(1020);
+	const struct action *action = fixture_action(ACTION_LEVEL, 0);
+	assert_non_null(action);
+	assert_int_equal(action->reason.kind, REASON_EVENTS_MAX);
+	assert_int_equal(action->reason.value, 2);
+}
+
+static void test_hits_at_one_leaf_do_not_alarm_its_siblings(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[0].events.known = true;
+	fixture.sample.shared_events.known = true;
+	fixture_step(1000);
+	fixture.sample.service[0].events.max = 4;
+	fixture.sample.shared_events.max = 4;
+	fixture_step(1010);
+	assert_int_equal(fixture_level(0), LEVEL_EAGER);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
+	fixture.sample.shared_events.max = 5;
+	fixture_step(1020);
+	assert_int_equal(fixture_level(1), LEVEL_EAGER);
+}
+
+static void test_high_events_count_only_where_a_high_is_in_force(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.config.services[1].memory_high.bytes = 100 * MIB;
+	for (size_t i = 0; i < 2; i++)
+		fixture.sample.service[i].events.known = true;
+	fixture_step(1000);
+	for (size_t i = 0; i < 2; i++)
+		fixture.sample.service[i].events.high = 1;
+	fixture_step(1010);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	assert_int_equal(fixture_level(1), LEVEL_LAZY);
+}
+
+static void test_request_by_hand_is_independent_of_the_level(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[1].manual = LEVEL_FULL;
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.count, 1);
+	const struct action *action = fixture_action(ACTION_RELEASE, 1);
+	assert_non_null(action);
+	assert_int_equal(action->level, LEVEL_FULL);
+	assert_int_equal(action->target_bytes, UINT64_MAX);
+	assert_int_equal(action->reason.kind, REASON_MANUAL);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
+	fixture.sample.service[1].manual = LEVEL_CALM;
+	fixture.sample.service[1].heap.answered = false;
+	fixture_step(1001);
+	assert_int_equal(fixture.plan.count, 0);
+	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	/* Under pressure a lesser wish still goes out. */
+	fixture_use(0, 250 * MIB);
+	fixture.sample.service[0].manual = LEVEL_LAZY;
+	fixture_step(1002);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	assert_int_equal(fixture_count(ACTION_RELEASE), 3);
+}
+
+static void test_lazily_freed_bytes_are_headroom(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 126 * MIB);
+	fixture_use(1, 126 * MIB);
+	fixture.sample.service[0].heap.lazy_bytes = 50 * MIB;
+	fixture.sample.service[1].heap.lazy_bytes = 50 * MIB;
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	assert_int_equal(fixture.plan.headroom_bytes[0], 104 * MIB);
+	/* What the kernel says is truer than what the heaps remember. */
+	fixture.sample.shared.reclaimable_known = true;
+	fixture.sample.shared.reclaimable_bytes = 10 * MIB;
+	fixture_step(1010);
+	assert_int_equal(fixture.plan.headroom_bytes[0], 14 * MIB);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	/* A wall of its own counts only what its own heap freed. */
+	fixture_start(2, SAMPLE_NO_LIMIT);
+	fixture.sample.service[0].own.limit_bytes = 128 * MIB;
+	fixture_use(0, 126 * MIB);
+	fixture.sample.service[1].heap.lazy_bytes = 50 * MIB;
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.headroom_bytes[0], 2 * MIB);
+}
+
+static void test_reading_a_file_is_no_growth(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	fixture.sample.shared.reclaimable_known = true;
+	fixture.sample.service[0].own.reclaimable_known = true;
+	for (uint64_t ms = 1000; ms < 4000; ms += 50) {
+		uint64_t cached = (ms - 1000) * 200 * KIB;
+		if (cached > 206 * MIB)
+			cached = 206 * MIB;
+		fixture_use(0, 50 * MIB + cached);
+		fixture.sample.shared.reclaimable_bytes = cached;
+		fixture.sample.service[0].own.reclaimable_bytes = cached;
+		fixture_step(ms);
+		assert_int_equal(fixture.plan.count, 0);
+		assert_int_equal(fixture.plan.headroom_bytes[0], 206 * MIB);
+	}
+}
+
+static void test_service_without_shim_gets_levels_and_brake_and_no_request(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	fixture.sample.service[0].heap.processes = 0;
+	fixture_use(0, 100 * MIB);
+	fixture_step(1000);
+	fixture_use(0, 250 * MIB);
+	fixture_step(2000);
+	assert_non_null(fixture_action(ACTION_LEVEL, 0));
+	assert_non_null(fixture_action(ACTION_BRAKE, 0));
+	assert_null(fixture_action(ACTION_RELEASE, 0));
+}
+
+static void test_heaps_that_ask_at_the_gate_are_not_braked_for_speed(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[1].heap.processes = 0;
+	for (size_t i = 0; i < 2; i++)
+		fixture_use(i, 20 * MIB);
+	fixture_step(1000);
+	for (size_t i = 0; i < 2; i++)
+		fixture_use(i, 100 * MIB);
+	fixture_step(1200);
+	assert_null(fixture_action(ACTION_BRAKE, 0));
+	assert_non_null(fixture_action(ACTION_BRAKE, 1));
+}
+
+static void test_brake_is_for_the_one_that_drives(void **state)
+{
+	(void)state;
+	fixture_start(4, 256 * MIB);
+	for (size_t i = 0; i < 4; i++)
+		fixture_use(i, 50 * MIB);
+	fixture_step(1000);
+	fixture_use(0, 88 * MIB); /* fast */
+	fixture_use(1, 70 * MIB); /* at half the speed and more */
+	fixture_use(2, 55 * MIB); /* slowly */
+	fixture_use(3, 40 * MIB); /* gives back */
+	fixture_step(1500);
+	const struct action *action = fixture_action(ACTION_BRAKE, 0);
+	assert_non_null(action);
+	assert_int_equal(action->until_ms, 4500);
+	assert_in_range(action->high_bytes, 80 * MIB, 88 * MIB);
+	assert_int_equal(action->reason.kind, REASON_HEADROOM);
+	assert_true(action->reason.shared);
+	assert_non_null(fixture_action(ACTION_BRAKE, 1));
+	assert_null(fixture_action(ACTION_BRAKE, 2));
+	assert_null(fixture_action(ACTION_BRAKE, 3));
+	/* Everyone gave back: off before the deadline. */
+	for (size_t i = 0; i < 4; i++)
+		fixture_use(i, 20 * MIB);
+	fixture_step(1600);
+	assert_int_equal(fixture_count(ACTION_UNBRAKE), 2);
+}
+
+static void test_who_grew_and_now_gives_back_is_not_braked(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.config.policies[0].at[LEVEL_FULL].time_to_wall_ms = 0;
+	fixture.sample.service[1].can_brake = false;
+	fixture_use(0, 50 * MIB);
+	fixture_use(1, 50 * MIB);
+	fixture_step(1000);
+	fixture_use(0, 120 * MIB);
+	fixture_use(1, 100 * MIB);
+	fixture_step(1400);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 0);
+	fixture_use(0, 118 * MIB);
+	fixture_use(1, 130 * MIB);
+	fixture_step(1450);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 0);
+	fixture_use(0, 119 * MIB);
+	fixture_step(1460);
+	assert_int_equal(fixture_count(ACTION_BRAKE), 1);
+}
+
+static void test_brake_deadline_is_kept_and_looked_for(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	uint64_t braked_ms = 0;
+	uint64_t until_ms = 0;
+	size_t brakes = 0;
+	uint64_t now_ms = 1000;
+	for (uint64_t bytes = 239 * MIB; now_ms < 20000; now_ms += fixture.plan.next_ms) {
+		bytes += bytes < 255 * MIB ? 10 * KIB : 0;
+		fixture_use(0, bytes);
+		fixture_step(now_ms);
+		const struct action *action = fixture_action(ACTION_BRAKE, 0);
+		if (action != NULL) {
+			assert_true(now_ms >= until_ms + (brakes > 0 ? 3000 : 0));
+			until_ms = action->until_ms;
+			braked_ms = now_ms;
+			brakes++;
+			assert_int_equal(until_ms, now_ms + 3000);
+		}
+		if (fixture_action(ACTION_UNBRAKE, 0) != NULL) {
+			assert_true(now_ms >= braked_ms);
+			assert_true(now_ms <= until_ms);
+		}
+		if (fixture.state.service[0].brake.on)
+			assert_true(now_ms + fixture.plan.next_ms <= until_ms);
+	}
+	assert_true(brakes >= 2);
+}
+
+static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 90 * MIB);
+	fixture_use(1, 90 * MIB);
+	fixture.sample.service[1].heap.idle_dirty_bytes = 60 * MIB;
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	fixture.sample.service[0].heap.wants_bytes = 100 * MIB;
+	fixture_step(1001);
+	for (size_t i = 0; i < 2; i++) {
+		const struct action *action = fixture_action(ACTION_LEVEL, i);
+		assert_non_null(action);
+		assert_int_equal(action->level, LEVEL_EAGER);
+		assert_int_equal(action->reason.kind, REASON_GATE);
+		assert_int_equal(action->reason.value, 100 * MIB);
+	}
+	assert_non_null(fixture_action(ACTION_RELEASE, 1));
+	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	fixture.sample.service[1].heap.answered = false;
+	fixture_step(1002);
+	assert_int_equal(fixture_level(1), LEVEL_EAGER);
+	fixture.sample.service[1].heap.answered = true;
+	fixture.sample.service[1].heap.released_bytes = 20 * MIB;
+	fixture_use(1, 70 * MIB);
+	fixture_step(1005);
+	assert_int_equal(fixture_level(1), LEVEL_FULL);
+	fixture.sample.service[1].heap.released_bytes = 60 * MIB;
+	fixture.sample.service[1].heap.idle_dirty_bytes = 0;
+	fixture_use(1, 30 * MIB);
+	fixture_step(1010);
+	assert_true(fixture.plan.credit_bytes[0] >= 100 * MIB);
+	fixture.sample.service[0].heap.wants_bytes = 0;
+	fixture_step(1020);
+	fixture_step(1300);
+	assert_true(fixture_level(1) < LEVEL_EAGER);
+}
+
+static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state)
+{
+	(void)state;
+	fixture_start(2, 1000 * MIB);
+	fixture.sample.service[0].own.limit_bytes = 200 * MIB;
+	fixture_use(0, 140 * MIB);
+	fixture.sample.service[0].heap.wants_bytes = 60 * MIB;
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_EAGER);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
+}
+
+static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 20 * MIB);
+	fixture_step(1000);
+	fixture.sample.service[0].heap.wants_bytes = GIB;
+	for (uint64_t ms = 1001; ms < 1200; ms += 10) {
+		fixture_step(ms);
+		assert_true(fixture_level(0) >= LEVEL_EAGER);
+		assert_int_equal(fixture_level(1), LEVEL_CALM);
+		assert_true(fixture.plan.credit_bytes[1] > 100 * MIB);
+	}
+}
+
+static void test_service_that_starts_finds_a_little_credit(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.service[1].running = false;
+	fixture_use(0, 20 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.credit_bytes[1], CREDIT_STARTER_BYTES);
+}
+
+static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 10 * MIB);
+	fixture_step(1000);
+	/* 4 % of 256 MiB stay in reserve. */
+	uint64_t available_bytes = 246 * MIB - 256 * MIB * 40 / 1000;
+	uint64_t sum = fixture.plan.credit_bytes[0] + fixture.plan.credit_bytes[1];
+	assert_in_range(sum, available_bytes - 1, available_bytes);
+	assert_int_equal(fixture.plan.next_ms, POLICY_CALM_MS);
+	fixture_start(2, 16 * GIB);
+	fixture_use(0, 10 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
+	assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+	fixture_start(2, 256 * MIB);
+	fixture.config.policies[0].gate_wait_ms = 0;
+	fixture_use(0, 250 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
+}
+
+static void test_credit_that_was_taken_is_not_given_again(void **state)
+{
+	(void)state;
+	fixture_start(1, 256 * MIB);
+	fixture_use(0, 100 * MIB);
+	fixture_step(1000);
+	uint64_t first = fixture.plan.credit_bytes[0];
+	/* All of it is taken, and a millisecond later nothing of it is charged yet. */
+	fixture.sample.service[0].heap.credit_left_bytes = 0;
+	fixture_step(1001);
+	assert_int_equal(fixture.plan.credit_bytes[0], 0);
+	/* 40 MiB are charged: what is left over is still spoken for. */
+	fixture_use(0, 140 * MIB);
+	fixture_step(1025);
+	assert_int_equal(fixture.plan.credit_bytes[0], 0);
+	fixture_use(0, 100 * MIB + first);
+	fixture_step(1050);
+	assert_int_equal(fixture.plan.credit_bytes[0], 0);
+	assert_int_equal(credit_pending_bytes(&fixture.state.service[0].credit), 0);
+}
+
+static void test_pending_credit_is_settled_without_leaves_too(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture.sample.shared.current_bytes = 50 * MIB;
+	fixture_step(1000);
+	fixture.sample.service[0].heap.credit_left_bytes -= 20 * MIB;
+	fixture.sample.service[1].heap.credit_left_bytes -= 30 * MIB;
+	fixture.sample.shared.current_bytes = 90 * MIB;
+	fixture_step(1010);
+	assert_int_equal(credit_pending_bytes(&fixture.state.service[0].credit) +
+				 credit_pending_bytes(&fixture.state.service[1].credit),
+		10 * MIB);
+}
+
+static void random_service(struct service_sample *service, uint64_t *seed)
+{
+	uint64_t bits = fixture_random(seed);
+	service->running = (bits & 7) != 0;
+	service->can_brake = (bits & 8) != 0;
+	service->own.limit_bytes = (bits & 16) != 0 ? fixture_random_size(seed) : SAMPLE_NO_LIMIT;
+	service->current_bytes = fixture_random_size(seed);
+	service->own.current_bytes = service->current_bytes;
+	service->own.reclaimable_known = (bits & 32) != 0;
+	service->own.reclaimable_bytes = fixture_random_size(seed);
+	service->events = (struct events_sample){.known = (bits & 64) != 0,
+		.high = fixture_random_size(seed),
+		.max = fixture_random_size(seed)};
+	service->stall = (struct stall_sample){.known = (bits & 128) != 0,
+		.read_ms = fixture_random_size(seed),
+		.some_us = fixture_random_size(seed),
+		.full_us = fixture_random_size(seed)};
+	service->heap = (struct heap_sample){
+		.processes = bits >> 8 & 3,
+		.idle_dirty_bytes = fixture_random_size(seed),
+		.lazy_bytes = fixture_random_size(seed),
+		.released_bytes = fixture_random_size(seed),
+		.wants_bytes = (bits & 4096) != 0 ? fixture_random_size(seed) : 0,
+		.credit_left_bytes = fixture_random_size(seed),
+		.answered = (bits & 8192) != 0,
+	};
+	service->manual = (bits & 0xf0000) != 0 ? LEVEL_CALM : (enum level)(bits >> 20 & 3);
+}
+
+static void assert_plan_is_sane(uint64_t now_ms)
+{
+	assert_true(fixture.plan.count <= PLAN_ACTIONS_MAX);
+	assert_in_range(fixture.plan.next_ms, 1, POLICY_FAR_MS);
+	for (size_t a = 0; a < fixture.plan.count; a++) {
+		const struct action *action = &fixture.plan.action[a];
+		assert_true(action->service < fixture.sample.service_count);
+		if (action->kind == ACTION_LEVEL)
+			assert_int_not_equal(action->level, action->previous);
+		if (action->kind == ACTION_RELEASE) {
+			assert_in_range(action->level, LEVEL_LAZY, LEVEL_FULL);
+			assert_true(action->target_bytes > 0);
+		}
+		if (action->kind == ACTION_BRAKE) {
+			assert_int_equal(action->until_ms, now_ms + 3000);
+			assert_int_equal(action->high_bytes % 4096, 0);
+			assert_true(action->high_bytes > 0);
+		}
+	}
+}
+
+static void assert_credit_fits(void)
+{
+	const struct wall_sample *shared = &fixture.sample.shared;
+	uint64_t reserve_bytes =
+		shared->limit_bytes == SAMPLE_NO_LIMIT
+			? 0
+			: shared->limit_bytes / 1000 * 40 + shared->limit_bytes % 1000 * 40 / 1000;
+	uint64_t sum = 0;
+	bool limited = false;
+	for (size_t i = 0; i < fixture.sample.service_count; i++) {
+		uint64_t credit = fixture.plan.credit_bytes[i];
+		if (credit == UINT64_MAX)
+			continue;
+		const struct wall_sample *own = &fixture.sample.service[i].own;
+		if (own->limit_bytes != SAMPLE_NO_LIMIT && fixture.sample.service[i].running)
+			assert_true(credit <= fixture.plan.headroom_bytes[i]);
+		limited = true;
+		sum += credit;
+	}
+	if (!limited || shared->limit_bytes == SAMPLE_NO_LIMIT || !shared->reclaimable_known)
+		return;
+	uint64_t used = shared->current_bytes > shared->reclaimable_bytes
+				? shared->current_bytes - shared->reclaimable_bytes
+				: 0;
+	uint64_t headroom = shared->limit_bytes > used ? shared->limit_bytes - used : 0;
+	assert_true(sum <= (headroom > reserve_bytes ? headroom - reserve_bytes : 0));
+}
+
+static void test_no_sample_breaks_the_plan_nor_the_sum_of_credit(void **state)
+{
+	(void)state;
+	uint64_t seed = 20240229;
+	for (int run = 0; run < 300; run++) {
+		size_t count = run % 10 == 0 ? CONFIG_SERVICES_MAX : fixture_random(&seed) % 6;
+		uint64_t now_ms = fixture_random(&seed) % 100000;
+		fixture_start(count, SAMPLE_NO_LIMIT);
+		for (int n = 0; n < 60; n++) {
+			uint64_t bits = fixture_random(&seed);
+			struct wall_sample *shared = &fixture.sample.shared;
+			shared->limit_bytes = (bits & 3) != 0 ? fixture_random(&seed) % (4 * GIB)
+							      : SAMPLE_NO_LIMIT;
+			shared->current_bytes = fixture_random(&seed) % (4 * GIB);
+			shared->reclaimable_known = (bits & 4) != 0;
+			shared->reclaimable_bytes = fixture_random_size(&seed);
+			fixture.sample.shared_events.known = (bits & 8) != 0;
+			fixture.sample.shared_events.max = fixture_random_size(&seed);
+			for (size_t i = 0; i < count; i++)
+				random_service(&fixture.sample.service[i], &seed);
+			policy_step(&fixture.state, &fixture.config, &fixture.sample, now_ms,
+				&fixture.plan);
+			assert_plan_is_sane(now_ms);
+			if (shared->limit_bytes < GIB)
+				assert_credit_fits();
+			now_ms += bits >> 8 & 63;
+		}
+	}
+}
+
+static void test_same_input_gives_the_same_plan(void **state)
+{
+	(void)state;
+	static struct policy_state before;
+	static struct plan first;
+	fixture_start(4, 256 * MIB);
+	for (uint64_t ms = 1000; ms < 2000; ms += 10) {
+		fixture_use(ms / 10 % 4, ms * 64 * KIB);
+		before = fixture.state;
+		policy_step(&fixture.state, &fixture.config, &fixture.sample, ms, &first);
+		policy_step(&before, &fixture.config, &fixture.sample, ms, &fixture.plan);
+		assert_memory_equal(&first, &fixture.plan, sizeof first);
+		assert_memory_equal(&before, &fixture.state, sizeof before);
+	}
+}
+
+static void test_service_that_ended_leaves_nothing_behind(void **state)
+{
+	(void)state;
+	static const struct policy_service empty;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 100 * MIB);
+	fixture_step(1000);
+	fixture_use(0, 252 * MIB);
+	fixture_step(1500);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	fixture.sample.service[0].running = false;
+	fixture_use(0, 0);
+	fixture_step(1600);
+	const struct action *action = fixture_action(ACTION_LEVEL, 0);
+	assert_non_null(action);
+	assert_int_equal(action->level, LEVEL_CALM);
+	assert_non_null(fixture_action(ACTION_UNBRAKE, 0));
+	assert_memory_equal(&fixture.state.service[0], &empty, sizeof empty);
+	fixture_step(1610);
+	assert_null(fixture_action(ACTION_LEVEL, 0));
+}
+
+static void test_state_follows_its_service_through_a_reload(void **state)
+{
+	(void)state;
+	static struct policy_state moved;
+	static const size_t index[] = {SIZE_MAX, 1};
+	fixture_start(2, 256 * MIB);
+	fixture.state.service[0].pressure.level = LEVEL_LAZY;
+	fixture.state.service[1].pressure.level = LEVEL_FULL;
+	fixture.state.shared_current_bytes = 5;
+	policy_state_remap(&moved, &fixture.state, index, 2);
+	assert_int_equal(moved.service[0].pressure.level, LEVEL_CALM);
+	assert_int_equal(moved.service[1].pressure.level, LEVEL_FULL);
+	assert_int_equal(moved.shared_current_bytes, 5);
+	policy_state_forget(&moved, 1);
+	assert_int_equal(moved.service[1].pressure.level, LEVEL_CALM);
+}
+
+static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t used_bytes;
+		uint32_t expected_ms;
+	} rows[] = {
+		{10 * MIB, POLICY_CALM_MS},
+		{200 * MIB, POLICY_LAZY_MS},
+		{220 * MIB, POLICY_EAGER_MS},
+		{250 * MIB, POLICY_NEAR_MS},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		fixture_start(1, 256 * MIB);
+		fixture.sample.service[0].heap.processes = 0;
+		fixture_use(0, rows[i].used_bytes);
+		fixture_step(1000);
+		assert_int_equal(fixture.plan.next_ms, rows[i].expected_ms);
+	}
+	/* Four looks before a wall that is 200 ms away. */
+	fixture_start(1, 16 * GIB);
+	fixture_use(0, 0);
+	fixture_step(1000);
+	fixture_use(0, 12 * GIB);
+	fixture_step(1600);
+	assert_in_range(fixture.plan.next_ms, POLICY_NEAR_MS, 50);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_growth_of_20_mb_per_s_meets_every_level_before_the_wall),
+		cmocka_unit_test(test_flat_out_growth_meets_every_level_before_the_wall),
+		cmocka_unit_test(test_levels_fall_one_after_the_other),
+		cmocka_unit_test(test_cheapest_memory_is_asked_for_first),
+		cmocka_unit_test(test_full_asks_for_everything),
+		cmocka_unit_test(test_without_any_wall_only_stall_and_events_count),
+		cmocka_unit_test(test_event_counters_going_backwards_start_anew),
+		cmocka_unit_test(test_hits_at_one_leaf_do_not_alarm_its_siblings),
+		cmocka_unit_test(test_high_events_count_only_where_a_high_is_in_force),
+		cmocka_unit_test(test_request_by_hand_is_independent_of_the_level),
+		cmocka_unit_test(test_lazily_freed_bytes_are_headroom),
+		cmocka_unit_test(test_reading_a_file_is_no_growth),
+		cmocka_unit_test(test_service_without_shim_gets_levels_and_brake_and_no_request),
+		cmocka_unit_test(test_heaps_that_ask_at_the_gate_are_not_braked_for_speed),
+		cmocka_unit_test(test_brake_is_for_the_one_that_drives),
+		cmocka_unit_test(test_who_grew_and_now_gives_back_is_not_braked),
+		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),
+		cmocka_unit_test(test_waiting_at_the_gate_raises_all_under_the_wall),
+		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
+		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
+		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
+		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),
+		cmocka_unit_test(test_credit_that_was_taken_is_not_given_again),
+		cmocka_unit_test(test_pending_credit_is_settled_without_leaves_too),
+		cmocka_unit_test(test_no_sample_breaks_the_plan_nor_the_sum_of_credit),
+		cmocka_unit_test(test_same_input_gives_the_same_plan),
+		cmocka_unit_test(test_service_that_ended_leaves_nothing_behind),
+		cmocka_unit_test(test_state_follows_its_service_through_a_reload),
+		cmocka_unit_test(test_next_step_comes_sooner_the_nearer_the_wall),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,120 @@
+#ifndef TESTS_PRELOAD_CHECK_H
+#define TESTS_PRELOAD_CHECK_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the tiny programs share.  A program that finds everything as it should be exits with 0. */
+#define CHECK(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			_exit(1); \
+		} \
+	} while (0)
+
+/* The compiler knows malloc's rules and must not use that knowledge here. */
+static __attribute__((noinline, unused)) void *check_opaque(void *ptr)
+{
+	__asm__ volatile("" : "+r"(ptr) : : "memory");
+	return ptr;
+}
+
+static __attribute__((noinline, unused)) size_t check_hidden(size_t size)
+{
+	__asm__ volatile("" : "+r"(size));
+	return size;
+}
+
+#define KIB ((size_t)1024)
+#define MIB ((size_t)1024 * 1024)
+
+static inline double check_now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static inline void check_pause(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+/* Polls for up to seconds until condition holds. */
+#define CHECK_SOON(seconds, condition) \
+	do { \
+		double check_end_s = check_now_s() + (seconds); \
+		while (!(condition) && check_now_s() < check_end_s) \
+			check_pause(); \
+		CHECK(condition); \
+	} while (0)
+
+/* Blocks that were written to, then freed: count of bytes each. */
+static inline void check_churn(size_t count, size_t bytes)
+{
+	void **blocks = malloc(count * sizeof *blocks);
+
+	CHECK(blocks != NULL);
+	for (size_t i = 0; i < count; i++) {
+		blocks[i] = check_opaque(malloc(bytes));
+		CHECK(blocks[i] != NULL);
+		memset(blocks[i], 0x5a, bytes);
+	}
+	for (size_t i = 0; i < count; i++)
+		free(blocks[i]);
+	free(blocks);
+}
+
+/* A number after "KEY:" at the start of a line of a file of /proc; -1 without.  Allocates nothing.
+ */
+static inline long check_proc_number(const char *path, const char *key, int base)
+{
+	char text[8192];
+	char wanted[64];
+	const char *at;
+	ssize_t length;
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	length = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = '\0';
+	snprintf(wanted, sizeof wanted, "\n%s:", key);
+	at = strstr(text, wanted);
+	return at == NULL ? -1 : strtol(at + strlen(wanted), NULL, base);
+}
+
+/* The id of this process's thread called "spillway", 0 without. */
+static inline int check_worker(void)
+{
+	char path[300];
+	char name[32];
+	struct dirent *entry;
+	int found = 0;
+	DIR *tasks = opendir("/proc/self/task");
+
+	if (tasks == NULL)
+		return 0;
+	while (found == 0 && (entry = readdir(tasks)) != NULL) {
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+		FILE *file = fopen(path, "r");
+		if (file == NULL)
+			continue;
+		if (fgets(name, sizeof name, file) != NULL && strcmp(name, "spillway\n") == 0)
+			found = atoi(entry->d_name);
+		fclose(file);
+	}
+	closedir(tasks);
+	return found;
+}
+
+#endif

@@ -1,0 +1,404 @@
+#include "tests/preload/player.h"
+
+#include <sys/resource.h>
+
+#define IDLE_KIB 65536L
+
+/* A puppet with IDLE_KIB idle in its heap and a thread at rest. */
+static struct puppet idle_puppet(long *rss_before_kib)
+{
+	struct puppet puppet = puppet_start();
+
+	puppet_ask(&puppet, "idle 2048 65536");
+	PLAYER_WAIT(5, puppet_ask(&puppet, "worker") != 0);
+	*rss_before_kib = rss_kib(puppet.pid);
+	puppet_ask(&puppet, "idle 65536 65536");
+	return puppet;
+}
+
+static void test_join(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start();
+	struct link_slot *slot = slot_of(puppet.pid);
+
+	tap_ok(slot != NULL, "a process takes a slot as it starts");
+	tap_ok(slot != NULL && slot->owner >> 32 == (uint32_t)slot->start_ticks &&
+			slot->start_ticks != 0,
+		"the owner's upper half is the start time");
+	tap_ok(slot != NULL && slot->sequence_done == play.header->sequence,
+		"what was asked before it came is no business of its");
+	CHECK(slot != NULL);
+	tap_ok(puppet_ask(&puppet, "worker") == 0 && slot->has_thread == 0,
+		"a small process has no thread");
+	puppet_ask(&puppet, "grow 20000");
+	tap_ok(PLAYER_WAIT(WAIT_S, slot->has_thread == 1), "a grown process has one");
+	tap_ok(PLAYER_WAIT(3, slot->in_use_bytes >= 20000 * KIB), "the slot counts what is in use");
+	puppet_ask(&puppet, "exec");
+	tap_ok(slots_taken() == 1 && slot_of(puppet.pid) != NULL && slot->has_thread == 0,
+		"exec keeps the one slot and starts it over");
+	tap_ok(puppet_end(&puppet) && slots_taken() == 0, "the slot is free after an exit");
+	puppet = puppet_start();
+	kill(puppet.pid, SIGKILL);
+	puppet_end(&puppet);
+	tap_ok(slot_of(puppet.pid) != NULL,
+		"the slot of a killed process is left to the supervisor");
+}
+
+static void test_lazy(void)
+{
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+	struct link_slot *slot = slot_of(puppet.pid);
+	uint32_t bell = play.gate->doorbell;
+	uint32_t sequence = link_ask(LINK_CALM, LINK_LAZY);
+
+	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence), "a lazy request is answered");
+	tap_ok(play.gate->doorbell != bell, "the answer rings the doorbell");
+	tap_ok(slot->lazy_bytes >= IDLE_KIB * KIB * 9 / 10, "lazy: idle memory is lazily freed");
+	tap_ok(slot->released_lazy_bytes >= IDLE_KIB * KIB * 9 / 10 && slot->advise_calls > 0,
+		"lazy: the slot counts it");
+	tap_ok(lazyfree_kib(puppet.pid) >= IDLE_KIB * 9 / 10, "lazy: the kernel knows it");
+	tap_ok(puppet_end(&puppet), "the process ends well");
+}
+
+static void test_release(uint32_t level, size_t block, const char *name)
+{
+	char command[64];
+	char text[100];
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+	struct link_slot *slot = slot_of(puppet.pid);
+	snprintf(command, sizeof command, "idle %ld %zu", IDLE_KIB, block);
+	puppet_ask(&puppet, command);
+	long idle_kib = rss_kib(puppet.pid) - before_kib;
+	uint32_t sequence = link_ask(LINK_CALM, level);
+
+	snprintf(text, sizeof text, "%s, blocks of %zu: the request is answered", name, block);
+	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence), text);
+	long left_kib = rss_kib(puppet.pid) - before_kib;
+	snprintf(text, sizeof text, "%s, blocks of %zu: RSS falls by 90 %% of what is idle", name,
+		block);
+	tap_ok(idle_kib > IDLE_KIB * 9 / 10 && left_kib < idle_kib / 10, text);
+	printf("# idle %ld KiB, left %ld KiB\n", idle_kib, left_kib);
+	snprintf(text, sizeof text, "%s, blocks of %zu: the slot counts it", name, block);
+	tap_ok((level == LINK_EAGER ? slot->released_eager_bytes : slot->released_full_bytes) +
+				slot->released_background_bytes >=
+			IDLE_KIB * KIB * 9 / 10,
+		text);
+	puppet_end(&puppet);
+}
+
+static void test_requests_in_a_row(void)
+{
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+	struct link_slot *slot = slot_of(puppet.pid);
+
+	link_ask(LINK_CALM, LINK_LAZY);
+	uint32_t sequence = link_ask(LINK_CALM, LINK_FULL);
+	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence) &&
+			rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10,
+		"the later of two requests is answered when both are dealt with");
+	sequence = link_ask(LINK_LAZY, LINK_CALM);
+	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence),
+		"a mere change of level counts too");
+	puppet_end(&puppet);
+}
+
+static void test_level_in_force(void)
+{
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+
+	link_ask(LINK_EAGER, LINK_CALM);
+	tap_ok(PLAYER_WAIT(3, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"a level in force takes what is idle");
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(PLAYER_WAIT(2, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"and what becomes idle while it lasts");
+	link_ask(77, 99);
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(!PLAYER_WAIT(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
+		"an impossible level is calm");
+	link_ask(LINK_CALM, LINK_CALM);
+	puppet_ask(&puppet, "idle 65536 65536");
+	heart_stopped = true;
+	link_ask(LINK_EAGER, LINK_CALM);
+	atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000) - 6000);
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(!PLAYER_WAIT(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
+		"a level that nobody attends is calm");
+	puppet_end(&puppet);
+}
+
+static void test_fork(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start();
+
+	puppet_ask(&puppet, "grow 20000");
+	pid_t child = (pid_t)puppet_ask(&puppet, "fork");
+	tap_ok(slots_taken() == 1, "a forked child has no slot at first");
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(PLAYER_WAIT(WAIT_S, slot_of(child) != NULL && slot_of(child)->has_thread == 1),
+		"it takes its own, and a thread, when it has grown");
+	tap_ok(slot_of(puppet.pid) != NULL && slot_of(puppet.pid) != slot_of(child),
+		"the parent keeps its slot");
+	uint32_t sequence = link_ask(LINK_CALM, LINK_EAGER);
+	tap_ok(PLAYER_WAIT(WAIT_S, slot_of(child)->sequence_done == sequence &&
+					   slot_of(puppet.pid)->sequence_done == sequence),
+		"both answer requests");
+	tap_ok(puppet_end(&puppet) && slots_taken() <= 1, "both end well");
+}
+
+static void test_socket(void)
+{
+	char command[64];
+	link_make();
+	struct puppet puppet = puppet_start();
+
+	snprintf(command, sizeof command, "exec-closed %d", play.fd);
+	atomic_store(&slot_of(puppet.pid)->owner, 0);
+	puppet_send(&puppet, "%s", command);
+	tap_ok(PLAYER_WAIT(WAIT_S, link_answer()), "without the descriptor it asks with the token");
+	tap_ok(strcmp(puppet_hear(&puppet), "ready") == 0 && slot_of(puppet.pid) != NULL,
+		"and joins with the answer");
+	struct link_slot *lost = slot_of(puppet.pid);
+	CHECK(lost != NULL);
+	atomic_store(&lost->owner, 1);
+	atomic_store(&lost->in_use_bytes, 0);
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(!PLAYER_WAIT(1.5, atomic_load(&lost->in_use_bytes) != 0),
+		"a slot that was given away is not written to again");
+	atomic_store(&lost->owner, 0);
+	double start_s = check_now_s();
+	puppet_ask(&puppet, command);
+	tap_ok(check_now_s() - start_s < 1 && slots_taken() == 0,
+		"without an answer it runs alone after a moment");
+	tap_ok(puppet_end(&puppet), "the process ends well");
+}
+
+/* A link that must be refused: the puppet works and takes no slot. */
+static void test_refused(const char *name)
+{
+	struct puppet puppet = puppet_start();
+
+	puppet_ask(&puppet, "idle 4096 65536");
+	bool none = slots_taken() == 0;
+	tap_ok(puppet_end(&puppet) && none, name);
+}
+
+static void fd_name(int fd)
+{
+	struct stat status;
+
+	CHECK(fstat(fd, &status) == 0);
+	snprintf(play.environment, sizeof play.environment, "%d:%llu:%llu:%s:%s", fd,
+		(unsigned long long)status.st_dev, (unsigned long long)status.st_ino, play.socket,
+		TOKEN);
+	setenv(LINK_ENVIRONMENT, play.environment, 1);
+}
+
+static void test_refusals(void)
+{
+	int ends[2];
+	int fd;
+
+	link_make();
+	play.header->magic++;
+	test_refused("another magic is refused");
+	link_make();
+	play.header->version++;
+	test_refused("another version is refused");
+	link_make();
+	fd = memfd_create("unsealed", MFD_ALLOW_SEALING);
+	CHECK(ftruncate(fd, LINK_BYTES) == 0);
+	CHECK(pwrite(fd, play.header, LINK_PAGE_BYTES, 0) == LINK_PAGE_BYTES);
+	fd_name(fd);
+	test_refused("a file that may shrink is refused");
+	CHECK(ftruncate(fd, LINK_PAGE_BYTES) == 0);
+	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+	test_refused("a short file is refused");
+	close(fd);
+	CHECK(pipe(ends) == 0);
+	fd_name(ends[0]);
+	test_refused("a pipe is refused");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_storm(void)
+{
+	struct puppet puppets[24];
+	uint32_t taken = 0;
+
+	link_make();
+	for (int i = 0; i < 24; i++)
+		puppets[i] = puppet_start_by(NULL);
+	for (int i = 0; i < 24; i++) {
+		CHECK(strcmp(puppet_hear(&puppets[i]), "ready") == 0);
+		taken += slot_of(puppets[i].pid) != NULL;
+	}
+	tap_ok(taken == 24 && slots_taken() == 24, "two dozen that start at once take a slot each");
+	for (int i = 0; i < 24; i++) {
+		close(puppets[i].in);
+		puppets[i].in = -1;
+	}
+	taken = 0;
+	for (int i = 0; i < 24; i++)
+		taken += puppet_end(&puppets[i]);
+	tap_ok(taken == 24 && slots_taken() == 0, "and free it when they end at once");
+}
+
+/* The thread's times that it slept, or -1. */
+static long sleeps(pid_t pid, long thread)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task/%ld/status", (int)pid, thread);
+	return check_proc_number(path, "voluntary_ctxt_switches", 10);
+}
+
+static void test_sleep(void)
+{
+	long before_kib;
+	link_make();
+	struct puppet puppet = idle_puppet(&before_kib);
+	long thread = puppet_ask(&puppet, "worker");
+	long before = -2;
+	long now = -1;
+
+	tap_ok(PLAYER_WAIT(15, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"at calm what idled for some seconds goes by itself");
+	for (int i = 0; i < 10 && before != now; i++) {
+		before = now;
+		PLAYER_WAIT(2, false);
+		now = sleeps(puppet.pid, thread);
+	}
+	tap_ok(now > 0 && before == now, "then the thread sleeps without waking");
+	puppet_ask(&puppet, "idle 65536 65536");
+	tap_ok(PLAYER_WAIT(15, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"until the heap is used again");
+	puppet_end(&puppet);
+}
+
+static void test_foreign_namespace(void)
+{
+	long before_kib;
+	link_make();
+	play.header->pid_namespace++;
+	struct puppet puppet = idle_puppet(&before_kib);
+
+	tap_ok(slots_taken() == 0, "a process of another pid namespace takes no slot");
+	link_ask(LINK_EAGER, LINK_CALM);
+	tap_ok(PLAYER_WAIT(3, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+		"but follows the level");
+	puppet_end(&puppet);
+}
+
+static void forbid_threads(void)
+{
+	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+	CHECK(setrlimit(RLIMIT_NPROC, &(struct rlimit){0, 0}) == 0);
+}
+
+static void test_without_thread(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start_by(forbid_threads);
+	CHECK(strcmp(puppet_hear(&puppet), "ready") == 0);
+	puppet_ask(&puppet, "idle 65536 65536");
+	struct link_slot *slot = slot_of(puppet.pid);
+	tap_ok(slot != NULL && slot->has_thread == 0,
+		"where no thread may be there is still a slot");
+	uint32_t sequence = link_ask(LINK_CALM, LINK_EAGER);
+	tap_ok(slot != NULL && PLAYER_WAIT(WAIT_S, (puppet_ask(&puppet, "grow 70000"),
+							   puppet_ask(&puppet, "drop"),
+							   slot->sequence_done == sequence)),
+		"growth does the scavenger's work");
+	tap_ok(puppet_end(&puppet), "the process ends well");
+}
+
+/* Each byte that arrives at the watched end is an event. */
+static void test_event(struct puppet *puppet, int fd, long before_kib, const char *name)
+{
+	puppet_ask(puppet, "idle 65536 65536");
+	tap_ok(rss_kib(puppet->pid) - before_kib > IDLE_KIB / 2 && write(fd, "x", 1) == 1 &&
+			PLAYER_WAIT(3, rss_kib(puppet->pid) - before_kib < IDLE_KIB / 10),
+		name);
+	tap_ok(puppet_end(puppet), "the process ends well");
+}
+
+static void test_pressure_watch(void)
+{
+	char directory[] = "/tmp/spillway-test-XXXXXX";
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char said[16] = "";
+	struct puppet puppet;
+	long before_kib;
+	int listener;
+	int fd;
+
+	link_make();
+	unsetenv(LINK_ENVIRONMENT);
+	CHECK(mkdtemp(directory) != NULL);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/watch", directory);
+	setenv("MEMORY_PRESSURE_WATCH", address.sun_path, 1);
+
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
+	CHECK(listen(listener, 1) == 0);
+	setenv("MEMORY_PRESSURE_WRITE", "aGVsbG8A", 1);
+	puppet = idle_puppet(&before_kib);
+	PLAYER_WAIT(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);
+	tap_ok(fd >= 0 && PLAYER_WAIT(WAIT_S, recv(fd, said, sizeof said, MSG_DONTWAIT) == 6) &&
+			strcmp(said, "hello") == 0,
+		"alone, it writes what the service manager wants written");
+	test_event(&puppet, fd, before_kib, "an event of a socket releases what is idle");
+	close(fd);
+	close(listener);
+	unlink(address.sun_path);
+
+	CHECK(mkfifo(address.sun_path, 0600) == 0);
+	fd = open(address.sun_path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	unsetenv("MEMORY_PRESSURE_WRITE");
+	puppet = idle_puppet(&before_kib);
+	test_event(&puppet, fd, before_kib, "an event of a pipe releases what is idle");
+	close(fd);
+	unlink(address.sun_path);
+	rmdir(directory);
+
+	setenv("MEMORY_PRESSURE_WATCH", "/proc/pressure/memory", 1);
+	setenv("MEMORY_PRESSURE_WRITE", "c29tZSAyMDAwMDAgMjAwMDAwMAA=", 1);
+	puppet = idle_puppet(&before_kib);
+	tap_ok(puppet_end(&puppet), "a trigger of the kernel does no harm");
+	unsetenv("MEMORY_PRESSURE_WATCH");
+	unsetenv("MEMORY_PRESSURE_WRITE");
+}
+
+int main(int count, char **arguments)
+{
+	player_init(count, arguments);
+	test_join();
+	test_lazy();
+	test_release(LINK_EAGER, 65536, "eager");
+	test_release(LINK_EAGER, 2000000, "eager");
+	test_release(LINK_FULL, 500, "full");
+	test_requests_in_a_row();
+	test_level_in_force();
+	test_fork();
+	test_socket();
+	test_refusals();
+	test_foreign_namespace();
+	test_storm();
+	test_sleep();
+	if (getuid() == 0)
+		test_without_thread();
+	test_pressure_watch();
+	return player_done();
+}

@@ -1,0 +1,122 @@
+#!/bin/bash
+# Tiny programs under the preload library, one rule each.  TAP; after make all programs.
+#   BUILD: the variant's folder, build/release unless set
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+BUILD=$(realpath "${BUILD:-build/release}")
+LIB=$BUILD/lib/libspillway.so
+programs=$BUILD/tests/preload
+unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
+[ -e "$LIB" ] || { tap_fail "the library is built" "$LIB is missing"; tap_done; }
+
+# Runs a command under the library, within 60 s.
+under() {
+	timeout 60 env LD_PRELOAD="$LIB" "$@" 2>"$TAP_DIR/stderr" >"$TAP_DIR/stdout" ||
+		{ local status=$?; cat "$TAP_DIR/stderr" >&2; return $status; }
+}
+
+rule() {
+	local name=$1
+	shift
+	tap_ok "$name" under "$@"
+}
+
+# SIGABRT, and a line that names the call, the fault and the address.
+stops() {
+	local status
+	sh -c 'ulimit -c 0; LD_PRELOAD=$1 "$2" "$3"; exit $?' sh "$LIB" "$programs/misuse" "$1" \
+		2>"$TAP_DIR/stderr"
+	status=$?
+	[ "$status" -eq 134 ] && grep -qE "^$2\(\): (double free|invalid pointer) 0x[0-9a-f]+\$" \
+		"$TAP_DIR/stderr" && return
+	echo "status $status, said: $(cat "$TAP_DIR/stderr")" >&2
+	return 1
+}
+
+xml_is_valid() {
+	under "$programs/info" && grep -q 'in use bytes' "$TAP_DIR/stderr" &&
+		/usr/bin/python3 -c '
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+assert root.tag == "malloc" and int(root.find("aspace").get("size")) > 0' "$TAP_DIR/stdout"
+}
+
+is_preloaded() {
+	grep -q libspillway "$1"
+}
+
+without_environment() {
+	under env -i /bin/cat /proc/self/maps && ! is_preloaded "$TAP_DIR/stdout"
+}
+
+in_children() {
+	under sh -c 'sh -c "cat /proc/self/maps; true"; true' && is_preloaded "$TAP_DIR/stdout"
+}
+
+cplusplus() {
+	g++ -std=c++17 -O2 -Wall -Wextra -pthread -o "$TAP_DIR/operators" tests/preload/operators.cc &&
+		under "$TAP_DIR/operators"
+}
+
+main_exits() {
+	under "$programs/main_exits" && [ "$(cat "$TAP_DIR/stdout")" = over ]
+}
+
+limited() {
+	(ulimit -v 200000 && under "$programs/limit_as")
+}
+
+bad_variable() {
+	SPILLWAY_LINK="$1" under "$programs/early" || return
+	grep -qx 'spillway: bad SPILLWAY_LINK .*' "$TAP_DIR/stderr" &&
+		[ "$(wc -l <"$TAP_DIR/stderr")" -eq 1 ]
+}
+
+# Well formed, but nothing answers: silence.
+dead_variable() {
+	SPILLWAY_LINK="$1" under "$programs/early" && ! [ -s "$TAP_DIR/stderr" ]
+}
+
+rule "arguments and errno follow glibc, C and POSIX" "$programs/rules"
+rule "every alignment and usable size is honoured" "$programs/alignment"
+rule "blocks keep their contents through realloc, to their usable end" "$programs/contents"
+for misuse in double double-large inside inside-large stack; do
+	tap_ok "misuse stops the program with a line: $misuse" stops "$misuse" free
+done
+tap_ok "misuse stops the program with a line: foreign-realloc" stops foreign-realloc realloc
+tap_ok "the figures are true and malloc_info is XML" xml_is_valid
+rule "malloc_trim gives everything idle back" "$programs/trim"
+rule "malloc works before the constructors" "$programs/early"
+rule "threads allocate while others fork" "$programs/fork_threads"
+rule "fork handlers may allocate" "$programs/fork_handlers"
+rule "destructors of a thread's keys may free" "$programs/thread_exit"
+tap_ok "a process whose main thread left ends with its last thread" main_exits
+rule "libraries come and go" "$programs/libraries"
+rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
+rule "a bare clone gets a scavenger of its own" "$programs/bare_fork"
+rule "the smallest stacks are large enough" "$programs/small_stack"
+tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
+rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300
+rule "every descriptor may be closed" "$programs/close_all"
+if [ "$(id -u)" -eq 0 ]; then
+	rule "without RLIMIT_NPROC there is no thread" "$programs/limit_nproc"
+	mkdir "$TAP_DIR/jail"
+	rule "an empty root is enough" "$programs/jail" "$TAP_DIR/jail"
+	rule "the scavenger's thread starts late, follows setuid, gives back and sleeps" "$programs/worker"
+else
+	tap_skip "RLIMIT_NPROC, chroot, setuid" "needs root"
+fi
+tap_ok "exec'd children have it too" in_children
+tap_ok "env -i runs without it" without_environment
+tap_ok "C++'s operators, handlers and exceptions work" cplusplus
+token=0123456789abcdef0123456789abcdef
+for value in "" x 3 "3:4:5:name" "3:4:5::$token" "-3:4:5:name:$token" "3:4:5:name:${token%f}" \
+	"3:4:5:name:${token%f}g" "3:4:5:name:${token}0" "99999999999:4:5:name:$token" \
+	"3:99999999999999999999:5:name:$token" "3:4:5:$(printf '%0200d' 0):$token" " 3:4:5:name:$token"; do
+	tap_ok "a bad SPILLWAY_LINK is one line: '${value:0:40}'" bad_variable "$value"
+done
+for value in "3:4:5:spillway-nobody:$token" "2147483647:4:5:spillway-nobody:$token"; do
+	tap_ok "a dead SPILLWAY_LINK is silence: '$value'" dead_variable "$value"
+done
+tap_done

@@ -1,0 +1,306 @@
+#!/bin/bash
+# Real programs under the preload library: each must be correct and exit clean.  TAP.
+#   BUILD: the variant's folder, build/release unless set
+#   WRAP:  a command that starts each program instead of a bare LD_PRELOAD, such as "spillway --"
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+BUILD=$(realpath "${BUILD:-build/release}")
+LIB=$BUILD/lib/libspillway.so
+root=$PWD
+unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
+[ -e "$LIB" ] || { tap_fail "the library is built" "$LIB is missing"; tap_done; }
+read -ra wrap <<<"${WRAP:-env LD_PRELOAD=$LIB}"
+export HOME=$TAP_DIR TMPDIR=$TAP_DIR
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+
+# Runs a command under the library, within 60 s.
+under() {
+	timeout 60 "${wrap[@]}" "$@"
+}
+
+# Runs a server under the library in the background.
+server() {
+	"${wrap[@]}" "$@" >"$TAP_DIR/server.log" 2>&1 &
+	server_pid=$!
+	at_exit kill "$server_pid"
+}
+
+# Ends the server; it must exit with 0 and must have had the library.
+server_ends() {
+	local status
+	grep -q libspillway "/proc/$1/maps" || { echo "the library is not in it" >&2; return 1; }
+	kill -TERM "$server_pid" 2>/dev/null
+	wait "$server_pid"
+	status=$?
+	[ "$status" -eq 0 ] || { echo "status $status" >&2; tail "$TAP_DIR/server.log" >&2; }
+	return "$status"
+}
+
+needs() {
+	local name=$1 program
+	shift
+	for program in "$@"; do
+		command -v "$program" >/dev/null && continue
+		tap_skip "$name" "$program is not installed"
+		return 1
+	done
+}
+
+python_tests() {
+	(cd "$TAP_DIR" && under /usr/bin/python3 -m test -q "$@" >"$TAP_DIR/python.log" 2>&1) ||
+		{ tail -n 30 "$TAP_DIR/python.log" >&2; return 1; }
+}
+
+python_work() {
+	under /usr/bin/python3 - <<'PYTHON'
+import concurrent.futures, hashlib, json, multiprocessing, subprocess, sys, zlib
+
+def work(seed):
+    data = [{"id": i, "text": "x" * (i * seed % 997), "list": list(range(i % 50))} for i in range(3000)]
+    text = json.dumps(data)
+    assert json.loads(zlib.decompress(zlib.compress(text.encode(), 1))) == data
+    return hashlib.sha256(text.encode()).hexdigest()
+
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    threads = list(pool.map(work, [7, 8] * 4))
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    processes = pool.map(work, [7, 8])
+assert set(threads) == set(processes) and len(processes) == 2
+assert subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True).stdout == b"42\n"
+PYTHON
+}
+
+redis() {
+	local s=$TAP_DIR/redis.sock
+	server redis-server --port 0 --unixsocket "$s" --dir "$TAP_DIR" --save "" --appendonly no \
+		--maxmemory 64mb --maxmemory-policy allkeys-lru
+	wait_until 10 redis-cli -s "$s" ping >/dev/null 2>&1 || { cat "$TAP_DIR/server.log" >&2; return 1; }
+	timeout 60 redis-benchmark -s "$s" -q -n 15000 -c 20 -d 700 -r 20000 -P 8 \
+		-t set,get,lpush,lpop,hset >&2 || return 1
+	redis-cli -s "$s" eval 'for i = 1, 20000 do redis.call("set", "n" .. i, string.rep(i, 20)) end' 0 >&2
+	[ "$(redis-cli -s "$s" get n777)" = "$(printf '777%.0s' {1..20})" ] || return 1
+	# The child that saves is a fork of a grown server.
+	[ "$(redis-cli -s "$s" save)" = OK ] && [ "$(redis-cli -s "$s" bgsave | head -c 10)" = Background ] || return 1
+	wait_until 10 redis_saved "$s" || return 1
+	[ "$(redis-cli -s "$s" flushall)" = OK ] || return 1
+	server_ends "$(redis-cli -s "$s" info server | sed -n 's/^process_id:\([0-9]*\).*/\1/p')"
+}
+
+redis_saved() {
+	redis-cli -s "$1" info persistence | tr -d '\r' | grep -qx rdb_bgsave_in_progress:0 &&
+		redis-cli -s "$1" info persistence | tr -d '\r' | grep -qx rdb_last_bgsave_status:ok
+}
+
+nginx_config() {
+	cat <<CONFIG
+daemon off;
+worker_processes 2;
+pid $TAP_DIR/nginx.pid;
+error_log $TAP_DIR/nginx.error;
+events { worker_connections 256; }
+http {
+	access_log off;
+	client_body_temp_path $TAP_DIR/body;
+	proxy_temp_path $TAP_DIR/proxy;
+	fastcgi_temp_path $TAP_DIR/fastcgi;
+	uwsgi_temp_path $TAP_DIR/uwsgi;
+	scgi_temp_path $TAP_DIR/scgi;
+	gzip on;
+	gzip_types *;
+	server { listen unix:$TAP_DIR/nginx.sock; root $TAP_DIR/www; }
+	server { listen unix:$TAP_DIR/front.sock;
+		location / { proxy_pass http://unix:$TAP_DIR/nginx.sock; proxy_buffers 16 64k; } }
+}
+CONFIG
+}
+
+# Four clients at once, each fetching every file again and again, plain and compressed.
+nginx_client() {
+	local round file
+	for round in {1..6}; do
+		for file in "$TAP_DIR"/www/*; do
+			curl -sS --max-time 10 --compressed --unix-socket "$TAP_DIR/front.sock" \
+				"http://x/${file##*/}" | cmp - "$file" || return 1
+			curl -sS --max-time 10 --unix-socket "$TAP_DIR/nginx.sock" \
+				"http://x/${file##*/}" | cmp - "$file" || return 1
+		done
+		[ "$round" != 3 ] || [ "$1" != 1 ] || kill -HUP "$(cat "$TAP_DIR/nginx.pid")"
+	done
+}
+
+nginx_serves() {
+	local i clients=()
+	mkdir "$TAP_DIR/www"
+	for i in 1 10 100 1000 3000; do
+		seq "$i"00 >"$TAP_DIR/www/$i"
+	done
+	chmod -R a+rX "$TAP_DIR"
+	nginx_config >"$TAP_DIR/nginx.conf"
+	server nginx -c "$TAP_DIR/nginx.conf" -e "$TAP_DIR/nginx.error"
+	wait_until 10 test -S "$TAP_DIR/front.sock" || { cat "$TAP_DIR/server.log" >&2; return 1; }
+	for i in 1 2 3 4; do
+		nginx_client "$i" &
+		clients+=($!)
+	done
+	for i in "${clients[@]}"; do
+		wait "$i" || return 1
+	done
+	server_ends "$(cat "$TAP_DIR/nginx.pid")" && ! grep -E 'alert|emerg|exited on signal' "$TAP_DIR/nginx.error" >&2
+}
+
+compiles() {
+	gcc -std=gnu11 -I. -D_GNU_SOURCE -O2 -c -o "$TAP_DIR/plain.o" shim/preload.c &&
+		under gcc -std=gnu11 -I. -D_GNU_SOURCE -O2 -c -o "$TAP_DIR/under.o" shim/preload.c &&
+		cmp "$TAP_DIR/plain.o" "$TAP_DIR/under.o"
+}
+
+perl_work() {
+	[ "$(under perl -e '
+		my %words;
+		for my $i (1 .. 200000) { push @{$words{"key" . ($i * 7919 % 5003)}}, "v" x ($i % 40) }
+		my $sum = 0;
+		for my $round (1 .. 3) {
+			for my $key (sort keys %words) { $sum += length join ",", map { s/v/vw/gr } @{$words{$key}} }
+			delete $words{$_} for grep { /$round$/ } keys %words;
+		}
+		my $pid = fork(); if (!$pid) { my @more = map { "$_" x 10 } 1 .. 50000; exit(@more == 50000 ? 0 : 1) }
+		waitpid $pid, 0; die if $?;
+		print "$sum\n"')" = "$(perl -e '
+		my %words;
+		for my $i (1 .. 200000) { push @{$words{"key" . ($i * 7919 % 5003)}}, $i % 40 }
+		my $sum = 0;
+		for my $round (1 .. 3) {
+			for my $key (keys %words) { $sum += @{$words{$key}} - 1; $sum += 2 * $_ for @{$words{$key}} }
+			delete $words{$_} for grep { /$round$/ } keys %words;
+		}
+		print "$sum\n"')" ]
+}
+
+node_work() {
+	[ "$(under node -e '
+		const {Worker, isMainThread} = require("worker_threads");
+		const zlib = require("zlib"), crypto = require("crypto");
+		let left = 3, sums = new Set();
+		const done = sum => { sums.add(sum); if (--left === 0) console.log(sums.size, [...sums][0].length) };
+		const work = "const z = require(\"zlib\"), c = require(\"crypto\");" +
+			"let h = c.createHash(\"sha256\");" +
+			"for (let i = 0; i < 60; i++) { const b = Buffer.alloc(100000 + i * 1000, i);" +
+			"h.update(z.gunzipSync(z.gzipSync(b))) }" +
+			"require(\"worker_threads\").parentPort.postMessage(h.digest(\"hex\"))";
+		for (let i = 0; i < 3; i++) new Worker(work, {eval: true}).on("message", done);')" = "1 64" ]
+}
+
+git_work() {
+	local repository=$TAP_DIR/repository i
+	under git init -q "$repository" && cd "$repository" || return 1
+	git config user.name tester && git config user.email tester@example.org && git config gc.auto 0
+	for i in {1..15}; do
+		seq "$i" "$((i * 900))" >"file$((i % 4))"
+		under git add . && under git commit -qm "change $i" || return 1
+	done
+	under git gc -q --aggressive --prune=now && under git fsck --full --strict >&2 &&
+		under git clone -q "$repository" "$TAP_DIR/clone" && cd "$root" || return 1
+	[ "$(git -C "$TAP_DIR/clone" rev-list --count HEAD)" = 15 ] &&
+		diff -r -x .git "$repository" "$TAP_DIR/clone" >&2
+}
+
+pipeline() {
+	local got
+	got=$(under bash -c 'for i in $(seq 200); do
+			(seq $i | sort -rn | head -n 1; : $(echo $i | cat | tr 0-9 a-j)) & [ $((i % 20)) != 0 ] || wait
+		done | awk "{ s += \$1 } END { print s }"; wait')
+	[ "$got" = 20100 ]
+}
+
+sorts() {
+	seq 400000 | rev >"$TAP_DIR/numbers"
+	[ "$(under sort -n --parallel=4 -S 20M "$TAP_DIR/numbers" | md5sum)" = \
+		"$(sort -n "$TAP_DIR/numbers" | md5sum)" ]
+}
+
+cplusplus() {
+	cat >"$TAP_DIR/stl.cc" <<'SOURCE'
+#include <algorithm>
+#include <future>
+#include <iostream>
+#include <list>
+#include <map>
+#include <memory>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+static std::size_t work(unsigned seed)
+{
+	std::unordered_map<std::string, std::shared_ptr<std::list<std::string>>> index;
+	std::vector<std::string> keys;
+	std::size_t sum = 0;
+	for (unsigned i = 0; i < 60000; i++) {
+		seed = seed * 1103515245 + 12345;
+		std::ostringstream key;
+		key << "a key that is no short string " << seed % 3000;
+		auto &list = index[key.str()];
+		if (!list)
+			list = std::make_shared<std::list<std::string>>();
+		list->push_back(std::string(seed % 300, 'x'));
+		keys.push_back(key.str());
+		if (list->size() > 25)
+			index.erase(key.str());
+	}
+	std::sort(keys.begin(), keys.end());
+	for (auto &entry : index)
+		for (auto &text : *entry.second)
+			sum += text.size();
+	try {
+		std::regex bad("(");
+	} catch (const std::regex_error &) {
+		sum += keys.size();
+	}
+	return sum;
+}
+
+int main()
+{
+	std::vector<std::future<std::size_t>> results;
+	for (int i = 0; i < 6; i++)
+		results.push_back(std::async(std::launch::async, work, 99 + i % 2));
+	std::map<std::size_t, int> seen;
+	for (auto &result : results)
+		seen[result.get()]++;
+	for (auto &entry : seen)
+		std::cout << entry.first << ' ' << entry.second << '\n';
+}
+SOURCE
+	g++ -std=c++17 -O1 -pthread -o "$TAP_DIR/stl" "$TAP_DIR/stl.cc" &&
+		[ "$(under "$TAP_DIR/stl")" = "$("$TAP_DIR/stl")" ]
+}
+
+program() {
+	local name=$1 command=$2
+	shift 2
+	needs "$name" "$@" || return
+	tap_ok "$name" "$command"
+}
+
+for module in test_json test_threading; do
+	name="python3 passes its own $module"
+	if /usr/bin/python3 -c "import test.$module" 2>/dev/null; then
+		tap_ok "$name" python_tests "$module"
+	else
+		tap_skip "$name" "libpython3.11-testsuite is not installed"
+	fi
+done
+program "python3 works with threads, forks and subprocesses" python_work /usr/bin/python3
+program "redis-server serves redis-benchmark, saves in a fork, and ends" redis redis-server redis-cli redis-benchmark
+program "nginx serves two workers' load through a reload" nginx_serves nginx curl
+program "gcc makes the same object file" compiles gcc
+program "perl computes the same sum" perl_work perl
+program "node compresses in three threads" node_work node
+program "git commits, packs, clones and checks" git_work git
+program "a pipeline of a thousand forks counts right" pipeline bash
+program "sort sorts in four threads" sorts sort
+program "a C++ program of containers and threads computes the same" cplusplus g++
+tap_done

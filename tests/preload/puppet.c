@@ -1,0 +1,144 @@
+#include "tests/preload/check.h"
+
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/wait.h>
+
+/*
+ * A service that does as it is told: one command per line on stdin, one line
+ * of answer on stdout.  It uses neither stdio streams nor malloc by itself, so
+ * what the heap holds is what the commands made.
+ *
+ *   idle KIB BLOCK     allocates and writes KIB in blocks of BLOCK bytes, frees all
+ *   holes KIB BLOCK    the same, but keeps every other block
+ *   grow KIB           one block, written to; answers the milliseconds that it took
+ *   drop               frees the last grow
+ *   tick               a small malloc and free
+ *   fork               goes on in a forked child; answers its pid
+ *   exec               starts over as the same process
+ *   exec-closed FD     the same without the descriptor FD
+ *   worker             answers the id of the scavenger's thread
+ *   exit               ends, as does the end of the input
+ */
+#define BLOCKS_MAX 200000
+
+static void *blocks[BLOCKS_MAX];
+static void *grown;
+static char *self;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+	char line[128];
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	CHECK(write(STDOUT_FILENO, line, (size_t)length) == length);
+}
+
+static bool line_read(char *line, size_t bytes)
+{
+	size_t length = 0;
+
+	while (length + 1 < bytes) {
+		if (read(STDIN_FILENO, line + length, 1) != 1)
+			return false;
+		if (line[length] == '\n')
+			break;
+		length++;
+	}
+	line[length] = '\0';
+	return true;
+}
+
+static void make_idle(size_t kib, size_t block, bool keep_every_other)
+{
+	size_t count = kib * KIB / block;
+
+	CHECK(count <= BLOCKS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		blocks[i] = check_opaque(malloc(block));
+		CHECK(blocks[i] != NULL);
+		memset(blocks[i], 1, block);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!keep_every_other || i % 2 == 0)
+			free(blocks[i]);
+	say("done\n");
+}
+
+static void grow(size_t kib)
+{
+	double start_s = check_now_s();
+
+	grown = check_opaque(malloc(kib * KIB));
+	CHECK(grown != NULL);
+	say("%d\n", (int)((check_now_s() - start_s) * 1000));
+	memset(grown, 2, kib * KIB);
+}
+
+static void go_on_in_child(void)
+{
+	pid_t child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (child != 0) {
+		waitpid(child, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	say("%d\n", (int)getpid());
+}
+
+static void obey(char *line)
+{
+	size_t a = 0;
+	size_t b = 0;
+	char *arguments[] = {self, NULL};
+
+	line = strtok(line, " ");
+	for (size_t *number = &a; number != NULL; number = number == &a ? &b : NULL) {
+		char *word = strtok(NULL, " ");
+		*number = word == NULL ? 0 : strtoul(word, NULL, 10);
+	}
+	if (strcmp(line, "idle") == 0) {
+		make_idle(a, b, false);
+	} else if (strcmp(line, "holes") == 0) {
+		make_idle(a, b, true);
+	} else if (strcmp(line, "grow") == 0) {
+		grow(a);
+	} else if (strcmp(line, "drop") == 0) {
+		free(grown);
+		say("done\n");
+	} else if (strcmp(line, "tick") == 0) {
+		free(check_opaque(malloc(100)));
+		say("done\n");
+	} else if (strcmp(line, "fork") == 0) {
+		go_on_in_child();
+	} else if (strncmp(line, "exec", 4) == 0) {
+		if (a != 0)
+			close((int)a);
+		execv("/proc/self/exe", arguments);
+		_exit(1);
+	} else if (strcmp(line, "worker") == 0) {
+		say("%d\n", check_worker());
+	} else {
+		exit(strcmp(line, "exit") == 0 ? 0 : 2);
+	}
+}
+
+int main(int count, char **arguments)
+{
+	char line[128];
+
+	(void)count;
+	self = arguments[0];
+	say("ready\n");
+	while (line_read(line, sizeof line))
+		obey(line);
+	return 0;
+}

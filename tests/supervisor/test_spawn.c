@@ -1,0 +1,286 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/descendants.h"
+#include "supervisor/spawn.h"
+
+static struct signals signals;
+static struct environment environment;
+static char output[4096];
+
+static int set_up(void **state)
+{
+	(void)state;
+	return signals_open(&signals) || environment_init(&environment, environ);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	environment_fini(&environment);
+	signals_close(&signals);
+	return 0;
+}
+
+static struct spawn spawn_of(const char *const *argv)
+{
+	return (struct spawn){.argv = (char *const *)argv,
+		.environment = &environment,
+		.signals = &signals,
+		.keep_fd = -1};
+}
+
+/* Runs it to its end with stdout in output; the wait status. */
+static int run(const struct spawn *spawn, struct spawn_failure *failure)
+{
+	int ends[2];
+	int saved = dup(STDOUT_FILENO);
+	int status = -1;
+	struct spawned spawned;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	dup2(ends[1], STDOUT_FILENO);
+	int error = spawn_start(spawn, &spawned);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	close(ends[1]);
+	assert_int_equal(error, 0);
+	spawn_go(&spawned);
+	size_t length = 0;
+	ssize_t got;
+	while ((got = read(ends[0], output + length, sizeof output - 1 - length)) > 0)
+		length += (size_t)got;
+	output[length] = '\0';
+	close(ends[0]);
+	assert_int_equal(waitpid(spawned.pid, &status, 0), spawned.pid);
+	struct spawn_failure got_failure = {.error = 0};
+	int result = spawn_result(&spawned, &got_failure);
+	if (failure != NULL)
+		*failure = got_failure;
+	assert_int_equal(result, failure != NULL);
+	spawn_close(&spawned);
+	return status;
+}
+
+static void test_the_child_waits_at_the_gate(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"true", NULL};
+	struct spawn spawn = spawn_of(argv);
+	struct spawned spawned;
+	struct spawn_failure failure;
+	int status;
+	assert_int_equal(spawn_start(&spawn, &spawned), 0);
+	assert_int_equal(getpgid(spawned.pid), spawned.pid);
+	assert_int_equal(spawn_result(&spawned, &failure), -EAGAIN);
+	assert_int_equal(waitpid(spawned.pid, &status, WNOHANG), 0);
+	spawn_go(&spawned);
+	struct pollfd poll_fd = {.fd = spawned.result_fd, .events = POLLIN};
+	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+	assert_int_equal(spawn_result(&spawned, &failure), 0);
+	assert_int_equal(waitpid(spawned.pid, &status, 0), spawned.pid);
+	assert_int_equal(status, 0);
+	spawn_close(&spawned);
+}
+
+static void test_a_child_given_up_at_the_gate_runs_nothing(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"true", NULL};
+	struct spawn spawn = spawn_of(argv);
+	struct spawned spawned;
+	int status;
+	assert_int_equal(spawn_start(&spawn, &spawned), 0);
+	spawn_close(&spawned);
+	assert_int_equal(waitpid(spawned.pid, &status, 0), spawned.pid);
+	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_UNUSABLE);
+}
+
+static void test_what_fails_comes_back(void **state)
+{
+	(void)state;
+	const char *const missing[] = {"no-such-program-here", NULL};
+	const char *const folder[] = {"/etc", NULL};
+	const char *const fine[] = {"true", NULL};
+	struct spawn_failure failure;
+	struct spawn spawn = spawn_of(missing);
+	int status = run(&spawn, &failure);
+	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_MISSING);
+	assert_int_equal(failure.stage, SPAWN_EXEC);
+	assert_int_equal(failure.error, -ENOENT);
+
+	spawn = spawn_of(folder);
+	status = run(&spawn, &failure);
+	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_UNUSABLE);
+	assert_int_equal(failure.error, -EACCES);
+
+	spawn = spawn_of(fine);
+	spawn.directory = "/no/such/folder";
+	status = run(&spawn, &failure);
+	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_UNUSABLE);
+	assert_int_equal(failure.stage, SPAWN_DIRECTORY);
+	assert_int_equal(failure.error, -ENOENT);
+}
+
+static void test_the_program_is_found_in_the_childs_path(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"true", NULL};
+	struct spawn_failure failure;
+	struct spawn spawn = spawn_of(argv);
+	char *path = strdup(getenv("PATH"));
+	assert_int_equal(environment_set(&environment, "PATH", "/no/such/folder"), 0);
+	run(&spawn, &failure);
+	assert_int_equal(failure.error, -ENOENT);
+	assert_int_equal(environment_set(&environment, "PATH", path), 0);
+	assert_int_equal(run(&spawn, NULL), 0);
+	free(path);
+}
+
+static void test_directories_count_from_where_it_starts(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"pwd", "-P", NULL};
+	struct spawn spawn = spawn_of(argv);
+	spawn.start = "/usr";
+	spawn.directory = "lib";
+	assert_int_equal(run(&spawn, NULL), 0);
+	assert_string_equal(output, "/usr/lib\n");
+}
+
+static void test_one_descriptor_is_kept_and_no_other(void **state)
+{
+	(void)state;
+	char text[64];
+	int kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	snprintf(text, sizeof text, "[ -e /dev/fd/%d ] && [ ! -e /dev/fd/%d ]", kept, other);
+	const char *const argv[] = {"sh", "-c", text, NULL};
+	struct spawn spawn = spawn_of(argv);
+	spawn.keep_fd = kept;
+	assert_int_equal(run(&spawn, NULL), 0);
+	assert_true(fcntl(kept, F_GETFD) & FD_CLOEXEC);
+	close(kept);
+	close(other);
+}
+
+static void test_listen_pid_becomes_the_childs_if_it_is_ours(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"sh", "-c", "[ $LISTEN_PID = $$ ]", NULL};
+	const char *const foreign[] = {"sh", "-c", "[ $LISTEN_PID = 1 ]", NULL};
+	char ours[16];
+	struct spawn spawn = spawn_of(argv);
+	snprintf(ours, sizeof ours, "%d", (int)getpid());
+	assert_int_equal(environment_set(&environment, "LISTEN_PID", ours), 0);
+	assert_int_equal(run(&spawn, NULL), 0);
+	assert_string_equal(environment_get(&environment, "LISTEN_PID"), ours);
+	spawn = spawn_of(foreign);
+	assert_int_equal(environment_set(&environment, "LISTEN_PID", "1"), 0);
+	assert_int_equal(run(&spawn, NULL), 0);
+}
+
+static void test_signals_are_read_and_tell_who_sent_them(void **state)
+{
+	(void)state;
+	struct signals_event event;
+	int status;
+	while (signals_read(&signals, &event) == 1)
+		;
+	kill(getpid(), SIGSEGV);
+	assert_int_equal(signals_read(&signals, &event), 1);
+	assert_int_equal(event.number, SIGSEGV);
+	assert_true(event.from_us);
+	pid_t pid = fork();
+	if (pid == 0) {
+		kill(getppid(), SIGTERM);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(signals_read(&signals, &event), 1);
+	assert_int_equal(event.number, SIGTERM);
+	assert_int_equal(event.sender, pid);
+	assert_false(event.from_us);
+	assert_int_equal(signals_read(&signals, &event), 1);
+	assert_int_equal(event.number, SIGCHLD);
+	assert_int_equal(signals_read(&signals, &event), 0);
+}
+
+static void test_signal_names(void **state)
+{
+	(void)state;
+	char text[SIGNALS_NAME_BYTES];
+	assert_string_equal(signals_name(SIGTERM, text), "TERM");
+	assert_string_equal(signals_name(SIGRTMIN + 2, text), "RTMIN+2");
+	assert_string_equal(signals_name(SIGRTMIN, text), "RTMIN+0");
+	assert_string_equal(signals_name(32, text), "32");
+	assert_string_equal(signals_name(-1, text), "-1");
+}
+
+static void test_descendants_are_reached_however_deep(void **state)
+{
+	(void)state;
+	/* Three generations, the last two in a session of their own, and one bystander. */
+	const char *const argv[] = {"sh", "-c",
+		"setsid sh -c 'trap \"exit 0\" TERM; sleep 1000 & echo up; wait' & wait", NULL};
+	const char *const aside[] = {"sleep", "1000", NULL};
+	struct spawn spawn = spawn_of(argv);
+	struct spawn bystander = spawn_of(aside);
+	struct spawned first;
+	struct spawned second;
+	int ends[2];
+	char text[8];
+	int status;
+	assert_int_equal(pipe(ends), 0);
+	int saved = dup(STDOUT_FILENO);
+	dup2(ends[1], STDOUT_FILENO);
+	assert_int_equal(spawn_start(&spawn, &first), 0);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	close(ends[1]);
+	spawn_go(&first);
+	assert_int_equal(spawn_start(&bystander, &second), 0);
+	spawn_go(&second);
+	assert_int_equal(read(ends[0], text, sizeof text), 3);
+	assert_int_equal(descendants_signal(first.pid, 0, 0), 2);
+	assert_int_equal(descendants_signal(getpid(), 0, 0), 4);
+	assert_int_equal(descendants_signal(getpid(), second.pid, 0), 3);
+	assert_int_equal(descendants_signal(getpid(), 0, SIGKILL), 4);
+	assert_int_equal(waitpid(first.pid, &status, 0), first.pid);
+	assert_int_equal(waitpid(second.pid, &status, 0), second.pid);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	/* The pipe ends when the last of them has. */
+	assert_int_equal(read(ends[0], text, sizeof text), 0);
+	close(ends[0]);
+	spawn_close(&first);
+	spawn_close(&second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_child_waits_at_the_gate),
+		cmocka_unit_test(test_a_child_given_up_at_the_gate_runs_nothing),
+		cmocka_unit_test(test_what_fails_comes_back),
+		cmocka_unit_test(test_the_program_is_found_in_the_childs_path),
+		cmocka_unit_test(test_directories_count_from_where_it_starts),
+		cmocka_unit_test(test_one_descriptor_is_kept_and_no_other),
+		cmocka_unit_test(test_listen_pid_becomes_the_childs_if_it_is_ours),
+		cmocka_unit_test(test_signals_are_read_and_tell_who_sent_them),
+		cmocka_unit_test(test_signal_names),
+		cmocka_unit_test(test_descendants_are_reached_however_deep),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

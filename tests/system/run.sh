@@ -1,0 +1,266 @@
+#!/bin/bash
+# What spillway run does with several services: order, restarts, stopping, reloading.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+BUILD=${BUILD:-build/release}
+S="$(realpath "$BUILD")/bin/spillway"
+[ -x "$S" ] || tap_skip_all "$S is not built"
+ini=$TAP_DIR/services.ini
+log=$TAP_DIR/log
+notes=$TAP_DIR/notes
+mark=$((200000 + $$))
+
+# Notes its name when it starts and when it is told to stop.
+cat >"$TAP_DIR/noter" <<'SHELL'
+#!/bin/sh
+# noter NOTES NAME [SECONDS]: the time it takes to stop
+trap 'sleep ${3:-0}; echo "$2 stops" >>$1; kill $!; exit 0' TERM
+echo "$2 starts $$" >>$1
+while :; do sleep 1000 & wait $!; done
+SHELL
+chmod +x "$TAP_DIR/noter"
+
+begin() {
+	: >"$notes"
+	"$S" "$@" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
+	PID=$!
+	at_exit kill -9 "$PID"
+}
+
+end() {
+	kill -TERM "$PID"
+	wait "$PID"
+}
+
+noted() {
+	grep -q -- "$1" "$notes"
+}
+
+logged() {
+	grep -q -- "$1" "$log"
+}
+
+times() {
+	grep -c -- "$1" "$2"
+}
+
+at_least() {
+	[ "$(times "$1" "$notes")" -ge "$2" ]
+}
+
+gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+pid_of() {
+	awk -v name="$1" '$1 == name && $2 == "starts" { pid = $3 } END { print pid }' "$notes"
+}
+
+# --- start and stop -------------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:one]
+command = $TAP_DIR/noter $notes one
+[service:two]
+command = $TAP_DIR/noter $notes two 0.3
+[service:three]
+command = $TAP_DIR/noter $notes three 0.1
+INI
+tap_is "check says what is in the file" "$("$S" check "$ini")" "$ini: ok, 3 services, 1 policies"
+begin
+tap_ok "all services start" wait_until 5 at_least starts 3
+first=$(pid_of one)
+second=$(pid_of two)
+end
+tap_is "told to stop it exits with 0" $? 0
+tap_is "the services stop one after another, the last first" \
+	"$(grep stops "$notes" | tr '\n' ' ')" "three stops two stops one stops "
+tap_ok "and are gone" eval "gone $first && gone $second"
+
+# --- restarts -------------------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:crash]
+command = sh -c 'echo crash starts >>$notes; exit 3'
+[service:once]
+command = sh -c 'echo once starts >>$notes; exit 3'
+autorestart = false
+[service:fine]
+command = sh -c 'echo fine starts >>$notes'
+[service:always]
+command = sh -c 'echo always starts >>$notes; sleep 0.05'
+autorestart = true
+INI
+begin
+tap_ok "a service that crashes is started again" wait_until 10 at_least 'crash starts' 4
+tap_ok "each time later: 100, 200, 400 ms" eval 'logged "crash: .* 100 ms" && logged "crash: .* 200 ms" &&
+	logged "crash: .* 400 ms"'
+tap_is "one that ends well is not" "$(times 'fine starts' "$notes")" 1
+tap_is "nor is one with autorestart = false" "$(times 'once starts' "$notes")" 1
+tap_ok "one with autorestart = true always is" at_least 'always starts' 2
+end
+tap_is "in between two starts it stops as well" $? 0
+
+printf '[service:a]\ncommand = true\n[service:b]\ncommand = true\n' >"$ini"
+tap_is "when all have ended well it exits with 0" "$("$S" -q run "$ini"; echo $?)" 0
+printf '[service:a]\ncommand = true\n[service:b]\ncommand = false\nautorestart = false\n' >"$ini"
+tap_is "when one has not, with 1" "$("$S" -q run "$ini"; echo $?)" 1
+printf '[service:a]\ncommand = /no/such/program\nautorestart = false\n' >"$ini"
+tap_is "a program that is not there is such a one" "$("$S" run "$ini" 2>"$log"; echo $?)" 1
+tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
+
+# --- stubborn services ----------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:deaf]
+command = sh -c 'trap "" TERM; echo deaf starts $$ >>$notes; while :; do sleep $mark; done'
+stopwaitsecs = 400ms
+[service:other]
+command = sh -c 'trap "echo other hears >>$notes; exit 0" HUP; echo other starts \$\$ >>$notes; while :; do sleep 0.05; done'
+stopsignal = HUP
+[service:parent]
+command = sh -c 'setsid sh -c "trap : TERM; sleep $mark; sleep $mark" & sleep $mark & echo parent starts >>$notes; wait'
+stopwaitsecs = 300ms
+INI
+begin
+wait_until 5 at_least starts 3
+began=$(now_ms)
+end
+tap_is "a service that ignores TERM is no reason to stay" $? 0
+took=$(($(now_ms) - began))
+tap_ok "it is killed after stopwaitsecs ($took ms)" test "$took" -ge 400 -a "$took" -lt 4500
+tap_ok "the log says so" logged 'deaf: still there after 400 ms, killed'
+tap_ok "stopsignal is what a service gets" noted 'other hears'
+tap_ok "no process is left, sessions of their own included" eval '! pgrep -f "sleep $mark" >/dev/null'
+
+begin
+wait_until 5 at_least starts 3
+kill -TERM "$PID"
+wait_until 2 logged 'stopping'
+began=$(now_ms)
+end
+tap_is "told twice it exits with 0 too" $? 0
+tap_ok "at once" test $(($(now_ms) - began)) -lt 2000
+tap_ok "and nobody is left" eval '! pgrep -f "sleep $mark" >/dev/null'
+
+cat >"$ini" <<INI
+[service:leader]
+command = sh -c 'sleep $mark & echo leader starts >>$notes; sleep 0.2; exit 1'
+INI
+begin
+wait_until 5 at_least 'leader starts' 3
+tap_ok "what a crashed service leaves in its group ends before it starts again" \
+	test "$(pgrep -fc "^sleep $mark")" -le 1
+end
+
+# --- settings of the process ----------------------------------------------------------------
+
+if [ "$(id -u)" -eq 0 ]; then
+	chmod 711 "$TAP_DIR"
+	touch "$notes"
+	cat >"$ini" <<INI
+[service:as]
+command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$HOME \$USER \$LOGNAME'
+user = nobody
+directory = /usr
+[service:number]
+command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$(pwd)'
+user = 54321:54322
+directory = /usr
+[service:environment]
+command = sh -c 'echo \$ONE-\$TWO-\$HOME'
+environment = ONE="a b",TWO=c,HOME=/nowhere
+INI
+	HOME=/before "$S" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
+	nobody=$(getent passwd nobody)
+	home=$(echo "$nobody" | cut -d: -f6)
+	tap_ok "user = NAME sets user, groups and what a login would" \
+		grep -qx "$(id -u nobody) $(id -g nobody) $(id -G nobody) $home nobody nobody" "$TAP_DIR/out"
+	tap_ok "user = UID:GID needs no entry; directory is where it starts" \
+		grep -qx '54321 54322 54322 /usr' "$TAP_DIR/out"
+	tap_ok "environment is added" grep -qx 'a b-c-/nowhere' "$TAP_DIR/out"
+	printf '[service:a]\ncommand = true\nuser = no-such-user\nautorestart = false\n' >"$ini"
+	tap_is "an unknown user is an error" "$("$S" run "$ini" 2>"$log"; echo $?)" 1
+	tap_ok "that is named" logged 'no-such-user'
+else
+	tap_skip "user and directory" "needs root"
+fi
+printf '[service:a]\ncommand = pwd\n' >"$ini"
+tap_is "without directory a service starts where spillway did" \
+	"$(cd "$TAP_DIR" && "$S" -q run services.ini)" "$TAP_DIR"
+
+# --- reload ---------------------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:keep]
+command = $TAP_DIR/noter $notes keep
+[service:change]
+command = $TAP_DIR/noter $notes change 0.2
+[service:remove]
+command = $TAP_DIR/noter $notes remove 0.2
+INI
+begin
+wait_until 5 at_least starts 3
+kept=$(pid_of keep)
+changed=$(pid_of change)
+removed=$(pid_of remove)
+echo 'comand = x' >>"$ini"
+echo 'stopwaitsecs = never' >>"$ini"
+kill -HUP "$PID"
+tap_ok "a file with errors is refused at reload" wait_until 5 logged 'not reloaded'
+tap_ok "each of them is told with its line" eval 'logged "services.ini:7: " && logged "services.ini:8: "'
+tap_ok "and everything goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
+cat >"$ini" <<INI
+[service:new]
+command = $TAP_DIR/noter $notes new
+[service:keep]
+command = $TAP_DIR/noter $notes keep
+stopwaitsecs = 3
+[service:change]
+command = $TAP_DIR/noter $notes change 0
+INI
+kill -HUP "$PID"
+tap_ok "reload starts what is new" wait_until 5 noted 'new starts'
+tap_ok "stops what was removed" eval 'noted "remove stops" && gone $removed'
+tap_ok "starts what was changed again" wait_until 5 at_least 'change starts' 2
+tap_ok "after the old one has stopped" eval 'noted "change stops" && gone $changed'
+tap_is "and leaves alone what was not" "$(times 'keep starts' "$notes") $(pid_of keep)" "1 $kept"
+kill -KILL "$(pid_of change)"
+tap_ok "a service that was moved by it is still looked after" wait_until 5 at_least 'change starts' 3
+: >"$ini.empty"
+end
+tap_is "then it stops as ever" $? 0
+tap_is "in the order of the new file" "$(grep stops "$notes" | tail -n 3 | tr '\n' ' ')" \
+	"change stops keep stops new stops "
+
+# A link that is moved to another file, as with a mounted ConfigMap, and a relative path.
+mkdir "$TAP_DIR/v1" "$TAP_DIR/v2"
+printf '[service:old]\ncommand = %s %s old\n' "$TAP_DIR/noter" "$notes" >"$TAP_DIR/v1/services.ini"
+printf '[service:moved]\ncommand = %s %s moved\n' "$TAP_DIR/noter" "$notes" >"$TAP_DIR/v2/services.ini"
+ln -s v1 "$TAP_DIR/current"
+: >"$notes"
+(cd "$TAP_DIR" && exec "$S" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
+PID=$!
+at_exit kill -9 "$PID"
+wait_until 5 noted 'old starts'
+ln -sfn v2 "$TAP_DIR/current"
+rm -r "$TAP_DIR/v1"
+kill -HUP "$PID"
+tap_ok "reload follows a link to where it leads now" wait_until 5 noted 'moved starts'
+end
+
+# --- signals --------------------------------------------------------------------------------
+
+printf '[service:a]\ncommand = %s %s a\n' "$TAP_DIR/noter" "$notes" >"$ini"
+begin
+wait_until 5 noted 'a starts'
+for signal in USR1 USR2 WINCH ALRM PIPE TSTP TTIN TTOU 40; do
+	kill -"$signal" "$PID"
+done
+kill -INT "$PID"
+wait "$PID"
+tap_is "signals that mean nothing to it do nothing, INT stops" $? 0
+tap_ok "the service stopped by itself" noted 'a stops'
+
+tap_done
