@@ -140,7 +140,8 @@ static void test_the_program_is_found_in_the_childs_path(void **state)
 	const char *const argv[] = {"true", NULL};
 	struct spawn_failure failure;
 	struct spawn spawn = spawn_of(argv);
-	char *path = strdup(getenv("PATH"));
+	const char *given = getenv("PATH");
+	char *path = strdup(given != NULL ? given : "/bin:/usr/bin");
 	assert_int_equal(environment_set(&environment, "PATH", "/no/such/folder"), 0);
 	run(&spawn, &failure);
 	assert_int_equal(failure.error, -ENOENT);

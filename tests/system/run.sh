@@ -250,6 +250,30 @@ kill -HUP "$PID"
 tap_ok "reload follows a link to where it leads now" wait_until 5 noted 'moved starts'
 end
 
+# Limits are not the process's: they change under it.
+limit_ini() {
+	printf '[service:lim]\ncommand = %s %s lim\nmemory_max = %s\n' "$TAP_DIR/noter" "$notes" "$1" >"$ini"
+}
+limit_is() {
+	[ "$(cat "$leaf/memory.max")" = "$1" ]
+}
+limit_ini 64M
+begin
+wait_until 5 noted 'lim starts'
+if logged 'mode [AB]'; then
+	leaf=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(pid_of lim)/cgroup")
+	tap_ok "a service has its limit" limit_is $((64 << 20))
+	limit_ini 96M
+	kill -HUP "$PID"
+	tap_ok "reload changes it" wait_until 5 limit_is $((96 << 20))
+	tap_is "under the same process" "$(times 'lim starts' "$notes")" 1
+	end
+	tap_ok "no cgroup is left" test ! -e "$leaf" -a ! -e "$(dirname "$leaf")"
+else
+	tap_skip "a limit changes with a reload" "no cgroups of our own here"
+	end
+fi
+
 # --- signals --------------------------------------------------------------------------------
 
 printf '[service:a]\ncommand = %s %s a\n' "$TAP_DIR/noter" "$notes" >"$ini"
