@@ -154,6 +154,24 @@ tap_ok "what a crashed service leaves in its group ends before it starts again" 
 	test "$(pgrep -fc "^sleep $mark")" -le 1
 end
 
+cat >"$TAP_DIR/counts" <<'SHELL'
+#!/bin/sh
+# counts NOTES: notes each TERM; ends a while after the first
+trap 'echo term >>$1; told=$((told + 1))' TERM
+echo up >>$1
+told=0 after=0
+while [ $after -lt 8 ]; do sleep 0.05; [ $told -eq 0 ] || after=$((after + 1)); done
+SHELL
+chmod +x "$TAP_DIR/counts"
+cat >"$ini" <<INI
+[service:leaves]
+command = sh -c '$TAP_DIR/counts $notes & until grep -q up $notes; do sleep 0.02; done; exit 1'
+autorestart = false
+INI
+begin
+wait "$PID"
+tap_is "what is left is told to end once" "$(times term "$notes")" 1
+
 # --- settings of the process ----------------------------------------------------------------
 
 if [ "$(id -u)" -eq 0 ]; then
