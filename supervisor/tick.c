@@ -43,11 +43,25 @@ static const char *base_directory(const struct tick *tick)
 	return tick->tree != NULL ? cgroup_tree_directory(tick->tree) : tick->mode.directory;
 }
 
+/* The least lazy pressure that brings any service to lazy; permille 0 = none does. */
+static struct config_psi least_pressure(const struct config *config)
+{
+	struct config_psi least = {0};
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_policy *policy = &config->policies[config->services[i].policy];
+		const struct config_psi *pressure = &policy->at[LEVEL_LAZY].pressure;
+		if (pressure->permille != 0 &&
+			(least.permille == 0 || pressure->permille < least.permille))
+			least = *pressure;
+	}
+	return least;
+}
+
 /* Watches on the cgroup of all services: events everywhere on v2; a trigger where allowed, which
  * is never at the root of a cgroup namespace. */
 static void open_base_watches(struct tick *tick)
 {
-	const struct config_psi *pressure = &tick->config->policies[0].at[LEVEL_LAZY].pressure;
+	const struct config_psi pressure = least_pressure(tick->config);
 	const char *directory =
 		tick->mode.v2 ? base_directory(tick) : tick->mode.pressure_directory;
 	while (*directory == '/')
@@ -59,9 +73,9 @@ static void open_base_watches(struct tick *tick)
 		return;
 	if (tick->mode.v2)
 		psi_open_events(&tick->events, fd, "memory.events");
-	if (tick->mode.window_ms != 0 && pressure->permille != 0 &&
+	if (tick->mode.window_ms != 0 && pressure.permille != 0 &&
 		psi_open_trigger(
-			&tick->psi, fd, "memory.pressure", pressure, tick->mode.window_ms) == 0)
+			&tick->psi, fd, "memory.pressure", &pressure, tick->mode.window_ms) == 0)
 		sampler_note_trigger(tick->sampler, SIZE_MAX, tick->mode.window_ms > 500);
 	close(fd);
 }

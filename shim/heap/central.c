@@ -77,6 +77,16 @@ static void place(struct central *central, struct span *span, bool had_ready)
 		span_queue_insert(&central->holed, span);
 }
 
+/*
+ * Of these pages those that no slot was ever handed out on, and so are not
+ * resident.  Where huge pages come unasked, a neighbour's first touch may have
+ * made them so.
+ */
+static uint64_t untouched_pages(const struct span *span, uint64_t pages)
+{
+	return os_thp_always() ? 0 : span_untouched(span, pages);
+}
+
 /* Slabs that left their class wait on a chain for the locks to be dropped. */
 struct leaving {
 	struct span *first;
@@ -102,8 +112,8 @@ static void leaving_finish(struct leaving *leaving)
 
 	while (span != NULL) {
 		struct span *next = span->next;
-		uint64_t clean = span_clean_pages(span);
 		size_t pages = size_classes[span->size_class].pages;
+		uint64_t clean = span->hole | untouched_pages(span, bits_mask(0, pages));
 
 		page_heap_put((void *)span->start, pages, clean);
 		meta_put(span, span_record_bytes(span->size_class));
@@ -371,7 +381,7 @@ static bool batch_add(struct hole_batch *batch, struct span *span, uint64_t page
 static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
 {
 	uint64_t idle = whole_kernel_pages(span, span_idle_pages(span));
-	uint64_t untouched = span_untouched(span, idle);
+	uint64_t untouched = untouched_pages(span, idle);
 	uint64_t before = span->hole;
 	unsigned ready = span->ready_slots;
 	bool all;

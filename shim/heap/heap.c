@@ -191,7 +191,7 @@ void *heap_realloc(void *ptr, size_t size)
 	}
 	block = heap_malloc(size);
 	if (block == NULL)
-		return NULL;
+		return size <= had ? ptr : NULL;
 	memcpy(block, ptr, size < had ? size : had);
 	heap_free(ptr);
 	return block;

@@ -370,8 +370,12 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 
 /* Hunting --------------------------------------------------------------- */
 
+/* Whether such a run may be there: what is hunted is warm, so no run is longer than the warm ones.
+ */
 static bool hunt_wants(const struct region_hunt *hunt, const struct summary *over)
 {
+	if (over->max[RUN_WARM] < hunt->pages_min)
+		return false;
 	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
 }
 

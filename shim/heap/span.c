@@ -162,11 +162,6 @@ void span_fill(struct span *span, uint64_t pages)
 	}
 }
 
-uint64_t span_clean_pages(const struct span *span)
-{
-	return span->hole | span_untouched(span, bits_mask(0, class_of(span)->pages));
-}
-
 const char *span_check(const struct span *span)
 {
 	const struct size_class *class = class_of(span);

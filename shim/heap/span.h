@@ -82,9 +82,6 @@ void span_make_holes(struct span *span, uint64_t pages);
 uint64_t span_fill_plan(const struct span *span);
 void span_fill(struct span *span, uint64_t pages);
 
-/* What is not resident, when all slots are free. */
-uint64_t span_clean_pages(const struct span *span);
-
 const char *span_check(const struct span *span);
 
 #endif

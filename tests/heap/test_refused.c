@@ -147,6 +147,26 @@ static void test_many_small_regions_serve_where_large_ones_are_refused(void **st
 	assert_int_equal(WEXITSTATUS(status), PASSED);
 }
 
+static void test_shrinking_never_fails(void **state)
+{
+	void *small = heap_malloc(20000);
+	void *large = heap_malloc(200000);
+
+	(void)state;
+	atomic_store(&fake_os.refuse_all_from, true);
+	atomic_store(&fake_os.refuse_at, 1);
+	while (heap_malloc(64) != NULL)
+		;
+	assert_null(heap_malloc(64));
+	assert_ptr_equal(heap_realloc(small, 64), small);
+	assert_ptr_equal(heap_realloc(large, 64), large);
+	assert_null(heap_realloc(small, 40000000));
+	atomic_store(&fake_os.refuse_at, 0);
+	heap_free(small);
+	heap_free(large);
+	assert_null(heap_check());
+}
+
 static void limited_address_space(void)
 {
 	static void *blocks_of_mib[400];
@@ -215,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_all_calls_refused_from_one_on_is_survived),
 		cmocka_unit_test(test_many_small_regions_serve_where_large_ones_are_refused),
 		cmocka_unit_test(test_most_of_a_limited_address_space_can_be_used),
+		cmocka_unit_test(test_shrinking_never_fails),
 		cmocka_unit_test(test_absurd_sizes_are_refused_and_do_no_harm),
 	};
 

@@ -155,10 +155,32 @@ static void release_some(void)
 	memset(model + page, now, pages);
 }
 
-static void verify_hunt(bool dirty, bool lazy)
+static bool is_hunted(size_t page, bool dirty, bool lazy)
+{
+	return (dirty && model[page] == DIRTY) || (lazy && model[page] == LAZY);
+}
+
+/* Marks the runs of at least so many pages, none longer than its chunk. */
+static void naive_hunt(unsigned char *found, bool dirty, bool lazy, size_t pages_min)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < PAGES; i++) {
+		if (i % CHUNK_PAGES == 0)
+			run = 0;
+		run = is_hunted(i, dirty, lazy) ? run + 1 : 0;
+		if (run == pages_min)
+			memset(found + i + 1 - run, 1, run);
+		else if (run > pages_min)
+			found[i] = 1;
+	}
+}
+
+static void verify_hunt(bool dirty, bool lazy, size_t pages_min)
 {
 	struct region_hunt hunt = {
-		.dirty = dirty, .lazy = lazy, .idle_before_ns = UINT64_MAX, .pages_min = 1};
+		.dirty = dirty, .lazy = lazy, .idle_before_ns = UINT64_MAX, .pages_min = pages_min};
+	unsigned char expected[PAGES] = {0};
 	unsigned char found[PAGES] = {0};
 	size_t below = PAGES;
 	size_t first;
@@ -169,9 +191,8 @@ static void verify_hunt(bool dirty, bool lazy)
 		memset(found + first, 1, end - first);
 		below = first;
 	}
-	for (size_t i = 0; i < PAGES; i++)
-		assert_int_equal(
-			found[i], (dirty && model[i] == DIRTY) || (lazy && model[i] == LAZY));
+	naive_hunt(expected, dirty, lazy, pages_min);
+	assert_memory_equal(found, expected, PAGES);
 }
 
 static void verify(void)
@@ -187,9 +208,11 @@ static void verify(void)
 	while (at_end < PAGES && model_is_free(PAGES - 1 - at_end))
 		at_end++;
 	assert_int_equal(region_free_at_end(&region), at_end);
-	verify_hunt(true, true);
-	verify_hunt(true, false);
-	verify_hunt(false, true);
+	for (size_t pages_min = 1; pages_min <= 16; pages_min += 5) {
+		verify_hunt(true, true, pages_min);
+		verify_hunt(true, false, pages_min);
+		verify_hunt(false, true, pages_min);
+	}
 }
 
 static void test_random_operations_equal_a_byte_per_page(void **state)
