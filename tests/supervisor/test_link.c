@@ -91,7 +91,7 @@ static void test_the_file_is_sealed_and_its_number_is_high(void **state)
 	assert_int_equal(fstat(fd, &status), 0);
 	assert_int_equal(status.st_size, LINK_BYTES);
 	assert_int_equal(ftruncate(fd, 0), -1);
-	assert_int_equal(ftruncate(fd, LINK_BYTES * 2), -1);
+	assert_int_equal(ftruncate(fd, (off_t)LINK_BYTES * 2), -1);
 	assert_int_equal(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -377,7 +377,7 @@ static void test_random_bytes_in_slots_are_survived(void **state)
 	uint64_t seed = 12345;
 	for (unsigned round = 0; round < 20; round++) {
 		unsigned char *byte = (unsigned char *)peer->slot;
-		for (size_t i = 0; i < LINK_SLOTS * LINK_SLOT_BYTES; i++) {
+		for (size_t i = 0; i < (size_t)LINK_SLOTS * LINK_SLOT_BYTES; i++) {
 			seed = seed * 6364136223846793005U + 1442695040888963407U;
 			byte[i] = (unsigned char)(seed >> 56);
 		}

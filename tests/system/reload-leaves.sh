@@ -1,0 +1,59 @@
+#!/bin/bash
+# A reload changes limits in place, removes the leaf of a service that is gone, and makes one for a new one.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+BUILD=$(realpath "${BUILD:-build/release}")
+spillway=$BUILD/bin/spillway
+[ -x "$spillway" ] || tap_skip_all "$spillway is not built"
+cgroup_new reload || tap_skip_all "$CGROUP_WHY"
+cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there are no leaves on cgroup v1"
+log=$TAP_DIR/log
+file=$TAP_DIR/services.ini
+
+leaves() {
+  find "$CGROUP_MEMORY" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort | tr '\n' ' '
+}
+
+leaves_are() {
+  [ "$(leaves)" = "$1" ]
+}
+
+max_is() {
+  [ "$(cat "$CGROUP_MEMORY/$1/memory.max" 2>/dev/null)" = "$2" ]
+}
+
+populated() {
+  grep -q 'populated 1' "$CGROUP_MEMORY/$1/cgroup.events" 2>/dev/null
+}
+
+service() {
+  printf '[service:%s]\ncommand = sleep 1000\nmemory_max = %s\n' "$1" "$2"
+}
+
+{ service first 64M && service second 32M; } >"$file"
+(cgroup_exec "$spillway" run "$file") >"$TAP_DIR/out" 2>"$log" &
+pid=$!
+at_exit kill -9 $pid
+tap_ok "both are in their leaves" wait_until 30 populated second
+tap_is "which are" "$(leaves)" "first second supervisor "
+tap_ok "with their limits" max_is first $((64 << 20))
+was=$(cat "$CGROUP_MEMORY/second/cgroup.procs")
+
+{ service third 16M && service second 48M; } >"$file"
+kill -HUP "$pid"
+tap_ok "one goes and one comes" wait_until 30 leaves_are "second supervisor third "
+tap_ok "the new one runs in its leaf" wait_until 30 populated third
+tap_ok "the one that stays has its new limit" wait_until 10 max_is second $((48 << 20))
+tap_diag "second was $was, is $(cat "$CGROUP_MEMORY/second/cgroup.procs")"
+
+echo '[service:second]' >"$file"
+kill -HUP "$pid"
+tap_ok "a file that is wrong is refused" wait_until 10 grep -q 'services.ini:' "$log"
+tap_is "a file that is wrong changes nothing" "$(leaves)" "second supervisor third "
+kill -TERM "$pid"
+wait "$pid"
+tap_is "it stops cleanly" $? 0
+tap_is "and leaves nothing" "$(leaves)" ""
+tap_diag "$(tail -n 12 "$log" | cut -c 1-180)"
+tap_done
