@@ -107,6 +107,7 @@ void *os_reserve(size_t bytes, size_t alignment)
 	if (aligned + bytes != start + bytes + slack)
 		call(SYS_munmap, (long)(aligned + bytes), (long)(start + slack - aligned), 0, 0, 0,
 			0);
+	call(SYS_madvise, (long)aligned, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 	return (void *)aligned;
 }
 
@@ -199,26 +200,6 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 			error = result;
 	}
 	return error;
-}
-
-bool os_thp_always(void)
-{
-	static _Atomic int known; /* 0 not read yet, 1 no, 2 yes */
-	int answer = atomic_load_explicit(&known, memory_order_relaxed);
-
-	if (answer == 0) {
-		static const char path[] = "/sys/kernel/mm/transparent_hugepage/enabled";
-		char text[64] = {0};
-		long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-
-		if (!is_error(fd)) {
-			call(SYS_read, fd, (long)text, sizeof text - 1, 0, 0, 0);
-			call(SYS_close, fd, 0, 0, 0, 0, 0);
-		}
-		answer = strstr(text, "[always]") != NULL ? 2 : 1;
-		atomic_store_explicit(&known, answer, memory_order_relaxed);
-	}
-	return answer == 2;
 }
 
 uint64_t os_now_ns(void)

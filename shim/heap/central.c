@@ -62,11 +62,6 @@ void central_place(struct central *central, struct span *span, bool had_ready)
 		span_queue_insert(&central->holed, span);
 }
 
-uint64_t central_untouched(const struct span *span, uint64_t pages)
-{
-	return os_thp_always() ? 0 : span_untouched(span, pages);
-}
-
 void central_leave(struct central *central, struct span *span, struct leaving *leaving)
 {
 	if (span->queued)
@@ -88,7 +83,7 @@ void leaving_finish(struct leaving *leaving)
 	while (span != NULL) {
 		struct span *next = span->next;
 		size_t pages = size_classes[span->size_class].pages;
-		uint64_t clean = span->hole | central_untouched(span, bits_mask(0, pages));
+		uint64_t clean = span->hole | span_untouched(span, bits_mask(0, pages));
 
 		page_heap_put((void *)span->start, pages, clean);
 		meta_put(span, span_record_bytes(span->size_class));

@@ -30,13 +30,6 @@ void central_candidate_remove(struct central *central, struct span *span);
 /* Moves a slab to where its counts say it belongs; had_ready: what they said before. */
 void central_place(struct central *central, struct span *span, bool had_ready);
 
-/*
- * Of these pages those that no slot was ever handed out on, and so are not
- * resident.  Where huge pages come unasked, a neighbour's first touch may have
- * made them so.
- */
-uint64_t central_untouched(const struct span *span, uint64_t pages);
-
 /* Holes of a slab are no more; `refaulted` of their pages are taken into use. */
 void central_fill(struct central *central, struct span *span, uint64_t pages, size_t refaulted);
 

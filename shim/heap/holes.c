@@ -68,7 +68,7 @@ static bool batch_add(struct hole_batch *batch, struct span *span, uint64_t page
 static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
 {
 	uint64_t idle = whole_kernel_pages(span, span_idle_pages(span));
-	uint64_t untouched = central_untouched(span, idle);
+	uint64_t untouched = span_untouched(span, idle);
 	uint64_t before = span->hole;
 	unsigned ready = span->ready_slots;
 	bool all;

@@ -17,7 +17,8 @@
 size_t os_page_bytes(void);
 uint32_t os_cpus(void);
 
-/* Address space that is not usable yet, aligned; NULL where there is none. */
+/* Address space that is not usable yet, aligned, never backed by huge pages that nobody asked for;
+ * NULL where there is none. */
 void *os_reserve(size_t bytes, size_t alignment);
 /* Makes reserved pages readable and writable, zero when first touched. */
 int os_commit(void *start, size_t bytes);
@@ -39,9 +40,6 @@ struct os_range {
  * self for it, else one by one.  What failed is left as it was. */
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
-
-/* Whether the kernel backs memory with huge pages unasked. */
-bool os_thp_always(void);
 
 /* CLOCK_MONOTONIC. */
 uint64_t os_now_ns(void);

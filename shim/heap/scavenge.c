@@ -27,20 +27,10 @@ static int advise_timed(const struct os_range *ranges, size_t count, enum os_adv
 	return error;
 }
 
-static bool are_whole_huge_pages(const struct os_range *ranges, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (((uintptr_t)ranges[i].start | ranges[i].bytes) % CHUNK_BYTES != 0)
-			return false;
-	return true;
-}
-
 /* Makes ranges not resident. */
 static int advise_away(void *with, const struct os_range *ranges, size_t count)
 {
 	(void)with;
-	if (os_thp_always() && !are_whole_huge_pages(ranges, count))
-		(void)advise_timed(ranges, count, OS_FREE);
 	return advise_timed(ranges, count, OS_DONTNEED);
 }
 

@@ -18,9 +18,8 @@
  * is taken in transit, advised without a lock, and given back in its new state.
  *
  * A partial MADV_DONTNEED inside a transparent huge page frees nothing until
- * the kernel splits the page, which MADV_FREE makes it do at once.  So where
- * huge pages come unasked, a batch whose ranges are not whole huge pages is
- * MADV_FREEd before it is dropped.
+ * the kernel splits the page, and one touched slot makes 2 MiB resident that
+ * nobody asked the gate for.  So os_reserve keeps huge pages out of the heap.
  */
 
 void scavenge_stats(struct heap_stats *stats);

@@ -8,8 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -115,6 +117,30 @@ static void *run_waker(void *arg)
 	return arg;
 }
 
+static void test_no_huge_page_comes_unasked(void **state)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[512];
+	bool inside = false;
+	bool marked = false;
+
+	(void)state;
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps) != NULL) {
+		unsigned long start;
+		unsigned long end;
+
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)memory >= start && (uintptr_t)memory < end;
+		else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			marked = strstr(line, " nh") != NULL;
+	}
+	fclose(maps);
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
+		skip();
+	assert_true(marked);
+}
+
 static void test_waiting_ends_by_wake_by_change_and_by_time(void **state)
 {
 	uint64_t start_ns = os_now_ns();
@@ -158,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_many_ranges_are_advised_and_the_others_kept),
 		cmocka_unit_test(test_an_impossible_range_is_an_error_and_the_rest_is_done),
 		cmocka_unit_test(test_populate_makes_resident),
+		cmocka_unit_test(test_no_huge_page_comes_unasked),
 		cmocka_unit_test(test_waiting_ends_by_wake_by_change_and_by_time),
 		cmocka_unit_test(test_panic_is_one_line_with_the_address),
 		cmocka_unit_test(test_there_is_a_cpu),

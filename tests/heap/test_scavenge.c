@@ -339,20 +339,6 @@ static void test_refused_advice_leaves_everything_as_it_was(void **state)
 	verify();
 }
 
-static void test_huge_pages_are_split_before_a_part_is_dropped(void **state)
-{
-	unsigned char *block = heap_malloc(MIB);
-	uint64_t freed = atomic_load(&fake_os.advised[OS_FREE]);
-
-	(void)state;
-	memset(block, 1, MIB);
-	heap_free(block);
-	atomic_store(&fake_os.thp_always, true);
-	scavenge_all(HEAP_EAGER);
-	atomic_store(&fake_os.thp_always, false);
-	assert_true(atomic_load(&fake_os.advised[OS_FREE]) > freed);
-}
-
 static void *filler[4096];
 
 static size_t gate_asked;
@@ -401,7 +387,6 @@ int main(void)
 		cmocka_unit_test(test_holes_are_released_around_live_blocks),
 		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
-		cmocka_unit_test(test_huge_pages_are_split_before_a_part_is_dropped),
 		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
 	};
 

@@ -3,14 +3,12 @@
 #define os_reserve real_os_reserve
 #define os_commit real_os_commit
 #define os_advise real_os_advise
-#define os_thp_always real_os_thp_always
 #define os_now_ns real_os_now_ns
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
 #undef os_commit
 #undef os_advise
-#undef os_thp_always
 #undef os_now_ns
 
 #include "tests/support/fake_os.h"
@@ -19,7 +17,6 @@ size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
-bool os_thp_always(void);
 uint64_t os_now_ns(void);
 
 struct fake_os fake_os;
@@ -62,11 +59,6 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 	if (is_refused() || (advice != OS_POPULATE && atomic_load(&fake_os.refuse_advice)))
 		return -EINVAL;
 	return real_os_advise(ranges, count, advice);
-}
-
-bool os_thp_always(void)
-{
-	return atomic_load(&fake_os.thp_always) || real_os_thp_always();
 }
 
 uint64_t os_now_ns(void)
