@@ -11,7 +11,7 @@
 
 #include "config/config.h"
 
-#define STACK_BYTES (64 * 1024)
+#define STACK_BYTES ((size_t)64 << 10)
 
 /*
  * One slot per service, under one lock, which is never held across a write.

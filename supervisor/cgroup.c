@@ -112,7 +112,7 @@ static int choose_sibling(struct cgroup_tree *tree, unsigned others, char why[CG
 			others, others == 1 ? "" : "es");
 		return -EBUSY;
 	}
-	strcpy(parent, tree->own);
+	memcpy(parent, tree->own, strlen(tree->own) + 1);
 	char *slash = strrchr(parent, '/');
 	if (slash == NULL || strcmp(tree->own, tree->mount) == 0)
 		return -EBUSY;
@@ -153,7 +153,7 @@ static int choose_base(
 		return error;
 	}
 	if (others == 0 || mode->namespace_root) {
-		strcpy(tree->base, tree->own);
+		memcpy(tree->base, tree->own, strlen(tree->own) + 1);
 		tree->everybody = true;
 		return 0;
 	}
@@ -212,8 +212,8 @@ int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char wh
 	made->base_fd = -1;
 	made->self_fd = -1;
 	made->above_fd = -1;
-	strcpy(made->own, mode->directory);
-	strcpy(made->mount, mode->mount);
+	memcpy(made->own, mode->directory, strlen(mode->directory) + 1);
+	memcpy(made->mount, mode->mount, strlen(mode->mount) + 1);
 	int error = cgroup_directory_open(made->own, &made->own_fd);
 	if (error != 0)
 		say(why, "our own cgroup cannot be opened", error);
@@ -281,6 +281,28 @@ static void unsettle(struct cgroup_tree *tree)
 				tree->above_fd, "cgroup.subtree_control", "-memory"));
 }
 
+static void free_leaf(struct cgroup_leaf *leaf)
+{
+	close_fd(&leaf->fd);
+	cgroup_free(&leaf->library);
+	free(leaf);
+}
+
+/* Empties it, for at most wait_ms, and removes its folder with all below. */
+static int remove_directory(struct cgroup_leaf *leaf, uint32_t wait_ms)
+{
+	if (!cgroup_leaf_empty(leaf)) {
+		cgroup_leaf_kill(leaf);
+		if (!cgroup_directory_wait_empty(leaf->fd, wait_ms))
+			return -EBUSY;
+	}
+	cgroup_directory_remove_below(leaf->path);
+	if (leaf->library != NULL &&
+		cgroup_delete_cgroup_ext(leaf->library, CGFLAG_DELETE_EMPTY_ONLY) == 0)
+		return 0;
+	return rmdir(leaf->path) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
 static void remove_leaves(struct cgroup_tree *tree, uint32_t wait_ms)
 {
 	uint64_t until_ms = cgroup_directory_now_ms() + wait_ms;
@@ -291,14 +313,9 @@ static void remove_leaves(struct cgroup_tree *tree, uint32_t wait_ms)
 		struct cgroup_leaf *leaf = tree->leaves;
 		uint64_t now_ms = cgroup_directory_now_ms();
 		uint32_t left_ms = now_ms < until_ms ? (uint32_t)(until_ms - now_ms) : 0;
-		int error = cgroup_leaf_remove(leaf, left_ms);
-		if (error == 0)
-			continue;
-		log_warn("cgroup %s: stays behind: %s", leaf->path, strerror(-error));
+		report_left(leaf->path, "stays behind", remove_directory(leaf, left_ms));
 		tree->leaves = leaf->next;
-		close_fd(&leaf->fd);
-		cgroup_free(&leaf->library);
-		free(leaf);
+		free_leaf(leaf);
 	}
 }
 
@@ -401,9 +418,7 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 		error = limit_by_hand(made->fd, max_bytes, high_bytes);
 	if (error != 0) {
 		rmdir(made->path);
-		close_fd(&made->fd);
-		cgroup_free(&made->library);
-		free(made);
+		free_leaf(made);
 		return error;
 	}
 	made->next = tree->leaves;
@@ -437,7 +452,7 @@ int cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid)
 int cgroup_leaf_kill(struct cgroup_leaf *leaf)
 {
 	int error = cgroup_directory_write(leaf->fd, "cgroup.kill", "1");
-	if (error == 0 || error != -ENOENT)
+	if (error != -ENOENT)
 		return error;
 	int count = cgroup_directory_signal(leaf->fd, SIGKILL);
 	return count < 0 ? count : 0;
@@ -453,31 +468,15 @@ bool cgroup_leaf_empty(const struct cgroup_leaf *leaf)
 	return cgroup_directory_empty(leaf->fd);
 }
 
-static void unlink_leaf(struct cgroup_leaf *leaf)
+int cgroup_leaf_remove(struct cgroup_leaf *leaf, uint32_t wait_ms)
 {
+	int error = remove_directory(leaf, wait_ms);
+	if (error != 0)
+		return error;
 	struct cgroup_leaf **at = &leaf->tree->leaves;
 	while (*at != leaf)
 		at = &(*at)->next;
 	*at = leaf->next;
-}
-
-int cgroup_leaf_remove(struct cgroup_leaf *leaf, uint32_t wait_ms)
-{
-	if (!cgroup_leaf_empty(leaf)) {
-		cgroup_leaf_kill(leaf);
-		if (!cgroup_directory_wait_empty(leaf->fd, wait_ms))
-			return -EBUSY;
-	}
-	cgroup_directory_remove_below(leaf->path);
-	int error = 0;
-	if (leaf->library == NULL ||
-		cgroup_delete_cgroup_ext(leaf->library, CGFLAG_DELETE_EMPTY_ONLY) != 0)
-		error = rmdir(leaf->path) == 0 || errno == ENOENT ? 0 : -errno;
-	if (error != 0)
-		return error;
-	unlink_leaf(leaf);
-	close_fd(&leaf->fd);
-	cgroup_free(&leaf->library);
-	free(leaf);
+	free_leaf(leaf);
 	return 0;
 }

@@ -38,7 +38,7 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 	walls->count = 0;
 	if (*path == '\0' || strlen(path) >= sizeof directory)
 		return;
-	strcpy(directory, path);
+	memcpy(directory, path, strlen(path) + 1);
 	size_t length = strlen(directory);
 	while (length > 1 && directory[length - 1] == '/')
 		directory[--length] = '\0';
@@ -49,7 +49,7 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 		struct cgroup_files *files = &walls->level[walls->count];
 		cgroup_files_open(files, fd, version);
 		close(fd);
-		strcpy(walls->directory[walls->count], directory);
+		memcpy(walls->directory[walls->count], directory, strlen(directory) + 1);
 		/* The lowest level is kept whatever it has, since it is the cgroup itself. */
 		if (files->limit_fd >= 0 || walls->count == 0)
 			walls->count++;

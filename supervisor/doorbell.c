@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES (64 * 1024)
+#define STACK_BYTES ((size_t)64 << 10)
 
 /* A ring right after another waits so long, which bounds what a service that rings for ever costs.
  */
@@ -62,7 +62,8 @@ static int start_thread(struct doorbell *doorbell)
 	int error = pthread_attr_init(&attributes);
 	if (error != 0)
 		return -error;
-	size_t stack_bytes = STACK_BYTES > PTHREAD_STACK_MIN ? STACK_BYTES : PTHREAD_STACK_MIN;
+	size_t stack_bytes =
+		STACK_BYTES > (size_t)PTHREAD_STACK_MIN ? STACK_BYTES : (size_t)PTHREAD_STACK_MIN;
 	pthread_attr_setstacksize(&attributes, stack_bytes);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

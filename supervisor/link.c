@@ -253,7 +253,7 @@ void link_set_wall_directory(struct link *link, const char *directory)
 {
 	char *to = link->header->wall_directory;
 	if (strlen(directory) < LINK_WALL_DIRECTORY_BYTES)
-		strcpy(to, directory);
+		memcpy(to, directory, strlen(directory) + 1);
 }
 
 /*

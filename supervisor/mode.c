@@ -61,7 +61,7 @@ static bool has_word(const char *words, const char *word)
 static void copy_path(char *to, const char *from)
 {
 	if (strlen(from) < MODE_PATH_BYTES)
-		strcpy(to, from);
+		memcpy(to, from, strlen(from) + 1);
 }
 
 static void read_own_paths(int root_fd, struct own_paths *own)
@@ -135,8 +135,8 @@ static bool parse_mount(char *line, bool v2, struct cgroup_mount *mount)
 		return false;
 	if (strlen(field[3]) >= MODE_PATH_BYTES || strlen(field[4]) >= MODE_PATH_BYTES)
 		return false;
-	strcpy(mount->root, field[3]);
-	strcpy(mount->point, field[4]);
+	memcpy(mount->root, field[3], strlen(field[3]) + 1);
+	memcpy(mount->point, field[4], strlen(field[4]) + 1);
 	unescape(mount->root);
 	unescape(mount->point);
 	return true;
@@ -179,7 +179,7 @@ static bool place_under(int root_fd, const struct cgroup_mount *mount, const cha
 	if (strlen(mount->point) >= MODE_PATH_BYTES ||
 		!has_file(root_fd, mount->point, "cgroup.procs"))
 		return false;
-	strcpy(directory, mount->point);
+	memcpy(directory, mount->point, strlen(mount->point) + 1);
 	return true;
 }
 
@@ -202,8 +202,8 @@ static bool find_own(int root_fd, bool v2, const char *path, char directory[MODE
 		char place[MODE_PATH_BYTES];
 		if (!parse_mount(line, v2, &mount) || !place_under(root_fd, &mount, path, place))
 			continue;
-		strcpy(directory, place);
-		strcpy(point, mount.point);
+		memcpy(directory, place, strlen(place) + 1);
+		memcpy(point, mount.point, strlen(mount.point) + 1);
 		found = true;
 	}
 	free(line);
@@ -352,7 +352,8 @@ void mode_probe(int root_fd, struct mode *mode)
 		mode->namespace_root = strcmp(own.v2, "/") == 0 &&
 				       has_file(root_fd, mode->directory, "cgroup.type");
 		if (has_file(root_fd, mode->directory, "cgroup.type"))
-			strcpy(mode->pressure_directory, mode->directory);
+			memcpy(mode->pressure_directory, mode->directory,
+				strlen(mode->directory) + 1);
 		if (v2_has_memory(root_fd, mode->directory)) {
 			probe_v2(root_fd, mode);
 			return;

@@ -108,8 +108,9 @@ static void report(struct perform_ask *ask, const struct perform_service *servic
 	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
 	ask->open = false;
 	if (ask->processes == 0) {
-		log_info(
-			"%s: %s; nobody to ask: no process runs the shim", service->name, decision);
+		log_info("%s: %s; nobody to ask: %s", service->name, decision,
+			service->totals->heap.processes == 0 ? "no heap has joined"
+							     : "no scavenger runs yet");
 		return;
 	}
 	log_info("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "

@@ -28,13 +28,13 @@
 struct perform_service {
 	const char *name;
 	struct link *link;
-	int leaf_fd;
 	size_t brake_slot;   /* in brake_worker */
 	uint64_t high_bytes; /* its configured memory.high; UINT64_MAX = none */
 	/* What is known at this moment, for the log. */
 	const struct link_totals *totals;
 	uint64_t usage_bytes; /* as an operator would read it */
 	bool usage_shared;    /* it is that of all services together */
+	int leaf_fd;
 };
 
 /* A release that was asked for and has not been reported yet. */

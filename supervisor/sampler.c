@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,8 +52,7 @@ static int open_pressure(int root_fd, const struct mode *mode, const char *base_
 	/* The root's file tells about the whole machine. */
 	if (directory[0] == '\0' || (mode->machine_root && strcmp(directory, mode->mount) == 0))
 		return -1;
-	strcpy(path, directory);
-	strcat(path, "/memory.pressure");
+	snprintf(path, sizeof path, "%s/memory.pressure", directory);
 	return open_read(root_fd, path);
 }
 

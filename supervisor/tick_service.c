@@ -13,7 +13,7 @@ static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
 		return amount.bytes == 0 ? UINT64_MAX : amount.bytes;
 	if (wall_bytes == UINT64_MAX)
 		wall_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	return wall_bytes / 1000 * amount.permille;
+	return wall_bytes / 1000 * amount.permille + wall_bytes % 1000 * amount.permille / 1000;
 }
 
 static int make_leaf(struct tick_service *service, const struct config_service *config,

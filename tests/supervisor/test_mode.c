@@ -58,7 +58,7 @@ static void test_own_path_is_found_under_the_mount(void **state)
 	assert_false(mode.machine_root);
 	assert_true(mode.letter == MODE_A || mode.letter == MODE_B);
 	/* The probe's child is gone again. */
-	char probe[MODE_PATH_BYTES + 64];
+	char probe[MODE_LINE_BYTES + MODE_PATH_BYTES * 4];
 	snprintf(probe, sizeof probe, "%s/spillway-probe.%ld", mode.directory + 1, (long)getpid());
 	assert_int_equal(faccessat(tree.fd, probe, F_OK, 0), -1);
 	fake_tree_close(&tree);

@@ -65,4 +65,24 @@ cgroup_limit "$CGROUP_MEMORY" $((200 << 20))
 (cgroup_exec "$spillway" --memory-max=50% --name=leaf -- \
   sh -c 'cat "$1$(cut -c 4- /proc/self/cgroup)/memory.max"' sh "$(cgroup_mount cgroup2)") >"$out" 2>"$log"
 tap_is "a share is one of the wall above" "$(cat "$out")" 104857600
+
+# In the root of a cgroup namespace, as in a container, all processes are ours to move, and they are
+# moved back at the end.
+cat >"$TAP_DIR/inside" <<'END'
+mount --make-rprivate / && umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup || exit 9
+sleep 300 &
+"$1" --name=leaf -- sh -c "cat /proc/self/cgroup /proc/$!/cgroup"
+cat /proc/$!/cgroup
+kill $!
+END
+(cgroup_exec unshare --cgroup --mount -- sh "$TAP_DIR/inside" "$spillway") >"$out" 2>"$log"
+status=$?
+if [ $status = 9 ]; then
+  tap_skip "a container's root" "no namespaces here"
+else
+  tap_diag "$(grep -o 'mode .*' "$log")"
+  tap_is "a container's processes go to the supervisor's leaf and back" "$(tr '\n' ' ' <"$out")" \
+    "0::/leaf 0::/supervisor 0::/ "
+  tap_is "and nothing is left behind" "$(find "$CGROUP_MEMORY" -mindepth 1 -type d | wc -l) $(cat "$CGROUP_MEMORY/cgroup.subtree_control")" "0 "
+fi
 tap_done

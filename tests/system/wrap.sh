@@ -228,6 +228,22 @@ start -q -- sh -c "(trap 'sleep 0.4; echo swept >>$TAP_DIR/swept; exit' TERM; wh
 wait "$PID"
 tap_is "who needs a moment to end gets it" "$(cat "$TAP_DIR/swept")" swept
 
+cat >"$TAP_DIR/counts" <<'SHELL'
+#!/bin/sh
+# counts FILE: notes each TERM; ends a while after the first
+trap 'echo term >>$1; told=$((told + 1))' TERM
+echo up >>$1
+told=0 after=0
+while [ $after -lt 8 ]; do sleep 0.05; [ $told -eq 0 ] || after=$((after + 1)); done
+SHELL
+chmod +x "$TAP_DIR/counts"
+counted=$TAP_DIR/counted
+: >"$counted"
+start -q -- sh -c "$TAP_DIR/counts $counted & setsid $TAP_DIR/counts $counted &
+	until [ \$(grep -c up $counted) = 2 ]; do sleep 0.02; done; exit 0"
+wait "$PID"
+tap_is "each of those left is told to end once" "$(grep -c term "$counted")" 2
+
 # --- PID 1 ----------------------------------------------------------------------------------
 
 if unshare --fork --pid --mount-proc true 2>/dev/null; then

@@ -1,0 +1,240 @@
+#include "supervisor/perform.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+/* One service with a link of its own, and all that was logged. */
+struct stage {
+	struct perform perform;
+	struct perform_service service;
+	struct link_totals totals;
+	struct plan plan;
+	int log_fd;
+	int stderr_fd;
+};
+
+static int setup(void **state)
+{
+	struct stage *stage = calloc(1, sizeof *stage);
+	assert_int_equal(link_open("web", NULL, &stage->service.link), 0);
+	stage->service.name = "web";
+	stage->service.leaf_fd = -1;
+	stage->service.high_bytes = UINT64_MAX;
+	stage->service.totals = &stage->totals;
+	stage->service.usage_bytes = 241 * MIB;
+	stage->totals.threads = 2;
+	stage->totals.heap.processes = 2;
+	stage->log_fd = memfd_create("log", MFD_CLOEXEC);
+	stage->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	assert_true(dup2(stage->log_fd, STDERR_FILENO) >= 0);
+	*state = stage;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct stage *stage = *state;
+	dup2(stage->stderr_fd, STDERR_FILENO);
+	close(stage->stderr_fd);
+	close(stage->log_fd);
+	link_close(stage->service.link);
+	free(stage);
+	return 0;
+}
+
+/* The one line logged since the last call, without its time; "" for none. */
+static const char *logged(struct stage *stage)
+{
+	static char text[2048];
+	ssize_t length = pread(stage->log_fd, text, sizeof text - 1, 0);
+	text[length > 0 ? (size_t)length : 0] = '\0';
+	assert_int_equal(ftruncate(stage->log_fd, 0), 0);
+	assert_int_equal(lseek(stage->log_fd, 0, SEEK_SET), 0);
+	char *newline = strchr(text, '\n');
+	if (newline == NULL)
+		return "";
+	assert_int_equal(newline[1], '\0');
+	*newline = '\0';
+	char *start = strstr(text, "spillway: ");
+	assert_non_null(start);
+	return start + strlen("spillway: ");
+}
+
+static const struct reason headroom = {
+	.kind = REASON_HEADROOM, .value = 19084083, .threshold = 26843546, .wall_bytes = 256 * MIB};
+
+static void ask(struct stage *stage, uint64_t now_ms)
+{
+	stage->plan.count = 0;
+	stage->plan.action[stage->plan.count++] = (struct action){.kind = ACTION_LEVEL,
+		.level = LEVEL_EAGER,
+		.previous = LEVEL_LAZY,
+		.reason = headroom};
+	stage->plan.action[stage->plan.count++] = (struct action){.kind = ACTION_RELEASE,
+		.level = LEVEL_EAGER,
+		.target_bytes = 12 * MIB,
+		.reason = headroom};
+	perform_plan(&stage->perform, &stage->plan, &stage->service, now_ms);
+}
+
+static void test_a_release_is_one_line_when_all_have_answered(void **state)
+{
+	struct stage *stage = *state;
+	stage->totals.heap.released_bytes = 1000 * MIB;
+	ask(stage, 5000);
+	assert_string_equal(logged(stage), "");
+	assert_int_equal(link_level(stage->service.link), LEVEL_EAGER);
+	assert_int_equal(perform_due_ms(&stage->perform, 1), 5000 + PERFORM_ANSWER_MS);
+	stage->totals.heap.answered = false;
+	perform_settle(&stage->perform, &stage->service, 1, 5003);
+	assert_string_equal(logged(stage), "");
+	stage->totals.heap.answered = true;
+	stage->totals.heap.released_bytes += 11 * MIB + 838860;
+	stage->service.usage_bytes = 229 * MIB;
+	perform_settle(&stage->perform, &stage->service, 1, 5007);
+	assert_string_equal(logged(stage),
+		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; asked 12M of 2 processes; "
+		"returned 11.7M in 7ms (memory.current 241M -> 229M)");
+	assert_true(perform_due_ms(&stage->perform, 1) == UINT64_MAX);
+	assert_int_equal(stage->perform.releases[0][LEVEL_EAGER], 1);
+	perform_settle(&stage->perform, &stage->service, 1, 9000);
+	assert_string_equal(logged(stage), "");
+}
+
+static void test_who_does_not_answer_is_reported_after_a_second(void **state)
+{
+	struct stage *stage = *state;
+	ask(stage, 5000);
+	stage->totals.heap.answered = false;
+	stage->service.usage_shared = true;
+	perform_settle(&stage->perform, &stage->service, 1, 5000 + PERFORM_ANSWER_MS);
+	assert_string_equal(logged(stage),
+		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; asked 12M of 2 processes; "
+		"returned 0 in 1000ms so far, not all answered (shared memory.current 241M -> "
+		"241M)");
+}
+
+static void test_without_a_heap_there_is_nobody_to_wait_for(void **state)
+{
+	struct stage *stage = *state;
+	stage->totals.threads = 0;
+	ask(stage, 5000);
+	assert_string_equal(logged(stage),
+		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; nobody to ask: no "
+		"scavenger runs yet");
+	stage->totals.heap.processes = 0;
+	ask(stage, 5000);
+	assert_string_equal(logged(stage),
+		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; nobody to ask: no heap has "
+		"joined");
+}
+
+static void test_a_level_alone_is_a_line_at_once(void **state)
+{
+	struct stage *stage = *state;
+	stage->plan.count = 1;
+	stage->plan.action[0] = (struct action){.kind = ACTION_LEVEL,
+		.level = LEVEL_CALM,
+		.previous = LEVEL_LAZY,
+		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
+	perform_plan(&stage->perform, &stage->plan, &stage->service, 1);
+	assert_string_equal(logged(stage), "web: calm (was lazy): relaxed, headroom 120M");
+}
+
+static void test_a_second_release_reports_the_first(void **state)
+{
+	struct stage *stage = *state;
+	ask(stage, 5000);
+	stage->plan.count = 1;
+	stage->plan.action[0] = (struct action){.kind = ACTION_RELEASE,
+		.level = LEVEL_FULL,
+		.target_bytes = UINT64_MAX,
+		.reason = {.kind = REASON_MANUAL}};
+	perform_plan(&stage->perform, &stage->plan, &stage->service, 5100);
+	assert_non_null(strstr(logged(stage), "in 100ms so far, not all answered"));
+	stage->totals.heap.answered = true;
+	perform_settle(&stage->perform, &stage->service, 1, 5101);
+	assert_string_equal(logged(stage),
+		"web: full: asked for by hand; asked all of 2 processes; returned 0 in 1ms "
+		"(memory.current 241M -> 241M)");
+}
+
+static void test_a_service_that_ended_is_not_waited_for(void **state)
+{
+	struct stage *stage = *state;
+	ask(stage, 5000);
+	perform_forget(&stage->perform, 0);
+	perform_settle(&stage->perform, &stage->service, 1, 9000);
+	assert_string_equal(logged(stage), "");
+}
+
+static void test_without_leaves_there_is_no_brake(void **state)
+{
+	struct stage *stage = *state;
+	stage->plan.count = 2;
+	stage->plan.action[0] = (struct action){
+		.kind = ACTION_BRAKE, .high_bytes = 1, .until_ms = 9, .reason = headroom};
+	stage->plan.action[1] = (struct action){.kind = ACTION_UNBRAKE};
+	perform_plan(&stage->perform, &stage->plan, &stage->service, 1);
+	assert_string_equal(logged(stage), "");
+	assert_int_equal(stage->perform.brakes[0], 0);
+}
+
+static void test_every_reason_names_its_numbers(void **state)
+{
+	static const struct {
+		struct reason reason;
+		const char *text;
+	} rows[] = {
+		{{REASON_HEADROOM, 0, 1024, 0, false}, "headroom 0 < 1K"},
+		{{REASON_HEADROOM, 512, 1024, 4096, true}, "headroom 512 < 1K of shared 4K"},
+		{{REASON_TIME_TO_WALL, 800, 2000, 256 * MIB, false},
+			"800ms < 2000ms to the wall of 256M"},
+		{{REASON_TIME_TO_WALL, 800, 2000, 256 * MIB, true},
+			"800ms < 2000ms to the shared wall of 256M"},
+		{{REASON_PRESSURE, 125, 100, 0, false},
+			"stalled 12.5% > 10.0% of the time in its cgroup"},
+		{{REASON_PRESSURE, 125, 100, 0, true},
+			"stalled 12.5% > 10.0% of the time in the shared cgroup"},
+		{{REASON_EVENTS_HIGH, 3, 0, 0, false}, "its memory.events high +3"},
+		{{REASON_EVENTS_MAX, 2, 0, 4096, true}, "the shared cgroup's memory.events max +2"},
+		{{REASON_GATE, 4 * MIB, MIB, 0, false}, "gate: 4M wanted, 1M of credit left"},
+		{{REASON_MANUAL, 0, 0, 0, false}, "asked for by hand"},
+		{{REASON_RELAXED, UINT64_MAX, 0, 0, false}, "relaxed, headroom no limit"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char text[160];
+		perform_reason_text(text, sizeof text, &rows[i].reason);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_release_is_one_line_when_all_have_answered),
+		TEST(test_who_does_not_answer_is_reported_after_a_second),
+		TEST(test_without_a_heap_there_is_nobody_to_wait_for),
+		TEST(test_a_level_alone_is_a_line_at_once),
+		TEST(test_a_second_release_reports_the_first),
+		TEST(test_a_service_that_ended_is_not_waited_for),
+		TEST(test_without_leaves_there_is_no_brake),
+		cmocka_unit_test(test_every_reason_names_its_numbers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
