@@ -110,7 +110,7 @@ static void test_requests_in_a_row(void)
 	puppet_end(&puppet);
 }
 
-/* Requests of every level, and a tight gate, while four threads use the heap. */
+/* Requests of every level, and a tight gate, while threads use the heap and one forks. */
 static void test_requests_under_use(void)
 {
 	static const uint32_t levels[] = {LINK_LAZY, LINK_FULL, LINK_EAGER, LINK_FULL};

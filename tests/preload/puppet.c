@@ -18,7 +18,8 @@
  *   fork               goes on in a forked child; answers its pid
  *   exec               starts over as the same process
  *   exec-closed FD     the same without the descriptor FD
- *   churn MS           four threads allocate, free and check what they wrote
+ *   churn MS           four threads allocate, free and check what they wrote, beside a
+ *                      fifth that forks children who allocate
  *   worker             answers the id of the scavenger's thread
  *   exit               ends, as does the end of the input
  */
@@ -131,6 +132,20 @@ static void churn(size_t ms)
 
 	for (int i = 0; i < 4; i++)
 		CHECK(pthread_create(&threads[i], NULL, churn_run, &end_s) == 0);
+	while (check_now_s() < end_s) {
+		int status;
+		pid_t child = fork();
+
+		CHECK(child >= 0);
+		if (child == 0) {
+			alarm(20);
+			check_churn(200, 300);
+			check_churn(10, 200 * KIB);
+			_exit(7);
+		}
+		CHECK(waitpid(child, &status, 0) == child);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	}
 	for (int i = 0; i < 4; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	say("done\n");
