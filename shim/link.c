@@ -299,8 +299,11 @@ void link_slot_free(void)
 	uint32_t none = 0;
 	uint64_t owner = slot_owner;
 
-	if (slot == NULL || !atomic_compare_exchange_strong(&users, &none, USERS_CLOSED))
+	if (slot == NULL || !atomic_compare_exchange_strong(&users, &none, USERS_CLOSED) ||
+		atomic_load(&slot->owner) != owner)
 		return;
+	/* First: what has no start time is not read as a slot. */
+	atomic_store(&slot->start_ticks, 0);
 	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
 }
 

@@ -16,7 +16,7 @@
  * The slot is this process's row.  It is entered before and left after every
  * use, so that it is given up at exit only when nobody uses it; otherwise the
  * supervisor frees it once the process is gone.  While a slot is being
- * prepared, start_ticks does not yet match owner: a reader takes that as free.
+ * prepared or given up, start_ticks is 0: a reader takes that as free.
  *
  * What the supervisor wrote is copied once and bounded here.
  */

@@ -52,8 +52,12 @@ static _Noreturn void bad_alloc_throw(void)
 
 static void *new_nothrow(size_t size, size_t alignment)
 {
-	void *ptr = alignment == 0 ? heap_malloc(size) : heap_memalign(alignment, size);
+	void *ptr = NULL;
 
+	if (alignment == 0)
+		ptr = heap_malloc(size);
+	else if ((alignment & (alignment - 1)) == 0)
+		ptr = heap_memalign(alignment, size);
 	worker_look();
 	return ptr;
 }

@@ -4,6 +4,7 @@
 #include "shim/link.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #define MS_NS ((uint64_t)1000000)
 #define KIB 1024U
@@ -215,14 +216,25 @@ static bool calm_is_clean(const struct heap_stats *stats, uint64_t cushion_bytes
 	return work.calm_steps >= CALM_STEPS_SAME;
 }
 
+/* What this thread spent: on a busy machine its time goes by without it. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec spent;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent) != 0)
+		return 0;
+	return (uint64_t)spent.tv_sec * 1000 * MS_NS + (uint64_t)spent.tv_nsec;
+}
+
 /* One step at the pace of the level in force. */
 static uint64_t pace_step(uint64_t now_ns)
 {
 	enum heap_level level = (enum heap_level)link_level(now_ns);
 	const struct pace *pace = &paces[level];
 	uint64_t idle_ns = pace->idle_ms * MS_NS;
-	uint64_t start_ns = now_ns;
 	uint64_t cushion_bytes = pace->cushion_bytes;
+	uint64_t start_ns = cpu_ns();
+	uint64_t spent_ns = 0;
 	uint64_t pause_ns;
 	struct heap_stats stats;
 	bool more = true;
@@ -230,18 +242,18 @@ static uint64_t pace_step(uint64_t now_ns)
 	heap_stats_read(&stats);
 	if (pace->cushion_share != 0)
 		cushion_bytes += stats.in_use_bytes / pace->cushion_share;
-	while (more && now_ns - start_ns < pace->step_ms * MS_NS) {
+	while (more && spent_ns < pace->step_ms * MS_NS) {
 		struct heap_pass pass = {
 			.level = pace->level,
 			.max_bytes = pace->quantum_bytes,
 			.cushion_bytes = cushion_bytes,
-			.idle_before_ns = start_ns > idle_ns ? start_ns - idle_ns : 0,
+			.idle_before_ns = now_ns > idle_ns ? now_ns - idle_ns : 0,
 		};
 
 		heap_scavenge(&pass, pace->cause);
 		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0 &&
 		       !scavenger_has_news();
-		now_ns = os_now_ns();
+		spent_ns = cpu_ns() - start_ns;
 	}
 	link_slot_publish();
 	if (scavenger_has_news())
@@ -250,8 +262,9 @@ static uint64_t pace_step(uint64_t now_ns)
 	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes))
 		return SCAVENGER_UNTIL_NEWS;
 	pause_ns = more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
-	if (level == HEAP_CALM && pause_ns < (now_ns - start_ns) * CALM_SLEEP_SHARE)
-		pause_ns = (now_ns - start_ns) * CALM_SLEEP_SHARE;
+	spent_ns = cpu_ns() - start_ns;
+	if (level == HEAP_CALM && pause_ns < spent_ns * CALM_SLEEP_SHARE)
+		pause_ns = spent_ns * CALM_SLEEP_SHARE;
 	return pause_ns;
 }
 

@@ -28,6 +28,7 @@
 #define ATTEND_START 1U /* make the thread */
 #define ATTEND_NOTE 2U  /* malloc is in use: clear the bit */
 #define ATTEND_WAKE 4U  /* malloc is in use: wake the thread */
+#define ATTEND_STEP 8U  /* there is no thread, and work under way */
 
 enum worker_state { WORKER_NONE, WORKER_RUNNING, WORKER_FAILED, WORKER_ENDED };
 
@@ -153,27 +154,13 @@ static void worker_start(void)
 	atomic_compare_exchange_strong(&state, &running, WORKER_FAILED);
 }
 
-void worker_attend(void)
+bool worker_wake(void)
 {
-	uint32_t attention = atomic_load(&worker_attention);
-	int saved = errno;
-
-	if (worker_process_check() != PROCESS_OWN)
-		goto out;
-	if ((attention & ATTEND_NOTE) != 0)
-		atomic_fetch_and(&worker_attention, ~ATTEND_NOTE);
-	if ((attention & ATTEND_WAKE) != 0 &&
-		futex_wake(sleep_word(), INT32_MAX, link_sequence_bits()) > 0)
-		atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
-	if ((attention & ATTEND_START) != 0) {
-		atomic_fetch_and(&worker_attention, ~ATTEND_START);
-		worker_start();
-	}
-out:
-	errno = saved;
+	atomic_fetch_add(&own_word, 1);
+	return futex_wake(sleep_word(), INT32_MAX, link_sequence_bits()) > 0;
 }
 
-/* The thread's work in a growing thread. */
+/* The work of the thread, in one that allocates; what is under way goes on with the next call. */
 static void step_without_thread(uint64_t now_ns)
 {
 	if (now_ns < atomic_load(&step_due_ns) && !scavenger_has_news())
@@ -183,8 +170,34 @@ static void step_without_thread(uint64_t now_ns)
 	uint64_t due_ns = scavenger_step(now_ns);
 	if (due_ns == SCAVENGER_UNTIL_NEWS)
 		due_ns = SECOND_NS;
+	if (due_ns == SCAVENGER_AT_ONCE)
+		atomic_fetch_or(&worker_attention, ATTEND_STEP);
 	atomic_store(&step_due_ns, now_ns + due_ns);
 	atomic_store(&stepping, false);
+}
+
+void worker_attend(void)
+{
+	uint32_t attention = atomic_load(&worker_attention);
+	int saved = errno;
+
+	if (worker_process_check() != PROCESS_OWN)
+		goto out;
+	if ((attention & ATTEND_NOTE) != 0)
+		atomic_fetch_and(&worker_attention, ~ATTEND_NOTE);
+	if ((attention & ATTEND_WAKE) != 0 && worker_wake())
+		atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
+	if ((attention & ATTEND_START) != 0) {
+		atomic_fetch_and(&worker_attention, ~ATTEND_START);
+		worker_start();
+	}
+	if ((attention & ATTEND_STEP) != 0) {
+		atomic_fetch_and(&worker_attention, ~ATTEND_STEP);
+		if (atomic_load(&state) != WORKER_RUNNING)
+			step_without_thread(os_now_ns());
+	}
+out:
+	errno = saved;
 }
 
 /* What growth calls for where no thread runs, or where this turns out to be a copy without it. */
@@ -240,12 +253,6 @@ enum process_kind worker_process_check(void)
 		return kind;
 	worker_fork_child();
 	return PROCESS_OWN;
-}
-
-void worker_wake(void)
-{
-	atomic_fetch_add(&own_word, 1);
-	futex_wake(sleep_word(), INT32_MAX, link_sequence_bits());
 }
 
 void worker_end(void)

@@ -4,6 +4,7 @@
 #include "shim/process.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,14 +21,17 @@
  * It sleeps on the link's sequence word (on one of its own without a link) and
  * uses no descriptor.  When the heap is clean and was not used for a second it
  * sleeps for ever; the next malloc or free, told so by worker_attention, wakes
- * it.  The telling is repeated until a sleeper was really woken, so that
- * nothing is lost between the decision to sleep and the sleep.
+ * it.  Without a link that changes the word slept on.  The link's word is the
+ * supervisor's, so there every malloc and free goes on waking until a sleeper
+ * really was woken: what could be missed is a last burst of use that fits
+ * between the decision to sleep and the sleep, and only until the next use or
+ * request.
  *
  * Where no thread can be had (RLIMIT_NPROC, seccomp), starting is tried again
  * with growing gaps and growing threads do the scavenger's steps, which are
- * bounded.  The same holds for good after the main thread has left by
- * pthread_exit: the worker ends then, so that it does not keep alive a process
- * that waits for its last thread.
+ * bounded; a process that only reuses what it has does not hear of a request.  The same holds for
+ * good after the main thread has left by pthread_exit: the worker ends then, so that it does not
+ * keep alive a process that waits for its last thread.
  */
 #define WORKER_GROWTH_BYTES ((uint64_t)1024 * 1024)
 
@@ -49,8 +53,8 @@ void worker_growth_note(size_t bytes);
 enum process_kind worker_process_check(void);
 /* In a forked child. */
 void worker_fork_child(void);
-/* After scavenger_ask(); may be lost where a link is joined. */
-void worker_wake(void);
+/* After scavenger_ask(), or when the heap is used again.  Whether a sleeper was woken. */
+bool worker_wake(void);
 /* The main thread leaves by pthread_exit. */
 void worker_end(void);
 

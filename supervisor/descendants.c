@@ -14,7 +14,6 @@
 struct process {
 	pid_t pid;
 	pid_t parent;
-	pid_t group;
 	bool zombie;
 	bool below;
 };
@@ -31,11 +30,9 @@ static bool parse_stat(const char *text, struct process *process)
 	const char *after = strrchr(text, ')');
 	char state;
 	int parent;
-	int group;
-	if (after == NULL || sscanf(after + 1, " %c %d %d", &state, &parent, &group) != 3)
+	if (after == NULL || sscanf(after + 1, " %c %d", &state, &parent) != 2)
 		return false;
 	process->parent = parent;
-	process->group = group;
 	process->zombie = state == 'Z' || state == 'X';
 	return true;
 }
@@ -107,7 +104,7 @@ static void mark_below(struct table *table, pid_t root)
 	}
 }
 
-int descendants_signal(pid_t root, pid_t except, int signal)
+int descendants_signal(pid_t root, int signal)
 {
 	struct table table = {0};
 	DIR *directory = opendir("/proc");
@@ -120,7 +117,7 @@ int descendants_signal(pid_t root, pid_t except, int signal)
 	mark_below(&table, root);
 	for (size_t i = 0; i < table.count; i++) {
 		const struct process *process = &table.process[i];
-		if (!process->below || process->zombie || process->group == except)
+		if (!process->below || process->zombie)
 			continue;
 		if (kill(process->pid, signal) == 0)
 			result++;

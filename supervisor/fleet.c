@@ -119,22 +119,21 @@ static void stop(struct fleet *fleet, uint64_t now_ms)
 	fleet_reload_drop(fleet);
 }
 
-static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
+static void begin_sweep(struct fleet *fleet, uint64_t now_ms)
 {
 	if (fleet->host.take_terminal)
 		tcsetpgrp(STDIN_FILENO, getpgrp());
 	if (!fleet->killing)
-		descendants_signal(getpid(), group, SIGTERM);
+		descendants_signal(getpid(), SIGTERM);
 	fleet->ending = FLEET_SWEEPS;
 	fleet->ending_ms = now_ms + LAST_SWEEP_MS;
 }
 
-/* The last sweep.  In wrap mode it starts with the death of the main process, side by
- * side with that of its group, so that both have one and the same time. */
+/* The last sweep.  In wrap mode it starts with the death of the main process, and what
+ * the service would sweep by itself is part of it. */
 static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 {
-	pid_t group = fleet->count > 0 ? fleet->service[0].pid : 0;
-	bool main_is_gone = fleet->wrap && group != 0 && !fleet->service[0].lives;
+	bool main_is_gone = fleet->wrap && fleet->service[0].pid != 0 && !fleet->service[0].lives;
 	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL))
 		return;
 	if (fleet->childless) {
@@ -142,7 +141,7 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 		return;
 	}
 	if (fleet->ending == FLEET_SERVES)
-		begin_sweep(fleet, group, now_ms);
+		begin_sweep(fleet, now_ms);
 	if (fleet->ending == FLEET_SWEEPS && (fleet->killing || now_ms >= fleet->ending_ms)) {
 		fleet->ending = FLEET_KILLS;
 		fleet->ending_ms = now_ms + LAST_KILL_MS;
@@ -150,7 +149,7 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 	if (fleet->ending != FLEET_KILLS)
 		return;
 	/* Again every time: what was forked while the last list was read is not on it. */
-	descendants_signal(getpid(), 0, SIGKILL);
+	descendants_signal(getpid(), SIGKILL);
 	if (now_ms >= fleet->ending_ms) {
 		log_warn("leaving processes behind that cannot be killed");
 		loop_stop(fleet->loop);
@@ -331,8 +330,9 @@ static bool has_terminal(void)
  * link that is moved to the new version. */
 static bool note_file(struct fleet *fleet)
 {
-	const char *folder = fleet->file[0] == '/' ? "" : fleet->start_path;
-	const char *slash = fleet->file[0] == '/' ? "" : "/";
+	bool is_whole = fleet->file[0] == '/' || fleet->start_path[0] == '\0';
+	const char *folder = is_whole ? "" : fleet->start_path;
+	const char *slash = is_whole ? "" : "/";
 	return snprintf(fleet->file_path, sizeof fleet->file_path, "%s%s%s", folder, slash,
 		       fleet->file) < (int)sizeof fleet->file_path;
 }
@@ -347,6 +347,7 @@ static int fleet_init(struct fleet *fleet)
 	if (!fleet->wrap && !note_file(fleet))
 		return -ENAMETOOLONG;
 	fleet->host.announce = !fleet->wrap;
+	fleet->host.sweep_only_kills = fleet->wrap;
 	fleet->host.take_terminal = fleet->wrap && has_terminal();
 	int error = loop_new(&fleet->loop);
 	if (error != 0)

@@ -33,17 +33,24 @@ void service_init(struct service *service, size_t index, const struct config_ser
 	};
 }
 
-static void signal_all(const struct service *service, const struct service_host *host, int signal)
+static void kill_all(const struct service *service, const struct service_host *host)
 {
 	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
 	if (service->pid > 1)
-		kill(-service->pid, signal);
-	if (leaf == NULL)
-		return;
-	if (signal == SIGKILL)
+		kill(-service->pid, SIGKILL);
+	if (leaf != NULL)
 		cgroup_leaf_kill(leaf);
-	else
-		cgroup_leaf_signal(leaf, signal);
+}
+
+/* Once to each, since many programs take a second TERM for impatience: the group is
+ * part of the leaf where there is one that it could be put into. */
+static void tell_all(const struct service *service, const struct service_host *host)
+{
+	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
+		return;
+	if (service->pid > 1)
+		kill(-service->pid, SIGTERM);
 }
 
 static bool nobody_left(const struct service *service, const struct service_host *host)
@@ -230,7 +237,7 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_KILL:
 		log_warn("%s: still there after %u ms, killed", service->config->name,
 			(unsigned)service->config->stopwait_ms);
-		signal_all(service, host, SIGKILL);
+		kill_all(service, host);
 		break;
 	}
 }
@@ -248,7 +255,7 @@ void service_stop(struct service *service, const struct service_host *host, uint
 void service_kill(struct service *service, const struct service_host *host)
 {
 	if (service->pid != 0)
-		signal_all(service, host, SIGKILL);
+		kill_all(service, host);
 }
 
 /* What kept the child from becoming the program. */
@@ -317,7 +324,8 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->restart.deadline_ms < service->sweep_ms)
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
-	signal_all(service, host, SIGTERM);
+	if (!host->sweep_only_kills)
+		tell_all(service, host);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -346,7 +354,7 @@ static void sweep(struct service *service, const struct service_host *host, uint
 		sweep_end(service, host, now_ms);
 		return;
 	}
-	signal_all(service, host, SIGKILL);
+	kill_all(service, host);
 	service->sweep_killed = true;
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }

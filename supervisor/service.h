@@ -37,7 +37,8 @@ struct service_host {
 	const char *shim_path; /* NULL = there is none to preload */
 	const char *start;     /* where services start from; NULL = where we are */
 	bool take_terminal;
-	bool announce; /* starts and plain ends are worth a line at the usual level */
+	bool sweep_only_kills; /* somebody else sends what is left its TERM */
+	bool announce;         /* starts and plain ends are worth a line at the usual level */
 };
 
 struct service {

@@ -1,30 +1,16 @@
 #include "shim/heap/central.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/central_class.h"
 #include "shim/heap/gate.h"
-#include "shim/heap/lock.h"
 #include "shim/heap/meta.h"
+#include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
-#include "shim/heap/span.h"
-#include "shim/heap/span_queue.h"
-#include "shim/heap/transit.h"
 
-struct central {
-	struct lock lock;
-	struct span_queue part_used;
-	struct span_queue holed;
-	struct span *candidates;
-	struct span *candidates_last;
-	struct span *empty; /* the one slab that stays although it is empty */
-	/* Written under the lock, read anywhere. */
-	_Atomic uint64_t used_slots;
-	_Atomic uint64_t ready_slots;
-} __attribute__((aligned(64)));
+struct central centrals[SIZE_CLASSES + 1];
 
-static struct central centrals[SIZE_CLASSES + 1];
-
-static void count_add(_Atomic uint64_t *count, int64_t change)
+void central_count(_Atomic uint64_t *count, int64_t change)
 {
 	uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
 
@@ -33,7 +19,7 @@ static void count_add(_Atomic uint64_t *count, int64_t change)
 
 /* Places --------------------------------------------------------------- */
 
-static void candidate_add(struct central *central, struct span *span)
+void central_candidate_add(struct central *central, struct span *span)
 {
 	if (span->candidate)
 		return;
@@ -47,7 +33,7 @@ static void candidate_add(struct central *central, struct span *span)
 	central->candidates_last = span;
 }
 
-static void candidate_remove(struct central *central, struct span *span)
+void central_candidate_remove(struct central *central, struct span *span)
 {
 	if (!span->candidate)
 		return;
@@ -62,8 +48,7 @@ static void candidate_remove(struct central *central, struct span *span)
 		central->candidates_last = span->candidate_previous;
 }
 
-/* Moves a slab to where its counts say it belongs; had_ready: what they said before. */
-static void place(struct central *central, struct span *span, bool had_ready)
+void central_place(struct central *central, struct span *span, bool had_ready)
 {
 	bool has_ready = span->ready_slots != 0;
 
@@ -77,28 +62,18 @@ static void place(struct central *central, struct span *span, bool had_ready)
 		span_queue_insert(&central->holed, span);
 }
 
-/*
- * Of these pages those that no slot was ever handed out on, and so are not
- * resident.  Where huge pages come unasked, a neighbour's first touch may have
- * made them so.
- */
-static uint64_t untouched_pages(const struct span *span, uint64_t pages)
+uint64_t central_untouched(const struct span *span, uint64_t pages)
 {
 	return os_thp_always() ? 0 : span_untouched(span, pages);
 }
 
-/* Slabs that left their class wait on a chain for the locks to be dropped. */
-struct leaving {
-	struct span *first;
-};
-
-static void leave(struct central *central, struct span *span, struct leaving *leaving)
+void central_leave(struct central *central, struct span *span, struct leaving *leaving)
 {
 	if (span->queued)
 		span_queue_remove(
 			span->ready_slots != 0 ? &central->part_used : &central->holed, span);
-	candidate_remove(central, span);
-	count_add(&central->ready_slots, -(int64_t)span->ready_slots);
+	central_candidate_remove(central, span);
+	central_count(&central->ready_slots, -(int64_t)span->ready_slots);
 	if (span->hole != 0)
 		page_heap_hole_filled(bits_count(span->hole), 0);
 	page_map_set(span->start, size_classes[span->size_class].pages, NULL, 0);
@@ -106,14 +81,14 @@ static void leave(struct central *central, struct span *span, struct leaving *le
 	leaving->first = span;
 }
 
-static void leaving_finish(struct leaving *leaving)
+void leaving_finish(struct leaving *leaving)
 {
 	struct span *span = leaving->first;
 
 	while (span != NULL) {
 		struct span *next = span->next;
 		size_t pages = size_classes[span->size_class].pages;
-		uint64_t clean = span->hole | untouched_pages(span, bits_mask(0, pages));
+		uint64_t clean = span->hole | central_untouched(span, bits_mask(0, pages));
 
 		page_heap_put((void *)span->start, pages, clean);
 		meta_put(span, span_record_bytes(span->size_class));
@@ -121,8 +96,7 @@ static void leaving_finish(struct leaving *leaving)
 	}
 }
 
-/* A slab's last slot came back: it stays as the one empty slab of its class if it is the lower. */
-static void became_empty(struct central *central, struct span *span, struct leaving *leaving)
+void central_became_empty(struct central *central, struct span *span, struct leaving *leaving)
 {
 	struct span *other = central->empty;
 
@@ -136,7 +110,7 @@ static void became_empty(struct central *central, struct span *span, struct leav
 		central->empty = span;
 		span = other;
 	}
-	leave(central, span, leaving);
+	central_leave(central, span, leaving);
 }
 
 /* Taking --------------------------------------------------------------- */
@@ -151,10 +125,10 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 		if (span == central->empty)
 			central->empty = NULL;
 		got += span_take(span, slots + got, want - got);
-		place(central, span, true);
+		central_place(central, span, true);
 	}
-	count_add(&central->used_slots, got);
-	count_add(&central->ready_slots, -(int64_t)got);
+	central_count(&central->used_slots, got);
+	central_count(&central->ready_slots, -(int64_t)got);
 	return got;
 }
 
@@ -166,7 +140,7 @@ static struct span *holed_slab(const struct central *central)
 	return span != NULL && span->advising == 0 ? span : NULL;
 }
 
-static void fill_holes(struct central *central, struct span *span, uint64_t pages, size_t refaulted)
+void central_fill(struct central *central, struct span *span, uint64_t pages, size_t refaulted)
 {
 	unsigned ready = span->ready_slots;
 
@@ -174,9 +148,9 @@ static void fill_holes(struct central *central, struct span *span, uint64_t page
 		central->empty = NULL;
 	span_fill(span, pages);
 	page_heap_hole_filled(bits_count(pages), refaulted);
-	count_add(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
-	place(central, span, ready != 0);
-	candidate_add(central, span);
+	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
+	central_place(central, span, ready != 0);
+	central_candidate_add(central, span);
 }
 
 static bool slab_new(unsigned size_class)
@@ -197,8 +171,8 @@ static bool slab_new(unsigned size_class)
 	lock_take(&central->lock);
 	page_map_set(span->start, pages, span, size_class);
 	span_queue_insert(&central->part_used, span);
-	candidate_add(central, span);
-	count_add(&central->ready_slots, span->ready_slots);
+	central_candidate_add(central, span);
+	central_count(&central->ready_slots, span->ready_slots);
 	lock_drop(&central->lock);
 	return true;
 }
@@ -223,7 +197,7 @@ static unsigned take_holed(
 	filling->bytes = bits_count(pages) * PAGE_BYTES;
 	if (!asked)
 		return 0;
-	fill_holes(central, span, pages, bits_count(pages));
+	central_fill(central, span, pages, bits_count(pages));
 	return take_ready(central, slots, want);
 }
 
@@ -276,12 +250,12 @@ static const char *put_one(unsigned size_class, void *slot, struct leaving *leav
 	case SPAN_OK:
 		break;
 	}
-	count_add(&central->used_slots, -1);
-	count_add(&central->ready_slots, 1);
-	place(central, span, had_ready);
-	candidate_add(central, span);
+	central_count(&central->used_slots, -1);
+	central_count(&central->ready_slots, 1);
+	central_place(central, span, had_ready);
+	central_candidate_add(central, span);
 	if (span->used == 0)
-		became_empty(central, span, leaving);
+		central_became_empty(central, span, leaving);
 	return NULL;
 }
 
@@ -311,178 +285,12 @@ void central_dissolve(void)
 
 		lock_take(&central->lock);
 		if (central->empty != NULL && central->empty->advising == 0) {
-			leave(central, central->empty, &leaving);
+			central_leave(central, central->empty, &leaving);
 			central->empty = NULL;
 		}
 		lock_drop(&central->lock);
 		leaving_finish(&leaving);
 	}
-}
-
-/* Holes of several slabs of one class on their way to the kernel. */
-struct hole_batch {
-	struct os_range ranges[OS_RANGES_MAX];
-	struct span *spans[OS_RANGES_MAX];
-	size_t range_count;
-	size_t span_count;
-	size_t pages; /* in the ranges */
-	size_t room;  /* pages that may still be advised */
-};
-
-/* Pages of whole kernel pages only. */
-static uint64_t whole_kernel_pages(const struct span *span, uint64_t pages)
-{
-	size_t grain = os_page_bytes() / PAGE_BYTES;
-	size_t first = (span->start >> PAGE_SHIFT) % grain;
-	uint64_t whole = 0;
-
-	if (grain == 1)
-		return pages;
-	for (size_t page = (grain - first) % grain; page + grain <= 64; page += grain) {
-		uint64_t mask = bits_mask(page, page + grain);
-
-		if ((pages & mask) == mask)
-			whole |= mask;
-	}
-	return whole;
-}
-
-/* Lock held.  Adds the ranges of a slab; what finds no room is left alone.  False: no room. */
-static bool batch_add(struct hole_batch *batch, struct span *span, uint64_t pages)
-{
-	size_t page = 0;
-	uint64_t added = 0;
-
-	while (page < 64 && (pages & bits_mask(page, 64)) != 0 && batch->room != 0 &&
-		batch->range_count < OS_RANGES_MAX) {
-		size_t first = bits_next(&pages, page, 64, true);
-		size_t end = bits_next(&pages, first, 64, false);
-
-		if (end - first > batch->room)
-			end = first + batch->room;
-		batch->room -= end - first;
-		batch->pages += end - first;
-		batch->ranges[batch->range_count++] = (struct os_range){
-			.start = (void *)(span->start + first * PAGE_BYTES),
-			.bytes = (end - first) * PAGE_BYTES,
-		};
-		added |= bits_mask(first, end);
-		page = end;
-	}
-	if (added == 0)
-		return pages == 0;
-	span->advising = added;
-	span_make_holes(span, added);
-	batch->spans[batch->span_count++] = span;
-	return (pages & ~added) == 0;
-}
-
-/* Lock held.  One slab's idle pages become holes; false: the batch is full. */
-static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
-{
-	uint64_t idle = whole_kernel_pages(span, span_idle_pages(span));
-	uint64_t untouched = untouched_pages(span, idle);
-	uint64_t before = span->hole;
-	unsigned ready = span->ready_slots;
-	bool all;
-
-	span_make_holes(span, untouched);
-	all = batch_add(batch, span, idle & ~untouched);
-	page_heap_hole_made(bits_count(span->hole & ~before));
-	count_add(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
-	place(central, span, ready != 0);
-	return all;
-}
-
-/* Fills the batch from the candidates.  True: some are left for the next. */
-static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
-{
-	struct span *stop = NULL;
-
-	while (central->candidates != NULL && central->candidates != stop) {
-		struct span *span = central->candidates;
-
-		if (batch->range_count == OS_RANGES_MAX || batch->room == 0)
-			return true;
-		candidate_remove(central, span);
-		if (span->advising != 0) {
-			/* Another scavenger is at it; it stays a candidate. */
-			candidate_add(central, span);
-			if (stop == NULL)
-				stop = span;
-		} else if (span->used == 0) {
-			if (central->empty == span)
-				central->empty = NULL;
-			leave(central, span, leaving);
-		} else if (!batch_slab(central, batch, span)) {
-			candidate_add(central, span);
-			return true;
-		}
-	}
-	return false;
-}
-
-static void batch_end(struct central *central, const struct hole_batch *batch, bool advised,
-	struct leaving *leaving)
-{
-	for (size_t i = 0; i < batch->span_count; i++) {
-		struct span *span = batch->spans[i];
-		uint64_t pages = span->advising;
-
-		span->advising = 0;
-		if (!advised)
-			fill_holes(central, span, pages, 0);
-		if (span->used == 0)
-			became_empty(central, span, leaving);
-	}
-}
-
-/* One batch of one class.  True: there is more. */
-static bool make_holes(struct central *central, struct hole_batch *batch,
-	int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
-	bool *failed)
-{
-	struct leaving leaving = {NULL};
-	bool more;
-
-	if (!transit_begin())
-		return *failed = true;
-	lock_take(&central->lock);
-	more = batch_fill(central, batch, &leaving);
-	lock_drop(&central->lock);
-	if (batch->span_count != 0) {
-		*failed = advise(with, batch->ranges, batch->range_count) != 0;
-		lock_take(&central->lock);
-		batch_end(central, batch, !*failed, &leaving);
-		lock_drop(&central->lock);
-	}
-	transit_end();
-	leaving_finish(&leaving);
-	return more;
-}
-
-bool central_make_holes(int (*advise)(void *with, const struct os_range *ranges, size_t count),
-	void *with, uint64_t max_bytes, uint64_t *clean_bytes)
-{
-	size_t room = (size_t)(max_bytes / PAGE_BYTES);
-
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		bool more = true;
-
-		while (more) {
-			struct hole_batch batch = {.room = room};
-			bool failed = false;
-
-			more = make_holes(&centrals[c], &batch, advise, with, &failed);
-			if (failed)
-				return false;
-			*clean_bytes += batch.pages * PAGE_BYTES;
-			room = batch.room;
-			if (more && room == 0)
-				return true;
-		}
-	}
-	return false;
 }
 
 /* Reading --------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #ifndef SHIM_HEAP_CENTRAL_H
 #define SHIM_HEAP_CENTRAL_H
 
-#include "shim/heap/os.h"
 #include "shim/heap/size_class.h"
 
 #include <stdbool.h>
@@ -34,14 +33,6 @@ void central_put(unsigned size_class, void *const *slots, unsigned count);
 
 /* Sends empty slabs back to the page heap. */
 void central_dissolve(void);
-
-/*
- * Holes, up to max_bytes of them; *clean_bytes grows by what became not
- * resident.  `advise` is called with no lock held, 0 = done.  True: there is
- * more to do.
- */
-bool central_make_holes(int (*advise)(void *with, const struct os_range *ranges, size_t count),
-	void *with, uint64_t max_bytes, uint64_t *clean_bytes);
 
 struct central_stats {
 	uint64_t used_slots; /* live or in caches */

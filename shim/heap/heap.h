@@ -41,8 +41,8 @@
  *   - Allocation goes to the lowest address, giving back starts at the highest,
  *     for pages and for slabs, so that high ground empties.
  *   - Everything can be reached by whoever scavenges: the caches of parked
- *     threads (cache_owner.h) and the free pages inside part-used slabs (holes,
- *     span.h).
+ *     threads (cache_owner.h) and the free pages inside part-used slabs
+ *     (holes.h).
  *   - No lock is held while the kernel works.  A range on its way is "in
  *     transit": marked allocated, so that nobody else takes it (transit.h).
  *

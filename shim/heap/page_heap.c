@@ -1,12 +1,10 @@
 #include "shim/heap/page_heap.h"
 
 #include "shim/heap/gate.h"
-#include "shim/heap/lock.h"
+#include "shim/heap/os.h"
+#include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
-#include "shim/heap/region.h"
 #include "shim/heap/transit.h"
-
-#define REGIONS_MAX 256U
 
 /* Address space is taken in one such piece where it is plenty; where that is
  * refused, in pieces of a quarter of what there is, so that the rest of the
@@ -19,59 +17,29 @@
 /* How often a take that found nothing waits for pages that are in transit. */
 #define TRANSIT_WAITS 8U
 
-static struct {
-	struct lock lock;
-	size_t count;
-	struct region regions[REGIONS_MAX]; /* by address */
-	size_t reserved_bytes;
-	bool scarce;
-	struct page_stats stats;
-	size_t transit_dirty;
-	size_t transit_lazy;
-} heap;
+struct page_heap page_heap;
 
 void page_heap_lock(void)
 {
-	lock_take(&heap.lock);
+	lock_take(&page_heap.lock);
 }
 
 void page_heap_unlock(void)
 {
-	lock_drop(&heap.lock);
+	lock_drop(&page_heap.lock);
 }
 
 /* Regions --------------------------------------------------------------- */
 
-static struct region *region_of(uintptr_t address)
-{
-	for (size_t i = heap.count; i > 0; i--) {
-		struct region *region = &heap.regions[i - 1];
-
-		if (address >= region->start)
-			return region;
-	}
-	return NULL;
-}
-
-static size_t page_of(const struct region *region, uintptr_t address)
-{
-	return (address - region->start) >> PAGE_SHIFT;
-}
-
-static uintptr_t address_of(const struct region *region, size_t page)
-{
-	return region->start + (page << PAGE_SHIFT);
-}
-
 static struct region *region_insert(void *start, size_t pages, void *metadata)
 {
-	size_t at = heap.count;
+	size_t at = page_heap.count;
 
-	for (; at > 0 && heap.regions[at - 1].start > (uintptr_t)start; at--)
-		heap.regions[at] = heap.regions[at - 1];
-	heap.count++;
-	region_init(&heap.regions[at], start, pages, metadata);
-	return &heap.regions[at];
+	for (; at > 0 && page_heap.regions[at - 1].start > (uintptr_t)start; at--)
+		page_heap.regions[at] = page_heap.regions[at - 1];
+	page_heap.count++;
+	region_init(&page_heap.regions[at], start, pages, metadata);
+	return &page_heap.regions[at];
 }
 
 static bool region_try(size_t bytes, struct region **region)
@@ -86,7 +54,7 @@ static bool region_try(size_t bytes, struct region **region)
 		return false;
 	}
 	*region = region_insert(start, bytes / PAGE_BYTES, start + bytes);
-	heap.reserved_bytes += bytes;
+	page_heap.reserved_bytes += bytes;
 	return true;
 }
 
@@ -96,16 +64,16 @@ static struct region *region_new(size_t pages)
 	size_t want = RESERVE_BYTES;
 	struct region *region;
 
-	if (heap.count == REGIONS_MAX)
+	if (page_heap.count == REGIONS_MAX)
 		return NULL;
-	if (!heap.scarce) {
+	if (!page_heap.scarce) {
 		if (region_try(want > need ? want : need, &region))
 			return region;
 		if (need > RESERVE_BYTES)
 			return NULL;
-		heap.scarce = true;
+		page_heap.scarce = true;
 	}
-	want = round_up(heap.reserved_bytes / 4, CHUNK_BYTES);
+	want = round_up(page_heap.reserved_bytes / 4, CHUNK_BYTES);
 	if (want < RESERVE_BYTES_SCARCE)
 		want = RESERVE_BYTES_SCARCE;
 	for (; want > need; want = round_up(want / 2, CHUNK_BYTES))
@@ -116,18 +84,18 @@ static struct region *region_new(size_t pages)
 
 static bool region_commit(struct region *region, size_t pages)
 {
-	void *start = (void *)address_of(region, region->committed);
+	void *start = (void *)region_address(region, region->committed);
 	size_t bytes = pages * PAGE_BYTES;
 
 	if (!page_map_cover((uintptr_t)start, bytes) || os_commit(start, bytes) != 0)
 		return false;
-	heap.stats.metadata -= region_touched_bytes(region->committed) / PAGE_BYTES;
+	page_heap.stats.metadata -= region_touched_bytes(region->committed) / PAGE_BYTES;
 	region_grow(region, pages);
 	/* The page map has one page of entries to a chunk. */
-	heap.stats.metadata += region_touched_bytes(region->committed) / PAGE_BYTES;
-	heap.stats.metadata += pages * sizeof(uint64_t) / PAGE_BYTES;
-	heap.stats.committed += pages;
-	heap.stats.clean += pages;
+	page_heap.stats.metadata += region_touched_bytes(region->committed) / PAGE_BYTES;
+	page_heap.stats.metadata += pages * sizeof(uint64_t) / PAGE_BYTES;
+	page_heap.stats.committed += pages;
+	page_heap.stats.clean += pages;
 	return true;
 }
 
@@ -139,7 +107,7 @@ static enum growth region_extend(struct region *region, size_t pages)
 	size_t at_end = region_free_at_end(region);
 	size_t room = region->pages - region->committed;
 	size_t missing = round_up(pages > at_end ? pages - at_end : 1, CHUNK_PAGES);
-	size_t step = round_up(heap.stats.committed / 8, CHUNK_PAGES);
+	size_t step = round_up(page_heap.stats.committed / 8, CHUNK_PAGES);
 
 	if (missing > room)
 		return GROWTH_NO_ROOM;
@@ -156,8 +124,8 @@ static bool heap_grow(size_t pages)
 {
 	struct region *region;
 
-	for (size_t i = 0; i < heap.count; i++) {
-		enum growth growth = region_extend(&heap.regions[i], pages);
+	for (size_t i = 0; i < page_heap.count; i++) {
+		enum growth growth = region_extend(&page_heap.regions[i], pages);
 
 		if (growth != GROWTH_NO_ROOM)
 			return growth == GROWTH_DONE;
@@ -177,14 +145,15 @@ static bool heap_find(enum run_kind kind, size_t pages, size_t alignment, struct
 {
 	size_t slack = alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0;
 
-	for (size_t i = 0; i < heap.count; i++) {
-		struct region *region = &heap.regions[i];
+	for (size_t i = 0; i < page_heap.count; i++) {
+		struct region *region = &page_heap.regions[i];
 		size_t page = region_find(region, kind, pages + slack);
 
 		if (page == SIZE_MAX)
 			continue;
 		if (slack != 0)
-			page = page_of(region, round_up(address_of(region, page), alignment));
+			page = region_page(
+				region, round_up(region_address(region, page), alignment));
 		*place = (struct place){.region = region, .page = page};
 		return true;
 	}
@@ -193,13 +162,13 @@ static bool heap_find(enum run_kind kind, size_t pages, size_t alignment, struct
 
 static void count_taken(const struct page_counts *counts, size_t pages)
 {
-	heap.stats.in_use += pages;
-	if (heap.stats.in_use > heap.stats.peak_in_use)
-		heap.stats.peak_in_use = heap.stats.in_use;
-	heap.stats.dirty -= counts->dirty;
-	heap.stats.lazy -= counts->lazy;
-	heap.stats.clean -= counts->clean;
-	heap.stats.refaulted += counts->clean - counts->fresh;
+	page_heap.stats.in_use += pages;
+	if (page_heap.stats.in_use > page_heap.stats.peak_in_use)
+		page_heap.stats.peak_in_use = page_heap.stats.in_use;
+	page_heap.stats.dirty -= counts->dirty;
+	page_heap.stats.lazy -= counts->lazy;
+	page_heap.stats.clean -= counts->clean;
+	page_heap.stats.refaulted += counts->clean - counts->fresh;
 }
 
 static uint64_t clean_mask_of(const struct place *place, size_t pages)
@@ -216,7 +185,7 @@ static struct page_taken take_place(
 	const struct place *place, size_t pages, const struct page_counts *counts)
 {
 	struct page_taken taken = {
-		.start = (void *)address_of(place->region, place->page),
+		.start = (void *)region_address(place->region, place->page),
 		.zero = counts->clean == pages,
 	};
 
@@ -269,9 +238,9 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
 		struct page_taken taken;
 		size_t cold;
 
-		lock_take(&heap.lock);
+		lock_take(&page_heap.lock);
 		taken = take_locked(pages, alignment, may_be_cold, &cold);
-		lock_drop(&heap.lock);
+		lock_drop(&page_heap.lock);
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
 				gate_populate(taken.start, pages * PAGE_BYTES);
@@ -292,8 +261,8 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
  */
 static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_t *cold)
 {
-	struct region *region = region_of(start - 1);
-	size_t page = page_of(region, start);
+	struct region *region = page_heap_region(start - 1);
+	size_t page = region_page(region, start);
 	size_t end = page + pages;
 	size_t beyond = end > region->committed ? end - region->committed : 0;
 	struct page_counts counts;
@@ -327,9 +296,9 @@ bool page_heap_extend(void *end, size_t pages)
 		size_t cold;
 		bool taken;
 
-		lock_take(&heap.lock);
+		lock_take(&page_heap.lock);
 		taken = extend_locked((uintptr_t)end, pages, may_be_cold, &cold);
-		lock_drop(&heap.lock);
+		lock_drop(&page_heap.lock);
 		if (taken && populate && cold != 0)
 			gate_populate(end, pages * PAGE_BYTES);
 		if (taken || cold == 0 || may_be_cold)
@@ -347,195 +316,65 @@ void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 
 	for (uint64_t rest = clean_mask; rest != 0; rest &= rest - 1)
 		clean++;
-	lock_take(&heap.lock);
-	region = region_of((uintptr_t)start);
-	region_give(region, page_of(region, (uintptr_t)start), pages, clean_mask, now_ns);
-	heap.stats.in_use -= pages;
-	heap.stats.clean += clean;
-	heap.stats.dirty += pages - clean;
-	lock_drop(&heap.lock);
+	lock_take(&page_heap.lock);
+	region = page_heap_region((uintptr_t)start);
+	region_give(region, region_page(region, (uintptr_t)start), pages, clean_mask, now_ns);
+	page_heap.stats.in_use -= pages;
+	page_heap.stats.clean += clean;
+	page_heap.stats.dirty += pages - clean;
+	lock_drop(&page_heap.lock);
 }
 
 void page_heap_hole_made(size_t pages)
 {
-	lock_take(&heap.lock);
-	heap.stats.in_use -= pages;
-	heap.stats.clean += pages;
-	lock_drop(&heap.lock);
+	lock_take(&page_heap.lock);
+	page_heap.stats.in_use -= pages;
+	page_heap.stats.clean += pages;
+	lock_drop(&page_heap.lock);
 }
 
 void page_heap_hole_filled(size_t pages, size_t refaulted)
 {
 	struct page_counts counts = {.clean = pages, .fresh = pages - refaulted};
 
-	lock_take(&heap.lock);
+	lock_take(&page_heap.lock);
 	count_taken(&counts, pages);
-	lock_drop(&heap.lock);
-}
-
-/* Hunting --------------------------------------------------------------- */
-
-/* Adds a range, joined with the last where they touch; false when the table is full. */
-static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
-{
-	if (hunt->count > 0) {
-		struct os_range *last = &hunt->ranges[hunt->count - 1];
-
-		if (start + bytes == (uintptr_t)last->start) {
-			last->start = (void *)start;
-			last->bytes += bytes;
-			return true;
-		}
-	}
-	if (hunt->count == OS_RANGES_MAX)
-		return false;
-	hunt->ranges[hunt->count++] = (struct os_range){.start = (void *)start, .bytes = bytes};
-	return true;
-}
-
-/* Idle dirty pages that may still be taken. */
-static size_t dirty_over_cushion(const struct page_hunt *hunt)
-{
-	size_t idle = heap.stats.dirty - heap.transit_dirty;
-
-	return idle > hunt->cushion_pages ? idle - hunt->cushion_pages : 0;
-}
-
-/* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
-static void hunt_cut(
-	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
-{
-	size_t grain = os_page_bytes() / PAGE_BYTES;
-	size_t most = hunt->pages_max;
-
-	*end -= *end % grain;
-	*first += (grain - *first % grain) % grain;
-	if (*end <= *first)
-		return;
-	if (region_count(region, *first, *end - *first).dirty > dirty_over_cushion(hunt) &&
-		most > dirty_over_cushion(hunt))
-		most = dirty_over_cushion(hunt);
-	most -= most % grain;
-	if (*end - *first > most)
-		*first = *end - most;
-}
-
-static bool hunt_region(struct page_hunt *hunt, struct region *region)
-{
-	struct region_hunt want = {
-		.idle_before_ns = hunt->idle_before_ns,
-		.pages_min = hunt->run_pages_min,
-		.lazy = hunt->lazy,
-	};
-	size_t below = region->committed;
-
-	if (hunt->below <= region->start)
-		return true;
-	if (page_of(region, hunt->below) < below)
-		below = page_of(region, hunt->below);
-	for (;;) {
-		struct page_counts counts;
-		size_t first;
-		size_t end;
-		size_t cut;
-
-		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
-		if (hunt->pages_max == 0 || !region_hunt(region, &want, below, &first, &end))
-			return true;
-		below = first;
-		cut = first;
-		hunt_cut(hunt, region, &cut, &end);
-		if (cut >= end)
-			continue;
-		if (!hunt_add(hunt, address_of(region, cut), (end - cut) * PAGE_BYTES))
-			return false;
-		hunt->below = address_of(region, cut);
-		below = cut;
-		counts = region_count(region, cut, end - cut);
-		region_hold(region, cut, end - cut);
-		heap.transit_dirty += counts.dirty;
-		heap.transit_lazy += counts.lazy;
-		hunt->dirty_pages += counts.dirty;
-		hunt->lazy_pages += counts.lazy;
-		hunt->pages_max -= end - cut;
-	}
-}
-
-bool page_heap_hunt(struct page_hunt *hunt)
-{
-	hunt->count = 0;
-	hunt->dirty_pages = 0;
-	hunt->lazy_pages = 0;
-	lock_take(&heap.lock);
-	for (size_t i = heap.count; i > 0; i--)
-		if (!hunt_region(hunt, &heap.regions[i - 1]))
-			break;
-	lock_drop(&heap.lock);
-	return hunt->count != 0;
-}
-
-void page_heap_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
-{
-	static const enum region_state states[] = {
-		[PAGE_AS_BEFORE] = REGION_AS_BEFORE,
-		[PAGE_LAZY] = REGION_LAZY,
-		[PAGE_CLEAN] = REGION_CLEAN,
-	};
-
-	lock_take(&heap.lock);
-	for (size_t i = 0; i < hunt->count; i++) {
-		uintptr_t start = (uintptr_t)hunt->ranges[i].start;
-		struct region *region = region_of(start);
-
-		region_release(region, page_of(region, start), hunt->ranges[i].bytes / PAGE_BYTES,
-			states[outcome]);
-	}
-	heap.transit_dirty -= hunt->dirty_pages;
-	heap.transit_lazy -= hunt->lazy_pages;
-	if (outcome == PAGE_LAZY) {
-		heap.stats.dirty -= hunt->dirty_pages;
-		heap.stats.lazy += hunt->dirty_pages;
-	} else if (outcome == PAGE_CLEAN) {
-		heap.stats.dirty -= hunt->dirty_pages;
-		heap.stats.lazy -= hunt->lazy_pages;
-		heap.stats.clean += hunt->dirty_pages + hunt->lazy_pages;
-	}
-	lock_drop(&heap.lock);
+	lock_drop(&page_heap.lock);
 }
 
 /* Reading --------------------------------------------------------------- */
 
 void page_heap_stats(struct page_stats *stats)
 {
-	lock_take(&heap.lock);
-	*stats = heap.stats;
-	lock_drop(&heap.lock);
+	lock_take(&page_heap.lock);
+	*stats = page_heap.stats;
+	lock_drop(&page_heap.lock);
 }
 
 bool page_heap_region_locked(size_t index, uintptr_t *start, size_t *pages)
 {
-	if (index >= heap.count)
+	if (index >= page_heap.count)
 		return false;
-	*start = heap.regions[index].start;
-	*pages = heap.regions[index].committed;
+	*start = page_heap.regions[index].start;
+	*pages = page_heap.regions[index].committed;
 	return true;
 }
 
 const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 {
-	const struct page_stats *stats = &heap.stats;
+	const struct page_stats *stats = &page_heap.stats;
 	struct page_counts counts = {0};
 	size_t allocated = 0;
 	size_t committed = 0;
 
-	for (size_t i = 0; i < heap.count; i++) {
-		const char *wrong = region_check(&heap.regions[i], &counts, &allocated);
+	for (size_t i = 0; i < page_heap.count; i++) {
+		const char *wrong = region_check(&page_heap.regions[i], &counts, &allocated);
 
 		if (wrong != NULL)
 			return wrong;
-		committed += heap.regions[i].committed;
+		committed += page_heap.regions[i].committed;
 	}
-	if (heap.transit_dirty != 0 || heap.transit_lazy != 0)
+	if (page_heap.transit_dirty != 0 || page_heap.transit_lazy != 0)
 		return "pages are in transit though no scavenger runs";
 	if (committed != stats->committed ||
 		stats->in_use + stats->dirty + stats->lazy + stats->clean != committed)

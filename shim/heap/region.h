@@ -78,6 +78,16 @@ void region_init(struct region *region, void *start, size_t pages, void *metadat
 /* So many more pages, whole chunks, were committed: they are fresh. */
 void region_grow(struct region *region, size_t pages);
 
+static inline size_t region_page(const struct region *region, uintptr_t address)
+{
+	return (address - region->start) >> PAGE_SHIFT;
+}
+
+static inline uintptr_t region_address(const struct region *region, size_t page)
+{
+	return region->start + (page << PAGE_SHIFT);
+}
+
 /* First page of the lowest run of at least so many free pages of that kind, or SIZE_MAX. */
 size_t region_find(const struct region *region, enum run_kind kind, size_t pages);
 

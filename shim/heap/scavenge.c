@@ -2,8 +2,9 @@
 
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
+#include "shim/heap/holes.h"
 #include "shim/heap/os.h"
-#include "shim/heap/page_heap.h"
+#include "shim/heap/page_hunt.h"
 #include "shim/heap/transit.h"
 
 #include <stdatomic.h>
@@ -53,7 +54,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 		pass->more = true;
 		return false;
 	}
-	if (!page_heap_hunt(hunt)) {
+	if (!page_hunt(hunt)) {
 		transit_end();
 		return false;
 	}
@@ -61,7 +62,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 		done = advise_away(NULL, hunt->ranges, hunt->count) == 0;
 	else
 		done = advise_timed(hunt->ranges, hunt->count, OS_FREE) == 0;
-	page_heap_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
+	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	transit_end();
 	if (done && away)
 		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;
@@ -102,8 +103,8 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	room_pages = scavenge_pages(pass);
 	pass->more |= room_pages == 0;
 	if (pass->level == HEAP_FULL && room_pages != 0)
-		pass->more |= central_make_holes(
-			advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes);
+		pass->more |=
+			holes_make(advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/holes.h"
 #include "tests/support/panic.h"
 
 #include <setjmp.h>
@@ -92,7 +93,7 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	for (unsigned i = 0; i < 20 * each; i++)
 		if (i % each != 0)
 			central_put(c, slots + i, 1);
-	while (central_make_holes(advise_nothing, &advised, (uint64_t)10 * 4096, &clean)) {
+	while (holes_make(advise_nothing, &advised, (uint64_t)10 * 4096, &clean)) {
 		passes++;
 		assert_int_equal(clean, (uint64_t)passes * 10 * 4096);
 		assert_null(heap_check());

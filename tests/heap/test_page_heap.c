@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/page_heap.h"
+#include "shim/heap/page_hunt.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -45,8 +46,8 @@ static void hunt_all(bool lazy, enum page_outcome outcome)
 {
 	struct page_hunt hunt = hunt_for(lazy);
 
-	while (page_heap_hunt(&hunt))
-		page_heap_hunt_end(&hunt, outcome);
+	while (page_hunt(&hunt))
+		page_hunt_end(&hunt, outcome);
 }
 
 static void test_runs_never_overlap_and_counters_add_up(void **state)
@@ -151,10 +152,10 @@ static void test_pages_in_transit_are_not_handed_out(void **state)
 
 	(void)state;
 	page_heap_put(taken.start, 4, 0);
-	assert_true(page_heap_hunt(&hunt));
+	assert_true(page_hunt(&hunt));
 	other = page_heap_take(4, PAGE_BYTES).start;
 	assert_ptr_not_equal(other, taken.start);
-	page_heap_hunt_end(&hunt, PAGE_AS_BEFORE);
+	page_hunt_end(&hunt, PAGE_AS_BEFORE);
 	page_heap_put(other, 4, 0);
 	assert_ptr_equal(page_heap_take(4, PAGE_BYTES).start, taken.start);
 	page_heap_put(taken.start, 4, 0);
@@ -175,13 +176,13 @@ static void test_hunt_keeps_the_cushion_and_its_bounds(void **state)
 	assert_int_equal(before.dirty, 100);
 	hunt.cushion_pages = 70;
 	hunt.pages_max = 20;
-	while (page_heap_hunt(&hunt))
-		page_heap_hunt_end(&hunt, PAGE_LAZY);
+	while (page_hunt(&hunt))
+		page_hunt_end(&hunt, PAGE_LAZY);
 	assert_int_equal(stats_now().dirty, 80);
 	hunt.pages_max = 1000;
 	hunt.below = UINTPTR_MAX;
-	while (page_heap_hunt(&hunt))
-		page_heap_hunt_end(&hunt, PAGE_LAZY);
+	while (page_hunt(&hunt))
+		page_hunt_end(&hunt, PAGE_LAZY);
 	assert_int_equal(stats_now().dirty, 70);
 	assert_int_equal(stats_now().lazy, 30);
 	hunt_all(true, PAGE_CLEAN);
@@ -199,16 +200,16 @@ static void test_hunt_takes_whole_kernel_pages_only(void **state)
 	run = page_heap_take(3, PAGE_BYTES).start;
 	page_heap_put(run, 3, 0);
 	atomic_store(&fake_os.page_bytes, 4 * PAGE_BYTES);
-	assert_false(page_heap_hunt(&hunt));
+	assert_false(page_hunt(&hunt));
 	run = page_heap_take(70, 4 * PAGE_BYTES).start;
 	page_heap_put(run, 70, 0);
 	hunt = hunt_for(true);
-	assert_true(page_heap_hunt(&hunt));
+	assert_true(page_hunt(&hunt));
 	for (size_t i = 0; i < hunt.count; i++)
 		assert_int_equal(
 			((uintptr_t)hunt.ranges[i].start | hunt.ranges[i].bytes) % (4 * PAGE_BYTES),
 			0);
-	page_heap_hunt_end(&hunt, PAGE_AS_BEFORE);
+	page_hunt_end(&hunt, PAGE_AS_BEFORE);
 	atomic_store(&fake_os.page_bytes, 0);
 	hunt_all(true, PAGE_CLEAN);
 }

@@ -1,6 +1,6 @@
 #include "tests/preload/check.h"
 
-#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/wait.h>
@@ -18,6 +18,7 @@
  *   fork               goes on in a forked child; answers its pid
  *   exec               starts over as the same process
  *   exec-closed FD     the same without the descriptor FD
+ *   churn MS           four threads allocate, free and check what they wrote
  *   worker             answers the id of the scavenger's thread
  *   exit               ends, as does the end of the input
  */
@@ -81,6 +82,60 @@ static void grow(size_t kib)
 	memset(grown, 2, kib * KIB);
 }
 
+#define CHURN_BLOCKS 400
+
+static size_t churn_random(uint64_t *state, size_t below)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (size_t)(*state % below);
+}
+
+/* A block is full of one number that is its own; a fresh one from calloc is full of zeros. */
+static void *churn_run(void *end)
+{
+	uint64_t *mine[CHURN_BLOCKS] = {NULL};
+	size_t words[CHURN_BLOCKS] = {0};
+	uint64_t state = (uint64_t)(uintptr_t)&mine | 1;
+
+	while (check_now_s() < *(double *)end) {
+		size_t i = churn_random(&state, CHURN_BLOCKS);
+
+		for (size_t j = 0; j < words[i]; j++)
+			CHECK(mine[i][j] == (uintptr_t)mine[i] + i);
+		free(mine[i]);
+		words[i] = 1 + churn_random(&state, churn_random(&state, 30) == 0 ? 40000 : 200);
+		mine[i] = calloc(words[i], sizeof(uint64_t));
+		CHECK(mine[i] != NULL);
+		for (size_t j = 0; j < words[i]; j++)
+			CHECK(mine[i][j] == 0);
+		for (size_t j = 0; j < words[i]; j++)
+			mine[i][j] = (uintptr_t)mine[i] + i;
+		/* Now and then most of it goes, so that there is something to give back. */
+		for (size_t k = 0; churn_random(&state, 3000) == 0 && k < CHURN_BLOCKS; k++) {
+			free(mine[k]);
+			mine[k] = NULL;
+			words[k] = 0;
+		}
+	}
+	for (size_t i = 0; i < CHURN_BLOCKS; i++)
+		free(mine[i]);
+	return NULL;
+}
+
+static void churn(size_t ms)
+{
+	double end_s = check_now_s() + (double)ms / 1000;
+	pthread_t threads[4];
+
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&threads[i], NULL, churn_run, &end_s) == 0);
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	say("done\n");
+}
+
 static void go_on_in_child(void)
 {
 	pid_t child = fork();
@@ -124,6 +179,8 @@ static void obey(char *line)
 			close((int)a);
 		execv("/proc/self/exe", arguments);
 		_exit(1);
+	} else if (strcmp(line, "churn") == 0) {
+		churn(a);
 	} else if (strcmp(line, "worker") == 0) {
 		say("%d\n", check_worker());
 	} else {

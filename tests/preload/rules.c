@@ -68,6 +68,8 @@ static void check_alignments(void)
 	errno = 0;
 	CHECK(memalign(check_hidden(SIZE_MAX / 2 + 2), 8) == NULL && errno == EINVAL);
 	errno = 0;
+	out_of_memory(memalign(check_hidden((size_t)1 << 62), 8));
+	out_of_memory(aligned_alloc(check_hidden((size_t)1 << 63), 8));
 	ptr = memalign(check_hidden(48), 8);
 	CHECK(ptr != NULL && (uintptr_t)ptr % 64 == 0);
 	free(ptr);

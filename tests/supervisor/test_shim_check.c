@@ -92,8 +92,8 @@ static struct program program_of(const char *interpreter, const char *string)
 	made.segment[1].p_filesz = strlen(interpreter) + 1;
 	made.dynamic[0].d_un.d_ptr = offsetof(struct program, strings);
 	made.dynamic[1].d_un.d_val = sizeof made.strings;
-	strcpy(made.interpreter, interpreter);
-	strcpy(made.strings + 1, string);
+	snprintf(made.interpreter, sizeof made.interpreter, "%s", interpreter);
+	snprintf(made.strings + 1, sizeof made.strings - 1, "%s", string);
 	return made;
 }
 

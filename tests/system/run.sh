@@ -154,6 +154,24 @@ tap_ok "what a crashed service leaves in its group ends before it starts again" 
 	test "$(pgrep -fc "^sleep $mark")" -le 1
 end
 
+cat >"$TAP_DIR/counts" <<'SHELL'
+#!/bin/sh
+# counts NOTES: notes each TERM; ends a while after the first
+trap 'echo term >>$1; told=$((told + 1))' TERM
+echo up >>$1
+told=0 after=0
+while [ $after -lt 8 ]; do sleep 0.05; [ $told -eq 0 ] || after=$((after + 1)); done
+SHELL
+chmod +x "$TAP_DIR/counts"
+cat >"$ini" <<INI
+[service:leaves]
+command = sh -c '$TAP_DIR/counts $notes & until grep -q up $notes; do sleep 0.02; done; exit 1'
+autorestart = false
+INI
+begin
+wait "$PID"
+tap_is "what is left is told to end once" "$(times term "$notes")" 1
+
 # --- settings of the process ----------------------------------------------------------------
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -249,6 +267,30 @@ rm -r "$TAP_DIR/v1"
 kill -HUP "$PID"
 tap_ok "reload follows a link to where it leads now" wait_until 5 noted 'moved starts'
 end
+
+# Limits are not the process's: they change under it.
+limit_ini() {
+	printf '[service:lim]\ncommand = %s %s lim\nmemory_max = %s\n' "$TAP_DIR/noter" "$notes" "$1" >"$ini"
+}
+limit_is() {
+	[ "$(cat "$leaf/memory.max")" = "$1" ]
+}
+limit_ini 64M
+begin
+wait_until 5 noted 'lim starts'
+if logged 'mode [AB]'; then
+	leaf=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(pid_of lim)/cgroup")
+	tap_ok "a service has its limit" limit_is $((64 << 20))
+	limit_ini 96M
+	kill -HUP "$PID"
+	tap_ok "reload changes it" wait_until 5 limit_is $((96 << 20))
+	tap_is "under the same process" "$(times 'lim starts' "$notes")" 1
+	end
+	tap_ok "no cgroup is left" test ! -e "$leaf" -a ! -e "$(dirname "$leaf")"
+else
+	tap_skip "a limit changes with a reload" "no cgroups of our own here"
+	end
+fi
 
 # --- signals --------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ echo x >"$TAP_DIR/plain"
 tap_is "a file without execute permission gives 126" "$(status_of "$S" -- "$TAP_DIR/plain")" 126
 printf 'exit 9\n' >"$TAP_DIR/bare"
 chmod 755 "$TAP_DIR/bare"
-tap_is "a script without #! is run by the shell" "$(status_of "$S" "$TAP_DIR/bare")" 9
+tap_is "a script that names no interpreter is run by the shell" "$(status_of "$S" "$TAP_DIR/bare")" 9
 tap_is "no command is a usage error" "$(status_of "$S")" 2
 tap_is "so is an unknown option" "$(status_of "$S" --no-such-option true)" 2
 tap_is "in one line" "$(wc -l <"$err")" 1
@@ -174,7 +174,7 @@ mkfifo "$TAP_DIR/fifo"
 PID=$!
 at_exit kill -9 "$PID"
 tap_is "descriptor 8 is not kept open by it" "$(timeout 4 cat "$TAP_DIR/fifo"; echo $?)" 0
-kill "$PID"
+kill "$PID" 2>/dev/null
 wait "$PID" 2>/dev/null
 tap_is "but the command has it" "$("$S" -q -- sh -c 'echo there >&8' 8>"$out"; cat "$out")" there
 
@@ -188,7 +188,7 @@ score=$(cat "/proc/$PID/oom_score_adj")
 wait_until 5 grep -q sleep "/proc/$child/comm"
 tap_ok "the kernel would rather kill the command than spillway" \
 	test "$(cat "/proc/$child/oom_score_adj")" -gt "$score"
-kill "$PID"
+kill "$PID" 2>/dev/null
 wait "$PID"
 
 tap_is "LISTEN_PID is made the command's" "$(sh -c "LISTEN_FDS=1 LISTEN_PID=\$\$ exec '$S' -q -- \
@@ -227,6 +227,22 @@ tap_ok "after a grace of two seconds ($took ms)" test "$took" -ge 1800 -a "$took
 start -q -- sh -c "(trap 'sleep 0.4; echo swept >>$TAP_DIR/swept; exit' TERM; while :; do sleep 0.05; done) & sleep 0.3; exit 0"
 wait "$PID"
 tap_is "who needs a moment to end gets it" "$(cat "$TAP_DIR/swept")" swept
+
+cat >"$TAP_DIR/counts" <<'SHELL'
+#!/bin/sh
+# counts FILE: notes each TERM; ends a while after the first
+trap 'echo term >>$1; told=$((told + 1))' TERM
+echo up >>$1
+told=0 after=0
+while [ $after -lt 8 ]; do sleep 0.05; [ $told -eq 0 ] || after=$((after + 1)); done
+SHELL
+chmod +x "$TAP_DIR/counts"
+counted=$TAP_DIR/counted
+: >"$counted"
+start -q -- sh -c "$TAP_DIR/counts $counted & setsid $TAP_DIR/counts $counted &
+	until [ \$(grep -c up $counted) = 2 ]; do sleep 0.02; done; exit 0"
+wait "$PID"
+tap_is "each of those left is told to end once" "$(grep -c term "$counted")" 2
 
 # --- PID 1 ----------------------------------------------------------------------------------
 

@@ -1,0 +1,173 @@
+#include "shim/heap/holes.h"
+
+#include "shim/heap/bits.h"
+#include "shim/heap/central_class.h"
+#include "shim/heap/os.h"
+#include "shim/heap/page_heap.h"
+#include "shim/heap/transit.h"
+
+/* Holes of several slabs of one class on their way to the kernel. */
+struct hole_batch {
+	struct os_range ranges[OS_RANGES_MAX];
+	struct span *spans[OS_RANGES_MAX];
+	size_t range_count;
+	size_t span_count;
+	size_t pages; /* in the ranges */
+	size_t room;  /* pages that may still be advised */
+};
+
+/* Pages of whole kernel pages only. */
+static uint64_t whole_kernel_pages(const struct span *span, uint64_t pages)
+{
+	size_t grain = os_page_bytes() / PAGE_BYTES;
+	size_t first = (span->start >> PAGE_SHIFT) % grain;
+	uint64_t whole = 0;
+
+	if (grain == 1)
+		return pages;
+	for (size_t page = (grain - first) % grain; page + grain <= 64; page += grain) {
+		uint64_t mask = bits_mask(page, page + grain);
+
+		if ((pages & mask) == mask)
+			whole |= mask;
+	}
+	return whole;
+}
+
+/* Lock held.  Adds the ranges of a slab; what finds no room is left alone.  False: no room. */
+static bool batch_add(struct hole_batch *batch, struct span *span, uint64_t pages)
+{
+	size_t page = 0;
+	uint64_t added = 0;
+
+	while (page < 64 && (pages & bits_mask(page, 64)) != 0 && batch->room != 0 &&
+		batch->range_count < OS_RANGES_MAX) {
+		size_t first = bits_next(&pages, page, 64, true);
+		size_t end = bits_next(&pages, first, 64, false);
+
+		if (end - first > batch->room)
+			end = first + batch->room;
+		batch->room -= end - first;
+		batch->pages += end - first;
+		batch->ranges[batch->range_count++] = (struct os_range){
+			.start = (void *)(span->start + first * PAGE_BYTES),
+			.bytes = (end - first) * PAGE_BYTES,
+		};
+		added |= bits_mask(first, end);
+		page = end;
+	}
+	if (added == 0)
+		return pages == 0;
+	span->advising = added;
+	span_make_holes(span, added);
+	batch->spans[batch->span_count++] = span;
+	return (pages & ~added) == 0;
+}
+
+/* Lock held.  One slab's idle pages become holes; false: the batch is full. */
+static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
+{
+	uint64_t idle = whole_kernel_pages(span, span_idle_pages(span));
+	uint64_t untouched = central_untouched(span, idle);
+	uint64_t before = span->hole;
+	unsigned ready = span->ready_slots;
+	bool all;
+
+	span_make_holes(span, untouched);
+	all = batch_add(batch, span, idle & ~untouched);
+	page_heap_hole_made(bits_count(span->hole & ~before));
+	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
+	central_place(central, span, ready != 0);
+	return all;
+}
+
+/* Fills the batch from the candidates.  True: some are left for the next. */
+static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
+{
+	struct span *stop = NULL;
+
+	while (central->candidates != NULL && central->candidates != stop) {
+		struct span *span = central->candidates;
+
+		if (batch->range_count == OS_RANGES_MAX || batch->room == 0)
+			return true;
+		central_candidate_remove(central, span);
+		if (span->advising != 0) {
+			/* Another scavenger is at it; it stays a candidate. */
+			central_candidate_add(central, span);
+			if (stop == NULL)
+				stop = span;
+		} else if (span->used == 0) {
+			if (central->empty == span)
+				central->empty = NULL;
+			central_leave(central, span, leaving);
+		} else if (!batch_slab(central, batch, span)) {
+			central_candidate_add(central, span);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void batch_end(struct central *central, const struct hole_batch *batch, bool advised,
+	struct leaving *leaving)
+{
+	for (size_t i = 0; i < batch->span_count; i++) {
+		struct span *span = batch->spans[i];
+		uint64_t pages = span->advising;
+
+		span->advising = 0;
+		if (!advised)
+			central_fill(central, span, pages, 0);
+		if (span->used == 0)
+			central_became_empty(central, span, leaving);
+	}
+}
+
+/* One batch of one class.  True: there is more. */
+static bool make_holes(struct central *central, struct hole_batch *batch,
+	int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
+	bool *failed)
+{
+	struct leaving leaving = {NULL};
+	bool more;
+
+	if (!transit_begin())
+		return *failed = true;
+	lock_take(&central->lock);
+	more = batch_fill(central, batch, &leaving);
+	lock_drop(&central->lock);
+	if (batch->span_count != 0) {
+		*failed = advise(with, batch->ranges, batch->range_count) != 0;
+		lock_take(&central->lock);
+		batch_end(central, batch, !*failed, &leaving);
+		lock_drop(&central->lock);
+	}
+	transit_end();
+	leaving_finish(&leaving);
+	return more;
+}
+
+bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
+	uint64_t max_bytes, uint64_t *clean_bytes)
+{
+	size_t room = (size_t)(max_bytes / PAGE_BYTES);
+
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		bool more = true;
+
+		while (more) {
+			struct hole_batch batch = {.room = room};
+			bool failed = false;
+
+			more = make_holes(&centrals[c], &batch, advise, with, &failed);
+			if (failed)
+				return false;
+			*clean_bytes += batch.pages * PAGE_BYTES;
+			room = batch.room;
+			if (more && room == 0)
+				return true;
+		}
+	}
+	return false;
+}

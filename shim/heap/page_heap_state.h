@@ -1,0 +1,37 @@
+#ifndef SHIM_HEAP_PAGE_HEAP_STATE_H
+#define SHIM_HEAP_PAGE_HEAP_STATE_H
+
+#include "shim/heap/lock.h"
+#include "shim/heap/page_heap.h"
+#include "shim/heap/region.h"
+
+/* The page heap as page_heap.c and page_hunt.c see it; all under its lock. */
+
+#define REGIONS_MAX 256U
+
+struct page_heap {
+	struct lock lock;
+	size_t count;
+	struct region regions[REGIONS_MAX]; /* by address */
+	size_t reserved_bytes;
+	bool scarce; /* a large reservation was refused */
+	struct page_stats stats;
+	size_t transit_dirty; /* pages in transit by what they still count as */
+	size_t transit_lazy;
+};
+
+extern struct page_heap page_heap;
+
+/* The region an address of the heap lies in. */
+static inline struct region *page_heap_region(uintptr_t address)
+{
+	for (size_t i = page_heap.count; i > 0; i--) {
+		struct region *region = &page_heap.regions[i - 1];
+
+		if (address >= region->start)
+			return region;
+	}
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,131 @@
+#include "shim/heap/page_hunt.h"
+
+#include "shim/heap/page_heap_state.h"
+
+/* Adds a range, joined with the last where they touch; false when the table is full. */
+static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
+{
+	if (hunt->count > 0) {
+		struct os_range *last = &hunt->ranges[hunt->count - 1];
+
+		if (start + bytes == (uintptr_t)last->start) {
+			last->start = (void *)start;
+			last->bytes += bytes;
+			return true;
+		}
+	}
+	if (hunt->count == OS_RANGES_MAX)
+		return false;
+	hunt->ranges[hunt->count++] = (struct os_range){.start = (void *)start, .bytes = bytes};
+	return true;
+}
+
+/* Idle dirty pages that may still be taken. */
+static size_t dirty_over_cushion(const struct page_hunt *hunt)
+{
+	size_t idle = page_heap.stats.dirty - page_heap.transit_dirty;
+
+	return idle > hunt->cushion_pages ? idle - hunt->cushion_pages : 0;
+}
+
+/* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
+static void hunt_cut(
+	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
+{
+	size_t grain = os_page_bytes() / PAGE_BYTES;
+	size_t most = hunt->pages_max;
+
+	*end -= *end % grain;
+	*first += (grain - *first % grain) % grain;
+	if (*end <= *first)
+		return;
+	if (region_count(region, *first, *end - *first).dirty > dirty_over_cushion(hunt) &&
+		most > dirty_over_cushion(hunt))
+		most = dirty_over_cushion(hunt);
+	most -= most % grain;
+	if (*end - *first > most)
+		*first = *end - most;
+}
+
+static bool hunt_region(struct page_hunt *hunt, struct region *region)
+{
+	struct region_hunt want = {
+		.idle_before_ns = hunt->idle_before_ns,
+		.pages_min = hunt->run_pages_min,
+		.lazy = hunt->lazy,
+	};
+	size_t below = region->committed;
+
+	if (hunt->below <= region->start)
+		return true;
+	if (region_page(region, hunt->below) < below)
+		below = region_page(region, hunt->below);
+	for (;;) {
+		struct page_counts counts;
+		size_t first;
+		size_t end;
+		size_t cut;
+
+		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
+		if (hunt->pages_max == 0 || !region_hunt(region, &want, below, &first, &end))
+			return true;
+		below = first;
+		cut = first;
+		hunt_cut(hunt, region, &cut, &end);
+		if (cut >= end)
+			continue;
+		if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
+			return false;
+		hunt->below = region_address(region, cut);
+		below = cut;
+		counts = region_count(region, cut, end - cut);
+		region_hold(region, cut, end - cut);
+		page_heap.transit_dirty += counts.dirty;
+		page_heap.transit_lazy += counts.lazy;
+		hunt->dirty_pages += counts.dirty;
+		hunt->lazy_pages += counts.lazy;
+		hunt->pages_max -= end - cut;
+	}
+}
+
+bool page_hunt(struct page_hunt *hunt)
+{
+	hunt->count = 0;
+	hunt->dirty_pages = 0;
+	hunt->lazy_pages = 0;
+	lock_take(&page_heap.lock);
+	for (size_t i = page_heap.count; i > 0; i--)
+		if (!hunt_region(hunt, &page_heap.regions[i - 1]))
+			break;
+	lock_drop(&page_heap.lock);
+	return hunt->count != 0;
+}
+
+void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
+{
+	static const enum region_state states[] = {
+		[PAGE_AS_BEFORE] = REGION_AS_BEFORE,
+		[PAGE_LAZY] = REGION_LAZY,
+		[PAGE_CLEAN] = REGION_CLEAN,
+	};
+
+	lock_take(&page_heap.lock);
+	for (size_t i = 0; i < hunt->count; i++) {
+		uintptr_t start = (uintptr_t)hunt->ranges[i].start;
+		struct region *region = page_heap_region(start);
+
+		region_release(region, region_page(region, start),
+			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
+	}
+	page_heap.transit_dirty -= hunt->dirty_pages;
+	page_heap.transit_lazy -= hunt->lazy_pages;
+	if (outcome == PAGE_LAZY) {
+		page_heap.stats.dirty -= hunt->dirty_pages;
+		page_heap.stats.lazy += hunt->dirty_pages;
+	} else if (outcome == PAGE_CLEAN) {
+		page_heap.stats.dirty -= hunt->dirty_pages;
+		page_heap.stats.lazy -= hunt->lazy_pages;
+		page_heap.stats.clean += hunt->dirty_pages + hunt->lazy_pages;
+	}
+	lock_drop(&page_heap.lock);
+}
