@@ -11,7 +11,7 @@
 
 #include "tests/support/fake_tree.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB (1ULL << 20)
 
 static void write_level(const struct fake_tree *tree, const char *directory, const char *limit,
 	uint64_t usage_mib, uint64_t inactive_mib)
@@ -21,11 +21,10 @@ static void write_level(const struct fake_tree *tree, const char *directory, con
 	snprintf(path, sizeof path, "%s/memory.max", directory);
 	fake_tree_write(tree, path, limit);
 	snprintf(path, sizeof path, "%s/memory.current", directory);
-	snprintf(text, sizeof text, "%llu\n", (unsigned long long)(usage_mib * MIB));
+	snprintf(text, sizeof text, "%llu\n", (unsigned long long)usage_mib * MIB);
 	fake_tree_write(tree, path, text);
 	snprintf(path, sizeof path, "%s/memory.stat", directory);
-	snprintf(text, sizeof text, "inactive_file %llu\n",
-		(unsigned long long)(inactive_mib * MIB));
+	snprintf(text, sizeof text, "inactive_file %llu\n", (unsigned long long)inactive_mib * MIB);
 	fake_tree_write(tree, path, text);
 }
 
@@ -121,7 +120,7 @@ static void test_a_very_deep_path_is_cut(void **state)
 	(void)state;
 	fake_tree_open(&tree);
 	for (int i = 0; i < 40; i++) {
-		strcat(path, "/d");
+		memcpy(path + strlen(path), "/d", sizeof "/d");
 		write_level(&tree, path + 1, "1000\n", 0, 0);
 	}
 	cgroup_walls_open(&walls, tree.fd, path, "/sys/fs/cgroup", CGROUP_V2);
