@@ -74,6 +74,9 @@ void perform_reason_text(char *text, size_t size, const struct reason *reason)
 	case REASON_MANUAL:
 		snprintf(text, size, "asked for by hand");
 		break;
+	case REASON_DEADLINE:
+		snprintf(text, size, "%llums are over", number(reason->value));
+		break;
 	default:
 		snprintf(text, size, "reason %d", (int)reason->kind);
 		break;
@@ -165,13 +168,16 @@ static void perform_brake(struct perform *perform, const struct action *action,
 		high.text, number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
 }
 
-static void perform_unbrake(struct perform *perform, const struct perform_service *service)
+static void perform_unbrake(
+	struct perform *perform, const struct action *action, const struct perform_service *service)
 {
+	char why[REASON_BYTES];
 	struct size_text high = size_text(service->high_bytes);
 	if (perform->brake == NULL || service->leaf_fd < 0)
 		return;
 	brake_worker_lift(perform->brake, service->brake_slot);
-	log_info("%s: brake off; memory.high %s", service->name, high.text);
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_info("%s: brake off: %s; memory.high %s", service->name, why, high.text);
 }
 
 /* A change of level that comes with a release of the same service is told in the release's line. */
@@ -214,7 +220,7 @@ void perform_plan(struct perform *perform, const struct plan *plan,
 			perform_brake(perform, action, whose, now_ms);
 			break;
 		case ACTION_UNBRAKE:
-			perform_unbrake(perform, whose);
+			perform_unbrake(perform, action, whose);
 			break;
 		case ACTIONS:
 			break;

@@ -15,10 +15,38 @@ static int mask_swap(int how, const uint64_t *mask, uint64_t *old)
 	return syscall(SYS_rt_sigprocmask, how, mask, old, sizeof *mask) == 0 ? 0 : -errno;
 }
 
+#define GLIBC_FIRST 32
+#define GLIBC_LAST 33
+
+/* Nor does glibc's sigaction know them, and it catches one from the first
+ * thread on: a caught signal would be the child's default one, not ignored. */
+struct kernel_action {
+	uintptr_t handler;
+	unsigned long flags;
+	uintptr_t restorer;
+	uint64_t mask;
+};
+
+static uint64_t bit_of(int number)
+{
+	return 1ULL << (number - 1);
+}
+
+static uint64_t glibc_ignored(void)
+{
+	uint64_t ignored = 0;
+	for (int number = GLIBC_FIRST; number <= GLIBC_LAST; number++) {
+		struct kernel_action action = {0};
+		if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof action.mask) == 0 &&
+			action.handler == (uintptr_t)SIG_IGN)
+			ignored |= bit_of(number);
+	}
+	return ignored;
+}
+
 int signals_open(struct signals *signals)
 {
-	const uint64_t glibc_own = (1ULL << (32 - 1)) | (1ULL << (33 - 1));
-	const uint64_t everything = ~glibc_own;
+	const uint64_t everything = ~(bit_of(GLIBC_FIRST) | bit_of(GLIBC_LAST));
 	struct signals opened = {.fd = -1};
 	int error = mask_swap(SIG_BLOCK, &everything, &opened.inherited_mask);
 	if (error != 0)
@@ -36,6 +64,7 @@ int signals_open(struct signals *signals)
 		sigaction(SIGCHLD, &opened.inherited_child_action, NULL);
 		goto fail;
 	}
+	opened.inherited_glibc_ignored = glibc_ignored();
 	*signals = opened;
 	return 0;
 fail:
@@ -71,6 +100,10 @@ int signals_read(const struct signals *signals, struct signals_event *event)
 
 void signals_restore(const struct signals *signals)
 {
+	const struct kernel_action ignore = {.handler = (uintptr_t)SIG_IGN};
+	for (int number = GLIBC_FIRST; number <= GLIBC_LAST; number++)
+		if ((signals->inherited_glibc_ignored & bit_of(number)) != 0)
+			syscall(SYS_rt_sigaction, number, &ignore, NULL, sizeof ignore.mask);
 	sigaction(SIGCHLD, &signals->inherited_child_action, NULL);
 	mask_swap(SIG_SETMASK, &signals->inherited_mask, NULL);
 }

@@ -11,8 +11,9 @@
  *
  * All of them are blocked and come out of a signalfd.  No handler exists, so:
  *   - what a child has to get back is the mask and SIGCHLD's disposition (an
- *     inherited SIG_IGN would have the kernel reap our children); all other
- *     dispositions are still the inherited ones;
+ *     inherited SIG_IGN would have the kernel reap our children), and of the two
+ *     signals that glibc keeps for itself; all other dispositions are still the
+ *     inherited ones;
  *   - one that somebody sent can be told from one that a fault of our own
  *     raised, which is never read: the kernel kills for a blocked SEGV;
  *   - PID 1 receives those whose default action it is immune to.
@@ -24,6 +25,7 @@ struct signals {
 	int fd;
 	uint64_t inherited_mask; /* as the kernel has it, glibc's own two included */
 	struct sigaction inherited_child_action;
+	uint64_t inherited_glibc_ignored; /* of the two, as bits of a mask */
 };
 
 struct signals_event {

@@ -16,8 +16,8 @@
  * up it is just below the present usage, since the kernel's penalty rises
  * with the square of the overage and a stop is not the aim.
  *
- * It comes off when there is as much headroom as eager wants, and at until_ms
- * whatever happens.  After that second case it stays off for as long as it was
+ * It comes off when there is as much headroom and time as eager wants, and at
+ * until_ms whatever happens.  After that second case it stays off for as long as it was
  * on, so that no service is braked more than half of the time and none hangs.
  */
 

@@ -21,6 +21,7 @@ enum reason_kind {
 	REASON_EVENTS_MAX,   /* value: how many since the last sample */
 	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
 	REASON_MANUAL,       /* the operator's wish */
+	REASON_DEADLINE,     /* the brake was on for as long as it may; value: ms */
 	REASONS
 };
 

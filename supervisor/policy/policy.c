@@ -176,6 +176,11 @@ static size_t drivers_of(const struct turn *turn, uint64_t *rate_bytes_per_s)
 	return drivers;
 }
 
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Whether this wall is close enough to brake for; then lowers *room_bytes to what
  * is left before the brake should bite. */
 static bool wall_brakes(const struct wall *wall, const struct turn_service *service, bool shared,
@@ -210,7 +215,18 @@ static bool is_clear(const struct wall *wall, const struct config_policy *policy
 	const struct config_threshold *eager = &policy->at[LEVEL_EAGER];
 	return !wall->exists ||
 	       (wall->headroom_bytes >= fraction_amount_bytes(eager->headroom, wall->limit_bytes) &&
-		       wall->time_to_wall_ms >= policy->at[LEVEL_FULL].time_to_wall_ms);
+		       wall->time_to_wall_ms >= eager->time_to_wall_ms);
+}
+
+/* Of a brake that just came off. */
+static struct reason unbrake_reason(const struct turn *turn, size_t i)
+{
+	const struct turn_service *service = &turn->service[i];
+	if (turn->now_ms >= turn->state->service[i].brake.until_ms)
+		return (struct reason){
+			.kind = REASON_DEADLINE, .value = service->policy->brake_hold_ms};
+	return (struct reason){.kind = REASON_RELAXED,
+		.value = less_of(turn->shared.headroom_bytes, service->own.headroom_bytes)};
 }
 
 static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t driver_rate)
@@ -243,8 +259,12 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 		return;
 	struct action *action =
 		turn_action_add(turn, change == BRAKE_ON ? ACTION_BRAKE : ACTION_UNBRAKE, i);
-	if (action == NULL || change == BRAKE_OFF)
+	if (action == NULL)
 		return;
+	if (change == BRAKE_OFF) {
+		action->reason = unbrake_reason(turn, i);
+		return;
+	}
 	action->high_bytes = state->brake.high_bytes;
 	action->until_ms = state->brake.until_ms;
 	action->reason = reason;
@@ -258,11 +278,6 @@ static void brake(struct turn *turn)
 		if (turn->sample->service[i].running)
 			brake_service(turn, i, drivers, driver_rate);
 	}
-}
-
-static uint64_t less_of(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static uint64_t service_next_ms(const struct turn *turn, size_t i)
