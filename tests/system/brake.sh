@@ -1,12 +1,6 @@
 #!/bin/bash
 # A service that rushes towards its wall is braked through memory.high, and the brake comes off again.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-memory=$BUILD/tests/system/memory
-[ -x "$spillway" ] && [ -x "$memory" ] || tap_skip_all "$spillway and $memory are not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new brake || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there is no memory.high on cgroup v1"
 log=$TAP_DIR/log

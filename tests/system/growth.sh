@@ -1,12 +1,6 @@
 #!/bin/bash
 # A service that grows towards its wall is met by every level in order, and is not killed.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-memory=$BUILD/tests/system/memory
-[ -x "$spillway" ] && [ -x "$memory" ] || tap_skip_all "$spillway and $memory are not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new growth || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=256
 IDLE_MIB=64

@@ -1,11 +1,6 @@
 #!/bin/bash
 # After a stop there is no process left, not even one that hides, and no cgroup that we made.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-[ -x "$spillway" ] || tap_skip_all "$spillway is not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new clean || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log
 parent=$(dirname "$CGROUP_MEMORY")

@@ -1,12 +1,6 @@
 #!/bin/sh
 # Releases asked for by hand give back at least 90 % of memory known to be idle, as the cgroup counts it.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-memory=$BUILD/tests/system/memory
-[ -x "$spillway" ] && [ -x "$memory" ] || tap_skip_all "$spillway and $memory are not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new manual || tap_skip_all "$CGROUP_WHY"
 IDLE_MIB=128
 

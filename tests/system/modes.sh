@@ -1,11 +1,6 @@
 #!/bin/bash
 # What spillway finds at start is what there is: A or B on a writable v2, D on hybrid hosts.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-[ -x "$spillway" ] || tap_skip_all "$spillway is not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new modes || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log
 out=$TAP_DIR/out

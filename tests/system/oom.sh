@@ -1,13 +1,7 @@
 #!/bin/bash
 # A service that really needs more than there is gets OOM-killed; this is noticed, counted, and it is
 # started again.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-memory=$BUILD/tests/system/memory
-[ -x "$spillway" ] && [ -x "$memory" ] || tap_skip_all "$spillway and $memory are not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new oom || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log
 cgroup_limit "$CGROUP_MEMORY" $((96 << 20))

@@ -1,12 +1,6 @@
 #!/bin/bash
 # A PSI trigger on the service's own cgroup wakes the loop when the service stalls for memory.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-memory=$BUILD/tests/system/memory
-[ -x "$spillway" ] && [ -x "$memory" ] || tap_skip_all "$spillway and $memory are not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new psi || tap_skip_all "$CGROUP_WHY"
 [ -n "$CGROUP" ] && [ -e "$CGROUP/memory.pressure" ] || tap_skip_all "no memory.pressure in a cgroup of our own"
 log=$TAP_DIR/log

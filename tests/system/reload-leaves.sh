@@ -1,11 +1,6 @@
 #!/bin/bash
 # A reload changes limits in place, removes the leaf of a service that is gone, and makes one for a new one.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-spillway=$BUILD/bin/spillway
-[ -x "$spillway" ] || tap_skip_all "$spillway is not built"
+. "$(dirname "$0")/../support/system.sh"
 cgroup_new reload || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there are no leaves on cgroup v1"
 log=$TAP_DIR/log

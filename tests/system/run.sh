@@ -1,11 +1,6 @@
 #!/bin/bash
 # What spillway run does with several services: order, restarts, stopping, reloading.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=${BUILD:-build/release}
-S="$(realpath "$BUILD")/bin/spillway"
-[ -x "$S" ] || tap_skip_all "$S is not built"
+. "$(dirname "$0")/../support/system.sh"
 ini=$TAP_DIR/services.ini
 log=$TAP_DIR/log
 notes=$TAP_DIR/notes
@@ -23,7 +18,7 @@ chmod +x "$TAP_DIR/noter"
 
 begin() {
 	: >"$notes"
-	"$S" "$@" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
+	"$spillway" "$@" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
 	PID=$!
 	at_exit kill -9 "$PID"
 }
@@ -67,7 +62,7 @@ command = $TAP_DIR/noter $notes two 0.3
 [service:three]
 command = $TAP_DIR/noter $notes three 0.1
 INI
-tap_is "check says what is in the file" "$("$S" check "$ini")" "$ini: ok, 3 services, 1 policies"
+tap_is "check says what is in the file" "$("$spillway" check "$ini")" "$ini: ok, 3 services, 1 policies"
 begin
 tap_ok "all services start" wait_until 5 at_least starts 3
 first=$(pid_of one)
@@ -103,11 +98,11 @@ end
 tap_is "in between two starts it stops as well" $? 0
 
 printf '[service:a]\ncommand = true\n[service:b]\ncommand = true\n' >"$ini"
-tap_is "when all have ended well it exits with 0" "$("$S" -q run "$ini"; echo $?)" 0
+tap_is "when all have ended well it exits with 0" "$("$spillway" -q run "$ini"; echo $?)" 0
 printf '[service:a]\ncommand = true\n[service:b]\ncommand = false\nautorestart = false\n' >"$ini"
-tap_is "when one has not, with 1" "$("$S" -q run "$ini"; echo $?)" 1
+tap_is "when one has not, with 1" "$("$spillway" -q run "$ini"; echo $?)" 1
 printf '[service:a]\ncommand = /no/such/program\nautorestart = false\n' >"$ini"
-tap_is "a program that is not there is such a one" "$("$S" run "$ini" 2>"$log"; echo $?)" 1
+tap_is "a program that is not there is such a one" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
 
 # --- stubborn services ----------------------------------------------------------------------
@@ -190,7 +185,7 @@ directory = /usr
 command = sh -c 'echo \$ONE-\$TWO-\$HOME'
 environment = ONE="a b",TWO=c,HOME=/nowhere
 INI
-	HOME=/before "$S" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
+	HOME=/before "$spillway" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
 	nobody=$(getent passwd nobody)
 	home=$(echo "$nobody" | cut -d: -f6)
 	tap_ok "user = NAME sets user, groups and what a login would" \
@@ -199,14 +194,14 @@ INI
 		grep -qx '54321 54322 54322 /usr' "$TAP_DIR/out"
 	tap_ok "environment is added" grep -qx 'a b-c-/nowhere' "$TAP_DIR/out"
 	printf '[service:a]\ncommand = true\nuser = no-such-user\nautorestart = false\n' >"$ini"
-	tap_is "an unknown user is an error" "$("$S" run "$ini" 2>"$log"; echo $?)" 1
+	tap_is "an unknown user is an error" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 	tap_ok "that is named" logged 'no-such-user'
 else
 	tap_skip "user and directory" "needs root"
 fi
 printf '[service:a]\ncommand = pwd\n' >"$ini"
 tap_is "without directory a service starts where spillway did" \
-	"$(cd "$TAP_DIR" && "$S" -q run services.ini)" "$TAP_DIR"
+	"$(cd "$TAP_DIR" && "$spillway" -q run services.ini)" "$TAP_DIR"
 
 # --- reload ---------------------------------------------------------------------------------
 
@@ -258,7 +253,7 @@ printf '[service:old]\ncommand = %s %s old\n' "$TAP_DIR/noter" "$notes" >"$TAP_D
 printf '[service:moved]\ncommand = %s %s moved\n' "$TAP_DIR/noter" "$notes" >"$TAP_DIR/v2/services.ini"
 ln -s v1 "$TAP_DIR/current"
 : >"$notes"
-(cd "$TAP_DIR" && exec "$S" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
+(cd "$TAP_DIR" && exec "$spillway" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
 PID=$!
 at_exit kill -9 "$PID"
 wait_until 5 noted 'old starts'

@@ -1,11 +1,6 @@
 #!/bin/bash
 # What spillway is as an init around one command: statuses, signals, descriptors, terminal, orphans.
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=${BUILD:-build/release}
-S="$(realpath "$BUILD")/bin/spillway"
-[ -x "$S" ] || tap_skip_all "$S is not built"
+. "$(dirname "$0")/../support/system.sh"
 err=$TAP_DIR/err
 out=$TAP_DIR/out
 
@@ -17,7 +12,7 @@ status_of() {
 
 # start COMMAND...: under spillway in the background; PID is spillway's.
 start() {
-	"$S" "$@" >"$out" 2>"$err" &
+	"$spillway" "$@" >"$out" 2>"$err" &
 	PID=$!
 	at_exit kill -9 "$PID"
 }
@@ -48,35 +43,35 @@ none_runs() {
 
 bad=
 for code in 0 1 2 32 64 126 127 128 254 255; do
-	got=$(status_of "$S" -- sh -c "exit $code")
+	got=$(status_of "$spillway" -- sh -c "exit $code")
 	[ "$got" = "$code" ] || bad="$bad $code:$got"
 done
 tap_is "every exit status is passed on" "$bad" ""
 
 bad=
 for signal in 1 2 3 6 9 11 13 14 15; do
-	got=$(status_of "$S" -- sh -c "ulimit -c 0; kill -$signal \$\$")
+	got=$(status_of "$spillway" -- sh -c "ulimit -c 0; kill -$signal \$\$")
 	[ "$got" = $((128 + signal)) ] || bad="$bad $signal:$got"
 done
 tap_is "a command that a signal ended gives 128+n" "$bad" ""
 
-tap_is "a command that is not there gives 127" "$(status_of "$S" no-such-command-here)" 127
+tap_is "a command that is not there gives 127" "$(status_of "$spillway" no-such-command-here)" 127
 tap_ok "and says so" grep -q 'spillway: no-such-command-here: No such file or directory$' "$err"
-tap_is "a folder gives 126" "$(status_of "$S" /etc)" 126
+tap_is "a folder gives 126" "$(status_of "$spillway" /etc)" 126
 echo x >"$TAP_DIR/plain"
-tap_is "a file without execute permission gives 126" "$(status_of "$S" -- "$TAP_DIR/plain")" 126
+tap_is "a file without execute permission gives 126" "$(status_of "$spillway" -- "$TAP_DIR/plain")" 126
 printf 'exit 9\n' >"$TAP_DIR/bare"
 chmod 755 "$TAP_DIR/bare"
-tap_is "a script that names no interpreter is run by the shell" "$(status_of "$S" "$TAP_DIR/bare")" 9
-tap_is "no command is a usage error" "$(status_of "$S")" 2
-tap_is "so is an unknown option" "$(status_of "$S" --no-such-option true)" 2
+tap_is "a script that names no interpreter is run by the shell" "$(status_of "$spillway" "$TAP_DIR/bare")" 9
+tap_is "no command is a usage error" "$(status_of "$spillway")" 2
+tap_is "so is an unknown option" "$(status_of "$spillway" --no-such-option true)" 2
 tap_is "in one line" "$(wc -l <"$err")" 1
-tap_is "--help is no error" "$(status_of "$S" --help)" 0
-tap_ok "--version says the name" sh -c "'$S' --version | grep -q '^spillway '"
-tap_is "options end at the first word" "$(status_of "$S" -q sh -c 'exit 5' -v)" 5
-tap_is "-- -- looks for a program of that name" "$(status_of "$S" -- -- true)" 127
-tap_is "stdin goes through" "$(echo 'exit 21' | status_of "$S" sh)" 21
-tap_is "nested in itself it still passes the status on" "$(status_of "$S" -q "$S" -q -- sh -c 'exit 8')" 8
+tap_is "--help is no error" "$(status_of "$spillway" --help)" 0
+tap_ok "--version says the name" sh -c "'$spillway' --version | grep -q '^spillway '"
+tap_is "options end at the first word" "$(status_of "$spillway" -q sh -c 'exit 5' -v)" 5
+tap_is "-- -- looks for a program of that name" "$(status_of "$spillway" -- -- true)" 127
+tap_is "stdin goes through" "$(echo 'exit 21' | status_of "$spillway" sh)" 21
+tap_is "nested in itself it still passes the status on" "$(status_of "$spillway" -q "$spillway" -q -- sh -c 'exit 8')" 8
 
 # --- signals --------------------------------------------------------------------------------
 
@@ -133,7 +128,7 @@ tap_is "a command that ignores TERM is left to it" $? 4
 
 # --- what the command inherits --------------------------------------------------------------
 
-python3 - "$S" "$TAP_DIR/mask" >"$out" 2>"$err" <<'PYTHON'
+python3 - "$spillway" "$TAP_DIR/mask" >"$out" 2>"$err" <<'PYTHON'
 import ctypes, os, signal, sys
 for name in ("SIGTTOU", "SIGSEGV", "SIGINT", "SIGCHLD", "SIGPIPE", "SIGRTMAX"):
     signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -168,22 +163,22 @@ tap_is "SIGCHLD ignored by whoever started us is no reason to hang" \
 	"$(status_of timeout 10 python3 -c "
 import os, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-os.execv(sys.argv[1], [sys.argv[1], '-q', '--', 'sh', '-c', 'exit 6'])" "$S")" 6
+os.execv(sys.argv[1], [sys.argv[1], '-q', '--', 'sh', '-c', 'exit 6'])" "$spillway")" 6
 
-tap_is "0, 1 and 2 may be closed" "$("$S" -q -- sh -c 'exit 3' <&- >&- 2>&-; echo $?)" 3
+tap_is "0, 1 and 2 may be closed" "$("$spillway" -q -- sh -c 'exit 3' <&- >&- 2>&-; echo $?)" 3
 tap_is "and are closed in the command then" \
-	"$("$S" -q -- sh -c '[ -e /proc/self/fd/0 ] && echo open || echo closed' <&-)" closed
+	"$("$spillway" -q -- sh -c '[ -e /proc/self/fd/0 ] && echo open || echo closed' <&-)" closed
 
 mkfifo "$TAP_DIR/fifo"
-"$S" -q -- sh -c 'exec 8>&-; echo closed >&2; sleep 5' 8>"$TAP_DIR/fifo" 2>"$err" &
+"$spillway" -q -- sh -c 'exec 8>&-; echo closed >&2; sleep 5' 8>"$TAP_DIR/fifo" 2>"$err" &
 PID=$!
 at_exit kill -9 "$PID"
 tap_is "descriptor 8 is not kept open by it" "$(timeout 4 cat "$TAP_DIR/fifo"; echo $?)" 0
 kill "$PID" 2>/dev/null
 wait "$PID" 2>/dev/null
-tap_is "but the command has it" "$("$S" -q -- sh -c 'echo there >&8' 8>"$out"; cat "$out")" there
+tap_is "but the command has it" "$("$spillway" -q -- sh -c 'echo there >&8' 8>"$out"; cat "$out")" there
 
-tap_is "the command starts in our folder" "$(cd "$TAP_DIR" && "$S" -q pwd)" "$TAP_DIR"
+tap_is "the command starts in our folder" "$(cd "$TAP_DIR" && "$spillway" -q pwd)" "$TAP_DIR"
 start -q -- sleep 100
 wait_until 5 test "/proc/$PID/cwd" -ef /
 tap_is "and spillway goes to /" "$(readlink "/proc/$PID/cwd")" /
@@ -196,12 +191,12 @@ tap_ok "the kernel would rather kill the command than spillway" \
 kill "$PID" 2>/dev/null
 wait "$PID"
 
-tap_is "LISTEN_PID is made the command's" "$(sh -c "LISTEN_FDS=1 LISTEN_PID=\$\$ exec '$S' -q -- \
+tap_is "LISTEN_PID is made the command's" "$(sh -c "LISTEN_FDS=1 LISTEN_PID=\$\$ exec '$spillway' -q -- \
 	sh -c '[ \$LISTEN_PID = \$\$ ] && echo own || echo \$LISTEN_PID'")" own
-tap_is "another LISTEN_PID is left alone" "$(LISTEN_PID=1 "$S" -q -- sh -c 'echo $LISTEN_PID')" 1
+tap_is "another LISTEN_PID is left alone" "$(LISTEN_PID=1 "$spillway" -q -- sh -c 'echo $LISTEN_PID')" 1
 tap_is "odd entries of the environment go through" \
-	"$(env -i 'A=%b' 'E=' "P=x=y" "$S" -q -- /usr/bin/env | grep -c -e '^A=%b$' -e '^E=$' -e '^P=x=y$')" 3
-tap_is "an empty environment finds the command too" "$(env -i "$S" -q -- true; echo $?)" 0
+	"$(env -i 'A=%b' 'E=' "P=x=y" "$spillway" -q -- /usr/bin/env | grep -c -e '^A=%b$' -e '^E=$' -e '^P=x=y$')" 3
+tap_is "an empty environment finds the command too" "$(env -i "$spillway" -q -- true; echo $?)" 0
 
 # --- orphans --------------------------------------------------------------------------------
 
@@ -253,8 +248,8 @@ tap_is "each of those left is told to end once" "$(grep -c term "$counted")" 2
 
 if unshare --fork --pid --mount-proc true 2>/dev/null; then
 	tap_is "as PID 1 it passes the status on" \
-		"$(status_of unshare --fork --pid --mount-proc "$S" -q -- sh -c 'exit 12')" 12
-	unshare --fork --pid --mount-proc --kill-child "$S" -q -- sh -c 'echo up; sleep 100' >"$out" 2>"$err" &
+		"$(status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c 'exit 12')" 12
+	unshare --fork --pid --mount-proc --kill-child "$spillway" -q -- sh -c 'echo up; sleep 100' >"$out" 2>"$err" &
 	PID=$!
 	at_exit kill -9 "$PID"
 	wait_until 5 grep -q up "$out"
@@ -262,10 +257,10 @@ if unshare --fork --pid --mount-proc true 2>/dev/null; then
 	kill -TERM "$init"
 	wait "$PID"
 	tap_is "as PID 1 it passes TERM on" $? 143
-	tap_is "as PID 1 it reaps orphans of orphans" "$(unshare --fork --pid --mount-proc "$S" -q -- \
+	tap_is "as PID 1 it reaps orphans of orphans" "$(unshare --fork --pid --mount-proc "$spillway" -q -- \
 		sh -c 'for i in 1 2 3 4 5; do (sh -c "sleep 0.1 & sleep 0.05 &" &); done; sleep 0.7
 			ps -eo stat= | grep -c Z')" 0
-	status_of unshare --fork --pid --mount-proc "$S" -q -- sh -c "setsid sleep $mark & exit 2" >/dev/null
+	status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c "setsid sleep $mark & exit 2" >/dev/null
 	tap_ok "as PID 1 it leaves nobody" none_runs "sleep $mark"
 else
 	tap_skip "as PID 1" "a PID namespace cannot be made here"
@@ -302,16 +297,16 @@ os.write(1, shown)
 status = os.waitpid(pid, 0)[1]
 print("status", os.waitstatus_to_exitcode(status))
 PYTHON
-python3 "$TAP_DIR/type.py" 'ready|a\nb\n\x04' -- "$S" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|a\nb\n\x04' -- "$spillway" -q -- sh -c 'stty -echo; echo ready; tac' >"$out" 2>&1
 tap_ok "the command reads and writes the terminal" sh -c "tr '\n' ' ' <'$out' | grep -q 'ready b a status 0'"
-python3 "$TAP_DIR/type.py" 'ready|echo flags-$-\nexit 42\n' -- "$S" -q -- \
+python3 "$TAP_DIR/type.py" 'ready|echo flags-$-\nexit 42\n' -- "$spillway" -q -- \
 	bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
 tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
 tap_ok "and its status comes out" grep -q 'status 42' "$out"
-python3 "$TAP_DIR/type.py" 'ready|\x03' -- "$S" -q -- perl -e '$| = 1; print "ready\n"; sleep 100' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|\x03' -- "$spillway" -q -- perl -e '$| = 1; print "ready\n"; sleep 100' >"$out" 2>&1
 tap_ok "^C ends the command" grep -q 'status 130' "$out"
 python3 "$TAP_DIR/type.py" 'ready|x\n' -- \
-	sh -mc "'$S' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
+	sh -mc "'$spillway' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
 tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
 
 cat >"$TAP_DIR/stop.pl" <<'PERL'
@@ -321,11 +316,11 @@ print "runs\n";
 while (1) { my $line = <STDIN>; last if defined $line; }
 exit 3;
 PERL
-python3 "$TAP_DIR/type.py" "ready|$S -q perl $TAP_DIR/stop.pl\n" 'runs\n|\x1a' 'Stopped|fg\n' 'goes-on|x\n' '$|echo st-$?\n' \
+python3 "$TAP_DIR/type.py" "ready|$spillway -q perl $TAP_DIR/stop.pl\n" 'runs\n|\x1a' 'Stopped|fg\n' 'goes-on|x\n' '$|echo st-$?\n' \
 	'st-3|exit 4\n' -- env 'PS1=ready$ ' bash --norc -i >"$out" 2>&1
 tap_ok "^Z stops it for the shell too" grep -q 'Stopped' "$out"
 tap_ok "and fg has it go on, with the terminal" eval 'grep -q st-3 "$out" && grep -q "status 4" "$out"'
-python3 "$TAP_DIR/type.py" 'runs|\x1a' 'goes-on|x\n' -- "$S" -q perl "$TAP_DIR/stop.pl" >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'runs|\x1a' 'goes-on|x\n' -- "$spillway" -q perl "$TAP_DIR/stop.pl" >"$out" 2>&1
 tap_ok "with no shell above it ^Z does not hang it" grep -q 'status 3' "$out"
 
 tap_done
