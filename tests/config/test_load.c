@@ -240,11 +240,11 @@ static void test_a_command_of_8_kib_arrives_whole(void **state)
 	/* One byte more is an error there, and the lines behind keep their numbers. */
 	at[word] = 'z';
 	memcpy(at + word + 1, "\nuser = a b\n", 13);
-	loading_fails(&(struct loading_row){text,
-		{{1, "[service:a] has no command: expected command = PROGRAM ARGUMENTS"},
-			{2, "the line is too long: expected at most 8192 bytes"},
-			{3, "user: \"a b\": not understood: expected the name or number of one "
-			    "user"}}});
+	loading_fails(&(struct loading_row){
+		text, {{1, "[service:a] has no command: expected command = PROGRAM ARGUMENTS"},
+			      {2, "the line is too long: expected at most 8192 bytes"},
+			      {3, "user: \"a b\": not understood: expected the name of one user, "
+				  "its number, or UID:GID"}}});
 }
 
 static void test_there_is_room_for_64_services_and_policies(void **state)

@@ -204,11 +204,16 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "directory = srv\n",
 			{{3, "directory: \"srv\": not understood: expected an absolute path"}}},
 		{WEB "user = a b\n",
-			{{3, "user: \"a b\": not understood: expected the name or number of one "
-			     "user"}}},
-		{WEB "user =\n",
-			{{3, "user: \"\": not understood: expected the name or number of one "
-			     "user"}}},
+			{{3, "user: \"a b\": not understood: expected the name of one user, "
+			     "its number, or UID:GID"}}},
+		{WEB "user =\n", {{3, "user: \"\": not understood: expected the name of one user, "
+				      "its number, or UID:GID"}}},
+		{WEB "user = 12:\n",
+			{{3, "user: \"12:\": not understood: expected the name of one user, "
+			     "its number, or UID:GID"}}},
+		{WEB "user = www-data:33\n", {{3, "user: \"www-data:33\": not understood: expected "
+						  "the name of one user, "
+						  "its number, or UID:GID"}}},
 		{WEB "environment = A\n",
 			{{3, "environment: \"A\": a name without = behind it: expected a list such "
 			     "as KEY=\"value\",OTHER=value"}}},
@@ -248,8 +253,8 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{"[policy:p]\nbrake = six\n", {{2, "brake: \"six\": not understood: " AMOUNT}}},
 		{WEB "user = " CHARS_48 " " CHARS_48 "\n",
 			{{3, "user: \"" CHARS_48
-			     " abcdefghi...\": not understood: expected the name or number of one "
-			     "user"}}},
+			     " abcdefghi...\": not understood: expected the name of one user, "
+			     "its number, or UID:GID"}}},
 	};
 
 	(void)state;
