@@ -13,6 +13,7 @@
 /* After SIGKILL a process that is still there sits in the kernel, out of reach. */
 #define GIVE_UP_MS 2000U
 #define SHIM_FIRST_LOOK_MS 20U
+#define SHIM_LAST_LOOK_MS 60000U
 
 /* All that one start needs, made before the fork and gone after it. */
 struct launch {
@@ -161,6 +162,7 @@ static void launch_fini(struct launch *launch)
 static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
 {
 	service->shim_wanted = verdict->load;
+	service->shim_missed = false;
 	service->shim_check_ms = verdict->load ? now_ms + SHIM_FIRST_LOOK_MS : SERVICE_NEVER;
 	if (!verdict->load)
 		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
@@ -359,23 +361,27 @@ static void sweep(struct service *service, const struct service_host *host, uint
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }
 
-/* Looks again after twice the time each time, so that a service costs seven looks and then none. */
+/* Looks again after twice the time each time, so that a service costs a dozen looks and then
+ * none.  One that is slow to start is said to be without, and that is taken back. */
 static void look_for_shim(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	struct link *link = tick_link(host->tick, service->index);
 	uint64_t waited_ms = now_ms - service->started_ms;
+	service->shim_check_ms = SERVICE_NEVER;
 	if (link != NULL && link_has_process(link, service->pid)) {
 		log_info("%s: shim: active", service->config->name);
 		service->shim_wanted = false;
-	} else if (waited_ms >= SERVICE_SHIM_MS) {
-		log_warn("%s: shim: none (it did not load)", service->config->name);
-		service->shim_wanted = false;
+		return;
 	}
-	service->shim_check_ms = SERVICE_NEVER;
-	if (service->shim_wanted)
-		service->shim_check_ms =
-			service->started_ms +
-			(waited_ms > SERVICE_SHIM_MS / 2 ? SERVICE_SHIM_MS : 2 * waited_ms);
+	if (waited_ms >= SERVICE_SHIM_MS && !service->shim_missed) {
+		log_warn("%s: shim: none (it did not load within %d s)", service->config->name,
+			SERVICE_SHIM_MS / 1000);
+		service->shim_missed = true;
+	}
+	if (waited_ms < SHIM_LAST_LOOK_MS)
+		service->shim_check_ms = now_ms + waited_ms + 1;
+	else
+		service->shim_wanted = false;
 }
 
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms)

@@ -58,6 +58,7 @@ struct service {
 	bool expected;   /* how it ended, as policy/restart.h has it */
 	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
+	bool shim_missed; /* and that was said */
 };
 
 void service_init(struct service *service, size_t index, const struct config_service *config);
