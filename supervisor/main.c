@@ -69,6 +69,12 @@ static int run(const struct options *options, struct descriptors *inherited)
 	}
 	int error = options->command == OPTIONS_RUN ? load(options->file, config)
 						    : options_config(options, config);
+	if (error == 0 && config->service_count == 0) {
+		fprintf(stderr, "%s: nothing to run: expected at least one [service:NAME]\n",
+			options->file);
+		config_free(config);
+		error = -EINVAL;
+	}
 	if (error != 0) {
 		free(config);
 		return EXIT_FAILURE;

@@ -52,8 +52,17 @@ static struct config *read_config(const struct fleet *fleet)
 		log_error("%s: %s", fleet->file, strerror(ENOMEM));
 		return NULL;
 	}
-	if (config_load(fleet->file_path, config, &errors) == 0)
-		return config;
+	if (config_load(fleet->file_path, config, &errors) == 0) {
+		if (config->service_count > 0)
+			return config;
+		/* More likely a file that is being written than a wish. */
+		log_error("%s: not reloaded, it has no service any more; everything stays as it "
+			  "was",
+			fleet->file);
+		config_free(config);
+		free(config);
+		return NULL;
+	}
 	size_t kept = errors.count < CONFIG_ERRORS_MAX ? errors.count : CONFIG_ERRORS_MAX;
 	for (size_t i = 0; i < kept; i++)
 		log_error("%s:%u: %s", fleet->file, errors.error[i].line, errors.error[i].text);

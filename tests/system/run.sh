@@ -203,6 +203,11 @@ printf '[service:a]\ncommand = pwd\n' >"$ini"
 tap_is "without directory a service starts where spillway did" \
 	"$(cd "$TAP_DIR" && "$spillway" -q run services.ini)" "$TAP_DIR"
 
+echo '[policy:alone]' >"$ini"
+tap_is "a file without services is nothing to run" "$("$spillway" run "$ini" 2>&1; echo $?)" \
+	"$ini: nothing to run: expected at least one [service:NAME]
+1"
+
 # --- reload ---------------------------------------------------------------------------------
 
 cat >"$ini" <<INI
@@ -224,6 +229,10 @@ kill -HUP "$PID"
 tap_ok "a file with errors is refused at reload" wait_until 5 logged 'not reloaded'
 tap_ok "each of them is told with its line" eval 'logged "services.ini:7: " && logged "services.ini:8: "'
 tap_ok "and everything goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
+: >"$ini"
+kill -HUP "$PID"
+tap_ok "so is a file that was emptied" wait_until 5 logged 'it has no service any more'
+tap_ok "and everything still goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
 cat >"$ini" <<INI
 [service:new]
 command = $TAP_DIR/noter $notes new
