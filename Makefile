@@ -36,7 +36,7 @@ FLAGS += -Werror
 endif
 
 LIBS_config := -linih
-LIBS_supervisor := -lcgroup -levent_core -levent_pthreads
+LIBS_supervisor := -lcgroup -levent_core
 LIBS_tests := -lcmocka
 
 # $(call room,FOLDER): its objects, the folder being the rule.

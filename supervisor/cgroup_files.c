@@ -188,24 +188,24 @@ static uint64_t less(uint64_t from, uint64_t what)
 
 int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes)
 {
-	static const char *const keys[][3] = {
-		[CGROUP_V1] = {"total_inactive_file", "total_dirty", "total_writeback"},
-		[CGROUP_V2] = {"inactive_file", "file_dirty", "file_writeback"},
+	enum { INACTIVE, ACTIVE, DIRTY, WRITEBACK, KEYS };
+	static const char *const keys[][KEYS] = {
+		[CGROUP_V1] = {"total_inactive_file", "total_active_file", "total_dirty",
+			"total_writeback"},
+		[CGROUP_V2] = {"inactive_file", "active_file", "file_dirty", "file_writeback"},
 	};
 	char text[STAT_TEXT_BYTES];
-	uint64_t inactive_bytes;
+	uint64_t bytes[KEYS] = {0};
 	int length = cgroup_files_read(files->stat_fd, text, sizeof text);
 	if (length < 0)
 		return length;
 	const char *const *key = keys[files->version];
-	if (!cgroup_files_parse_key(text, (size_t)length, key[0], &inactive_bytes))
+	if (!cgroup_files_parse_key(text, (size_t)length, key[INACTIVE], &bytes[INACTIVE]))
 		return -ENOENT;
-	for (size_t i = 1; i < 3; i++) {
-		uint64_t busy_bytes = 0;
-		cgroup_files_parse_key(text, (size_t)length, key[i], &busy_bytes);
-		inactive_bytes = less(inactive_bytes, busy_bytes);
-	}
-	*reclaimable_bytes = inactive_bytes;
+	for (size_t i = ACTIVE; i < KEYS; i++)
+		cgroup_files_parse_key(text, (size_t)length, key[i], &bytes[i]);
+	uint64_t clean_bytes = less(less(bytes[INACTIVE], bytes[DIRTY]), bytes[WRITEBACK]);
+	*reclaimable_bytes = clean_bytes + bytes[ACTIVE] / 2;
 	return 0;
 }
 

@@ -48,8 +48,13 @@ void cgroup_files_close(struct cgroup_files *files);
 int cgroup_files_limit(const struct cgroup_files *files, uint64_t *limit_bytes);
 int cgroup_files_usage(const struct cgroup_files *files, uint64_t *usage_bytes);
 
-/* What the kernel takes back by itself before it kills: the inactive file list, on which lazily
- * freed pages stand too, less what would have to be written first. */
+/*
+ * What the kernel takes back by itself before it kills: the inactive file list,
+ * on which lazily freed pages stand too, less what would have to be written
+ * first; and half of the active one.  All of that could go as well, but a cache
+ * in use that goes comes back as stall; none of it, and a service that reads
+ * more files than fit would look as if it were at its wall for ever.
+ */
 int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes);
 
 /* Hierarchical, and of this cgroup's own limit alone.  known = false where unreadable. */

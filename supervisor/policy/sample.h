@@ -19,9 +19,9 @@
 
 /*
  * Limit and usage of one and the same cgroup.  reclaimable_bytes is what the
- * kernel takes back by itself before it kills: memory.stat's inactive_file, which
- * holds the lazily freed pages too and, unlike the heaps' own count of these,
- * forgets the ones that the kernel has taken.  Where it is not known the heaps'
+ * kernel takes back by itself before it kills, by memory.stat's file lists, which
+ * hold the lazily freed pages too and, unlike the heaps' own count of these,
+ * forget the ones that the kernel has taken.  Where it is not known the heaps'
  * lazy_bytes stand in for it.  A limit of SAMPLE_NO_LIMIT leaves the other numbers true.
  */
 struct wall_sample {

@@ -132,7 +132,7 @@ static void write_v2(const struct fake_tree *tree)
 	fake_tree_write(tree, "web/memory.events.local", "low 0\nhigh 4\nmax 3\noom 1\n");
 	fake_tree_write(tree, "web/memory.stat",
 		"anon 150000000\nfile 50000000\nfile_dirty 1000000\nfile_writeback 2000000\n"
-		"inactive_anon 1\ninactive_file 30000000\n");
+		"inactive_anon 1\ninactive_file 30000000\nactive_file 10000000\n");
 	fake_tree_write(tree, "web/memory.pressure",
 		"some avg10=0.00 avg60=0.00 avg300=0.00 total=5000\n"
 		"full avg10=0.00 avg60=0.00 avg300=0.00 total=100\n");
@@ -156,7 +156,7 @@ static void test_v2_files_are_read(void **state)
 	assert_int_equal(cgroup_files_usage(&files, &value), 0);
 	assert_int_equal(value, 200000000);
 	assert_int_equal(cgroup_files_reclaimable(&files, &value), 0);
-	assert_int_equal(value, 27000000);
+	assert_int_equal(value, 32000000);
 	cgroup_files_events(&files, &events);
 	assert_true(events.known);
 	assert_int_equal(events.high, 4);
@@ -190,7 +190,8 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 	fake_tree_write(
 		&tree, "a/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
 	fake_tree_write(&tree, "a/memory.stat",
-		"cache 1\ninactive_file 1\ntotal_inactive_file 500\ntotal_dirty 600\n");
+		"cache 1\ninactive_file 1\ntotal_inactive_file 500\ntotal_dirty 600\n"
+		"active_file 1\ntotal_active_file 40\n");
 	int fd = fake_tree_directory(&tree, "a");
 	cgroup_files_open(&files, fd, CGROUP_V1);
 	close(fd);
@@ -199,7 +200,7 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 	assert_int_equal(cgroup_files_usage(&files, &value), 0);
 	assert_int_equal(value, 1000);
 	assert_int_equal(cgroup_files_reclaimable(&files, &value), 0);
-	assert_int_equal(value, 0);
+	assert_int_equal(value, 20);
 	cgroup_files_events(&files, &events);
 	assert_true(events.known);
 	assert_int_equal(events.max, 12);
