@@ -96,6 +96,13 @@ static void decision_text(
 			perform_level_name(previous), why);
 }
 
+/* A request that repeats what is in force and found nothing tells an operator nothing new. */
+static bool is_news(const struct perform_ask *ask, uint64_t returned_bytes)
+{
+	return ask->level != ask->previous || ask->reason.kind == REASON_MANUAL ||
+	       (ask->processes > 0 && returned_bytes > 0);
+}
+
 static void report(struct perform_ask *ask, const struct perform_service *service, uint64_t now_ms)
 {
 	char decision[REASON_BYTES + DECISION_BYTES];
@@ -108,16 +115,18 @@ static void report(struct perform_ask *ask, const struct perform_service *servic
 	struct size_text returned = size_text(returned_bytes);
 	struct size_text before = size_text(ask->usage_before_bytes);
 	struct size_text after = size_text(service->usage_bytes);
+	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
+		is_news(ask, returned_bytes) ? log_info : log_debug;
 	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
 	ask->open = false;
 	if (ask->processes == 0) {
-		log_info("%s: %s; nobody to ask: %s", service->name, decision,
+		say("%s: %s; nobody to ask: %s", service->name, decision,
 			service->totals->heap.processes == 0 ? "no heap has joined"
 							     : "no scavenger runs yet");
 		return;
 	}
-	log_info("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "
-		 "-> %s)",
+	say("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "
+	    "-> %s)",
 		service->name, decision, ask->target_bytes == UINT64_MAX ? "all" : asked.text,
 		ask->processes, ask->processes == 1 ? "" : "es", returned.text,
 		number(now_ms - ask->asked_ms), unanswered, service->usage_shared ? "shared " : "",

@@ -20,6 +20,10 @@
  *
  *   web: eager (was lazy): headroom 18.2M < 25.6M of 256M; asked 12M of 2 processes;
  *   returned 11.8M in 7ms (memory.current 241M -> 229M)                    (one line)
+ *
+ * At info, but for a request that repeats what is in force and finds nothing: a
+ * service that has nothing to give is asked every two seconds for as long as it
+ * lasts.  That is at debug.
  */
 
 #define PERFORM_ANSWER_MS 1000

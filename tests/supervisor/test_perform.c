@@ -141,6 +141,25 @@ static void test_without_a_heap_there_is_nobody_to_wait_for(void **state)
 		"joined");
 }
 
+static void test_asking_again_for_nothing_is_no_news(void **state)
+{
+	struct stage *stage = *state;
+	stage->plan.count = 1;
+	stage->plan.action[0] = (struct action){.kind = ACTION_RELEASE,
+		.level = LEVEL_EAGER,
+		.previous = LEVEL_EAGER,
+		.target_bytes = 12 * MIB,
+		.reason = headroom};
+	perform_plan(&stage->perform, &stage->plan, &stage->service, 5000);
+	stage->totals.heap.answered = true;
+	perform_settle(&stage->perform, &stage->service, 1, 5001);
+	assert_string_equal(logged(stage), "");
+	perform_plan(&stage->perform, &stage->plan, &stage->service, 6000);
+	stage->totals.heap.released_bytes += MIB;
+	perform_settle(&stage->perform, &stage->service, 1, 6001);
+	assert_non_null(strstr(logged(stage), "returned 1M in 1ms"));
+}
+
 static void test_a_level_alone_is_a_line_at_once(void **state)
 {
 	struct stage *stage = *state;
@@ -230,6 +249,7 @@ int main(void)
 		TEST(test_a_release_is_one_line_when_all_have_answered),
 		TEST(test_who_does_not_answer_is_reported_after_a_second),
 		TEST(test_without_a_heap_there_is_nobody_to_wait_for),
+		TEST(test_asking_again_for_nothing_is_no_news),
 		TEST(test_a_level_alone_is_a_line_at_once),
 		TEST(test_a_second_release_reports_the_first),
 		TEST(test_a_service_that_ended_is_not_waited_for),

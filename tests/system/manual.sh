@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Releases asked for by hand give back at least 90 % of memory known to be idle, as the cgroup counts it.
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new manual || tap_skip_all "$CGROUP_WHY"
