@@ -92,6 +92,34 @@ redis_saved() {
 		redis-cli -s "$1" info persistence | tr -d '\r' | grep -qx rdb_last_bgsave_status:ok
 }
 
+# Prints the folder of the newest server's programs; nothing where there is none.
+postgres_bin() {
+	find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1
+}
+
+# Not as root: postgres refuses that.
+as_postgres() {
+	setpriv --reuid postgres --regid postgres --init-groups "$@"
+}
+
+postgres_serves() {
+	local bin=$1 at=$TAP_DIR/postgres
+	local to=(-h "$at" -p 15432)
+	chmod 711 "$TAP_DIR" && mkdir "$at" && chown postgres: "$at" || return 1
+	as_postgres "$bin/initdb" -N -A trust -D "$at/data" >"$at.init" 2>&1 || { cat "$at.init" >&2; return 1; }
+	server setpriv --reuid postgres --regid postgres --init-groups "$bin/postgres" -D "$at/data" \
+		-p 15432 -k "$at" -c listen_addresses= -c fsync=off -c shared_buffers=32MB
+	wait_until 10 as_postgres "$bin/pg_isready" -q "${to[@]}" || { cat "$TAP_DIR/server.log" >&2; return 1; }
+	as_postgres "$bin/createdb" "${to[@]}" bench &&
+		as_postgres "$bin/pgbench" -i -q -s 2 "${to[@]}" bench >&2 || return 1
+	# A process a client, and one more a statement.
+	as_postgres "$bin/pgbench" -n -c 8 -j 2 -t 300 "${to[@]}" bench >"$at.bench" 2>&1 || { cat "$at.bench" >&2; return 1; }
+	grep -qE '^number of transactions actually processed: 2400(/2400)?$' "$at.bench" || { cat "$at.bench" >&2; return 1; }
+	as_postgres "$bin/psql" "${to[@]}" -Atqc 'select sum(abalance) = (select sum(delta) from pgbench_history) from pgbench_accounts' bench |
+		grep -qx t || return 1
+	server_ends "$(head -n 1 "$at/data/postmaster.pid")"
+}
+
 nginx_config() {
 	cat <<CONFIG
 daemon off;
@@ -295,6 +323,14 @@ for module in test_json test_threading; do
 done
 program "python3 works with threads, forks and subprocesses" python_work /usr/bin/python3
 program "redis-server serves redis-benchmark, saves in a fork, and ends" redis redis-server redis-cli redis-benchmark
+name="postgres serves eight clients of pgbench, and its books balance"
+if [ -z "$(postgres_bin)" ]; then
+	tap_skip "$name" "postgresql is not installed"
+elif ! as_postgres test -r "$LIB"; then
+	tap_skip "$name" "user postgres cannot read $LIB"
+else
+	tap_ok "$name" postgres_serves "$(postgres_bin)"
+fi
 program "nginx serves two workers' load through a reload" nginx_serves nginx curl
 program "gcc makes the same object file" compiles gcc
 program "perl computes the same sum" perl_work perl
