@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -87,6 +88,15 @@ uint32_t os_cpus(void)
 	return cpus != 0 ? cpus : 1;
 }
 
+bool os_is_sandboxed(void)
+{
+	static _Atomic long at_start = -1;
+	long now = call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
+	long unknown = -1;
+
+	return !atomic_compare_exchange_strong(&at_start, &unknown, now) && unknown != now;
+}
+
 void *os_reserve(size_t bytes, size_t alignment)
 {
 	size_t slack = alignment > os_page_bytes() ? alignment - os_page_bytes() : 0;
@@ -145,7 +155,8 @@ static size_t advise_batched(const struct os_range *ranges, size_t count, int be
 	size_t done = 0;
 	size_t first = 0;
 
-	if (count == 1 || atomic_load_explicit(&is_missing, memory_order_relaxed))
+	if (count == 1 || atomic_load_explicit(&is_missing, memory_order_relaxed) ||
+		os_is_sandboxed())
 		return 0;
 	for (size_t i = 0; i < count; i++) {
 		vector[i] = (struct iovec){ranges[i].start, ranges[i].bytes};

@@ -1,5 +1,6 @@
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/os.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -97,6 +98,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	thread_note();
 	pthread_atfork(heap_fork_prepare, heap_fork_parent, on_fork_child);
 	process_init();
+	(void)os_is_sandboxed();
 	if (getauxval(AT_SECURE) == 0) {
 		link_text = variable_find(environment, LINK_ENVIRONMENT);
 		if (link_text != NULL)

@@ -140,7 +140,7 @@ static void worker_start(void)
 		return;
 	link_slot_take();
 	/* A growing thread may be in the middle of a step; then later. */
-	if (!atomic_exchange(&stepping, true)) {
+	if (!os_is_sandboxed() && !atomic_exchange(&stepping, true)) {
 		if (thread_create(worker_run) == 0) {
 			if (!link_joined())
 				pressure_watch_start(thread_create);

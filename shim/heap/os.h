@@ -41,6 +41,15 @@ struct os_range {
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 
+/*
+ * The process has put itself under a system call filter since the first time
+ * that this was asked, which is to be before main.  Such a filter may kill for a
+ * call that the process never makes itself: malloc's madvise they all let
+ * through, process_madvise and clone few.  One that was there from the start, a
+ * container's, refuses and does not kill; behind it this is false.
+ */
+bool os_is_sandboxed(void);
+
 /* CLOCK_MONOTONIC. */
 uint64_t os_now_ns(void);
 

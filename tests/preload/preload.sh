@@ -87,6 +87,8 @@ done
 tap_ok "misuse stops the program with a line: foreign-realloc" stops foreign-realloc realloc
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
+rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
+rule "nor one that does so before it grows" "$programs/seccomp" first
 rule "malloc works before the constructors" "$programs/early"
 rule "threads allocate while others fork" "$programs/fork_threads"
 rule "fork handlers may allocate" "$programs/fork_handlers"
