@@ -315,7 +315,10 @@ cat >"$TAP_DIR/stop.pl" <<'PERL'
 $| = 1;
 $SIG{CONT} = sub { print "goes-on\n" };
 print "runs\n";
-while (1) { my $line = <STDIN>; last if defined $line; }
+# perl runs a handler between two operations only, so none of them may last.
+my $wanted = "";
+vec($wanted, 0, 1) = 1;
+while (1) { my $ready = $wanted; last if select($ready, undef, undef, 0.05) > 0 && defined <STDIN>; }
 exit 3;
 PERL
 python3 "$TAP_DIR/type.py" "ready|$spillway -q perl $TAP_DIR/stop.pl\n" 'runs\n|\x1a' 'Stopped|fg\n' 'goes-on|x\n' '$|echo st-$?\n' \
