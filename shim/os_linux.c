@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,18 +73,6 @@ size_t os_page_bytes(void)
 		atomic_store_explicit(&page_bytes, bytes, memory_order_relaxed);
 	}
 	return bytes;
-}
-
-uint32_t os_cpus(void)
-{
-	unsigned char mask[1024] = {0};
-	long bytes = call(SYS_sched_getaffinity, 0, sizeof mask, (long)mask, 0, 0, 0);
-	uint32_t cpus = 0;
-
-	for (long i = 0; i < bytes; i++)
-		for (unsigned rest = mask[i]; rest != 0; rest &= rest - 1)
-			cpus++;
-	return cpus != 0 ? cpus : 1;
 }
 
 bool os_is_sandboxed(void)

@@ -234,11 +234,6 @@ const char *cgroup_tree_directory(const struct cgroup_tree *tree)
 	return tree->base;
 }
 
-int cgroup_tree_fd(const struct cgroup_tree *tree)
-{
-	return tree->base_fd;
-}
-
 static int count_child(const char *path)
 {
 	struct stat status;

@@ -43,9 +43,8 @@ struct cgroup_leaf;
 int cgroup_tree_open(
 	const struct mode *mode, struct cgroup_tree **tree, char why[CGROUP_WHY_BYTES]);
 
-/* Absolute path of BASE, and a descriptor of it; both live as long as the tree. */
+/* Absolute path of BASE; it lives as long as the tree. */
 const char *cgroup_tree_directory(const struct cgroup_tree *tree);
-int cgroup_tree_fd(const struct cgroup_tree *tree);
 
 /* Removes every leaf, killing what still runs in it, and undoes the rest; gives up waiting for a
  * leaf to become empty after wait_ms in all, and logs what stays behind.  Frees the tree. */

@@ -203,7 +203,7 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		if (attached != 0)
 			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
 	}
-	tick_service_started(host->tick, service->index, service->pid);
+	tick_service_started(host->tick, service->index);
 	spawn_go(&service->spawned);
 	if (host->announce)
 		log_info("%s: started, pid %d", config->name, (int)service->pid);

@@ -150,11 +150,6 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	free(tick);
 }
 
-const struct mode *tick_mode(const struct tick *tick)
-{
-	return &tick->mode;
-}
-
 static size_t free_brake_slot(const struct tick *tick)
 {
 	bool used[CONFIG_SERVICES_MAX] = {false};
@@ -204,10 +199,9 @@ struct cgroup_leaf *tick_leaf(struct tick *tick, size_t service)
 	return tick->service[service].leaf;
 }
 
-void tick_service_started(struct tick *tick, size_t service, pid_t pid)
+void tick_service_started(struct tick *tick, size_t service)
 {
 	tick->service[service].running = true;
-	tick->service[service].pid = pid;
 }
 
 /* A leaf's kills are the service's; without leaves nobody knows whose they were. */
@@ -242,7 +236,6 @@ uint64_t tick_service_ended(struct tick *tick, size_t service)
 	if (!own)
 		ended->oom_kills += kills;
 	ended->running = false;
-	ended->pid = 0;
 	if (tick->perform.brake != NULL)
 		brake_worker_lift(tick->perform.brake, ended->brake_slot);
 	perform_forget(&tick->perform, service);
@@ -329,12 +322,6 @@ void tick_ask(struct tick *tick, size_t service, enum level level)
 	for (size_t i = 0; i < tick->config->service_count; i++)
 		if (service == SIZE_MAX || service == i)
 			tick->service[i].manual = level;
-}
-
-bool tick_shim_active(struct tick *tick, size_t service)
-{
-	const struct tick_service *asked = &tick->service[service];
-	return asked->link != NULL && asked->pid != 0 && link_has_process(asked->link, asked->pid);
 }
 
 static void describe(struct tick *tick, struct perform_service service[CONFIG_SERVICES_MAX])

@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "config/config.h"
 #include "supervisor/cgroup.h"
@@ -37,8 +36,6 @@ int tick_open(const struct config *config, struct tick **tick);
 /* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree. */
 void tick_close(struct tick *tick, uint32_t wait_ms);
 
-const struct mode *tick_mode(const struct tick *tick);
-
 /* A leaf with its limits (modes A and B), a link, a doorbell, triggers.  Does nothing for what is
  * there already, so it may be called before every start.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, size_t service);
@@ -47,7 +44,7 @@ int tick_service_prepare(struct tick *tick, size_t service);
 struct link *tick_link(struct tick *tick, size_t service);
 struct cgroup_leaf *tick_leaf(struct tick *tick, size_t service);
 
-void tick_service_started(struct tick *tick, size_t service, pid_t pid);
+void tick_service_started(struct tick *tick, size_t service);
 
 /* Returns how many OOM kills the kernel has counted in the service's cgroup since it was last
  * asked.  Without a leaf the count is that of all services together: then any is
@@ -63,9 +60,6 @@ int tick_reload(struct tick *tick, const struct config *config, const size_t *pr
 
 /* The operator's wish, once; SIZE_MAX = every service.  Takes effect at the next tick_step(). */
 void tick_ask(struct tick *tick, size_t service, enum level level);
-
-/* The shim of that service answers: it has taken a slot. */
-bool tick_shim_active(struct tick *tick, size_t service);
 
 /* Milliseconds until the next turn. */
 uint32_t tick_step(struct tick *tick, uint64_t now_ms);

@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "config/config.h"
 #include "supervisor/cgroup.h"
@@ -22,7 +21,6 @@
 struct tick_service {
 	bool prepared;
 	bool running;
-	pid_t pid;
 	enum level manual;
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	struct link *link;

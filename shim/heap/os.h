@@ -15,7 +15,6 @@
 #define OS_PAGE_BYTES_MIN 4096U
 
 size_t os_page_bytes(void);
-uint32_t os_cpus(void);
 
 /* Address space that is not usable yet, aligned, never backed by huge pages that nobody asked for;
  * NULL where there is none. */

@@ -170,13 +170,6 @@ static void test_panic_is_one_line_with_the_address(void **state)
 	assert_true(panic_says(panic_now, NULL, "something is wrong: 0x0\n"));
 }
 
-static void test_there_is_a_cpu(void **state)
-{
-	(void)state;
-	assert_true(os_cpus() >= 1);
-	assert_true(os_cpus() <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,7 +180,6 @@ int main(void)
 		cmocka_unit_test(test_no_huge_page_comes_unasked),
 		cmocka_unit_test(test_waiting_ends_by_wake_by_change_and_by_time),
 		cmocka_unit_test(test_panic_is_one_line_with_the_address),
-		cmocka_unit_test(test_there_is_a_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
