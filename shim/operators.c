@@ -1,4 +1,5 @@
 #include "shim/heap/heap.h"
+#include "shim/heap/heap_fast.h"
 #include "shim/heap/os.h"
 #include "shim/worker.h"
 
@@ -62,7 +63,7 @@ static void *new_nothrow(size_t size, size_t alignment)
 	return ptr;
 }
 
-static void *new_or_throw(size_t size, size_t alignment)
+static __attribute__((noinline)) void *new_or_throw(size_t size, size_t alignment)
 {
 	for (;;) {
 		void *ptr = new_nothrow(size, alignment);
@@ -77,10 +78,23 @@ static void *new_or_throw(size_t size, size_t alignment)
 	}
 }
 
-static void delete_any(void *ptr)
+static inline void *new_fast(size_t size)
+{
+	void *ptr = heap_malloc_fast(size);
+
+	return __builtin_expect(ptr != NULL, 1) ? ptr : new_or_throw(size, 0);
+}
+
+static __attribute__((noinline)) void delete_slow(void *ptr)
 {
 	heap_free(ptr);
 	worker_look();
+}
+
+static inline void delete_any(void *ptr)
+{
+	if (__builtin_expect(!heap_free_fast(ptr), 0))
+		delete_slow(ptr);
 }
 
 /* The arguments after the pointer (size, alignment, nothrow) are not needed to free it. */
@@ -92,7 +106,7 @@ static void delete_any(void *ptr)
 		size_t size, size_t alignment, const void *nothrow); \
 	EXPORT void *_Zn##name##m(size_t size) \
 	{ \
-		return new_or_throw(size, 0); \
+		return new_fast(size); \
 	} \
 	EXPORT void *_Zn##name##mSt11align_val_t(size_t size, size_t alignment) \
 	{ \

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +199,25 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 			error = result;
 	}
 	return error;
+}
+
+int os_fence_threads(void)
+{
+	long result;
+
+	if (os_is_sandboxed())
+		return -EPERM;
+	result = call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+	if (result == -EPERM) {
+		os_fence_prepare();
+		result = call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+	}
+	return (int)result;
+}
+
+void os_fence_prepare(void)
+{
+	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
 uint64_t os_now_ns(void)

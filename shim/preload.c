@@ -1,4 +1,5 @@
 #include "shim/heap/heap.h"
+#include "shim/heap/heap_fast.h"
 #include "shim/heap/os.h"
 #include "shim/worker.h"
 
@@ -21,6 +22,7 @@
  */
 
 #define EXPORT __attribute__((visibility("default")))
+#define LIKELY(condition) __builtin_expect((condition), 1)
 #define UNLIKELY(condition) __builtin_expect((condition), 0)
 
 /* What stdlib.h and malloc.h do not declare: an old name, and operators by their mangled ones. */
@@ -39,15 +41,28 @@ static bool is_power_of_two(size_t value)
 	return value != 0 && (value & (value - 1)) == 0;
 }
 
-EXPORT void *malloc(size_t size)
+static __attribute__((noinline)) void *malloc_slow(size_t size)
 {
 	return result(heap_malloc(size));
 }
 
-EXPORT void free(void *ptr)
+EXPORT void *malloc(size_t size)
+{
+	void *block = heap_malloc_fast(size);
+
+	return LIKELY(block != NULL) ? block : malloc_slow(size);
+}
+
+static __attribute__((noinline)) void free_slow(void *ptr)
 {
 	heap_free(ptr);
 	worker_look();
+}
+
+EXPORT void free(void *ptr)
+{
+	if (!LIKELY(heap_free_fast(ptr)))
+		free_slow(ptr);
 }
 
 EXPORT void cfree(void *ptr)

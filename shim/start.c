@@ -99,6 +99,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	pthread_atfork(heap_fork_prepare, heap_fork_parent, on_fork_child);
 	process_init();
 	(void)os_is_sandboxed();
+	os_fence_prepare();
 	if (getauxval(AT_SECURE) == 0) {
 		link_text = variable_find(environment, LINK_ENVIRONMENT);
 		if (link_text != NULL)

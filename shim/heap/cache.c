@@ -3,15 +3,14 @@
 #include "shim/heap/cache_owner.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
-#include "shim/heap/lock.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 
 #include <string.h>
 
-#define SPINS 100
-#define WAIT_NS 50000U
 #define FIRST_LIMIT_BYTES 4096U
+#define ROOM_MIN 4U
+#define ROOM_MIN_OVER_32K 2U
 
 __thread struct cache *cache_self;
 
@@ -22,28 +21,17 @@ static struct {
 	void (*_Atomic hook)(void);
 } registry;
 
-void cache_enter_slow(struct cache *cache)
-{
-	for (unsigned i = 0;; i++) {
-		if (atomic_load_explicit(&cache->owner_word, memory_order_relaxed) == 0 &&
-			atomic_exchange_explicit(&cache->owner_word, 1, memory_order_acquire) == 0)
-			return;
-		if (i < SPINS)
-			lock_pause();
-		else
-			os_wait((const uint32_t *)&cache->owner_word, 1, WAIT_NS);
-	}
-}
-
 /* Making --------------------------------------------------------------- */
 
 static uint16_t class_room(unsigned size_class)
 {
-	size_t slots = CACHE_CLASS_BYTES / size_classes[size_class].bytes;
+	size_t bytes = size_classes[size_class].bytes;
+	size_t slots = CACHE_CLASS_BYTES / bytes;
+	size_t least = bytes > ((size_t)32 << 10) ? ROOM_MIN_OVER_32K : ROOM_MIN;
 
 	if (slots > CACHE_CLASS_SLOTS)
 		slots = CACHE_CLASS_SLOTS;
-	return (uint16_t)(slots < 4 ? 4 : slots);
+	return (uint16_t)(slots < least ? least : slots);
 }
 
 static struct cache *cache_make(void)
@@ -53,7 +41,7 @@ static struct cache *cache_make(void)
 	void **at;
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		slots += class_room(c);
+		slots += class_room(c) + 1U;
 	cache = meta_take(sizeof *cache + slots * sizeof(void *));
 	if (cache == NULL)
 		return NULL;
@@ -63,7 +51,8 @@ static struct cache *cache_make(void)
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		cache->bins[c].room = class_room(c);
 		cache->bins[c].slots = at;
-		at += cache->bins[c].room;
+		at[0] = NULL;
+		at += cache->bins[c].room + 1U;
 	}
 	return cache;
 }
@@ -112,37 +101,44 @@ static unsigned bin_shed(struct bin *bin, unsigned most, void **slots)
 
 	if (shed > CENTRAL_BATCH)
 		shed = CENTRAL_BATCH;
-	memcpy(slots, bin->slots, shed * sizeof *slots);
-	memmove(bin->slots, bin->slots + shed, (count - shed) * sizeof *slots);
+	memcpy(slots, bin->slots + 1, shed * sizeof *slots);
+	memmove(bin->slots + 1, bin->slots + 1 + shed, (count - shed) * sizeof *slots);
 	bin_set_count(bin, count - shed);
 	return shed;
+}
+
+/* One batch of a bin, if it holds more than `keep`, goes back to its class; false: it does not. */
+static bool bin_shed_over(struct cache *cache, unsigned size_class, unsigned keep)
+{
+	struct bin *bin = &cache->bins[size_class];
+	void *slots[CENTRAL_BATCH];
+	unsigned shed = 0;
+
+	if (bin_count(bin) <= keep || !cache_enter(cache))
+		return false;
+	if (bin_count(bin) > keep)
+		shed = bin_shed(bin, bin_count(bin) - keep, slots);
+	cache_leave(cache);
+	if (shed != 0)
+		central_put(size_class, slots, shed);
+	return shed != 0;
 }
 
 /* Another class gives up half of its limit.  Outside. */
 static void cache_shrink_another(struct cache *cache, unsigned size_class)
 {
-	void *slots[CENTRAL_BATCH];
-
 	for (unsigned i = 0; i < SIZE_CLASSES; i++) {
 		unsigned c = cache->victim;
 		struct bin *bin = &cache->bins[c];
-		uint16_t limit;
+		uint16_t limit = bin->limit / 2;
 
 		cache->victim = c > 1 ? c - 1 : SIZE_CLASSES;
 		if (c == size_class || bin->limit == 0)
 			continue;
-		cache_enter(cache);
-		limit = bin->limit / 2;
 		cache->limit_bytes -= (bin->limit - limit) * (size_t)size_classes[c].bytes;
 		bin->limit = limit;
-		while (bin_count(bin) > limit) {
-			unsigned shed = bin_shed(bin, bin_count(bin) - limit, slots);
-
-			cache_leave(cache);
-			central_put(c, slots, shed);
-			cache_enter(cache);
-		}
-		cache_leave(cache);
+		while (bin_shed_over(cache, c, limit))
+			;
 		return;
 	}
 }
@@ -165,13 +161,25 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 		if (cache->limit_bytes + (limit - bin->limit) * bytes > CACHE_BYTES_MAX)
 			return;
 	}
-	cache_enter(cache);
 	cache->limit_bytes += (limit - bin->limit) * bytes;
 	bin->limit = (uint16_t)limit;
-	cache_leave(cache);
 }
 
 /* Slow paths ------------------------------------------------------------ */
+
+/* What every slow call does first: what a thief could not do, and a sign of life. */
+static void cache_attend(struct cache *cache)
+{
+	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+
+	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
+	if (!atomic_load_explicit(&cache->drain_wanted, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		while (bin_shed_over(cache, c, 0))
+			;
+}
 
 void *cache_take_slow(unsigned size_class)
 {
@@ -179,9 +187,10 @@ void *cache_take_slow(unsigned size_class)
 	void *slots[CENTRAL_BATCH];
 	unsigned want = 1;
 	unsigned got;
-	unsigned kept;
+	unsigned kept = 1;
 
 	if (cache != NULL) {
+		cache_attend(cache);
 		cache_grow_limit(cache, size_class);
 		want = cache->bins[size_class].limit / 2 + 1U;
 		if (want > CENTRAL_BATCH)
@@ -190,18 +199,16 @@ void *cache_take_slow(unsigned size_class)
 	got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
-	cache_enter(cache);
-	for (kept = 1; kept < got; kept++) {
+	if (cache_enter(cache)) {
 		struct bin *bin = &cache->bins[size_class];
 		uint32_t count = bin_count(bin);
 
-		if (count >= bin->limit)
-			break;
 		/* The lowest address is to be popped first. */
-		bin->slots[count] = slots[got - kept];
-		bin_set_count(bin, count + 1);
+		for (; kept < got && count < bin->limit; kept++)
+			bin->slots[++count] = slots[got - kept];
+		bin_set_count(bin, count);
+		cache_leave(cache);
 	}
-	cache_leave(cache);
 	if (kept < got)
 		central_put(size_class, slots + 1, got - kept);
 	return slots[0];
@@ -211,67 +218,114 @@ void cache_put_slow(unsigned size_class, void *slot)
 {
 	struct cache *cache = cache_get();
 	void *slots[CENTRAL_BATCH];
-	struct bin *bin;
 	unsigned shed = 0;
+	bool twice = false;
 
 	if (cache == NULL) {
 		central_put(size_class, &slot, 1);
 		return;
 	}
+	cache_attend(cache);
 	cache_grow_limit(cache, size_class);
-	bin = &cache->bins[size_class];
-	cache_enter(cache);
-	if (bin_count(bin) >= bin->limit && bin->limit != 0)
-		shed = bin_shed(bin, bin->limit / 2 + 1U, slots);
-	if (bin_count(bin) < bin->limit) {
-		bin->slots[bin_count(bin)] = slot;
-		bin_set_count(bin, bin_count(bin) + 1);
+	if (cache_enter(cache)) {
+		struct bin *bin = &cache->bins[size_class];
+
+		twice = bin->slots[bin_count(bin)] == slot;
+		if (bin_count(bin) >= bin->limit && bin->limit != 0)
+			shed = bin_shed(bin, bin->limit / 2 + 1U, slots);
+		if (bin_count(bin) < bin->limit) {
+			bin_set_count(bin, bin_count(bin) + 1);
+			bin->slots[bin_count(bin)] = slot;
+		} else {
+			slots[shed++] = slot;
+		}
+		cache_leave(cache);
 	} else {
 		slots[shed++] = slot;
 	}
-	cache_leave(cache);
+	if (twice)
+		os_panic("free(): double free", slot);
 	if (shed != 0)
 		central_put(size_class, slots, shed);
 }
 
 /* Taking over ----------------------------------------------------------- */
 
-/* The owner may run and refill: what it puts back after a bin was emptied once stays. */
-static void cache_drain(struct cache *cache)
+/* Seized, or nobody's, or the caller's own with thieves kept out. */
+static void cache_empty(struct cache *cache)
 {
 	void *slots[CENTRAL_BATCH];
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		for (unsigned i = 0; i <= CACHE_CLASS_SLOTS / CENTRAL_BATCH; i++) {
-			unsigned shed;
+		while (bin_count(&cache->bins[c]) != 0) {
+			unsigned shed = bin_shed(&cache->bins[c], CENTRAL_BATCH, slots);
 
-			if (bin_count(&cache->bins[c]) == 0)
-				break;
-			cache_seize(cache);
-			shed = bin_shed(&cache->bins[c], CENTRAL_BATCH, slots);
-			cache_release(cache);
-			if (shed != 0)
-				central_put(c, slots, shed);
+			central_put(c, slots, shed);
 		}
 	}
 }
 
-void cache_drain_all(void)
+static bool cache_has_slots(const struct cache *cache)
+{
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		if (bin_count(&cache->bins[c]) != 0)
+			return true;
+	return false;
+}
+
+/* What a cache looks like from outside: changes, in all likelihood, with its use. */
+static uint64_t cache_look(const struct cache *cache)
+{
+	uint64_t look = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		look = look * 31 + bin_count(&cache->bins[c]);
+	return look;
+}
+
+/* Whether a cache has been as it is since before idle_before_ns, as far as passes have looked. */
+static bool cache_is_idle(struct cache *cache, uint64_t idle_before_ns)
+{
+	uint64_t look = cache_look(cache);
+	bool idle;
+
+	if (idle_before_ns == UINT64_MAX)
+		return true;
+	lock_take(&cache->thief);
+	if (cache->seen != look || cache->seen_since_ns == 0) {
+		cache->seen = look;
+		cache->seen_since_ns = os_now_ns();
+	}
+	idle = cache->seen_since_ns <= idle_before_ns;
+	lock_drop(&cache->thief);
+	return idle;
+}
+
+void cache_drain_all(uint64_t idle_before_ns)
 {
 	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
 
-	for (; cache != NULL; cache = cache->next)
-		cache_drain(cache);
+	for (; cache != NULL; cache = cache->next) {
+		if (!cache_has_slots(cache) || !cache_is_idle(cache, idle_before_ns) ||
+			!cache_seize(cache))
+			continue;
+		cache_empty(cache);
+		cache_release(cache);
+	}
 }
 
-static void cache_abandon(struct cache *cache)
+/* Of a thread that ends or is no more; no thief is in it. */
+static void cache_clear(struct cache *cache)
 {
-	cache_drain(cache);
-	cache_seize(cache);
+	cache_empty(cache);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
 		cache->bins[c].limit = 0;
 	cache->limit_bytes = 0;
-	cache_release(cache);
+}
+
+/* To the next thread. */
+static void cache_pass_on(struct cache *cache)
+{
 	lock_take(&registry.lock);
 	cache->next_free = registry.unowned;
 	registry.unowned = cache;
@@ -283,8 +337,12 @@ void heap_thread_exit(void)
 	struct cache *cache = cache_self;
 
 	cache_self = CACHE_GONE;
-	if (cache_is_usable(cache))
-		cache_abandon(cache);
+	if (!cache_is_usable(cache))
+		return;
+	cache_keep_thieves_out(cache);
+	cache_clear(cache);
+	cache_release(cache);
+	cache_pass_on(cache);
 }
 
 void cache_stats(uint64_t *slots, uint64_t *bytes)
@@ -315,20 +373,13 @@ uint64_t cache_check_locked(unsigned size_class)
 
 void cache_lock_all(void)
 {
-	struct cache *cache;
-
 	lock_take(&registry.lock);
-	cache = atomic_load_explicit(&registry.all, memory_order_acquire);
-	for (; cache != NULL; cache = cache->next)
-		cache_seize(cache);
+	cache_seize_all(atomic_load_explicit(&registry.all, memory_order_acquire));
 }
 
 void cache_unlock_all(void)
 {
-	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
-
-	for (; cache != NULL; cache = cache->next)
-		cache_release(cache);
+	cache_release_all(atomic_load_explicit(&registry.all, memory_order_acquire));
 	lock_drop(&registry.lock);
 }
 
@@ -341,11 +392,25 @@ static bool cache_is_unowned(const struct cache *cache)
 	return one != NULL;
 }
 
+/* Of a cache whose owner could not be kept out while memory was copied nothing is certain. */
+static void cache_forget(struct cache *cache)
+{
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		bin_set_count(&cache->bins[c], 0);
+}
+
 void cache_after_fork(void)
 {
 	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
 
-	for (; cache != NULL; cache = cache->next)
-		if (cache != cache_self && !cache_is_unowned(cache))
-			cache_abandon(cache);
+	for (; cache != NULL; cache = cache->next) {
+		atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
+		if (cache == cache_self || cache_is_unowned(cache))
+			continue;
+		atomic_store_explicit(&cache->busy, 0, memory_order_relaxed);
+		if (!cache->seized)
+			cache_forget(cache);
+		cache_clear(cache);
+		cache_pass_on(cache);
+	}
 }

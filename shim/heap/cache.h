@@ -1,6 +1,7 @@
 #ifndef SHIM_HEAP_CACHE_H
 #define SHIM_HEAP_CACHE_H
 
+#include "shim/heap/lock.h"
 #include "shim/heap/size_class.h"
 
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 
 /*
  * Thread caches: for each size class a bounded array of free slots, popped and
- * pushed by the owning thread without any shared lock.
+ * pushed by the owning thread without a lock, an atomic instruction or a fence.
  *
  * Every cache can be entered by other threads as well, whether its owner runs
  * or is parked: `full` empties them all.  Who may touch the bins is decided by
@@ -22,7 +23,9 @@
  * A class may keep up to `limit` slots.  Limits start at nothing and double
  * when a class runs dry or over, up to CACHE_CLASS_BYTES and the array's
  * length; the sum of limits times slot size stays under CACHE_BYTES_MAX, and
- * once it is reached one class grows only as another one shrinks.
+ * once it is reached one class grows only as another one shrinks.  A cache in
+ * which nothing happened for a while is emptied by the next scavenger that
+ * comes by.
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be
@@ -34,16 +37,26 @@
 
 struct bin {
 	_Atomic uint32_t count; /* written inside only, read anywhere */
-	uint16_t limit;
-	uint16_t room; /* of slots[] */
-	void **slots;
+	uint16_t limit;         /* the owner's */
+	uint16_t room;          /* of slots[] */
+	void **slots;           /* slots[1] .. slots[count]; slots[0] is NULL for ever */
 };
 
 struct cache {
-	_Atomic uint32_t owner_word; /* cache_owner.h */
-	uint32_t victim;             /* the class that shrinks next; owner only */
-	size_t limit_bytes;          /* sum over bins; owner only */
-	struct cache *next;          /* all caches */
+	/* cache_owner.h: */
+	_Atomic uint32_t busy;
+	_Atomic uint32_t taken;
+	_Atomic bool drain_wanted;
+	bool seized; /* by cache_seize_all */
+	struct lock thief;
+	/* The owner's: */
+	uint32_t victim;             /* the class that shrinks next */
+	_Atomic uint32_t slow_calls; /* written by the owner */
+	size_t limit_bytes;          /* sum over bins */
+	/* A thief's: */
+	uint64_t seen;          /* what the cache looked like */
+	uint64_t seen_since_ns; /* and since when */
+	struct cache *next;     /* all caches */
 	struct cache *next_free;
 	struct bin bins[SIZE_CLASSES + 1];
 };
@@ -71,14 +84,15 @@ static inline void bin_set_count(struct bin *bin, uint32_t count)
 void *cache_take_slow(unsigned size_class);
 void cache_put_slow(unsigned size_class, void *slot);
 
-/* Empties every cache, of running and of parked threads. */
-void cache_drain_all(void);
+/* Empties every cache, of running and of parked threads, that is as it was since before
+ * idle_before_ns (UINT64_MAX: any). */
+void cache_drain_all(uint64_t idle_before_ns);
 
 /* Slots in all caches, and their bytes. */
 void cache_stats(uint64_t *slots, uint64_t *bytes);
 uint64_t cache_check_locked(unsigned size_class);
 
-/* All caches seized, and the registry locked. */
+/* All caches seized, as far as they can be, and the registry locked. */
 void cache_lock_all(void);
 void cache_unlock_all(void);
 

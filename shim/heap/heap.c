@@ -1,8 +1,8 @@
 #include "shim/heap/heap.h"
 
 #include "shim/heap/cache.h"
-#include "shim/heap/cache_owner.h"
 #include "shim/heap/central.h"
+#include "shim/heap/heap_fast.h"
 #include "shim/heap/large.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
@@ -16,10 +16,14 @@
 /* A block that shrinks to less than this part of its slot moves. */
 #define SHRINK_DIVISOR 2
 
+/* A large block is not moved into a slab before it shrinks to this, and calloc
+ * asks the page heap, which knows what is zero, from here on. */
+#define LARGE_BYTES_MIN ((size_t)32 << 10)
+
 /* Memory is out: what other threads keep may be all that is missing. */
 static void reclaim_slabs(void)
 {
-	cache_drain_all();
+	cache_drain_all(UINT64_MAX);
 	central_dissolve();
 }
 
@@ -37,7 +41,8 @@ static void *large_or_null(size_t size, size_t alignment, bool *zero)
 	return block;
 }
 
-static void *class_take_slow(unsigned size_class)
+/* Out of the way of the fast paths. */
+static __attribute__((noinline)) void *class_take_slow(unsigned size_class)
 {
 	void *slot = cache_take_slow(size_class);
 
@@ -50,24 +55,9 @@ static void *class_take_slow(unsigned size_class)
 
 static inline void *class_take(unsigned size_class)
 {
-	struct cache *cache = cache_self;
+	void *slot = heap_fast_take(size_class);
 
-	if (__builtin_expect(cache_is_usable(cache), 1)) {
-		struct bin *bin = &cache->bins[size_class];
-		uint32_t count;
-
-		cache_enter(cache);
-		count = bin_count(bin);
-		if (__builtin_expect(count != 0, 1)) {
-			void *slot = bin->slots[count - 1];
-
-			bin_set_count(bin, count - 1);
-			cache_leave(cache);
-			return slot;
-		}
-		cache_leave(cache);
-	}
-	return class_take_slow(size_class);
+	return __builtin_expect(slot != NULL, 1) ? slot : class_take_slow(size_class);
 }
 
 void *heap_malloc(size_t size)
@@ -87,7 +77,8 @@ void *heap_calloc(size_t count, size_t size)
 
 	if (__builtin_mul_overflow(count, size, &bytes))
 		return NULL;
-	if (bytes <= SIZE_CLASS_MAX_BYTES)
+	/* The page heap knows what is zero already. */
+	if (bytes <= LARGE_BYTES_MIN)
 		block = class_take(size_class_of(bytes));
 	else
 		block = large_or_null(bytes, PAGE_BYTES, &zero);
@@ -110,37 +101,17 @@ void heap_free(void *ptr)
 {
 	uint64_t entry = page_map_get(ptr);
 	unsigned size_class = page_map_class(entry);
-	struct cache *cache = cache_self;
 
-	if (__builtin_expect(size_class == 0, 0)) {
-		if (ptr == NULL)
-			return;
-		if (entry == 0)
+	if (size_class != 0) {
+		if (!size_class_starts(size_class, page_map_offset(entry, ptr)))
 			os_panic("free(): invalid pointer", ptr);
+		if (!heap_fast_put(size_class, ptr))
+			cache_put_slow(size_class, ptr);
+	} else if (entry != 0) {
 		large_put(ptr, entry);
-		return;
-	}
-	if (__builtin_expect(!size_class_starts(size_class, page_map_offset(entry, ptr)), 0))
+	} else if (ptr != NULL) {
 		os_panic("free(): invalid pointer", ptr);
-	if (__builtin_expect(cache_is_usable(cache), 1)) {
-		struct bin *bin = &cache->bins[size_class];
-		uint32_t count;
-
-		cache_enter(cache);
-		count = bin_count(bin);
-		if (__builtin_expect(count < bin->limit, 1)) {
-			bool twice = count != 0 && bin->slots[count - 1] == ptr;
-
-			bin->slots[count] = ptr;
-			bin_set_count(bin, count + 1);
-			cache_leave(cache);
-			if (__builtin_expect(twice, 0))
-				os_panic("free(): double free", ptr);
-			return;
-		}
-		cache_leave(cache);
 	}
-	cache_put_slow(size_class, ptr);
 }
 
 /* The entry of a block, which must be one. */
@@ -184,7 +155,7 @@ void *heap_realloc(void *ptr, size_t size)
 	entry = block_entry(ptr, "realloc(): invalid pointer");
 	had = entry_bytes(entry);
 	if (page_map_class(entry) == 0) {
-		if (size > SIZE_CLASS_MAX_BYTES && large_resize(ptr, page_map_span(entry), size))
+		if (size > LARGE_BYTES_MIN && large_resize(ptr, page_map_span(entry), size))
 			return ptr;
 	} else if (size <= had && size >= had / SHRINK_DIVISOR) {
 		return ptr;

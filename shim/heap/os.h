@@ -49,6 +49,15 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
  */
 bool os_is_sandboxed(void);
 
+/*
+ * Every other thread of this process executes a full memory fence before this
+ * returns (membarrier, Linux 4.14).  Not 0 where that cannot be had.  The first
+ * call costs milliseconds in a process with threads; os_fence_prepare, called
+ * while there is but one, takes that away.
+ */
+int os_fence_threads(void);
+void os_fence_prepare(void);
+
 /* CLOCK_MONOTONIC. */
 uint64_t os_now_ns(void);
 

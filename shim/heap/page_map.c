@@ -1,6 +1,7 @@
 #include "shim/heap/page_map.h"
 
 #include "shim/heap/os.h"
+#include "shim/heap/size_class.h"
 
 _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 
@@ -36,12 +37,14 @@ static _Atomic uint64_t *page_map_entry(uintptr_t at)
 
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class)
 {
+	bool counts = size_classes[size_class].page_slots == 0;
+
 	for (size_t i = 0; i < pages; i++) {
 		uint64_t entry = 0;
 
 		if (span != NULL)
 			entry = (uint64_t)(uintptr_t)span | size_class |
-				(uint64_t)i << ADDRESS_BITS;
+				(uint64_t)(counts ? i : 0) << ADDRESS_BITS;
 		atomic_store_explicit(
 			page_map_entry(start + i * PAGE_BYTES), entry, memory_order_release);
 	}

@@ -17,7 +17,8 @@ struct span;
  *
  *	bits 0..6	size class, 0 for a large span
  *	bits 7..47	address of the struct span, which is 128-aligned
- *	bits 48..63	which page of its span this is
+ *	bits 48..63	which page of its span this is; 0 in classes whose slots
+ *			do not lie over page ends
  *
  * Every page of a slab has an entry; of a large span only the first page has
  * one, since nothing but its start is ever looked up.  Any address may be
@@ -65,7 +66,7 @@ static inline struct span *page_map_span(uint64_t entry)
 					  ~(uint64_t)((1U << PAGE_MAP_CLASS_BITS) - 1));
 }
 
-/* Offset of an address from its span's start. */
+/* What size_class_starts wants to know: the offset from the span's or the page's start. */
 static inline size_t page_map_offset(uint64_t entry, const void *address)
 {
 	return (size_t)(entry >> ADDRESS_BITS) * PAGE_BYTES +

@@ -87,7 +87,7 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	pass->clean_bytes = 0;
 	pass->more = false;
 	if (pass->level == HEAP_FULL) {
-		cache_drain_all();
+		cache_drain_all(UINT64_MAX);
 		central_dissolve();
 	}
 	room_pages = scavenge_pages(pass);

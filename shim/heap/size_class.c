@@ -3,23 +3,46 @@
 #include "shim/heap/page.h"
 
 /* clang-format off */
+/* A class within pages. */
+#define SMALL_PAGES(size) ((size) == 16 ? 8U : 16U)
+#define SMALL(size, unused) \
+	{ .bytes = (size), .slots = SMALL_PAGES(size) * (PAGE_BYTES / (size)), \
+	  .pages = SMALL_PAGES(size), .page_slots = PAGE_BYTES / (size), \
+	  .page_inverse = ((1U << SIZE_CLASS_PAGE_SHIFT) + PAGE_BYTES / (size) - 1) / \
+			  (PAGE_BYTES / (size)) }
+
+/* A class over page ends. */
 #define CLASS(size, count) \
-	{ .inverse = (((uint64_t)1 << SIZE_CLASS_SHIFT) + (size) - 1) / (size), \
-	  .bytes = (size), .slots = (count), .pages = (size) * (size_t)(count) / PAGE_BYTES }
-
-/* The eight classes over `base`. */
+	{ .bytes = (size), .slots = (count), .pages = (size) * (size_t)(count) / PAGE_BYTES }
+/* All of them, for two tables. */
 #define EIGHT(base, count) \
-	CLASS((base) / 8 * 9, count), CLASS((base) / 8 * 10, count), \
-	CLASS((base) / 8 * 11, count), CLASS((base) / 8 * 12, count), \
-	CLASS((base) / 8 * 13, count), CLASS((base) / 8 * 14, count), \
-	CLASS((base) / 8 * 15, count), CLASS((base) * 2, count)
+	X(CLASS, (base) / 8 * 9, count) X(CLASS, (base) / 8 * 10, count) \
+	X(CLASS, (base) / 8 * 11, count) X(CLASS, (base) / 8 * 12, count) \
+	X(CLASS, (base) / 8 * 13, count) X(CLASS, (base) / 8 * 14, count) \
+	X(CLASS, (base) / 8 * 15, count) X(CLASS, (base) * 2, count)
+#define S(size) X(SMALL, size, 0)
+#define ALL_CLASSES \
+	S(16) S(32) S(48) S(64) S(80) S(96) S(112) S(128) S(144) S(160) S(176) S(192) S(208) \
+	S(224) S(240) S(256) S(272) S(288) S(304) S(336) S(368) S(400) S(448) S(512) S(576) \
+	S(672) S(816) S(1024) S(1360) S(2048) \
+	EIGHT(2048UL, 16) EIGHT(4096UL, 8) EIGHT(8192UL, 4) EIGHT(16384UL, 4) \
+	EIGHT(32768UL, 1) EIGHT(65536UL, 1)
 
-const struct size_class size_classes[SIZE_CLASSES + 1] = {
-	{ 0 },
-	CLASS(16, 2048), CLASS(32, 1024), CLASS(48, 768), CLASS(64, 512),
-	CLASS(80, 512), CLASS(96, 512), CLASS(112, 512), CLASS(128, 256),
-	EIGHT(128UL, 256), EIGHT(256UL, 128), EIGHT(512UL, 64), EIGHT(1024UL, 32),
-	EIGHT(2048UL, 16), EIGHT(4096UL, 8), EIGHT(8192UL, 8), EIGHT(16384UL, 8)
+#define X(kind, size, count) kind(size, count),
+const struct size_class size_classes[SIZE_CLASSES + 1] = { { 0 }, ALL_CLASSES };
+#undef X
+
+/* A slab of one slot begins at 0 only, which 1 says too. */
+#define X(kind, size, count) (count) == 1 ? 1 : (((uint64_t)1 << 32) + (size) - 1) / (size),
+const uint32_t size_class_inverse[SIZE_CLASSES + 1] = { 0, ALL_CLASSES };
+#undef X
+
+const uint8_t size_class_table[SIZE_CLASS_IN_PAGE_BYTES / 16 + 1] = {
+	[0] = 1, [1] = 1, [2] = 2, [3] = 3, [4] = 4, [5] = 5, [6] = 6, [7] = 7, [8] = 8,
+	[9] = 9, [10] = 10, [11] = 11, [12] = 12, [13] = 13, [14] = 14, [15] = 15, [16] = 16,
+	[17] = 17, [18] = 18, [19] = 19, [20 ... 21] = 20, [22 ... 23] = 21, [24 ... 25] = 22,
+	[26 ... 28] = 23, [29 ... 32] = 24, [33 ... 36] = 25, [37 ... 42] = 26, [43 ... 51] = 27,
+	[52 ... 64] = 28, [65 ... 85] = 29, [86 ... 128] = 30
 };
 /* clang-format on */
 

@@ -2,38 +2,61 @@
 #define SHIM_HEAP_SIZE_CLASS_H
 
 #include "shim/heap/bits.h"
+#include "shim/heap/page.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*
- * Size classes 1 .. SIZE_CLASSES: 16, 32 ... 128 in steps of 16, and from there
- * eight to a doubling up to 32 KiB, so that a block of more than 128 bytes
- * wastes less than one part in eight.  Class 0 means "large": whole pages.
+ * Size classes 1 .. SIZE_CLASSES.  Class 0 means "large": whole pages of the
+ * page heap, over SIZE_CLASS_MAX_BYTES.
  *
- * A slab is as many pages as make a whole number of slots without a tail:
- * slots of a class over 128 bytes are multiples of an eighth of the next lower
- * power of two, so some power of two of them always ends on a page.
+ * Up to 2 KiB a class is made to fit a page: as many slots of it as fit, from
+ * each page's start.  No such slot lies over two pages, so that a block which
+ * lives on keeps one page resident and not two.  Sizes are those where one
+ * more slot fits a page, thinned out to steps of 16 bytes at the lower end, and
+ * what no slot covers at a page's end is under 6 %.  The price is a wide step
+ * from 1360 (three to a page) to 2048 (two).
+ *
+ * Over 2 KiB there are eight classes to a doubling, so that a block wastes less
+ * than one part in eight, and a slab is as many pages as make a whole number
+ * of slots without a tail.
  */
-#define SIZE_CLASSES 72U
-#define SIZE_CLASS_MAX_BYTES 32768U
+#define SIZE_CLASSES 78U
+#define SIZE_CLASS_MAX_BYTES ((size_t)128 << 10)
 #define SIZE_CLASS_MAX_SLOTS 2048U
+
+/* Classes up to this size do not lie over two pages; classes by table. */
+#define SIZE_CLASS_IN_PAGE_BYTES 2048U
+#define SIZE_CLASS_FIRST_OVER 31U
 
 /* No slab has more pages: holes of one fit a word. */
 #define SIZE_CLASS_MAX_PAGES 64U
 
 struct size_class {
-	uint64_t inverse; /* of bytes, rounded up, times 2^SIZE_CLASS_SHIFT */
 	uint32_t bytes;
+	uint32_t page_inverse; /* of page_slots, rounded up, times 2^SIZE_CLASS_PAGE_SHIFT */
 	uint16_t slots;
 	uint16_t pages;
+	uint16_t page_slots; /* to a page; 0: slots run on over page ends */
 };
 
-/* offset * inverse stays under 2^64 and is exact for offsets under 2^21. */
-#define SIZE_CLASS_SHIFT 42
+/* Exact for all slots of a slab. */
+#define SIZE_CLASS_PAGE_SHIFT 24
 
 extern const struct size_class size_classes[SIZE_CLASSES + 1];
+
+/*
+ * 2^32 over the class's bytes, rounded up (1 where a slab is one slot).  Within a slab, offset times this is
+ * the slot in its upper half, and less than the inverse in its lower half only
+ * where a slot begins: Lemire, Kaser and Kurz, "Faster remainder by direct
+ * computation", 2019.  A test tries every offset of every class.
+ */
+extern const uint32_t size_class_inverse[SIZE_CLASSES + 1];
+
+/* By (size + 15) / 16. */
+extern const uint8_t size_class_table[SIZE_CLASS_IN_PAGE_BYTES / 16 + 1];
 
 /* size <= SIZE_CLASS_MAX_BYTES. */
 static inline unsigned size_class_of(size_t size)
@@ -41,26 +64,50 @@ static inline unsigned size_class_of(size_t size)
 	size_t last = size - 1;
 	unsigned power;
 
-	if (size <= 128)
-		return size == 0 ? 1 : (unsigned)(last >> 4) + 1;
+	if (__builtin_expect(size <= SIZE_CLASS_IN_PAGE_BYTES, 1))
+		return size_class_table[(size + 15) / 16];
 	power = bits_highest(last);
-	return 9 + (power - 7) * 8 + (unsigned)(last >> (power - 3) & 7);
+	return SIZE_CLASS_FIRST_OVER + (power - 11) * 8 + (unsigned)(last >> (power - 3) & 7);
 }
 
 /* The smallest class that holds size at this alignment (a power of two up to a page), or 0. */
 unsigned size_class_aligned(size_t size, size_t alignment);
 
-static inline size_t size_class_slot(unsigned size_class, size_t offset)
+/* Where a slot begins in its slab. */
+static inline size_t size_class_offset(unsigned size_class, size_t slot)
 {
-	return (size_t)(offset * size_classes[size_class].inverse >> SIZE_CLASS_SHIFT);
+	const struct size_class *class = &size_classes[size_class];
+	size_t page = slot * class->page_inverse >> SIZE_CLASS_PAGE_SHIFT;
+
+	return page * PAGE_BYTES + (slot - page * class->page_slots) * class->bytes;
 }
 
-/* Whether a slot begins at this offset of a slab. */
+/* The slot over an offset of a slab; over a page's tail, the page's last. */
+static inline size_t size_class_slot(unsigned size_class, size_t offset)
+{
+	const struct size_class *class = &size_classes[size_class];
+	size_t page = 0;
+	size_t slot;
+
+	if (class->page_slots != 0) {
+		page = offset >> PAGE_SHIFT;
+		offset &= PAGE_BYTES - 1;
+	}
+	slot = (size_t)((uint64_t)offset * size_class_inverse[size_class] >> 32);
+	if (class->page_slots != 0 && slot == class->page_slots)
+		slot--;
+	return page * class->page_slots + slot;
+}
+
+/*
+ * Whether a slot begins at this offset, counted from the page's start in a class
+ * with page_slots, else from the slab's.  The offset behind a page's last slot passes too.
+ */
 static inline bool size_class_starts(unsigned size_class, size_t offset)
 {
-	uint64_t inverse = size_classes[size_class].inverse;
+	uint32_t inverse = size_class_inverse[size_class];
 
-	return (offset * inverse & (((uint64_t)1 << SIZE_CLASS_SHIFT) - 1)) < inverse;
+	return (uint32_t)offset * inverse < inverse;
 }
 
 #endif

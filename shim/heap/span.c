@@ -35,7 +35,6 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 
 unsigned span_take(struct span *span, void **slots, unsigned want)
 {
-	size_t bytes = class_of(span)->bytes;
 	size_t words = words_of(span->size_class);
 	unsigned got = 0;
 	size_t slot = 0;
@@ -45,7 +44,8 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 
 		for (; word != 0 && got < want; word &= word - 1) {
 			slot = i * 64 + bits_lowest(word);
-			slots[got++] = (void *)(span->start + slot * bytes);
+			slots[got++] = (void *)(span->start +
+						size_class_offset(span->size_class, slot));
 		}
 		span->ready[i] = word;
 	}
@@ -59,9 +59,10 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 /* The pages under a slot. */
 static uint64_t pages_of(const struct span *span, size_t slot)
 {
-	size_t bytes = class_of(span)->bytes;
+	size_t offset = size_class_offset(span->size_class, slot);
 
-	return bits_mask(slot * bytes >> PAGE_SHIFT, (((slot + 1) * bytes - 1) >> PAGE_SHIFT) + 1);
+	return bits_mask(offset >> PAGE_SHIFT,
+		((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
 /* The slots over a page: first .. last. */
@@ -90,7 +91,7 @@ enum span_answer span_put(struct span *span, const void *address)
 	size_t offset = (uintptr_t)address - span->start;
 	size_t slot = size_class_slot(span->size_class, offset);
 
-	if (slot >= class_of(span)->slots || slot * class_of(span)->bytes != offset)
+	if (slot >= class_of(span)->slots || size_class_offset(span->size_class, slot) != offset)
 		return SPAN_NOT_A_SLOT;
 	if (is_ready(span, slot) || (span->hole != 0 && is_holed(span, slot)))
 		return SPAN_ALREADY_FREE;
@@ -119,9 +120,11 @@ uint64_t span_idle_pages(const struct span *span)
 
 uint64_t span_untouched(const struct span *span, uint64_t pages)
 {
-	size_t end = span->touched * (size_t)class_of(span)->bytes;
+	uint64_t touched = 0;
 
-	return pages & span->born_clean & ~bits_mask(0, (end + PAGE_BYTES - 1) >> PAGE_SHIFT);
+	if (span->touched != 0)
+		touched = bits_mask(0, bits_highest(pages_of(span, span->touched - 1U)) + 1U);
+	return pages & span->born_clean & ~touched;
 }
 
 void span_make_holes(struct span *span, uint64_t pages)

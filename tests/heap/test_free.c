@@ -61,7 +61,7 @@ static void free_large_inside(void *arg)
 
 static void free_large_again(void *arg)
 {
-	void *block = heap_malloc(100000);
+	void *block = heap_malloc(200000);
 
 	(void)arg;
 	heap_free(block);

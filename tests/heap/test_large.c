@@ -19,11 +19,11 @@ static struct heap_stats stats_now(void)
 
 static void test_realloc_grows_in_place_where_the_next_pages_are_free(void **state)
 {
-	unsigned char *block = heap_malloc(100000);
+	unsigned char *block = heap_malloc(150000);
 
 	(void)state;
 	memset(block, 7, 100000);
-	for (size_t size = 100000; size < 20000000; size += size / 3) {
+	for (size_t size = 150000; size < 20000000; size += size / 3) {
 		assert_ptr_equal(heap_realloc(block, size), block);
 		assert_true(heap_usable_size(block) >= size);
 		assert_int_equal(stats_now().large_bytes, heap_usable_size(block));
@@ -37,8 +37,8 @@ static void test_realloc_grows_in_place_where_the_next_pages_are_free(void **sta
 
 static void test_realloc_moves_where_they_are_not(void **state)
 {
-	unsigned char *block = heap_malloc(100000);
-	unsigned char *next = heap_malloc(100000);
+	unsigned char *block = heap_malloc(150000);
+	unsigned char *next = heap_malloc(150000);
 	unsigned char *moved;
 
 	(void)state;

@@ -24,42 +24,69 @@ static void test_every_size_gets_the_smallest_class_that_holds_it(void **state)
 		assert_int_equal(size_class_of(size), naive_class(size));
 }
 
-static void test_no_size_over_128_wastes_more_than_an_eighth(void **state)
+static void test_no_size_over_2_kib_wastes_more_than_an_eighth(void **state)
 {
 	(void)state;
-	for (size_t size = 129; size <= SIZE_CLASS_MAX_BYTES; size++) {
+	for (size_t size = SIZE_CLASS_IN_PAGE_BYTES + 1; size <= SIZE_CLASS_MAX_BYTES; size++) {
 		size_t waste = size_classes[size_class_of(size)].bytes - size;
 
 		assert_true(waste * 8 <= size_classes[size_class_of(size)].bytes);
 	}
 }
 
-static void test_slots_fill_their_pages_without_a_tail(void **state)
+static void test_small_classes_fit_pages_and_others_their_slab(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		const struct size_class *class = &size_classes[c];
+		size_t tail = PAGE_BYTES - class->page_slots * (size_t)class->bytes;
+
+		assert_int_equal(class->bytes % 16, 0);
+		assert_true(class->bytes > size_classes[c - 1].bytes);
+		assert_true(class->pages <= SIZE_CLASS_MAX_PAGES);
+		assert_true(class->slots <= SIZE_CLASS_MAX_SLOTS);
+		assert_int_equal(class->page_slots != 0, class->bytes <= SIZE_CLASS_IN_PAGE_BYTES);
+		if (class->page_slots == 0) {
+			assert_int_equal(
+				class->slots * (size_t)class->bytes, class->pages * PAGE_BYTES);
+			continue;
+		}
+		assert_int_equal(class->slots, class->pages * class->page_slots);
+		assert_true(tail < class->bytes && tail * 16 < PAGE_BYTES);
+	}
+}
+
+static void test_slots_are_where_division_says(void **state)
 {
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		const struct size_class *class = &size_classes[c];
 
-		assert_int_equal(class->bytes % 16, 0);
-		assert_true(class->bytes > size_classes[c - 1].bytes);
-		assert_int_equal(class->slots * (size_t) class->bytes, class->pages * PAGE_BYTES);
-		assert_true(class->pages <= SIZE_CLASS_MAX_PAGES);
-		assert_true(class->slots <= SIZE_CLASS_MAX_SLOTS);
+		for (size_t slot = 0; slot < class->slots; slot++) {
+			size_t offset = slot * class->bytes;
+
+			if (class->page_slots != 0)
+				offset = slot / class->page_slots * PAGE_BYTES +
+					 slot % class->page_slots * class->bytes;
+			assert_int_equal(size_class_offset(c, slot), offset);
+			assert_int_equal(size_class_slot(c, offset), slot);
+			assert_int_equal(size_class_slot(c, offset + class->bytes - 1), slot);
+		}
+		assert_int_equal(size_class_slot(c, class->pages * PAGE_BYTES - 1), class->slots - 1);
 	}
 }
 
-static void test_slot_of_an_offset_equals_division(void **state)
+static void test_a_start_is_told_from_every_other_offset(void **state)
 {
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		size_t bytes = size_classes[c].bytes;
+		size_t end = size_classes[c].page_slots != 0 ? PAGE_BYTES
+							     : size_classes[c].pages * PAGE_BYTES;
 
-		for (size_t offset = 0; offset < size_classes[c].pages * PAGE_BYTES; offset++) {
-			if (size_class_slot(c, offset) != offset / bytes)
-				fail_msg("class %u offset %zu", c, offset);
+		for (size_t offset = 0; offset < end; offset++)
 			if (size_class_starts(c, offset) != (offset % bytes == 0))
 				fail_msg("class %u offset %zu starts", c, offset);
-		}
 	}
 }
 
@@ -83,9 +110,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
-		cmocka_unit_test(test_no_size_over_128_wastes_more_than_an_eighth),
-		cmocka_unit_test(test_slots_fill_their_pages_without_a_tail),
-		cmocka_unit_test(test_slot_of_an_offset_equals_division),
+		cmocka_unit_test(test_no_size_over_2_kib_wastes_more_than_an_eighth),
+		cmocka_unit_test(test_small_classes_fit_pages_and_others_their_slab),
+		cmocka_unit_test(test_slots_are_where_division_says),
+		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
 		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
 	};
 

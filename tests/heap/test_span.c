@@ -39,7 +39,7 @@ static void test_slots_come_lowest_first_and_once(void **state)
 		assert_int_equal(
 			span_take(span, slots, SIZE_CLASS_MAX_SLOTS + 1), size_classes[c].slots);
 		for (size_t i = 0; i < size_classes[c].slots; i++)
-			assert_true((uintptr_t)slots[i] == START + i * size_classes[c].bytes);
+			assert_true((uintptr_t)slots[i] == START + size_class_offset(c, i));
 		assert_int_equal(span_take(span, slots, 1), 0);
 		verify(span);
 		free(span);
@@ -68,15 +68,14 @@ static uint64_t naive_idle(const struct span *span, const unsigned char *used)
 	uint64_t busy = span->hole;
 
 	for (size_t slot = 0; slot < class->slots; slot++)
-		for (size_t at = slot * class->bytes; used[slot] && at < (slot + 1) * class->bytes;
-			at++)
-			busy |= (uint64_t)1 << at / PAGE_BYTES;
+		for (size_t i = 0; used[slot] && i < class->bytes; i++)
+			busy |= (uint64_t)1
+				<< (size_class_offset(span->size_class, slot) + i) / PAGE_BYTES;
 	return bits_mask(0, class->pages) & ~busy;
 }
 
 static void holes_round(struct span *span, unsigned char *used)
 {
-	size_t bytes = size_classes[span->size_class].bytes;
 	void *slot;
 
 	switch (random_below(5)) {
@@ -89,7 +88,8 @@ static void holes_round(struct span *span, unsigned char *used)
 		break;
 	case 2:
 		if (span_take(span, &slot, 1) == 1) {
-			size_t index = ((uintptr_t)slot - START) / bytes;
+			size_t index = size_class_slot(
+				span->size_class, (uintptr_t)slot - START);
 
 			assert_int_equal(used[index], 0);
 			used[index] = 1;
@@ -98,7 +98,7 @@ static void holes_round(struct span *span, unsigned char *used)
 	default: {
 		size_t index = random_below(size_classes[span->size_class].slots);
 
-		slot = (void *)(uintptr_t)(START + index * bytes);
+		slot = (void *)(uintptr_t)(START + size_class_offset(span->size_class, index));
 		assert_int_equal(span_put(span, slot), used[index] ? SPAN_OK : SPAN_ALREADY_FREE);
 		used[index] = 0;
 	}

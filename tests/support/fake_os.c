@@ -4,12 +4,14 @@
 #define os_commit real_os_commit
 #define os_advise real_os_advise
 #define os_now_ns real_os_now_ns
+#define os_fence_threads real_os_fence_threads
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
 #undef os_commit
 #undef os_advise
 #undef os_now_ns
+#undef os_fence_threads
 
 #include "tests/support/fake_os.h"
 
@@ -18,6 +20,7 @@ void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 uint64_t os_now_ns(void);
+int os_fence_threads(void);
 
 struct fake_os fake_os;
 
@@ -64,4 +67,11 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 uint64_t os_now_ns(void)
 {
 	return real_os_now_ns() + atomic_load(&fake_os.now_ahead_ns);
+}
+
+int os_fence_threads(void)
+{
+	if (atomic_load(&fake_os.refuse_fence))
+		return -ENOSYS;
+	return atomic_load(&fake_os.skip_fence) ? 0 : real_os_fence_threads();
 }

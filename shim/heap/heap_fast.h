@@ -1,0 +1,80 @@
+#ifndef SHIM_HEAP_HEAP_FAST_H
+#define SHIM_HEAP_HEAP_FAST_H
+
+#include "shim/heap/cache_owner.h"
+#include "shim/heap/page_map.h"
+
+/*
+ * malloc and free where they are short: a slot is popped from, or pushed to, the
+ * calling thread's own cache.  No lock, no atomic instruction, no fence and no
+ * call; what does not fit this page is left to heap_malloc and heap_free.
+ *
+ * For small blocks malloc reads six words: the class of the size, the thread's cache,
+ * its `taken` flag, the bin's count and slots, the slot.  free reads two of the
+ * page map first, which name the class of any address, and one of the class,
+ * which tells by a multiplication whether a slot begins there.
+ */
+
+/* A free slot of this class, or NULL. */
+static inline void *heap_fast_take(unsigned size_class)
+{
+	struct cache *cache = cache_self;
+	struct bin *bin;
+	uint32_t count;
+	void *slot;
+
+	if (__builtin_expect(!cache_is_usable(cache) || !cache_enter(cache), 0))
+		return NULL;
+	bin = &cache->bins[size_class];
+	count = bin_count(bin);
+	slot = bin->slots[count];
+	if (__builtin_expect(slot != NULL, 1))
+		bin_set_count(bin, count - 1);
+	cache_leave(cache);
+	return slot;
+}
+
+/* False: nothing was done.  A second free of the last freed slot is left to heap_free, which tells. */
+static inline bool heap_fast_put(unsigned size_class, void *slot)
+{
+	struct cache *cache = cache_self;
+	struct bin *bin;
+	uint32_t count;
+	void **top;
+
+	if (__builtin_expect(!cache_is_usable(cache) || !cache_enter(cache), 0))
+		return false;
+	bin = &cache->bins[size_class];
+	count = bin_count(bin);
+	top = &bin->slots[count];
+	if (__builtin_expect(count >= bin->limit || *top == slot, 0)) {
+		cache_leave(cache);
+		return false;
+	}
+	top[1] = slot;
+	bin_set_count(bin, count + 1);
+	cache_leave(cache);
+	return true;
+}
+
+/* NULL: heap_malloc is to be asked. */
+static inline void *heap_malloc_fast(size_t size)
+{
+	if (__builtin_expect(size > SIZE_CLASS_IN_PAGE_BYTES, 0))
+		return NULL;
+	return heap_fast_take(size_class_of(size));
+}
+
+/* False: heap_free is to be asked; nothing was done. */
+static inline bool heap_free_fast(void *ptr)
+{
+	uint64_t entry = page_map_get(ptr);
+	unsigned size_class = page_map_class(entry);
+
+	if (__builtin_expect(size_class == 0, 0) ||
+		__builtin_expect(!size_class_starts(size_class, page_map_offset(entry, ptr)), 0))
+		return false;
+	return heap_fast_put(size_class, ptr);
+}
+
+#endif
