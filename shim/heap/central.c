@@ -227,31 +227,44 @@ unsigned central_take(unsigned size_class, void **slots, unsigned want)
 
 /* Putting --------------------------------------------------------------- */
 
-static const char *put_one(unsigned size_class, void *slot, struct leaving *leaving)
+/* Slots of one slab came back. */
+static void put_end(struct central *central, struct span *span, bool had_ready, unsigned count,
+	struct leaving *leaving)
 {
-	struct central *central = &centrals[size_class];
-	uint64_t entry = page_map_get(slot);
-	struct span *span = page_map_span(entry);
-	bool had_ready;
-
-	if (entry == 0 || page_map_class(entry) != size_class)
-		return "free(): invalid pointer";
-	had_ready = span->ready_slots != 0;
-	switch (span_put(span, slot)) {
-	case SPAN_NOT_A_SLOT:
-		return "free(): invalid pointer";
-	case SPAN_ALREADY_FREE:
-		return "free(): double free";
-	case SPAN_OK:
-		break;
-	}
-	central_count(&central->used_slots, -1);
-	central_count(&central->ready_slots, 1);
+	central_count(&central->used_slots, -(int64_t)count);
+	central_count(&central->ready_slots, count);
 	central_place(central, span, had_ready);
 	central_candidate_add(central, span);
 	if (span->used == 0)
 		central_became_empty(central, span, leaving);
-	return NULL;
+}
+
+/* Takes back the first of some slots and those behind it that are of the same slab; how many. */
+static unsigned put_run(unsigned size_class, void *const *slots, unsigned count,
+	struct leaving *leaving, const char **wrong)
+{
+	uint64_t entry = page_map_get(slots[0]);
+	struct span *span = page_map_span(entry);
+	unsigned done = 0;
+	bool had_ready;
+
+	if (entry == 0 || page_map_class(entry) != size_class) {
+		*wrong = "free(): invalid pointer";
+		return 0;
+	}
+	had_ready = span->ready_slots != 0;
+	do {
+		enum span_answer answer = span_put(span, slots[done]);
+
+		if (answer != SPAN_OK) {
+			*wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
+							   : "free(): double free";
+			return done;
+		}
+		done++;
+	} while (done < count && page_map_span(page_map_get(slots[done])) == span);
+	put_end(&centrals[size_class], span, had_ready, done, leaving);
+	return done;
 }
 
 void central_put(unsigned size_class, void *const *slots, unsigned count)
@@ -259,14 +272,14 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 	struct central *central = &centrals[size_class];
 	struct leaving leaving = {NULL};
 	const char *wrong = NULL;
-	unsigned i;
+	unsigned done = 0;
 
 	lock_take(&central->lock);
-	for (i = 0; i < count && wrong == NULL; i++)
-		wrong = put_one(size_class, slots[i], &leaving);
+	while (done < count && wrong == NULL)
+		done += put_run(size_class, slots + done, count - done, &leaving, &wrong);
 	lock_drop(&central->lock);
 	if (wrong != NULL)
-		os_panic(wrong, slots[i - 1]);
+		os_panic(wrong, slots[done]);
 	leaving_finish(&leaving);
 }
 

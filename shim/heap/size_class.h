@@ -82,21 +82,34 @@ static inline size_t size_class_offset(unsigned size_class, size_t slot)
 	return page * PAGE_BYTES + (slot - page * class->page_slots) * class->bytes;
 }
 
-/* The slot over an offset of a slab; over a page's tail, the page's last. */
+/* The slot that begins at an offset of a slab, or SIZE_MAX. */
 static inline size_t size_class_slot(unsigned size_class, size_t offset)
 {
 	const struct size_class *class = &size_classes[size_class];
-	size_t page = 0;
-	size_t slot;
+	uint32_t inverse = size_class_inverse[size_class];
+	size_t before = 0;
+	size_t slots = class->slots;
+	uint64_t product;
 
 	if (class->page_slots != 0) {
-		page = offset >> PAGE_SHIFT;
+		slots = class->page_slots;
+		before = (offset >> PAGE_SHIFT) * slots;
 		offset &= PAGE_BYTES - 1;
 	}
-	slot = (size_t)((uint64_t)offset * size_class_inverse[size_class] >> 32);
-	if (class->page_slots != 0 && slot == class->page_slots)
-		slot--;
-	return page * class->page_slots + slot;
+	product = offset * inverse;
+	if ((uint32_t)product >= inverse || product >> 32 >= slots)
+		return SIZE_MAX;
+	return before + (size_t)(product >> 32);
+}
+
+/* The slot over the first, or the last, byte of a page; of tails, the slot before. */
+static inline size_t size_class_slot_over(unsigned size_class, size_t page, bool last)
+{
+	const struct size_class *class = &size_classes[size_class];
+
+	if (class->page_slots != 0)
+		return page * class->page_slots + (last ? class->page_slots - 1U : 0);
+	return (page * PAGE_BYTES + (last ? PAGE_BYTES - 1 : 0)) / class->bytes;
 }
 
 /*

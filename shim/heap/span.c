@@ -68,12 +68,12 @@ static uint64_t pages_of(const struct span *span, size_t slot)
 /* The slots over a page: first .. last. */
 static size_t first_slot(const struct span *span, size_t page)
 {
-	return size_class_slot(span->size_class, page * PAGE_BYTES);
+	return size_class_slot_over(span->size_class, page, false);
 }
 
 static size_t last_slot(const struct span *span, size_t page)
 {
-	return size_class_slot(span->size_class, (page + 1) * PAGE_BYTES - 1);
+	return size_class_slot_over(span->size_class, page, true);
 }
 
 static bool is_ready(const struct span *span, size_t slot)
@@ -88,10 +88,9 @@ static bool is_holed(const struct span *span, size_t slot)
 
 enum span_answer span_put(struct span *span, const void *address)
 {
-	size_t offset = (uintptr_t)address - span->start;
-	size_t slot = size_class_slot(span->size_class, offset);
+	size_t slot = size_class_slot(span->size_class, (uintptr_t)address - span->start);
 
-	if (slot >= class_of(span)->slots || size_class_offset(span->size_class, slot) != offset)
+	if (slot == SIZE_MAX)
 		return SPAN_NOT_A_SLOT;
 	if (is_ready(span, slot) || (span->hole != 0 && is_holed(span, slot)))
 		return SPAN_ALREADY_FREE;

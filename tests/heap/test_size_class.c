@@ -70,9 +70,34 @@ static void test_slots_are_where_division_says(void **state)
 					 slot % class->page_slots * class->bytes;
 			assert_int_equal(size_class_offset(c, slot), offset);
 			assert_int_equal(size_class_slot(c, offset), slot);
-			assert_int_equal(size_class_slot(c, offset + class->bytes - 1), slot);
+			assert_true(size_class_slot(c, offset + class->bytes - 1) == SIZE_MAX);
+			for (size_t page = offset / PAGE_BYTES;
+				page <= (offset + class->bytes - 1) / PAGE_BYTES; page++) {
+				assert_true(size_class_slot_over(c, page, false) <= slot);
+				assert_true(size_class_slot_over(c, page, true) >= slot);
+			}
 		}
-		assert_int_equal(size_class_slot(c, class->pages * PAGE_BYTES - 1), class->slots - 1);
+		for (size_t page = 0; page < class->pages; page++) {
+			size_t first = size_class_slot_over(c, page, false);
+			size_t last = size_class_slot_over(c, page, true);
+
+			assert_true(last < class->slots);
+			assert_true(size_class_offset(c, last) / PAGE_BYTES <= page);
+			assert_int_equal(
+				(size_class_offset(c, first) + class->bytes - 1) / PAGE_BYTES >= page, 1);
+		}
+	}
+}
+
+static void test_a_page_tail_is_no_slot(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		const struct size_class *class = &size_classes[c];
+		size_t end = class->page_slots * (size_t)class->bytes;
+
+		if (end != 0 && end != PAGE_BYTES)
+			assert_true(size_class_slot(c, end) == SIZE_MAX);
 	}
 }
 
@@ -113,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_no_size_over_2_kib_wastes_more_than_an_eighth),
 		cmocka_unit_test(test_small_classes_fit_pages_and_others_their_slab),
 		cmocka_unit_test(test_slots_are_where_division_says),
+		cmocka_unit_test(test_a_page_tail_is_no_slot),
 		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
 		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
 	};
