@@ -246,7 +246,8 @@ EXPORT void malloc_stats(void)
 		"released bytes   = %20llu background, %llu growth, %llu lazy, %llu eager, %llu "
 		"full\n"
 		"advise calls     = %20llu in %llu ns\n"
-		"refault bytes    = %20llu\n",
+		"refault bytes    = %20llu\n"
+		"lock waits       = %20llu in %llu ns, at most %llu ns\n",
 		(unsigned long long)stats.mapped_bytes, (unsigned long long)stats.in_use_bytes,
 		(unsigned long long)stats.free_slot_bytes,
 		(unsigned long long)stats.idle_dirty_bytes, (unsigned long long)stats.lazy_bytes,
@@ -259,7 +260,8 @@ EXPORT void malloc_stats(void)
 		(unsigned long long)stats.released_bytes[HEAP_BY_EAGER],
 		(unsigned long long)stats.released_bytes[HEAP_BY_FULL],
 		(unsigned long long)stats.advise_calls, (unsigned long long)stats.advise_ns,
-		(unsigned long long)stats.refault_bytes);
+		(unsigned long long)stats.refault_bytes, (unsigned long long)stats.lock_waits,
+		(unsigned long long)stats.lock_wait_ns, (unsigned long long)stats.lock_wait_max_ns);
 	fputs(text, stderr);
 }
 
@@ -280,14 +282,17 @@ EXPORT int malloc_info(int options, FILE *fp)
 		"<system type=\"current\" size=\"%llu\"/>\n"
 		"<aspace type=\"total\" size=\"%llu\"/>\n"
 		"<spillway in_use=\"%llu\" free_slots=\"%llu\" idle_dirty=\"%llu\" lazy=\"%llu\""
-		" clean=\"%llu\" metadata=\"%llu\"/>\n"
+		" clean=\"%llu\" metadata=\"%llu\" lock_waits=\"%llu\" lock_wait_ns=\"%llu\""
+		" lock_wait_max_ns=\"%llu\"/>\n"
 		"</malloc>\n",
 		info.fordblks, info.hblks, info.hblkhd,
 		(unsigned long long)(stats.mapped_bytes - stats.clean_bytes),
 		(unsigned long long)stats.mapped_bytes, (unsigned long long)stats.in_use_bytes,
 		(unsigned long long)stats.free_slot_bytes,
 		(unsigned long long)stats.idle_dirty_bytes, (unsigned long long)stats.lazy_bytes,
-		(unsigned long long)stats.clean_bytes, (unsigned long long)stats.metadata_bytes);
+		(unsigned long long)stats.clean_bytes, (unsigned long long)stats.metadata_bytes,
+		(unsigned long long)stats.lock_waits, (unsigned long long)stats.lock_wait_ns,
+		(unsigned long long)stats.lock_wait_max_ns);
 	return fputs(text, fp) < 0 ? -1 : 0;
 }
 

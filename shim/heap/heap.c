@@ -4,6 +4,7 @@
 #include "shim/heap/central.h"
 #include "shim/heap/heap_fast.h"
 #include "shim/heap/large.h"
+#include "shim/heap/lock.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
@@ -172,6 +173,7 @@ void heap_stats_read(struct heap_stats *stats)
 {
 	struct central_stats slots;
 	struct page_stats pages;
+	struct lock_stats locks;
 	uint64_t cached_slots;
 	uint64_t cached_bytes;
 
@@ -194,6 +196,10 @@ void heap_stats_read(struct heap_stats *stats)
 	if (slots.used_slots > cached_slots)
 		stats->blocks += slots.used_slots - cached_slots;
 	scavenge_stats(stats);
+	lock_stats(&locks);
+	stats->lock_waits = locks.waits;
+	stats->lock_wait_ns = locks.wait_ns;
+	stats->lock_wait_max_ns = locks.wait_max_ns;
 }
 
 static void lock_everything(void)

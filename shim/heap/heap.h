@@ -126,6 +126,10 @@ struct heap_stats {
 	uint64_t advise_calls;
 	uint64_t advise_ns;
 	uint64_t refault_bytes; /* clean bytes handed out again */
+	/* What threads waited for the heap's locks, all together and at most at once. */
+	uint64_t lock_waits;
+	uint64_t lock_wait_ns;
+	uint64_t lock_wait_max_ns;
 };
 
 void heap_stats_read(struct heap_stats *stats);

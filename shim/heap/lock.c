@@ -4,7 +4,32 @@
 
 #define SPINS 100
 
-void lock_wait(struct lock *lock)
+static struct {
+	_Atomic uint64_t waits;
+	_Atomic uint64_t wait_ns;
+	_Atomic uint64_t wait_max_ns;
+} account;
+
+static void account_wait(uint64_t waited_ns)
+{
+	uint64_t max_ns = atomic_load_explicit(&account.wait_max_ns, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&account.waits, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&account.wait_ns, waited_ns, memory_order_relaxed);
+	while (waited_ns > max_ns &&
+		!atomic_compare_exchange_weak_explicit(&account.wait_max_ns, &max_ns, waited_ns,
+			memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+void lock_stats(struct lock_stats *stats)
+{
+	stats->waits = atomic_load_explicit(&account.waits, memory_order_relaxed);
+	stats->wait_ns = atomic_load_explicit(&account.wait_ns, memory_order_relaxed);
+	stats->wait_max_ns = atomic_load_explicit(&account.wait_max_ns, memory_order_relaxed);
+}
+
+static void lock_take_contended(struct lock *lock)
 {
 	for (int i = 0; i < SPINS; i++) {
 		uint32_t expected = 0;
@@ -17,6 +42,14 @@ void lock_wait(struct lock *lock)
 	}
 	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
 		os_wait((const uint32_t *)&lock->word, 2, UINT64_MAX);
+}
+
+void lock_wait(struct lock *lock)
+{
+	uint64_t start_ns = os_now_ns();
+
+	lock_take_contended(lock);
+	account_wait(os_now_ns() - start_ns);
 }
 
 void lock_wake(struct lock *lock)

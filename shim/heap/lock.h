@@ -15,6 +15,15 @@ struct lock {
 	_Atomic uint32_t word; /* 0 free, 1 held, 2 held and waited for */
 };
 
+/* Waits that there were, of all threads and locks; a lock that is free at once is none. */
+struct lock_stats {
+	uint64_t waits;
+	uint64_t wait_ns;
+	uint64_t wait_max_ns;
+};
+
+void lock_stats(struct lock_stats *stats);
+
 void lock_wait(struct lock *lock);
 void lock_wake(struct lock *lock);
 

@@ -58,8 +58,9 @@ bool os_is_sandboxed(void);
 int os_fence_threads(void);
 void os_fence_prepare(void);
 
-/* CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC; and the same as of the last timer tick, some milliseconds old and nearly free. */
 uint64_t os_now_ns(void);
+uint64_t os_now_coarse_ns(void);
 
 /* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen.
  */

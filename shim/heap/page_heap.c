@@ -310,7 +310,7 @@ bool page_heap_extend(void *end, size_t pages)
 
 void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 {
-	uint64_t now_ns = os_now_ns();
+	uint64_t now_ns = os_now_coarse_ns();
 	struct region *region;
 	size_t clean = 0;
 

@@ -25,6 +25,37 @@ static void *run_locked(void *arg)
 	return arg;
 }
 
+static void *run_waiting(void *arg)
+{
+	lock_take(&lock);
+	lock_drop(&lock);
+	return arg;
+}
+
+static void test_waits_are_counted(void **state)
+{
+	struct lock_stats before;
+	struct lock_stats after;
+	pthread_t thread;
+
+	(void)state;
+	lock_stats(&before);
+	lock_take(&lock);
+	lock_drop(&lock);
+	lock_stats(&after);
+	assert_int_equal(after.waits, before.waits);
+	lock_take(&lock);
+	pthread_create(&thread, NULL, run_waiting, NULL);
+	while (atomic_load(&lock.word) != 2)
+		;
+	lock_drop(&lock);
+	pthread_join(thread, NULL);
+	lock_stats(&after);
+	assert_int_equal(after.waits, before.waits + 1);
+	assert_true(after.wait_ns > before.wait_ns);
+	assert_true(after.wait_max_ns > 0 && after.wait_max_ns <= after.wait_ns);
+}
+
 static void run_all(void *(*run)(void *))
 {
 	pthread_t threads[THREADS];
@@ -86,6 +117,7 @@ static void test_a_stop_refuses_until_it_is_resumed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_waits_are_counted),
 		cmocka_unit_test(test_one_thread_at_a_time_is_inside),
 		cmocka_unit_test(test_no_transit_runs_during_a_stop),
 		cmocka_unit_test(test_a_stop_refuses_until_it_is_resumed),

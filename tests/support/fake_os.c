@@ -4,6 +4,7 @@
 #define os_commit real_os_commit
 #define os_advise real_os_advise
 #define os_now_ns real_os_now_ns
+#define os_now_coarse_ns real_os_now_coarse_ns
 #define os_fence_threads real_os_fence_threads
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
@@ -11,6 +12,7 @@
 #undef os_commit
 #undef os_advise
 #undef os_now_ns
+#undef os_now_coarse_ns
 #undef os_fence_threads
 
 #include "tests/support/fake_os.h"
@@ -20,6 +22,7 @@ void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 uint64_t os_now_ns(void);
+uint64_t os_now_coarse_ns(void);
 int os_fence_threads(void);
 
 struct fake_os fake_os;
@@ -67,6 +70,11 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 uint64_t os_now_ns(void)
 {
 	return real_os_now_ns() + atomic_load(&fake_os.now_ahead_ns);
+}
+
+uint64_t os_now_coarse_ns(void)
+{
+	return real_os_now_coarse_ns() + atomic_load(&fake_os.now_ahead_ns);
 }
 
 int os_fence_threads(void)
