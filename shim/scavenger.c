@@ -18,12 +18,17 @@
 #define BARREN_PASSES 3U
 /* Steps at calm that change nothing, before what is idle counts as out of reach. */
 #define CALM_STEPS_SAME 10U
-/* At calm one part of working time for so many of sleep. */
-#define CALM_SLEEP_SHARE 99U
+/*
+ * At calm no ten seconds see more than 100 ms of work, 1 % of one CPU: half of
+ * that may be saved up while there is nothing to do, half flows in as time goes by.
+ */
+#define CALM_SAVED_NS (50 * MS_NS)
+#define CALM_FLOW_SHARE 200U
 
 /*
- * The pace between requests, per level in force.  idle_ms: only what idled so
- * long goes.  At full, thread caches are drained with every pass, which costs
+ * The pace between requests, per level in force.  idle_ms: only pages that idled so
+ * long go; slabs_idle_ms: and only caches and slabs not used for so long are
+ * emptied.  At full, thread caches are drained with every pass, which costs
  * their owners, hence the longer pause.  Calm works as eager does, slowly.
  */
 struct pace {
@@ -31,6 +36,7 @@ struct pace {
 	enum heap_cause cause;
 	uint32_t quantum_bytes;
 	uint32_t idle_ms;
+	uint32_t slabs_idle_ms;
 	uint32_t step_ms;  /* work in one step */
 	uint32_t again_ms; /* sleep when there is more */
 	uint32_t pause_ms; /* sleep when there is not */
@@ -42,9 +48,10 @@ static const struct pace paces[HEAP_LEVELS] = {
 	[HEAP_CALM] = {.level = HEAP_EAGER,
 		.cause = HEAP_BACKGROUND,
 		.quantum_bytes = 256 * KIB,
-		.idle_ms = 5000,
+		.idle_ms = 3000,
+		.slabs_idle_ms = 3000,
 		.step_ms = 1,
-		.again_ms = 100,
+		.again_ms = 5,
 		.pause_ms = 1000,
 		.cushion_bytes = 1 * MIB,
 		.cushion_share = 16},
@@ -52,6 +59,7 @@ static const struct pace paces[HEAP_LEVELS] = {
 		.cause = HEAP_BY_LAZY,
 		.quantum_bytes = 1 * MIB,
 		.idle_ms = 500,
+		.slabs_idle_ms = 3000,
 		.step_ms = 10,
 		.again_ms = 20,
 		.pause_ms = 500,
@@ -61,6 +69,7 @@ static const struct pace paces[HEAP_LEVELS] = {
 		.cause = HEAP_BY_EAGER,
 		.quantum_bytes = 1 * MIB,
 		.idle_ms = 100,
+		.slabs_idle_ms = 1000,
 		.step_ms = 20,
 		.again_ms = 5,
 		.pause_ms = 100},
@@ -83,7 +92,9 @@ static struct {
 	uint32_t barren;
 	uint64_t calm_idle_bytes; /* what the last step at calm left */
 	uint32_t calm_steps;      /* so many of them left the same */
-} work;
+	uint64_t calm_saved_ns;   /* working time that may be spent at calm */
+	uint64_t calm_saved_at_ns;
+} work = {.calm_saved_ns = CALM_SAVED_NS};
 
 static _Atomic uint32_t asked_level;
 
@@ -175,6 +186,11 @@ static void news_read(uint64_t now_ns)
 	}
 }
 
+static uint64_t ago_ns(uint64_t now_ns, uint32_t ms)
+{
+	return now_ns > ms * MS_NS ? now_ns - ms * MS_NS : 0;
+}
+
 static bool request_step(uint64_t now_ns)
 {
 	enum heap_level level = (enum heap_level)work.request.release_level;
@@ -188,6 +204,7 @@ static bool request_step(uint64_t now_ns)
 			.max_bytes = REQUEST_QUANTUM_BYTES,
 			.cushion_bytes = pace->cushion_bytes,
 			.idle_before_ns = UINT64_MAX,
+			.slabs_idle_before_ns = ago_ns(now_ns, pace->slabs_idle_ms),
 		};
 		uint64_t gone_bytes;
 
@@ -207,7 +224,8 @@ static bool request_step(uint64_t now_ns)
  * steps. */
 static bool calm_is_clean(const struct heap_stats *stats, uint64_t cushion_bytes)
 {
-	uint64_t idle_bytes = stats->idle_dirty_bytes + stats->lazy_bytes;
+	uint64_t idle_bytes =
+		stats->idle_dirty_bytes + stats->lazy_bytes + stats->free_slot_bytes;
 
 	if (idle_bytes <= cushion_bytes)
 		return true;
@@ -226,12 +244,27 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)spent.tv_sec * 1000 * MS_NS + (uint64_t)spent.tv_nsec;
 }
 
+/* How long calm sleeps after it worked for spent_ns: until the next step is saved up for. */
+static uint64_t calm_pause(uint64_t pause_ns, uint64_t now_ns, uint64_t spent_ns, uint32_t step_ms)
+{
+	uint64_t step_ns = step_ms * MS_NS;
+
+	work.calm_saved_ns += (now_ns - work.calm_saved_at_ns) / CALM_FLOW_SHARE;
+	work.calm_saved_at_ns = now_ns;
+	if (work.calm_saved_ns > CALM_SAVED_NS)
+		work.calm_saved_ns = CALM_SAVED_NS;
+	work.calm_saved_ns -= spent_ns < work.calm_saved_ns ? spent_ns : work.calm_saved_ns;
+	if (work.calm_saved_ns < step_ns &&
+		pause_ns < (step_ns - work.calm_saved_ns) * CALM_FLOW_SHARE)
+		pause_ns = (step_ns - work.calm_saved_ns) * CALM_FLOW_SHARE;
+	return pause_ns;
+}
+
 /* One step at the pace of the level in force. */
 static uint64_t pace_step(uint64_t now_ns)
 {
 	enum heap_level level = (enum heap_level)link_level(now_ns);
 	const struct pace *pace = &paces[level];
-	uint64_t idle_ns = pace->idle_ms * MS_NS;
 	uint64_t cushion_bytes = pace->cushion_bytes;
 	uint64_t start_ns = cpu_ns();
 	uint64_t spent_ns = 0;
@@ -247,7 +280,8 @@ static uint64_t pace_step(uint64_t now_ns)
 			.level = pace->level,
 			.max_bytes = pace->quantum_bytes,
 			.cushion_bytes = cushion_bytes,
-			.idle_before_ns = now_ns > idle_ns ? now_ns - idle_ns : 0,
+			.idle_before_ns = ago_ns(now_ns, pace->idle_ms),
+			.slabs_idle_before_ns = ago_ns(now_ns, pace->slabs_idle_ms),
 		};
 
 		heap_scavenge(&pass, pace->cause);
@@ -262,9 +296,8 @@ static uint64_t pace_step(uint64_t now_ns)
 	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes))
 		return SCAVENGER_UNTIL_NEWS;
 	pause_ns = more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
-	spent_ns = cpu_ns() - start_ns;
-	if (level == HEAP_CALM && pause_ns < spent_ns * CALM_SLEEP_SHARE)
-		pause_ns = spent_ns * CALM_SLEEP_SHARE;
+	if (level == HEAP_CALM)
+		pause_ns = calm_pause(pause_ns, os_now_ns(), cpu_ns() - start_ns, pace->step_ms);
 	return pause_ns;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FIRST_LIMIT_BYTES 4096U
+#define LOOK_NS 200000000U
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
@@ -18,6 +19,7 @@ static struct {
 	struct lock lock;
 	struct cache *_Atomic all;
 	struct cache *unowned;
+	_Atomic uint64_t looked_ns;
 	void (*_Atomic hook)(void);
 } registry;
 
@@ -301,9 +303,22 @@ static bool cache_is_idle(struct cache *cache, uint64_t idle_before_ns)
 	return idle;
 }
 
+/* Looking at what is idle is not for every pass. */
+static bool idle_look_is_due(void)
+{
+	uint64_t now_ns = os_now_coarse_ns();
+	uint64_t before_ns = atomic_load_explicit(&registry.looked_ns, memory_order_relaxed);
+
+	return now_ns - before_ns >= LOOK_NS &&
+	       atomic_compare_exchange_strong(&registry.looked_ns, &before_ns, now_ns);
+}
+
 void cache_drain_all(uint64_t idle_before_ns)
 {
 	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
+
+	if (idle_before_ns != UINT64_MAX && !idle_look_is_due())
+		return;
 
 	for (; cache != NULL; cache = cache->next) {
 		if (!cache_has_slots(cache) || !cache_is_idle(cache, idle_before_ns) ||

@@ -112,6 +112,7 @@ void central_became_empty(struct central *central, struct span *span, struct lea
 
 static unsigned take_ready(struct central *central, void **slots, unsigned want)
 {
+	uint64_t now_ns = os_now_coarse_ns();
 	unsigned got = 0;
 
 	while (got < want && central->part_used.lowest != NULL) {
@@ -119,6 +120,7 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 
 		if (span == central->empty)
 			central->empty = NULL;
+		span->used_ns = now_ns;
 		got += span_take(span, slots + got, want - got);
 		central_place(central, span, true);
 	}
@@ -227,29 +229,38 @@ unsigned central_take(unsigned size_class, void **slots, unsigned want)
 
 /* Putting --------------------------------------------------------------- */
 
+/* What one central_put is about. */
+struct putting {
+	unsigned size_class;
+	uint64_t now_ns;
+	struct leaving leaving;
+	const char *wrong;
+};
+
 /* Slots of one slab came back. */
-static void put_end(struct central *central, struct span *span, bool had_ready, unsigned count,
-	struct leaving *leaving)
+static void put_end(struct putting *putting, struct span *span, bool had_ready, unsigned count)
 {
+	struct central *central = &centrals[putting->size_class];
+
+	span->used_ns = putting->now_ns;
 	central_count(&central->used_slots, -(int64_t)count);
 	central_count(&central->ready_slots, count);
 	central_place(central, span, had_ready);
 	central_candidate_add(central, span);
 	if (span->used == 0)
-		central_became_empty(central, span, leaving);
+		central_became_empty(central, span, &putting->leaving);
 }
 
 /* Takes back the first of some slots and those behind it that are of the same slab; how many. */
-static unsigned put_run(unsigned size_class, void *const *slots, unsigned count,
-	struct leaving *leaving, const char **wrong)
+static unsigned put_run(struct putting *putting, void *const *slots, unsigned count)
 {
 	uint64_t entry = page_map_get(slots[0]);
 	struct span *span = page_map_span(entry);
 	unsigned done = 0;
 	bool had_ready;
 
-	if (entry == 0 || page_map_class(entry) != size_class) {
-		*wrong = "free(): invalid pointer";
+	if (entry == 0 || page_map_class(entry) != putting->size_class) {
+		putting->wrong = "free(): invalid pointer";
 		return 0;
 	}
 	had_ready = span->ready_slots != 0;
@@ -257,42 +268,42 @@ static unsigned put_run(unsigned size_class, void *const *slots, unsigned count,
 		enum span_answer answer = span_put(span, slots[done]);
 
 		if (answer != SPAN_OK) {
-			*wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
-							   : "free(): double free";
+			putting->wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
+								   : "free(): double free";
 			return done;
 		}
 		done++;
 	} while (done < count && page_map_span(page_map_get(slots[done])) == span);
-	put_end(&centrals[size_class], span, had_ready, done, leaving);
+	put_end(putting, span, had_ready, done);
 	return done;
 }
 
 void central_put(unsigned size_class, void *const *slots, unsigned count)
 {
 	struct central *central = &centrals[size_class];
-	struct leaving leaving = {NULL};
-	const char *wrong = NULL;
+	struct putting putting = {.size_class = size_class, .now_ns = os_now_coarse_ns()};
 	unsigned done = 0;
 
 	lock_take(&central->lock);
-	while (done < count && wrong == NULL)
-		done += put_run(size_class, slots + done, count - done, &leaving, &wrong);
+	while (done < count && putting.wrong == NULL)
+		done += put_run(&putting, slots + done, count - done);
 	lock_drop(&central->lock);
-	if (wrong != NULL)
-		os_panic(wrong, slots[done]);
-	leaving_finish(&leaving);
+	if (putting.wrong != NULL)
+		os_panic(putting.wrong, slots[done]);
+	leaving_finish(&putting.leaving);
 }
 
 /* Giving back ----------------------------------------------------------- */
 
-void central_dissolve(void)
+void central_dissolve(uint64_t idle_before_ns)
 {
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		struct central *central = &centrals[c];
 		struct leaving leaving = {NULL};
 
 		lock_take(&central->lock);
-		if (central->empty != NULL && central->empty->advising == 0) {
+		if (central->empty != NULL && central->empty->advising == 0 &&
+			central->empty->used_ns <= idle_before_ns) {
 			central_leave(central, central->empty, &leaving);
 			central->empty = NULL;
 		}

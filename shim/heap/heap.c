@@ -25,7 +25,7 @@
 static void reclaim_slabs(void)
 {
 	cache_drain_all(UINT64_MAX);
-	central_dissolve();
+	central_dissolve(UINT64_MAX);
 }
 
 static void *large_or_null(size_t size, size_t alignment, bool *zero)

@@ -81,15 +81,21 @@ void heap_set_gate(bool (*gate)(size_t bytes));
 /*
  * One bounded piece of giving back: at most max_bytes are advised, no lock is
  * held over a system call.  cushion_bytes of idle dirty memory are kept (0 at
- * full); only what idled since before idle_before_ns goes (UINT64_MAX: any),
- * holes in slabs excepted, which have no age.  Several threads may do this at
- * once.  calm does what lazy does.
+ * full); only pages that idled since before idle_before_ns go (UINT64_MAX: any).
+ *
+ * Free slots are pages only once they are out of the caches and all free slots
+ * of their page are together: caches and slabs that nobody used since before
+ * slabs_idle_before_ns (0: never) are emptied, and from eager on holes are made
+ * in such slabs.  full does that with all of them.
+ *
+ * Several threads may do this at once.  calm does what lazy does.
  */
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
 	uint64_t cushion_bytes;
 	uint64_t idle_before_ns; /* of os_now_ns() */
+	uint64_t slabs_idle_before_ns;
 	/* Out: */
 	uint64_t lazy_bytes;  /* went from dirty to lazy */
 	uint64_t clean_bytes; /* went from dirty or lazy to not resident */

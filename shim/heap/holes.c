@@ -14,7 +14,11 @@ struct hole_batch {
 	size_t span_count;
 	size_t pages; /* in the ranges */
 	size_t room;  /* pages that may still be advised */
+	uint64_t idle_before_ns;
 };
+
+/* So many slabs that are still in use are looked at before a class is left for a later pass. */
+#define YOUNG_MAX 32U
 
 /* Pages of whole kernel pages only. */
 static uint64_t whole_kernel_pages(const struct span *span, uint64_t pages)
@@ -85,15 +89,17 @@ static bool batch_slab(struct central *central, struct hole_batch *batch, struct
 static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
 {
 	struct span *stop = NULL;
+	unsigned young = 0;
 
-	while (central->candidates != NULL && central->candidates != stop) {
+	while (central->candidates != NULL && central->candidates != stop && young < YOUNG_MAX) {
 		struct span *span = central->candidates;
 
 		if (batch->range_count == OS_RANGES_MAX || batch->room == 0)
 			return true;
 		central_candidate_remove(central, span);
-		if (span->advising != 0) {
-			/* Another scavenger is at it; it stays a candidate. */
+		if (span->advising != 0 || span->used_ns > batch->idle_before_ns) {
+			/* In use, or another scavenger is at it; it stays a candidate. */
+			young++;
 			central_candidate_add(central, span);
 			if (stop == NULL)
 				stop = span;
@@ -149,7 +155,7 @@ static bool make_holes(struct central *central, struct hole_batch *batch,
 }
 
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
-	uint64_t max_bytes, uint64_t *clean_bytes)
+	uint64_t max_bytes, uint64_t idle_before_ns, uint64_t *clean_bytes)
 {
 	size_t room = (size_t)(max_bytes / PAGE_BYTES);
 
@@ -157,7 +163,8 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 		bool more = true;
 
 		while (more) {
-			struct hole_batch batch = {.room = room};
+			struct hole_batch batch = {
+				.room = room, .idle_before_ns = idle_before_ns};
 			bool failed = false;
 
 			more = make_holes(&centrals[c], &batch, advise, with, &failed);

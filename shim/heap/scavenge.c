@@ -81,20 +81,22 @@ static size_t scavenge_pages(struct heap_pass *pass)
 
 void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 {
+	bool full = pass->level == HEAP_FULL;
+	uint64_t slabs_before_ns = full ? UINT64_MAX : pass->slabs_idle_before_ns;
 	size_t room_pages;
 
 	pass->lazy_bytes = 0;
 	pass->clean_bytes = 0;
 	pass->more = false;
-	if (pass->level == HEAP_FULL) {
-		cache_drain_all(UINT64_MAX);
-		central_dissolve();
+	if (slabs_before_ns != 0) {
+		cache_drain_all(slabs_before_ns);
+		central_dissolve(slabs_before_ns);
 	}
 	room_pages = scavenge_pages(pass);
 	pass->more |= room_pages == 0;
-	if (pass->level == HEAP_FULL && room_pages != 0)
-		pass->more |=
-			holes_make(advise_away, NULL, room_pages * PAGE_BYTES, &pass->clean_bytes);
+	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0)
+		pass->more |= holes_make(advise_away, NULL, room_pages * PAGE_BYTES,
+			slabs_before_ns, &pass->clean_bytes);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
 }

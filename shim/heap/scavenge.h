@@ -8,10 +8,12 @@
  *
  *	calm, lazy	idle dirty pages over the cushion are MADV_FREEd: lazy
  *	eager		idle dirty pages over the cushion, and all lazy ones,
- *			become clean
- *	full		first every thread cache is emptied and empty slabs go back
- *			to the page heap; then as eager with no cushion; then pages
- *			with no live slot inside part-used slabs become holes
+ *			become clean; then pages with no live slot inside idle
+ *			part-used slabs become holes
+ *	full		as eager with no cushion, and every slab counts as idle
+ *
+ * Before that, at every level, idle thread caches are emptied and idle empty
+ * slabs go back to the page heap.
  *
  * A pass looks for runs of 64 KiB and more first and for shorter ones with what
  * is left of max_bytes, highest address first in both turns.  A batch of ranges

@@ -44,7 +44,7 @@ static void test_one_empty_slab_of_a_class_stays_and_dissolves(void **state)
 		central_put(c, slots + i, 1);
 	assert_int_equal(in_use_bytes(), slab_bytes);
 	assert_null(heap_check());
-	central_dissolve();
+	central_dissolve(UINT64_MAX);
 	assert_int_equal(in_use_bytes(), 0);
 	assert_null(heap_check());
 }
@@ -66,7 +66,7 @@ static void test_the_lowest_slab_serves_first_and_high_ones_empty(void **state)
 	for (unsigned i = 1; i < 10 * each; i += 2)
 		central_put(c, slots + i, 1);
 	central_put(c, again, 5 * each);
-	central_dissolve();
+	central_dissolve(UINT64_MAX);
 	assert_int_equal(in_use_bytes(), 0);
 }
 
@@ -93,7 +93,7 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	for (unsigned i = 0; i < 20 * each; i++)
 		if (i % each != 0)
 			central_put(c, slots + i, 1);
-	while (holes_make(advise_nothing, &advised, (uint64_t)10 * 4096, &clean)) {
+	while (holes_make(advise_nothing, &advised, (uint64_t)10 * 4096, UINT64_MAX, &clean)) {
 		passes++;
 		assert_int_equal(clean, (uint64_t)passes * 10 * 4096);
 		assert_null(heap_check());
@@ -103,7 +103,7 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	assert_true(passes >= 20 * (each - 1) / 10 - 1);
 	for (unsigned i = 0; i < 20 * each; i += each)
 		central_put(c, slots + i, 1);
-	central_dissolve();
+	central_dissolve(UINT64_MAX);
 	assert_int_equal(in_use_bytes(), 0);
 	assert_null(heap_check());
 }
