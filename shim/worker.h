@@ -33,7 +33,7 @@
  * good after the main thread has left by pthread_exit: the worker ends then, so that it does not
  * keep alive a process that waits for its last thread.
  */
-#define WORKER_GROWTH_BYTES ((uint64_t)1024 * 1024)
+#define WORKER_GROWTH_BYTES ((uint64_t)2 * 1024 * 1024)
 
 /* 0 but for the moments when the next malloc or free should call worker_attend(). */
 extern _Atomic uint32_t worker_attention;

@@ -4,7 +4,7 @@
 
 /* clang-format off */
 /* A class within pages. */
-#define SMALL_PAGES(size) ((size) == 16 ? 8U : 16U)
+#define SMALL_PAGES(size) ((size) < 512 ? 8U : 16U)
 #define SMALL(size, unused) \
 	{ .bytes = (size), .slots = SMALL_PAGES(size) * (PAGE_BYTES / (size)), \
 	  .pages = SMALL_PAGES(size), .page_slots = PAGE_BYTES / (size), \
