@@ -12,6 +12,9 @@
 
 static inline unsigned bits_count(uint64_t word)
 {
+	/* What pages' bits mostly are. */
+	if (word == 0 || word == UINT64_MAX)
+		return word == 0 ? 0 : 64;
 	word -= word >> 1 & 0x5555555555555555ULL;
 	word = (word & 0x3333333333333333ULL) + (word >> 2 & 0x3333333333333333ULL);
 	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
@@ -45,14 +48,19 @@ static inline uint64_t bits_mask_in_word(size_t at, size_t end)
 	return bits_mask(at - base, end - base > 64 ? 64 : end - base);
 }
 
-/* Length of the longest run of set bits. */
+/* Length of the longest run of set bits: run by run. */
 static inline unsigned bits_longest(uint64_t word)
 {
-	unsigned length = 0;
+	unsigned longest = 0;
 
-	for (; word != 0; length++)
-		word &= word << 1;
-	return length;
+	while (word != 0) {
+		uint64_t from = word >> bits_lowest(word);
+		unsigned length = from == UINT64_MAX ? 64 : bits_lowest(~from);
+
+		longest = length > longest ? length : longest;
+		word = length == 64 ? 0 : from >> length;
+	}
+	return longest;
 }
 
 /* First bit at or after `at` that is set (or clear), `end` when there is none. */

@@ -16,10 +16,6 @@
 #define CHUNK_BYTES (CHUNK_PAGES * PAGE_BYTES)
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 
-/* Chunks that one upper summary covers. */
-#define GROUP_CHUNKS ((size_t)64)
-#define GROUP_PAGES (GROUP_CHUNKS * CHUNK_PAGES)
-
 #define ADDRESS_BITS 48
 
 static inline size_t round_up(size_t value, size_t power_of_two)

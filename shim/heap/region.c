@@ -30,9 +30,17 @@ static size_t chunks_of(size_t pages)
 	return pages / CHUNK_PAGES;
 }
 
-static size_t groups_of(size_t pages)
+/* Nodes of a level over so many pages. */
+static size_t nodes_of(size_t pages, int level)
 {
-	return (chunks_of(pages) + GROUP_CHUNKS - 1) / GROUP_CHUNKS;
+	size_t under = (size_t)1 << REGION_FAN_SHIFT * level;
+
+	return (chunks_of(pages) + under - 1) / under;
+}
+
+static size_t node_pages(int level)
+{
+	return CHUNK_PAGES << REGION_FAN_SHIFT * level;
 }
 
 static size_t area_bytes(size_t count, size_t each)
@@ -40,16 +48,19 @@ static size_t area_bytes(size_t count, size_t each)
 	return round_up(count * each, PAGE_BYTES);
 }
 
-/* Summaries of whole groups, so that the last group can be read like any other. */
-static size_t summaries_bytes(size_t pages)
+/* Whole eights, so that the last node's children can be read like any other's. */
+static size_t level_bytes(size_t pages, int level)
 {
-	return area_bytes(groups_of(pages) * GROUP_CHUNKS, sizeof(struct summary));
+	return area_bytes(round_up(nodes_of(pages, level), REGION_FAN), sizeof(struct summary));
 }
 
 size_t region_metadata_bytes(size_t pages)
 {
-	return area_bytes(groups_of(pages), sizeof(struct summary)) + summaries_bytes(pages) +
-	       area_bytes(chunks_of(pages), sizeof(struct chunk));
+	size_t bytes = area_bytes(chunks_of(pages), sizeof(struct chunk));
+
+	for (int level = 0; level < REGION_LEVELS; level++)
+		bytes += level_bytes(pages, level);
+	return bytes;
 }
 
 size_t region_touched_bytes(size_t committed)
@@ -64,74 +75,74 @@ void region_init(struct region *region, void *start, size_t pages, void *metadat
 	region->start = (uintptr_t)start;
 	region->pages = pages;
 	region->committed = 0;
-	region->groups = (void *)at;
-	at += area_bytes(groups_of(pages), sizeof(struct summary));
-	region->summaries = (void *)at;
-	at += summaries_bytes(pages);
+	for (int level = REGION_TOP; level >= 0; level--) {
+		region->levels[level] = (void *)at;
+		at += level_bytes(pages, level);
+	}
 	region->chunks = (void *)at;
 }
 
 /* Summaries ------------------------------------------------------------- */
 
+static void summary_set(struct summary *summary, enum run_kind kind, struct bits_runs runs)
+{
+	summary->start[kind] = runs.start;
+	summary->max[kind] = runs.max;
+	summary->end[kind] = runs.end;
+}
+
 static struct summary chunk_summary(const struct chunk *chunk)
 {
-	uint64_t bits[RUN_KINDS][CHUNK_WORDS];
+	uint64_t any[CHUNK_WORDS];
+	uint64_t warm[CHUNK_WORDS];
 	struct summary summary = {.dirty = 0};
+	struct bits_runs runs;
+	uint64_t all_warm = 0;
+	uint64_t all_cold = 0;
 
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		uint64_t idle = ~chunk->allocated[i];
-		uint64_t warm = idle & ~chunk->clean[i];
-
-		bits[RUN_ANY][i] = idle;
-		bits[RUN_WARM][i] = warm;
-		if (warm == 0)
-			continue;
-		summary.dirty += bits_count(warm & ~chunk->lazy[i]);
-		summary.lazy += bits_count(warm & chunk->lazy[i]);
+		any[i] = ~chunk->allocated[i];
+		warm[i] = any[i] & ~chunk->clean[i];
+		all_warm |= warm[i];
+		all_cold |= any[i] ^ warm[i];
+		summary.dirty += bits_count(warm[i] & ~chunk->lazy[i]);
+		summary.lazy += bits_count(warm[i] & chunk->lazy[i]);
 	}
-	for (int kind = 0; kind < RUN_KINDS; kind++) {
-		struct bits_runs runs = bits_runs_of(bits[kind], CHUNK_WORDS);
-
-		summary.start[kind] = runs.start;
-		summary.max[kind] = runs.max;
-		summary.end[kind] = runs.end;
-	}
+	if ((all_warm | all_cold) == 0)
+		return summary;
+	runs = bits_runs_of(any, CHUNK_WORDS);
+	summary_set(&summary, RUN_ANY, runs);
+	if (all_warm != 0)
+		summary_set(&summary, RUN_WARM,
+			all_cold != 0 ? bits_runs_of(warm, CHUNK_WORDS) : runs);
 	return summary;
 }
 
-/* The runs of one kind over some chunks' summaries, into `group`. */
-static void group_runs(
-	struct summary *group, const struct summary *chunks, size_t count, enum run_kind kind)
+/* The runs of one kind over eight nodes of so many pages, into the one above them. */
+static void node_runs(
+	struct summary *over, const struct summary *under, size_t pages, enum run_kind kind)
 {
 	uint32_t run = 0;
 	uint32_t max = 0;
 	bool whole = true;
 
-	for (size_t i = 0; i < count; i++) {
-		const struct summary *one = &chunks[i];
+	for (size_t i = 0; i < REGION_FAN; i++) {
+		const struct summary *one = &under[i];
 
 		run += one->start[kind];
-		if (one->start[kind] == CHUNK_PAGES)
+		if (one->start[kind] == pages)
 			continue;
 		if (whole)
-			group->start[kind] = run;
+			over->start[kind] = run;
 		whole = false;
 		max = run > max ? run : max;
 		max = one->max[kind] > max ? one->max[kind] : max;
 		run = one->end[kind];
 	}
 	if (whole)
-		group->start[kind] = run;
-	group->max[kind] = run > max ? run : max;
-	/* What is not committed is not free. */
-	group->end[kind] = count == GROUP_CHUNKS ? run : 0;
-}
-
-static size_t group_committed(const struct region *region, size_t group)
-{
-	size_t chunks = chunks_of(region->committed) - group * GROUP_CHUNKS;
-
-	return chunks < GROUP_CHUNKS ? chunks : GROUP_CHUNKS;
+		over->start[kind] = run;
+	over->max[kind] = run > max ? run : max;
+	over->end[kind] = run;
 }
 
 static bool runs_differ(const struct summary *a, const struct summary *b, enum run_kind kind)
@@ -140,26 +151,47 @@ static bool runs_differ(const struct summary *a, const struct summary *b, enum r
 	       a->end[kind] != b->end[kind];
 }
 
-/* Brings the summaries of some chunks of one group, and the group's, up to date. */
-static void group_update(struct region *region, size_t group, size_t first, size_t end)
+/* What changed in a summary: counts by difference, and which kinds of runs. */
+struct change {
+	uint32_t dirty; /* modulo 2^32 */
+	uint32_t lazy;
+	bool runs[RUN_KINDS];
+};
+
+/* Brings the node above some of its children up to date; leaves in *change what changed in it. */
+static void node_update(struct region *region, int level, size_t node, struct change *change)
 {
-	const struct summary *chunks = &region->summaries[group * GROUP_CHUNKS];
-	struct summary *over = &region->groups[group];
-	bool changed[RUN_KINDS] = {false};
+	struct summary *over = &region->levels[level][node];
+	const struct summary *under = &region->levels[level - 1][node * REGION_FAN];
+	struct summary before = *over;
+
+	over->dirty += change->dirty;
+	over->lazy += change->lazy;
+	for (int kind = 0; kind < RUN_KINDS; kind++) {
+		if (!change->runs[kind])
+			continue;
+		node_runs(over, under, node_pages(level - 1), kind);
+		change->runs[kind] = runs_differ(over, &before, kind);
+	}
+}
+
+/* The chunks first .. end - 1, all under one node of level 1, changed. */
+static void chunks_update(struct region *region, size_t first, size_t end)
+{
+	struct change change = {.dirty = 0};
 
 	for (size_t i = first; i < end; i++) {
-		struct summary *before = &region->summaries[i];
+		struct summary *before = &region->levels[0][i];
 		struct summary now = chunk_summary(&region->chunks[i]);
 
-		over->dirty += now.dirty - before->dirty;
-		over->lazy += now.lazy - before->lazy;
+		change.dirty += now.dirty - before->dirty;
+		change.lazy += now.lazy - before->lazy;
 		for (int kind = 0; kind < RUN_KINDS; kind++)
-			changed[kind] |= runs_differ(&now, before, kind);
+			change.runs[kind] |= runs_differ(&now, before, kind);
 		*before = now;
 	}
-	for (int kind = 0; kind < RUN_KINDS; kind++)
-		if (changed[kind])
-			group_runs(over, chunks, group_committed(region, group), kind);
+	for (int level = 1; level < REGION_LEVELS; level++)
+		node_update(region, level, first >> REGION_FAN_SHIFT * level, &change);
 }
 
 static void summaries_update(struct region *region, size_t page, size_t pages)
@@ -168,18 +200,17 @@ static void summaries_update(struct region *region, size_t page, size_t pages)
 	size_t first = page / CHUNK_PAGES;
 
 	while (first < end) {
-		size_t group = first / GROUP_CHUNKS;
-		size_t stop = (group + 1) * GROUP_CHUNKS;
+		size_t stop = (first | (REGION_FAN - 1)) + 1;
 
 		stop = stop < end ? stop : end;
-		group_update(region, group, first, stop);
+		chunks_update(region, first, stop);
 		first = stop;
 	}
 }
 
 /* Finding --------------------------------------------------------------- */
 
-/* A run that may go on in the next chunk or group. */
+/* A run that may go on in the next node. */
 struct run {
 	size_t first;
 	size_t pages;
@@ -207,38 +238,30 @@ static size_t chunk_find(const struct chunk *chunk, enum run_kind kind, size_t p
 	return bits_find_run(bits, CHUNK_PAGES, pages);
 }
 
-static size_t group_find(
-	const struct region *region, size_t group, enum run_kind kind, size_t pages)
-{
-	struct run run = {0};
-
-	for (size_t i = group * GROUP_CHUNKS; i < (group + 1) * GROUP_CHUNKS; i++) {
-		const struct summary *one = &region->summaries[i];
-		size_t base = i * CHUNK_PAGES;
-
-		if (run.pages + one->start[kind] >= pages)
-			return run.pages != 0 ? run.first : base;
-		if (one->max[kind] >= pages)
-			return base + chunk_find(&region->chunks[i], kind, pages);
-		run_pass(&run, one, kind, base, CHUNK_PAGES);
-	}
-	return SIZE_MAX;
-}
-
 size_t region_find(const struct region *region, enum run_kind kind, size_t pages)
 {
 	struct run run = {0};
-	size_t groups = groups_of(region->committed);
+	int level = REGION_TOP;
+	size_t node = 0;
+	size_t end = nodes_of(region->committed, level);
 
-	for (size_t i = 0; i < groups; i++) {
-		const struct summary *one = &region->groups[i];
-		size_t base = i * GROUP_PAGES;
+	while (node < end) {
+		const struct summary *one = &region->levels[level][node];
+		size_t base = node * node_pages(level);
 
 		if (run.pages + one->start[kind] >= pages)
 			return run.pages != 0 ? run.first : base;
-		if (one->max[kind] >= pages)
-			return group_find(region, i, kind, pages);
-		run_pass(&run, one, kind, base, GROUP_PAGES);
+		if (one->max[kind] < pages) {
+			run_pass(&run, one, kind, base, node_pages(level));
+			node++;
+		} else if (level == 0) {
+			return base + chunk_find(&region->chunks[node], kind, pages);
+		} else {
+			level--;
+			node *= REGION_FAN;
+			end = node + REGION_FAN;
+			run = (struct run){0};
+		}
 	}
 	return SIZE_MAX;
 }
@@ -248,8 +271,8 @@ size_t region_free_at_end(const struct region *region)
 	size_t pages = 0;
 
 	for (size_t i = chunks_of(region->committed); i > 0; i--) {
-		pages += region->summaries[i - 1].end[RUN_ANY];
-		if (region->summaries[i - 1].end[RUN_ANY] != CHUNK_PAGES)
+		pages += region->levels[0][i - 1].end[RUN_ANY];
+		if (region->levels[0][i - 1].end[RUN_ANY] != CHUNK_PAGES)
 			break;
 	}
 	return pages;
@@ -410,11 +433,16 @@ bool region_hunt(const struct region *region, const struct region_hunt *hunt, si
 		size_t chunk = (below - 1) / CHUNK_PAGES;
 		size_t base = chunk * CHUNK_PAGES;
 
-		if (!hunt_wants(hunt, &region->groups[chunk / GROUP_CHUNKS])) {
-			below = chunk / GROUP_CHUNKS * GROUP_PAGES;
+		int level = REGION_TOP;
+
+		while (level > 0 &&
+			hunt_wants(hunt, &region->levels[level][chunk >> REGION_FAN_SHIFT * level]))
+			level--;
+		if (level > 0) {
+			below = (chunk >> REGION_FAN_SHIFT * level) * node_pages(level);
 			continue;
 		}
-		if (hunt_wants(hunt, &region->summaries[chunk]) &&
+		if (hunt_wants(hunt, &region->levels[0][chunk]) &&
 			chunk_hunt(&region->chunks[chunk], hunt, below - base, first, end)) {
 			*first += base;
 			*end += base;
@@ -427,6 +455,20 @@ bool region_hunt(const struct region *region, const struct region_hunt *hunt, si
 
 /* Checking -------------------------------------------------------------- */
 
+static bool node_is_right(const struct region *region, int level, size_t node)
+{
+	const struct summary *under = &region->levels[level - 1][node * REGION_FAN];
+	struct summary now = {.dirty = 0};
+
+	for (size_t i = 0; i < REGION_FAN; i++) {
+		now.dirty += under[i].dirty;
+		now.lazy += under[i].lazy;
+	}
+	for (int kind = 0; kind < RUN_KINDS; kind++)
+		node_runs(&now, under, node_pages(level - 1), kind);
+	return memcmp(&now, &region->levels[level][node], sizeof now) == 0;
+}
+
 const char *region_check(const struct region *region, struct page_counts *counts, size_t *allocated)
 {
 	size_t chunks = chunks_of(region->committed);
@@ -434,23 +476,13 @@ const char *region_check(const struct region *region, struct page_counts *counts
 	for (size_t i = 0; i < chunks; i++) {
 		struct summary now = chunk_summary(&region->chunks[i]);
 
-		if (memcmp(&now, &region->summaries[i], sizeof now) != 0)
+		if (memcmp(&now, &region->levels[0][i], sizeof now) != 0)
 			return "a chunk's summary differs from its bits";
 	}
-	for (size_t i = 0; i < groups_of(region->committed); i++) {
-		const struct summary *under = &region->summaries[i * GROUP_CHUNKS];
-		size_t count = group_committed(region, i);
-		struct summary now = {.dirty = 0};
-
-		for (size_t k = 0; k < count; k++) {
-			now.dirty += under[k].dirty;
-			now.lazy += under[k].lazy;
-		}
-		for (int kind = 0; kind < RUN_KINDS; kind++)
-			group_runs(&now, under, count, kind);
-		if (memcmp(&now, &region->groups[i], sizeof now) != 0)
-			return "a group's summary differs from its chunks'";
-	}
+	for (int level = 1; level < REGION_LEVELS; level++)
+		for (size_t i = 0; i < nodes_of(region->committed, level); i++)
+			if (!node_is_right(region, level, i))
+				return "a summary differs from those under it";
 	for (size_t at = 0; at < region->committed; at = word_next(at)) {
 		struct word_at word = word_of(region, at, region->committed);
 		uint64_t taken = word.chunk->allocated[word.index];

@@ -24,12 +24,15 @@
  * A run of free pages is one run whatever its pages' states are: there is
  * nothing to coalesce, since runs are read off the bits.
  *
- * To find runs quickly, each chunk (512 pages) and each group (64 chunks) has a
- * summary of them: how many free pages at its start, in the longest run inside,
- * at its end; once for all free pages and once for the warm ones alone (dirty or
- * lazy), since a warm run needs no page from the kernel.  Searching reads group
- * summaries upward and descends only where the run must be, so that first fit
- * by address costs a few hundred loads in a heap of 64 GiB.
+ * To find runs quickly there is a tree of summaries: one for each chunk (512
+ * pages), one for eight of these, and so on up to nodes of 8 GiB.  Each tells of
+ * the pages under it how many are free at the start, in the longest run, at the
+ * end; once for all free pages and once for the warm ones alone (dirty or lazy),
+ * since a warm run needs no page from the kernel.  Such triples add up: a run
+ * of a node is one of a child, or ends of neighbours put together.  Searching
+ * reads upward by address and descends only where the run must be; a change
+ * climbs until a summary stays as it was.  Both cost a few hundred instructions
+ * in a heap of 64 GiB.
  *
  * Nothing here locks or makes system calls: the page heap does.
  */
@@ -52,12 +55,17 @@ struct summary {
 	uint32_t lazy;
 };
 
+/* Each node has eight under it; level 0 is the chunks. */
+#define REGION_FAN_SHIFT 3
+#define REGION_FAN ((size_t)1 << REGION_FAN_SHIFT)
+#define REGION_LEVELS 5
+#define REGION_TOP (REGION_LEVELS - 1)
+
 struct region {
 	uintptr_t start;
 	size_t pages;     /* whole chunks */
-	size_t committed; /* pages, whole chunks */
-	struct summary *groups;
-	struct summary *summaries;
+	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
+	struct summary *levels[REGION_LEVELS];
 	struct chunk *chunks;
 };
 
