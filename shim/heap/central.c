@@ -91,21 +91,44 @@ void leaving_finish(struct leaving *leaving)
 	}
 }
 
+static unsigned empties_most(unsigned size_class)
+{
+	return size_classes[size_class].slots == 1 ? CENTRAL_EMPTIES_MAX : 1;
+}
+
 void central_became_empty(struct central *central, struct span *span, struct leaving *leaving)
 {
-	struct span *other = central->empty;
+	unsigned highest = 0;
 
-	if (span->advising != 0 || other == span)
+	if (span->advising != 0)
 		return;
-	if (other == NULL) {
-		central->empty = span;
+	for (unsigned i = 0; i < central->empty_count; i++) {
+		if (central->empties[i] == span)
+			return;
+		if (central->empties[i]->start > central->empties[highest]->start)
+			highest = i;
+	}
+	if (central->empty_count < empties_most(span->size_class)) {
+		central->empties[central->empty_count++] = span;
 		return;
 	}
-	if (span->start < other->start) {
-		central->empty = span;
+	if (span->start < central->empties[highest]->start) {
+		struct span *other = central->empties[highest];
+
+		central->empties[highest] = span;
 		span = other;
 	}
 	central_leave(central, span, leaving);
+}
+
+void central_not_empty(struct central *central, const struct span *span)
+{
+	for (unsigned i = 0; i < central->empty_count; i++) {
+		if (central->empties[i] == span) {
+			central->empties[i] = central->empties[--central->empty_count];
+			return;
+		}
+	}
 }
 
 /* Taking --------------------------------------------------------------- */
@@ -118,8 +141,8 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 	while (got < want && central->part_used.lowest != NULL) {
 		struct span *span = central->part_used.lowest;
 
-		if (span == central->empty)
-			central->empty = NULL;
+		if (span->used == 0)
+			central_not_empty(central, span);
 		span->used_ns = now_ns;
 		got += span_take(span, slots + got, want - got);
 		central_place(central, span, true);
@@ -141,8 +164,8 @@ void central_fill(struct central *central, struct span *span, uint64_t pages, si
 {
 	unsigned ready = span->ready_slots;
 
-	if (span == central->empty)
-		central->empty = NULL;
+	if (span->used == 0)
+		central_not_empty(central, span);
 	span_fill(span, pages);
 	page_heap_hole_filled(bits_count(pages), refaulted);
 	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
@@ -302,10 +325,13 @@ void central_dissolve(uint64_t idle_before_ns)
 		struct leaving leaving = {NULL};
 
 		lock_take(&central->lock);
-		if (central->empty != NULL && central->empty->advising == 0 &&
-			central->empty->used_ns <= idle_before_ns) {
-			central_leave(central, central->empty, &leaving);
-			central->empty = NULL;
+		for (unsigned i = central->empty_count; i > 0; i--) {
+			struct span *span = central->empties[i - 1];
+
+			if (span->advising != 0 || span->used_ns > idle_before_ns)
+				continue;
+			central_not_empty(central, span);
+			central_leave(central, span, &leaving);
 		}
 		lock_drop(&central->lock);
 		leaving_finish(&leaving);
@@ -347,7 +373,8 @@ const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t re
 	if (atomic_load_explicit(&central->used_slots, memory_order_relaxed) != used ||
 		atomic_load_explicit(&central->ready_slots, memory_order_relaxed) != ready)
 		return "a class's slot counters differ from its slabs'";
-	if (central->empty != NULL && central->empty->used != 0)
-		return "the empty slab of a class is not empty";
+	for (unsigned i = 0; i < central->empty_count; i++)
+		if (central->empties[i]->used != 0)
+			return "an empty slab of a class is not empty";
 	return NULL;
 }

@@ -4,6 +4,9 @@
 #include "shim/heap/lock.h"
 #include "shim/heap/span_queue.h"
 
+/* Of a class whose slabs are one slot, a slab is empty with every free; of others it seldom is. */
+#define CENTRAL_EMPTIES_MAX 4U
+
 /*
  * One class as central.c and holes.c see it.  Every function here but
  * leaving_finish is called with the class's lock held.
@@ -14,7 +17,8 @@ struct central {
 	struct span_queue holed;
 	struct span *candidates;
 	struct span *candidates_last;
-	struct span *empty; /* the one slab that stays although it is empty */
+	struct span *empties[CENTRAL_EMPTIES_MAX]; /* slabs that stay although they are empty */
+	unsigned empty_count;
 	/* Written under the lock, read anywhere. */
 	_Atomic uint64_t used_slots;
 	_Atomic uint64_t ready_slots;
@@ -41,7 +45,9 @@ struct leaving {
 void central_leave(struct central *central, struct span *span, struct leaving *leaving);
 void leaving_finish(struct leaving *leaving);
 
-/* A slab's last slot came back: it stays as the one empty slab of its class if it is the lowest. */
+/* A slab's last slot came back: it stays if few other empty ones do, else the highest of them leaves. */
 void central_became_empty(struct central *central, struct span *span, struct leaving *leaving);
+/* It is used again, or leaves. */
+void central_not_empty(struct central *central, const struct span *span);
 
 #endif

@@ -104,8 +104,7 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 			if (stop == NULL)
 				stop = span;
 		} else if (span->used == 0) {
-			if (central->empty == span)
-				central->empty = NULL;
+			central_not_empty(central, span);
 			central_leave(central, span, leaving);
 		} else if (!batch_slab(central, batch, span)) {
 			central_candidate_add(central, span);

@@ -95,19 +95,25 @@ static struct summary chunk_summary(const struct chunk *chunk)
 {
 	uint64_t any[CHUNK_WORDS];
 	uint64_t warm[CHUNK_WORDS];
+	uint64_t lazy[CHUNK_WORDS];
 	struct summary summary = {.dirty = 0};
 	struct bits_runs runs;
 	uint64_t all_warm = 0;
 	uint64_t all_cold = 0;
+	uint64_t all_lazy = 0;
 
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
 		any[i] = ~chunk->allocated[i];
 		warm[i] = any[i] & ~chunk->clean[i];
 		all_warm |= warm[i];
 		all_cold |= any[i] ^ warm[i];
-		summary.dirty += bits_count(warm[i] & ~chunk->lazy[i]);
-		summary.lazy += bits_count(warm[i] & chunk->lazy[i]);
+		summary.dirty += bits_count(warm[i]);
+		lazy[i] = warm[i] & chunk->lazy[i];
+		all_lazy |= lazy[i];
 	}
+	for (size_t i = 0; i < CHUNK_WORDS && all_lazy != 0; i++)
+		summary.lazy += bits_count(lazy[i]);
+	summary.dirty -= summary.lazy;
 	if ((all_warm | all_cold) == 0)
 		return summary;
 	runs = bits_runs_of(any, CHUNK_WORDS);
