@@ -50,8 +50,10 @@ unsigned size_class_aligned(size_t size, size_t alignment)
 {
 	if (alignment > PAGE_BYTES || size > SIZE_CLASS_MAX_BYTES)
 		return 0;
+	/* The next multiple of the alignment is a class in most cases. */
+	size = size == 0 ? alignment : round_up(size, alignment);
 	for (unsigned c = size_class_of(size); c <= SIZE_CLASSES; c++)
-		if (size_classes[c].bytes % alignment == 0)
+		if ((size_classes[c].bytes & (alignment - 1)) == 0)
 			return c;
 	return 0;
 }
