@@ -98,6 +98,8 @@ programs: $(PROGRAMS)
 DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
+BENCH := $(OUT)/tests/bench
+$(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
@@ -111,7 +113,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check demo install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check demo bench-alloc install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test vm
@@ -121,6 +123,11 @@ demo: ## show services that are OOM-killed without spillway and are not with it 
 	@tests/support/deps build
 	@$(MAKE) --no-print-directory all $(addprefix $(DEMO)/,worker driver report)
 	@tests/bench/demo/run
+
+bench-alloc: ## time allocators side by side: table and chart in build/bench (ROUNDS=, WORKLOADS=, COUNTS=1)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory all $(BENCH)/alloc/workloads
+	@tests/bench/alloc/run
 
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -43,6 +43,7 @@ struct bin {
 };
 
 struct cache {
+	struct bin bins[SIZE_CLASSES + 1];
 	/* cache_owner.h: */
 	_Atomic uint32_t busy;
 	_Atomic uint32_t taken;
@@ -58,7 +59,6 @@ struct cache {
 	uint64_t seen_since_ns; /* and since when */
 	struct cache *next;     /* all caches */
 	struct cache *next_free;
-	struct bin bins[SIZE_CLASSES + 1];
 };
 
 /* The calling thread's cache; NULL before the first use, CACHE_GONE after heap_thread_exit. */

@@ -43,12 +43,12 @@ bool page_map_claim(uintptr_t start, uint64_t entry);
 static inline uint64_t page_map_get(const void *address)
 {
 	uintptr_t at = (uintptr_t)address;
+	size_t root = at >> PAGE_MAP_LEAF_SHIFT;
 	_Atomic uint64_t *leaf;
 
-	if (__builtin_expect(at >> ADDRESS_BITS != 0, 0))
+	if (__builtin_expect(root >= PAGE_MAP_ROOTS, 0))
 		return 0;
-	leaf = atomic_load_explicit(
-		&page_map_root[at >> PAGE_MAP_LEAF_SHIFT], memory_order_acquire);
+	leaf = atomic_load_explicit(&page_map_root[root], memory_order_acquire);
 	if (__builtin_expect(leaf == NULL, 0))
 		return 0;
 	return atomic_load_explicit(

@@ -1,0 +1,37 @@
+#ifndef TESTS_BENCH_ALLOC_WORKLOAD_H
+#define TESTS_BENCH_ALLOC_WORKLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What allocators are measured with.  A workload does a fixed amount of work
+ * from fixed seeds, through malloc and its family only, and writes to what it
+ * gets as a program would: small blocks at both ends, large ones in every page
+ * or in some.
+ */
+
+/* By one thread (single.c). */
+void churn(void);    /* 10,000 blocks of 16 .. 1,015 bytes, replaced at random */
+void lifo(void);     /* stacks of 64 tiny blocks, built up and torn down */
+void grow(void);     /* eight vectors that grow by half, up to 4 MB, appended to */
+void large(void);    /* 100 blocks of 32 KiB .. 4 MiB, replaced at random, some pages written */
+void zeroed(void);   /* calloc: mostly small, one in twenty up to 256 KiB */
+void aligned(void);  /* posix_memalign from 32 to 4,096 */
+void fragment(void); /* phases of sizes that do not fit into the last one's holes */
+
+/* By four threads (threads.c). */
+void churn_threads(void);   /* churn, each its own blocks */
+void larson(void);          /* tables of blocks handed on to new threads again and again */
+void produce_consume(void); /* two only allocate, two only free */
+void mstress(void);         /* threads come, mix sizes, trade blocks, and go */
+
+/* Everything is divided by this; 1 unless counting instructions. */
+extern size_t work_divisor;
+
+uint64_t random_step(uint64_t *seed);
+
+/* So many bytes with both ends written; aborts when memory is out. */
+void *block_take(size_t bytes);
+
+#endif

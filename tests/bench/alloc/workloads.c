@@ -1,0 +1,60 @@
+#include "tests/bench/alloc/workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * workloads NAME [DIVISOR]: runs one and prints how many nanoseconds it took; without a name,
+ * lists them.  DIVISOR: so much less of it, where one thread does it.
+ */
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} workloads[] = {
+	{"churn", churn},
+	{"lifo", lifo},
+	{"grow", grow},
+	{"large", large},
+	{"calloc", zeroed},
+	{"aligned", aligned},
+	{"fragment", fragment},
+	{"threads", churn_threads},
+	{"larson", larson},
+	{"queue", produce_consume},
+	{"mstress", mstress},
+};
+
+static unsigned long long now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (unsigned long long)now.tv_sec * 1000000000U + (unsigned long long)now.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++) {
+		unsigned long long start_ns;
+
+		if (argc < 2) {
+			puts(workloads[i].name);
+			continue;
+		}
+		if (strcmp(argv[1], workloads[i].name) != 0)
+			continue;
+		if (argc > 2 && atoi(argv[2]) > 0)
+			work_divisor = (size_t)atoi(argv[2]);
+		start_ns = now_ns();
+		workloads[i].run();
+		printf("%llu\n", now_ns() - start_ns);
+		return 0;
+	}
+	if (argc < 2)
+		return 0;
+	fprintf(stderr, "workloads: no workload %s; without a name they are listed\n", argv[1]);
+	return 2;
+}
