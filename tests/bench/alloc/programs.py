@@ -50,7 +50,7 @@ def c_source():
     """A large C file: functions over structs, switches and arrays, as generated code looks."""
     draw = random.Random(3)
     lines = ["#include <stddef.h>", "#include <stdint.h>", "#include <string.h>"]
-    for i in range(420):
+    for i in range(160):
         fields = [f"int{draw.choice((8, 16, 32, 64))}_t f{k};" for k in range(draw.randrange(4, 14))]
         lines.append(f"struct s{i} {{ {' '.join(fields)} struct s{i} *next; }};")
         lines.append(f"static int64_t work{i}(struct s{i} *s, unsigned n)\n{{\n\tint64_t sum = 0;")
@@ -111,7 +111,7 @@ def redis_load(folder):
             raise RuntimeError("redis-server does not answer")
         time.sleep(0.02)
     for size in ("30", "900"):
-        subprocess.run(["redis-benchmark", "-s", socket, "-q", "-n", "200000", "-r", "60000", "-P", "16",
+        subprocess.run(["redis-benchmark", "-s", socket, "-q", "-n", "100000", "-r", "60000", "-P", "16",
                         "-d", size, "-t", "set,get,lpush,lpop,sadd,hset,zadd"],
                        check=True, stdout=subprocess.DEVNULL)
     ask("shutdown", "nosave")
