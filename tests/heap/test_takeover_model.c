@@ -485,7 +485,7 @@ static enum verdict walk_all(const struct protocol *protocol, enum memory memory
 /* clang-format off */
 static const struct protocol protocols[] = {
 	{"one thief, often", 4, 2, 1, OWNER_OPS, THIEF_OPS, {SOUND, SOUND}},
-	{"two thieves", 3, 2, 2, OWNER_OPS, THIEF_OPS, {SOUND, SOUND}},
+	{"two thieves", 2, 2, 2, OWNER_OPS, THIEF_OPS, {SOUND, SOUND}},
 	{"a thief that may give up", 3, 2, 1, OWNER_OPS,
 		{S0, S1, S2, S2_ENDS, S3_GIVES_UP, READ, WRITE, S4, S5}, {SOUND, SOUND}},
 	{"two fences instead of membarrier", 2, 2, 1, {E1, FENCE, E2, READ, WRITE, E3},
