@@ -229,10 +229,14 @@ void cache_put_slow(unsigned size_class, void *slot)
 	cache_grow_limit(cache, size_class);
 	if (cache_enter(cache)) {
 		struct bin *bin = &cache->bins[size_class];
+		unsigned most = bin->limit / 2 + 1U;
 
+		/* A bin may stay over its limit; then this slot goes along. */
+		if (most > CENTRAL_BATCH - 1)
+			most = CENTRAL_BATCH - 1;
 		twice = bin->slots[bin_count(bin)] == slot;
 		if (bin_count(bin) >= bin->limit && bin->limit != 0)
-			shed = bin_shed(bin, bin->limit / 2 + 1U, slots);
+			shed = bin_shed(bin, most, slots);
 		if (bin_count(bin) < bin->limit) {
 			bin_set_count(bin, bin_count(bin) + 1);
 			bin->slots[bin_count(bin)] = slot;
