@@ -30,9 +30,8 @@
  * ThreadSanitizer knows acquire and release and nothing of membarrier.  It
  * does not need to: whoever comes inside has read the other's release, E3 or
  * S4.  What the fence is for, that neither overlooks the other's flag, it cannot
- * see; tests/heap/test_takeover_model.c and the counter do.  E2 before E1 is for
- * the model alone: the thief is on its way back from the kernel for longer
- * than an owner needs to be through.
+ * see; tests/heap/test_takeover_model.c and the counter do.  E2 before E1 is for the
+ * model alone: an owner is through before the thief is back from the kernel.
  *
  * TAKEOVER_TIMES in the environment makes everything so many times as long.
  */

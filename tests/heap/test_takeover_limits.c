@@ -1,6 +1,7 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/cache_owner.h"
 #include "shim/heap/heap.h"
+#include "tests/support/fake_os.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,8 +12,9 @@
 #include <cmocka.h>
 
 /*
- * While a thief is in a cache its owner's limits may shrink and the bins cannot
- * follow.  A bin that is over its limit by more than a batch afterwards is legal.
+ * What an owner puts off while a thief is in its cache.  Limits may shrink and
+ * the bins cannot follow: a bin that is over its limit by more than a batch
+ * afterwards is legal.  A request to drain stays one until it is done.
  */
 
 #define BLOCKS 1000
@@ -97,10 +99,43 @@ static void test_a_bin_far_over_its_limit_is_shed_in_batches(void **state)
 	assert_null(heap_check());
 }
 
+/* Asks where nobody can be seized, then holds the cache. */
+static void *run_asking_thief(void *arg)
+{
+	atomic_store(&fake_os.refuse_fence, true);
+	cache_drain_all(UINT64_MAX);
+	atomic_store(&fake_os.refuse_fence, false);
+	return run_thief(arg);
+}
+
+static void test_a_request_outlives_a_slow_path_that_could_not_drain(void **state)
+{
+	struct thief thief = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	const struct bin *bin;
+	pthread_t thread;
+
+	(void)state;
+	heap_free(heap_malloc(SIZE));
+	thief.cache = cache_self;
+	bin = &cache_self->bins[size_class_of(SIZE)];
+	assert_true(bin_count(bin) != 0);
+	pthread_create(&thread, NULL, run_asking_thief, &thief);
+	thief_wait(&thief, 1);
+	heap_free(heap_malloc(SIZE));
+	thief_go(&thief, 2);
+	pthread_join(thread, NULL);
+	assert_true(bin_count(bin) != 0);
+	heap_free(heap_malloc(SIZE_CLASS_MAX_BYTES));
+	assert_int_equal(bin_count(bin), 0);
+	assert_null(heap_check());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_bin_far_over_its_limit_is_shed_in_batches),
+		cmocka_unit_test(test_a_request_outlives_a_slow_path_that_could_not_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
