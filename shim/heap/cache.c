@@ -173,14 +173,19 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 static void cache_attend(struct cache *cache)
 {
 	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+	bool kept_out = false;
 
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 	if (!atomic_load_explicit(&cache->drain_wanted, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		while (bin_shed_over(cache, c, 0))
 			;
+		kept_out |= bin_count(&cache->bins[c]) != 0;
+	}
+	if (kept_out)
+		atomic_store_explicit(&cache->drain_wanted, true, memory_order_relaxed);
 }
 
 void *cache_take_slow(unsigned size_class)
@@ -231,10 +236,14 @@ void cache_put_slow(unsigned size_class, void *slot)
 	cache_grow_limit(cache, size_class);
 	if (cache_enter(cache)) {
 		struct bin *bin = &cache->bins[size_class];
+		unsigned most = bin->limit / 2 + 1U;
 
+		/* A bin may stay over its limit; then this slot goes along. */
+		if (most > CENTRAL_BATCH - 1)
+			most = CENTRAL_BATCH - 1;
 		twice = bin->slots[bin_count(bin)] == slot;
 		if (bin_count(bin) >= bin->limit && bin->limit != 0)
-			shed = bin_shed(bin, bin->limit / 2 + 1U, slots);
+			shed = bin_shed(bin, most, slots);
 		if (bin_count(bin) < bin->limit) {
 			bin_set_count(bin, bin_count(bin) + 1);
 			bin->slots[bin_count(bin)] = slot;

@@ -1,0 +1,142 @@
+#include "shim/heap/cache.h"
+#include "shim/heap/cache_owner.h"
+#include "shim/heap/heap.h"
+#include "tests/support/fake_os.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/*
+ * What an owner puts off while a thief is in its cache.  Limits may shrink and
+ * the bins cannot follow: a bin that is over its limit by more than a batch
+ * afterwards is legal.  A request to drain stays one until it is done.
+ */
+
+#define BLOCKS 1000
+#define SIZE 16
+#define SHRUNK 64U
+#define TURNS_MAX 100000
+
+struct thief {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct cache *cache;
+	int step;
+};
+
+static void thief_go(struct thief *thief, int step)
+{
+	pthread_mutex_lock(&thief->lock);
+	thief->step = step;
+	pthread_cond_broadcast(&thief->changed);
+	pthread_mutex_unlock(&thief->lock);
+}
+
+static void thief_wait(struct thief *thief, int step)
+{
+	pthread_mutex_lock(&thief->lock);
+	while (thief->step < step)
+		pthread_cond_wait(&thief->changed, &thief->lock);
+	pthread_mutex_unlock(&thief->lock);
+}
+
+/* Holds the cache as fork and heap_check do, and takes nothing out of it. */
+static void *run_thief(void *arg)
+{
+	struct thief *thief = arg;
+
+	while (!cache_seize(thief->cache))
+		;
+	thief_go(thief, 1);
+	thief_wait(thief, 2);
+	cache_release(thief->cache);
+	return NULL;
+}
+
+/* Frees until the bin is as full as can be; how many blocks are left. */
+static size_t fill_bin(void **blocks, const struct bin *bin)
+{
+	size_t left = BLOCKS;
+
+	for (size_t i = 0; i < BLOCKS; i++)
+		blocks[i] = heap_malloc(SIZE);
+	while (left != 0 && bin_count(bin) < bin->room)
+		heap_free(blocks[--left]);
+	return left;
+}
+
+static void test_a_bin_far_over_its_limit_is_shed_in_batches(void **state)
+{
+	static void *blocks[BLOCKS];
+	struct thief thief = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	const struct bin *bin;
+	pthread_t thread;
+	size_t left;
+
+	(void)state;
+	heap_free(heap_malloc(SIZE));
+	bin = &cache_self->bins[size_class_of(SIZE)];
+	left = fill_bin(blocks, bin);
+	assert_true(left != 0);
+	thief.cache = cache_self;
+	pthread_create(&thread, NULL, run_thief, &thief);
+	thief_wait(&thief, 1);
+	for (unsigned i = 0; i < TURNS_MAX && bin->limit > SHRUNK; i++)
+		heap_free(heap_malloc(size_classes[1 + i % SIZE_CLASSES].bytes));
+	thief_go(&thief, 2);
+	pthread_join(thread, NULL);
+	assert_int_equal(bin->limit, SHRUNK);
+	assert_int_equal(bin_count(bin), bin->room);
+	while (left != 0)
+		heap_free(blocks[--left]);
+	assert_true(bin_count(bin) <= bin->limit);
+	assert_null(heap_check());
+}
+
+/* Asks where nobody can be seized, then holds the cache. */
+static void *run_asking_thief(void *arg)
+{
+	atomic_store(&fake_os.refuse_fence, true);
+	cache_drain_all(UINT64_MAX);
+	atomic_store(&fake_os.refuse_fence, false);
+	return run_thief(arg);
+}
+
+static void test_a_request_outlives_a_slow_path_that_could_not_drain(void **state)
+{
+	struct thief thief = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	const struct bin *bin;
+	pthread_t thread;
+
+	(void)state;
+	heap_free(heap_malloc(SIZE));
+	thief.cache = cache_self;
+	bin = &cache_self->bins[size_class_of(SIZE)];
+	assert_true(bin_count(bin) != 0);
+	pthread_create(&thread, NULL, run_asking_thief, &thief);
+	thief_wait(&thief, 1);
+	heap_free(heap_malloc(SIZE));
+	thief_go(&thief, 2);
+	pthread_join(thread, NULL);
+	assert_true(bin_count(bin) != 0);
+	heap_free(heap_malloc(SIZE_CLASS_MAX_BYTES));
+	assert_int_equal(bin_count(bin), 0);
+	assert_null(heap_check());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_bin_far_over_its_limit_is_shed_in_batches),
+		cmocka_unit_test(test_a_request_outlives_a_slow_path_that_could_not_drain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
