@@ -1,38 +1,7 @@
 #!/bin/bash
 # Tiny programs under the preload library, one rule each.  TAP; after make all programs.
 #   BUILD: the variant's folder, build/release unless set
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-LIB=$BUILD/lib/libspillway.so
-programs=$BUILD/tests/preload
-unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
-[ -e "$LIB" ] || { tap_fail "the library is built" "$LIB is missing"; tap_done; }
-
-# Runs a command under the library, within 60 s.
-under() {
-	timeout 60 env LD_PRELOAD="$LIB" "$@" 2>"$TAP_DIR/stderr" >"$TAP_DIR/stdout" ||
-		{ local status=$?; cat "$TAP_DIR/stderr" >&2; return $status; }
-}
-
-rule() {
-	local name=$1
-	shift
-	tap_ok "$name" under "$@"
-}
-
-# SIGABRT, and a line that names the call, the fault and the address.
-stops() {
-	local status
-	sh -c 'ulimit -c 0; LD_PRELOAD=$1 "$2" "$3"; exit $?' sh "$LIB" "$programs/misuse" "$1" \
-		2>"$TAP_DIR/stderr"
-	status=$?
-	[ "$status" -eq 134 ] && grep -qE "^$2\(\): (double free|invalid pointer) 0x[0-9a-f]+\$" \
-		"$TAP_DIR/stderr" && return
-	echo "status $status, said: $(cat "$TAP_DIR/stderr")" >&2
-	return 1
-}
+. "$(dirname "$0")/../support/preload.sh"
 
 xml_is_valid() {
 	under "$programs/info" && grep -q 'in use bytes' "$TAP_DIR/stderr" &&
@@ -81,10 +50,6 @@ dead_variable() {
 rule "arguments and errno follow glibc, C and POSIX" "$programs/rules"
 rule "every alignment and usable size is honoured" "$programs/alignment"
 rule "blocks keep their contents through realloc, to their usable end" "$programs/contents"
-for misuse in double double-large inside inside-large stack; do
-	tap_ok "misuse stops the program with a line: $misuse" stops "$misuse" free
-done
-tap_ok "misuse stops the program with a line: foreign-realloc" stops foreign-realloc realloc
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
