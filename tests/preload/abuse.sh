@@ -18,6 +18,16 @@ stops() {
 	return 1
 }
 
+plugin() {
+	g++ -std=c++17 -O2 -Wall -Wextra -shared -fPIC -fno-gnu-unique -o "$TAP_DIR/plugin.so" \
+		tests/preload/plugin.cc && under "$programs/libraries" "$TAP_DIR/plugin.so"
+}
+
+thread_locals() {
+	g++ -std=c++17 -O2 -Wall -Wextra -pthread -o "$TAP_DIR/thread_locals" \
+		tests/preload/thread_locals.cc && under "$TAP_DIR/thread_locals"
+}
+
 for pointer in freed freed-large freed-huge freed-under-another freed-and-flushed \
 	freed-with-its-slab freed-elsewhere freed-large-elsewhere freed-many-ago \
 	moved never; do
@@ -36,4 +46,14 @@ for pointer in inside inside-odd inside-slab inside-large inside-large-odd insid
 	tap_ok "a line stops the program that measures what is no block: $pointer" \
 		stops $pointer usable_size malloc_usable_size
 done
+rule "garbage over all that is free harms nobody else" "$programs/garbage"
+rule "threads allocate while others fork, and children fork, exec and have threads" \
+	"$programs/fork_threads"
+rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
+rule "destructors of a thread's keys free and allocate in every round" "$programs/thread_exit"
+tap_ok "destructors of a thread's objects free and allocate" thread_locals
+rule "libraries come and go" "$programs/libraries"
+tap_ok "libraries that allocate as they come and go" plugin
+rule "signals at a high rate leave neither EINTR nor harm" "$programs/signals"
+rule "the smallest stacks are large enough" "$programs/small_stack"
 tap_done

@@ -50,19 +50,16 @@ dead_variable() {
 rule "arguments and errno follow glibc, C and POSIX" "$programs/rules"
 rule "every alignment and usable size is honoured" "$programs/alignment"
 rule "blocks keep their contents through realloc, to their usable end" "$programs/contents"
+rule "realloc keeps contents over every size's end, and blocks share no byte" "$programs/resized"
+rule "calloc gives zeros whatever was there before" "$programs/zeroed"
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
 rule "nor one that does so before it grows" "$programs/seccomp" first
 rule "malloc works before the constructors" "$programs/early"
-rule "threads allocate while others fork" "$programs/fork_threads"
 rule "fork handlers may allocate" "$programs/fork_handlers"
-rule "destructors of a thread's keys may free" "$programs/thread_exit"
 tap_ok "a process whose main thread left ends with its last thread" main_exits
-rule "libraries come and go" "$programs/libraries"
-rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
 rule "a bare clone gets a scavenger of its own" "$programs/bare_fork"
-rule "the smallest stacks are large enough" "$programs/small_stack"
 tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
 rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300
 rule "every descriptor may be closed" "$programs/close_all"
