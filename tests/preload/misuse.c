@@ -18,9 +18,9 @@ static void call(void *pointer)
 {
 	pointer = check_opaque(pointer);
 	if (strcmp(call_name, "realloc") == 0)
-		pointer = check_opaque(realloc(pointer, 10));
+		check_opaque(realloc(pointer, 10));
 	else if (strcmp(call_name, "usable_size") == 0)
-		pointer = check_opaque((void *)malloc_usable_size(pointer));
+		check_hidden(malloc_usable_size(pointer));
 	else
 		free(pointer);
 }
@@ -165,7 +165,7 @@ static void never_handed_out(void)
 {
 	char *block = check_opaque(malloc(100));
 
-	call(said(block + 112 * 400));
+	call(said(block + (size_t)112 * 400));
 	malloc_trim(0);
 }
 

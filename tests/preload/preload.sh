@@ -32,10 +32,6 @@ main_exits() {
 	under "$programs/main_exits" && [ "$(cat "$TAP_DIR/stdout")" = over ]
 }
 
-limited() {
-	(ulimit -v 200000 && under "$programs/limit_as")
-}
-
 bad_variable() {
 	SPILLWAY_LINK="$1" under "$programs/early" || return
 	grep -qx 'spillway: bad SPILLWAY_LINK .*' "$TAP_DIR/stderr" &&
@@ -60,8 +56,6 @@ rule "malloc works before the constructors" "$programs/early"
 rule "fork handlers may allocate" "$programs/fork_handlers"
 tap_ok "a process whose main thread left ends with its last thread" main_exits
 rule "a bare clone gets a scavenger of its own" "$programs/bare_fork"
-tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
-rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300
 rule "every descriptor may be closed" "$programs/close_all"
 if [ "$(id -u)" -eq 0 ]; then
 	rule "without RLIMIT_NPROC there is no thread" "$programs/limit_nproc"
