@@ -87,7 +87,8 @@ static bool region_commit(struct region *region, size_t pages)
 	void *start = (void *)region_address(region, region->committed);
 	size_t bytes = pages * PAGE_BYTES;
 
-	if (!page_map_cover((uintptr_t)start, bytes) || os_commit(start, bytes) != 0)
+	/* The range first: where it is refused, the leaves of a wide one would stay for nothing. */
+	if (os_commit(start, bytes) != 0 || !page_map_cover((uintptr_t)start, bytes))
 		return false;
 	page_heap.stats.metadata -= region_touched_bytes(region->committed) / PAGE_BYTES;
 	region_grow(region, pages);

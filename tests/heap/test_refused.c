@@ -2,8 +2,10 @@
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,20 +18,110 @@
 #include <cmocka.h>
 
 #define MIB ((size_t)1 << 20)
-#define BLOCKS 3000
+#define BLOCKS 1500
+
+/* Under TSan an attempt takes several times as long. */
+#ifdef __SANITIZE_THREAD__
+#define STEP 3
+#else
+#define STEP 1
+#endif
 
 static void *blocks[BLOCKS];
+
+enum result { PASSED, REFUSED_AND_SURVIVED, BROKEN, LEFT_SOMETHING };
+
+/* In an attempt, which is a process of its own. */
+static void require(bool condition)
+{
+	if (!condition)
+		_exit(BROKEN);
+}
+
+static bool all_zero(const unsigned char *block, size_t size)
+{
+	return size == 0 || (block[0] == 0 && memcmp(block, block + 1, size - 1) == 0);
+}
+
+static void *obtain(size_t i, size_t size)
+{
+	void *block;
+
+	switch (i % 4) {
+	case 0:
+		block = heap_calloc(1, size);
+		require(block == NULL || all_zero(block, size));
+		return block;
+	case 1:
+		block = heap_memalign((size_t)16 << i % 13, size);
+		require((uintptr_t)block % ((size_t)16 << i % 13) == 0);
+		return block;
+	case 2:
+		return heap_realloc(NULL, size);
+	default:
+		return heap_malloc(size);
+	}
+}
+
+/* A thread with a cache of its own, which it leaves; what it could not get is false. */
+static void *use_as_a_thread(void *all)
+{
+	void *mine[300];
+
+	for (size_t i = 0; i < 300; i++) {
+		mine[i] = heap_malloc(i * i);
+		if (mine[i] == NULL)
+			atomic_store((_Atomic bool *)all, false);
+		else
+			memset(mine[i], 2, i * i);
+	}
+	for (size_t i = 0; i < 300; i++)
+		heap_free(mine[i]);
+	heap_thread_exit();
+	return NULL;
+}
+
+static void use_threads(_Atomic bool *all)
+{
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		require(pthread_create(&threads[i], NULL, use_as_a_thread, all) == 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* A child has what its parent had, and the same refusals before it. */
+static void use_a_fork(void)
+{
+	_Atomic bool unused = true;
+	int status = 0;
+	pid_t child;
+
+	heap_fork_prepare();
+	child = fork();
+	if (child == 0) {
+		heap_fork_child();
+		for (size_t i = 0; i < BLOCKS; i++)
+			heap_free(blocks[i]);
+		use_as_a_thread(&unused);
+		_exit(heap_check() == NULL ? 0 : 1);
+	}
+	heap_fork_parent();
+	waitpid(child, &status, 0);
+	require(child > 0 && status == 0);
+}
 
 /* Something of everything; false when memory ran out on the way. */
 static bool use_the_heap(void)
 {
 	struct heap_pass pass = {.max_bytes = UINT64_MAX, .idle_before_ns = UINT64_MAX};
-	bool all = true;
+	_Atomic bool all = true;
 
 	for (size_t i = 0; i < BLOCKS; i++) {
-		size_t size = random_below(i % 100 == 0 ? 3 * MIB : 2000);
+		size_t size = random_below(i % 50 == 0 ? 3 * MIB : 2000);
 
-		blocks[i] = i % 3 == 0 ? heap_calloc(1, size) : heap_malloc(size);
+		blocks[i] = obtain(i, size);
 		if (blocks[i] == NULL)
 			all = false;
 		else
@@ -47,6 +139,8 @@ static bool use_the_heap(void)
 		heap_free(blocks[i]);
 		blocks[i] = NULL;
 	}
+	use_threads(&all);
+	use_a_fork();
 	for (int level = HEAP_LAZY; level <= HEAP_FULL; level++) {
 		pass.level = (enum heap_level)level;
 		heap_scavenge(&pass, HEAP_BY_FULL);
@@ -56,8 +150,6 @@ static bool use_the_heap(void)
 	heap_scavenge(&pass, HEAP_BY_FULL);
 	return all;
 }
-
-enum result { PASSED, REFUSED_AND_SURVIVED, BROKEN, LEFT_SOMETHING };
 
 static enum result attempt(uint64_t refuse_at, bool all_from)
 {
@@ -95,7 +187,7 @@ static void test_any_one_refused_call_is_survived(void **state)
 	uint64_t n = 1;
 
 	(void)state;
-	for (;; n += n < 40 ? 1 : 7) {
+	for (;; n += n < 40 ? STEP : 7) {
 		enum result result = attempt_apart(n, false);
 
 		if (result == PASSED || n > 400)
@@ -109,7 +201,7 @@ static void test_any_one_refused_call_is_survived(void **state)
 static void test_all_calls_refused_from_one_on_is_survived(void **state)
 {
 	(void)state;
-	for (uint64_t n = 1; n < 60; n += n < 20 ? 1 : 5) {
+	for (uint64_t n = 1; n < 60; n += n < 20 ? STEP : 5) {
 		enum result result = attempt_apart(n, true);
 
 		if (result != REFUSED_AND_SURVIVED && result != PASSED)

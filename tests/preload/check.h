@@ -35,6 +35,14 @@ static __attribute__((noinline, unused)) size_t check_hidden(size_t size)
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 
+/* How often a load that lasts a few seconds is to be repeated: SOAK times as often as usual. */
+static inline size_t check_soak(size_t count)
+{
+	const char *factor = getenv("SOAK");
+
+	return factor != NULL && atol(factor) > 0 ? count * (size_t)atol(factor) : count;
+}
+
 static inline double check_now_s(void)
 {
 	struct timespec now;

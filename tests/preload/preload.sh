@@ -1,38 +1,7 @@
 #!/bin/bash
 # Tiny programs under the preload library, one rule each.  TAP; after make all programs.
 #   BUILD: the variant's folder, build/release unless set
-set -u
-cd "$(dirname "$0")/../.." || exit 2
-. tests/support/tap.sh
-BUILD=$(realpath "${BUILD:-build/release}")
-LIB=$BUILD/lib/libspillway.so
-programs=$BUILD/tests/preload
-unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
-[ -e "$LIB" ] || { tap_fail "the library is built" "$LIB is missing"; tap_done; }
-
-# Runs a command under the library, within 60 s.
-under() {
-	timeout 60 env LD_PRELOAD="$LIB" "$@" 2>"$TAP_DIR/stderr" >"$TAP_DIR/stdout" ||
-		{ local status=$?; cat "$TAP_DIR/stderr" >&2; return $status; }
-}
-
-rule() {
-	local name=$1
-	shift
-	tap_ok "$name" under "$@"
-}
-
-# SIGABRT, and a line that names the call, the fault and the address.
-stops() {
-	local status
-	sh -c 'ulimit -c 0; LD_PRELOAD=$1 "$2" "$3"; exit $?' sh "$LIB" "$programs/misuse" "$1" \
-		2>"$TAP_DIR/stderr"
-	status=$?
-	[ "$status" -eq 134 ] && grep -qE "^$2\(\): (double free|invalid pointer) 0x[0-9a-f]+\$" \
-		"$TAP_DIR/stderr" && return
-	echo "status $status, said: $(cat "$TAP_DIR/stderr")" >&2
-	return 1
-}
+. "$(dirname "$0")/../support/preload.sh"
 
 xml_is_valid() {
 	under "$programs/info" && grep -q 'in use bytes' "$TAP_DIR/stderr" &&
@@ -63,10 +32,6 @@ main_exits() {
 	under "$programs/main_exits" && [ "$(cat "$TAP_DIR/stdout")" = over ]
 }
 
-limited() {
-	(ulimit -v 200000 && under "$programs/limit_as")
-}
-
 bad_variable() {
 	SPILLWAY_LINK="$1" under "$programs/early" || return
 	grep -qx 'spillway: bad SPILLWAY_LINK .*' "$TAP_DIR/stderr" &&
@@ -81,25 +46,16 @@ dead_variable() {
 rule "arguments and errno follow glibc, C and POSIX" "$programs/rules"
 rule "every alignment and usable size is honoured" "$programs/alignment"
 rule "blocks keep their contents through realloc, to their usable end" "$programs/contents"
-for misuse in double double-large inside inside-large stack; do
-	tap_ok "misuse stops the program with a line: $misuse" stops "$misuse" free
-done
-tap_ok "misuse stops the program with a line: foreign-realloc" stops foreign-realloc realloc
+rule "realloc keeps contents over every size's end, and blocks share no byte" "$programs/resized"
+rule "calloc gives zeros whatever was there before" "$programs/zeroed"
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
 rule "nor one that does so before it grows" "$programs/seccomp" first
 rule "malloc works before the constructors" "$programs/early"
-rule "threads allocate while others fork" "$programs/fork_threads"
 rule "fork handlers may allocate" "$programs/fork_handlers"
-rule "destructors of a thread's keys may free" "$programs/thread_exit"
 tap_ok "a process whose main thread left ends with its last thread" main_exits
-rule "libraries come and go" "$programs/libraries"
-rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
 rule "a bare clone gets a scavenger of its own" "$programs/bare_fork"
-rule "the smallest stacks are large enough" "$programs/small_stack"
-tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
-rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300
 rule "every descriptor may be closed" "$programs/close_all"
 if [ "$(id -u)" -eq 0 ]; then
 	rule "without RLIMIT_NPROC there is no thread" "$programs/limit_nproc"

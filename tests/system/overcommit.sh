@@ -1,0 +1,86 @@
+#!/bin/bash
+# vm.overcommit_memory=2: the kernel counts every writable page before it is touched, and refuses
+# what exceeds the sum.  Programs under the library work there, and run out in NULL and ENOMEM.
+# The setting is the whole machine's, so only the virtual one is made so.
+# Beside it vm.overcommit_memory=1, where nothing is refused: 1 TiB is to be had.
+. "$(dirname "$0")/../support/system.sh"
+[ -n "${SPILLWAY_VM:-}" ] || tap_skip_all "vm.overcommit_memory is the whole machine's"
+setting=/proc/sys/vm/overcommit_memory
+[ -w "$setting" ] || tap_skip_all "$setting cannot be written"
+LIB=$BUILD/lib/libspillway.so
+programs=$BUILD/tests/preload
+unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
+
+before=$(cat "$setting")
+ratio=$(cat /proc/sys/vm/overcommit_ratio)
+at_exit sh -c "echo $before >$setting; echo $ratio >/proc/sys/vm/overcommit_ratio"
+
+# Output goes through a pipe: a file of this /tmp is memory too, which may be out.
+under() {
+  said=$(timeout 200 env LD_PRELOAD="$LIB" "$@" 2>&1) && return
+  local status=$?
+  echo "$said" >&2
+  return $status
+}
+
+committed() {
+  awk '$1 == "CommitLimit:" { limit = $2 } $1 == "Committed_AS:" { used = $2 }
+    END { printf "%d of %d MiB are committed\n", used / 1024, limit / 1024 }' /proc/meminfo
+}
+
+python_work() {
+  under /usr/bin/python3 -c '
+import json, threading
+def work():
+    data = [{"id": i, "text": "x" * (i % 997)} for i in range(5000)]
+    assert json.loads(json.dumps(data)) == data
+threads = [threading.Thread(target=work) for _ in range(3)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+try:
+    bytearray(1 << 40)
+except MemoryError:
+    print("refused")' && [ "$said" = refused ]
+}
+
+redis_work() {
+  local socket=$TAP_DIR/redis.sock pid status
+  LD_PRELOAD=$LIB redis-server --port 0 --unixsocket "$socket" --dir "$TAP_DIR" --save "" \
+    --appendonly no --maxmemory 32mb --maxmemory-policy allkeys-lru >"$TAP_DIR/redis.log" 2>&1 &
+  pid=$!
+  at_exit kill -9 "$pid"
+  wait_until 20 redis-cli -s "$socket" ping >/dev/null 2>&1 || {
+    cat "$TAP_DIR/redis.log" >&2
+    return 1
+  }
+  timeout 200 redis-benchmark -s "$socket" -q -n 3000 -c 10 -d 500 -r 3000 -t set,get,lpush >&2 || return 1
+  grep -q libspillway "/proc/$pid/maps" || return 1
+  kill -TERM "$pid"
+  wait "$pid"
+  status=$?
+  [ "$status" -eq 0 ] || tail "$TAP_DIR/redis.log" >&2
+  return "$status"
+}
+
+# 20 % of 2 GiB: what runs out does so before the machine is short of pages.
+echo 20 >/proc/sys/vm/overcommit_ratio
+echo 2 >"$setting"
+tap_diag "$(committed)"
+tap_ok "a small program commits little" under "$programs/early"
+tap_ok "arguments and errno are as ever" under "$programs/rules"
+tap_ok "python3 works, and gets a MemoryError" python_work
+tap_ok "redis works" redis_work
+tap_ok "memory runs out in ENOMEM, and comes back" under "$programs/limit_as" 1000000
+tap_diag "$said"
+tap_ok "and so with large blocks" under "$programs/limit_as" 1000000 0 3000000
+tap_diag "$said"
+tap_ok "a TiB that is refused leaves most of the rest" under "$programs/wide" refused
+tap_diag "$said"
+tap_ok "fork handlers may allocate" under "$programs/fork_handlers"
+tap_ok "all is given back: nothing stays committed" under "$programs/early"
+tap_diag "$(committed)"
+echo 1 >"$setting"
+tap_ok "a TiB can be asked for where nothing is refused" under "$programs/wide" once
+tap_diag "$said"
+tap_ok "1 TiB was given" grep -qx '1024 GiB at once: given' <<<"$said"
+tap_done
