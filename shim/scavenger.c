@@ -224,8 +224,7 @@ static bool request_step(uint64_t now_ns)
  * steps. */
 static bool calm_is_clean(const struct heap_stats *stats, uint64_t cushion_bytes)
 {
-	uint64_t idle_bytes =
-		stats->idle_dirty_bytes + stats->lazy_bytes + stats->free_slot_bytes;
+	uint64_t idle_bytes = stats->idle_dirty_bytes + stats->lazy_bytes + stats->free_slot_bytes;
 
 	if (idle_bytes <= cushion_bytes)
 		return true;

@@ -45,7 +45,8 @@ struct leaving {
 void central_leave(struct central *central, struct span *span, struct leaving *leaving);
 void leaving_finish(struct leaving *leaving);
 
-/* A slab's last slot came back: it stays if few other empty ones do, else the highest of them leaves. */
+/* A slab's last slot came back: it stays if few other empty ones do, else the highest of them
+ * leaves. */
 void central_became_empty(struct central *central, struct span *span, struct leaving *leaving);
 /* It is used again, or leaves. */
 void central_not_empty(struct central *central, const struct span *span);

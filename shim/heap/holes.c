@@ -162,8 +162,7 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 		bool more = true;
 
 		while (more) {
-			struct hole_batch batch = {
-				.room = room, .idle_before_ns = idle_before_ns};
+			struct hole_batch batch = {.room = room, .idle_before_ns = idle_before_ns};
 			bool failed = false;
 
 			more = make_holes(&centrals[c], &batch, advise, with, &failed);

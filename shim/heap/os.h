@@ -58,7 +58,8 @@ bool os_is_sandboxed(void);
 int os_fence_threads(void);
 void os_fence_prepare(void);
 
-/* CLOCK_MONOTONIC; and the same as of the last timer tick, some milliseconds old and nearly free. */
+/* CLOCK_MONOTONIC; and the same as of the last timer tick, some milliseconds old and nearly free.
+ */
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
 

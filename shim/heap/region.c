@@ -119,8 +119,8 @@ static struct summary chunk_summary(const struct chunk *chunk)
 	runs = bits_runs_of(any, CHUNK_WORDS);
 	summary_set(&summary, RUN_ANY, runs);
 	if (all_warm != 0)
-		summary_set(&summary, RUN_WARM,
-			all_cold != 0 ? bits_runs_of(warm, CHUNK_WORDS) : runs);
+		summary_set(
+			&summary, RUN_WARM, all_cold != 0 ? bits_runs_of(warm, CHUNK_WORDS) : runs);
 	return summary;
 }
 

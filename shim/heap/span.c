@@ -44,8 +44,8 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 
 		for (; word != 0 && got < want; word &= word - 1) {
 			slot = i * 64 + bits_lowest(word);
-			slots[got++] = (void *)(span->start +
-						size_class_offset(span->size_class, slot));
+			slots[got++] =
+				(void *)(span->start + size_class_offset(span->size_class, slot));
 		}
 		span->ready[i] = word;
 	}
@@ -61,8 +61,8 @@ static uint64_t pages_of(const struct span *span, size_t slot)
 {
 	size_t offset = size_class_offset(span->size_class, slot);
 
-	return bits_mask(offset >> PAGE_SHIFT,
-		((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
+	return bits_mask(
+		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
 /* The slots over a page: first .. last. */

@@ -41,8 +41,8 @@ struct span {
 	uint16_t used;
 	uint16_t ready_slots;
 	uint16_t touched;
-	bool queued;    /* in a span_queue */
-	bool candidate; /* on its class's list of slabs to look for holes in */
+	bool queued;      /* in a span_queue */
+	bool candidate;   /* on its class's list of slabs to look for holes in */
 	uint64_t used_ns; /* when slots last went in or out, by the coarse clock */
 	uint64_t hole;
 	uint64_t advising;

@@ -39,7 +39,7 @@ static void test_small_classes_fit_pages_and_others_their_slab(void **state)
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		const struct size_class *class = &size_classes[c];
-		size_t tail = PAGE_BYTES - class->page_slots * (size_t)class->bytes;
+		size_t tail = PAGE_BYTES - class->page_slots * (size_t) class->bytes;
 
 		assert_int_equal(class->bytes % 16, 0);
 		assert_true(class->bytes > size_classes[c - 1].bytes);
@@ -48,7 +48,7 @@ static void test_small_classes_fit_pages_and_others_their_slab(void **state)
 		assert_int_equal(class->page_slots != 0, class->bytes <= SIZE_CLASS_IN_PAGE_BYTES);
 		if (class->page_slots == 0) {
 			assert_int_equal(
-				class->slots * (size_t)class->bytes, class->pages * PAGE_BYTES);
+				class->slots * (size_t) class->bytes, class->pages * PAGE_BYTES);
 			continue;
 		}
 		assert_int_equal(class->slots, class->pages * class->page_slots);
@@ -84,7 +84,9 @@ static void test_slots_are_where_division_says(void **state)
 			assert_true(last < class->slots);
 			assert_true(size_class_offset(c, last) / PAGE_BYTES <= page);
 			assert_int_equal(
-				(size_class_offset(c, first) + class->bytes - 1) / PAGE_BYTES >= page, 1);
+				(size_class_offset(c, first) + class->bytes - 1) / PAGE_BYTES >=
+					page,
+				1);
 		}
 	}
 }
@@ -94,7 +96,7 @@ static void test_a_page_tail_is_no_slot(void **state)
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		const struct size_class *class = &size_classes[c];
-		size_t end = class->page_slots * (size_t)class->bytes;
+		size_t end = class->page_slots * (size_t) class->bytes;
 
 		if (end != 0 && end != PAGE_BYTES)
 			assert_true(size_class_slot(c, end) == SIZE_MAX);

@@ -88,8 +88,7 @@ static void holes_round(struct span *span, unsigned char *used)
 		break;
 	case 2:
 		if (span_take(span, &slot, 1) == 1) {
-			size_t index = size_class_slot(
-				span->size_class, (uintptr_t)slot - START);
+			size_t index = size_class_slot(span->size_class, (uintptr_t)slot - START);
 
 			assert_int_equal(used[index], 0);
 			used[index] = 1;

@@ -164,8 +164,8 @@ static void *mstress_run(void *arg)
 			free(stock_remove(&stock, random_step(&seed) % stock.count));
 		} else {
 			void *mine = stock_remove(&stock, random_step(&seed) % stock.count);
-			void *other = atomic_exchange(
-				&trade[random_step(&seed) % TRADE_PLACES], mine);
+			void *other =
+				atomic_exchange(&trade[random_step(&seed) % TRADE_PLACES], mine);
 
 			if (other != NULL)
 				stock_add(&stock, other);
