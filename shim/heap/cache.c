@@ -13,7 +13,11 @@
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
-__thread struct cache *cache_self;
+struct cache cache_none = {.taken = 1};
+__thread struct cache *cache_self = &cache_none;
+
+/* The calling thread has been through heap_thread_exit. */
+static __thread bool self_is_gone;
 
 static struct {
 	struct lock lock;
@@ -25,7 +29,7 @@ static struct {
 
 /* Making --------------------------------------------------------------- */
 
-static uint16_t class_room(unsigned size_class)
+static uint32_t class_room(unsigned size_class)
 {
 	size_t bytes = size_classes[size_class].bytes;
 	size_t slots = CACHE_CLASS_BYTES / bytes;
@@ -33,7 +37,7 @@ static uint16_t class_room(unsigned size_class)
 
 	if (slots > CACHE_CLASS_SLOTS)
 		slots = CACHE_CLASS_SLOTS;
-	return (uint16_t)(slots < least ? least : slots);
+	return (uint32_t)(slots < least ? least : slots);
 }
 
 static struct cache *cache_make(void)
@@ -51,10 +55,11 @@ static struct cache *cache_make(void)
 	cache->victim = SIZE_CLASSES;
 	at = (void **)(cache + 1);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		cache->bins[c].room = class_room(c);
-		cache->bins[c].slots = at;
+		cache->rooms[c] = (struct bin_room){.base = at, .room = class_room(c)};
+		cache->bins[c].end = at;
+		bin_set_top(&cache->bins[c], at);
 		at[0] = NULL;
-		at += cache->bins[c].room + 1U;
+		at += cache->rooms[c].room + 1;
 	}
 	return cache;
 }
@@ -70,8 +75,10 @@ static struct cache *cache_get(void)
 	void (*hook)(void);
 	struct cache *cache = cache_self;
 
-	if (cache != NULL)
-		return cache_is_usable(cache) ? cache : NULL;
+	if (cache != &cache_none)
+		return cache;
+	if (self_is_gone)
+		return NULL;
 	lock_take(&registry.lock);
 	cache = registry.unowned;
 	if (cache != NULL)
@@ -90,40 +97,49 @@ static struct cache *cache_get(void)
 	hook = atomic_load_explicit(&registry.hook, memory_order_acquire);
 	if (hook != NULL)
 		hook();
-	return cache_is_usable(cache_self) ? cache_self : NULL;
+	return cache_self != &cache_none ? cache_self : NULL;
 }
 
 /* Limits --------------------------------------------------------------- */
 
-/* Up to CENTRAL_BATCH of a bin's slots, the coldest, move to `slots`.  Inside. */
-static unsigned bin_shed(struct bin *bin, unsigned most, void **slots)
+/* Up to CENTRAL_BATCH of a class's slots, the coldest, move to `slots`.  Inside. */
+static unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned most, void **slots)
 {
-	uint32_t count = bin_count(bin);
+	void **first = cache->rooms[size_class].base + 1;
+	unsigned count = cache_count(cache, size_class);
 	unsigned shed = most < count ? most : count;
 
 	if (shed > CENTRAL_BATCH)
 		shed = CENTRAL_BATCH;
-	memcpy(slots, bin->slots + 1, shed * sizeof *slots);
-	memmove(bin->slots + 1, bin->slots + 1 + shed, (count - shed) * sizeof *slots);
-	bin_set_count(bin, count - shed);
+	memcpy(slots, first, shed * sizeof *slots);
+	memmove(first, first + shed, (count - shed) * sizeof *slots);
+	bin_set_top(&cache->bins[size_class], first - 1 + (count - shed));
 	return shed;
 }
 
-/* One batch of a bin, if it holds more than `keep`, goes back to its class; false: it does not. */
-static bool bin_shed_over(struct cache *cache, unsigned size_class, unsigned keep)
+/* One batch of a class, if more than `keep` are there, goes back to it; false: they are not. */
+static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned keep)
 {
-	struct bin *bin = &cache->bins[size_class];
 	void *slots[CENTRAL_BATCH];
 	unsigned shed = 0;
 
-	if (bin_count(bin) <= keep || !cache_enter(cache))
+	if (cache_count(cache, size_class) <= keep || !cache_enter(cache))
 		return false;
-	if (bin_count(bin) > keep)
-		shed = bin_shed(bin, bin_count(bin) - keep, slots);
+	if (cache_count(cache, size_class) > keep)
+		shed = cache_shed(cache, size_class, cache_count(cache, size_class) - keep, slots);
 	cache_leave(cache);
 	if (shed != 0)
 		central_put(size_class, slots, shed);
 	return shed != 0;
+}
+
+static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
+{
+	size_t bytes = size_classes[size_class].bytes;
+
+	cache->limit_bytes += limit * bytes;
+	cache->limit_bytes -= cache_limit(cache, size_class) * bytes;
+	cache->bins[size_class].end = cache->rooms[size_class].base + limit;
 }
 
 /* Another class gives up half of its limit.  Outside. */
@@ -131,15 +147,13 @@ static void cache_shrink_another(struct cache *cache, unsigned size_class)
 {
 	for (unsigned i = 0; i < SIZE_CLASSES; i++) {
 		unsigned c = cache->victim;
-		struct bin *bin = &cache->bins[c];
-		uint16_t limit = bin->limit / 2;
+		unsigned limit = cache_limit(cache, c);
 
 		cache->victim = c > 1 ? c - 1 : SIZE_CLASSES;
-		if (c == size_class || bin->limit == 0)
+		if (c == size_class || limit == 0)
 			continue;
-		cache->limit_bytes -= (bin->limit - limit) * (size_t)size_classes[c].bytes;
-		bin->limit = limit;
-		while (bin_shed_over(cache, c, limit))
+		cache_set_limit(cache, c, limit / 2);
+		while (cache_shed_over(cache, c, limit / 2))
 			;
 		return;
 	}
@@ -148,23 +162,23 @@ static void cache_shrink_another(struct cache *cache, unsigned size_class)
 /* A class ran dry or over: it may keep more from now on.  Outside. */
 static void cache_grow_limit(struct cache *cache, unsigned size_class)
 {
-	struct bin *bin = &cache->bins[size_class];
-	size_t bytes = size_classes[size_class].bytes;
-	size_t limit = bin->limit * (size_t)2;
+	unsigned bytes = size_classes[size_class].bytes;
+	unsigned room = cache->rooms[size_class].room;
+	unsigned before = cache_limit(cache, size_class);
+	unsigned limit = before * 2;
 
-	if (bin->limit == bin->room)
+	if (before == room)
 		return;
 	if (limit == 0)
 		limit = bytes < FIRST_LIMIT_BYTES / 2 ? FIRST_LIMIT_BYTES / bytes : 2;
-	if (limit > bin->room)
-		limit = bin->room;
-	if (cache->limit_bytes + (limit - bin->limit) * bytes > CACHE_BYTES_MAX) {
+	if (limit > room)
+		limit = room;
+	if (cache->limit_bytes + (limit - before) * (size_t)bytes > CACHE_BYTES_MAX) {
 		cache_shrink_another(cache, size_class);
-		if (cache->limit_bytes + (limit - bin->limit) * bytes > CACHE_BYTES_MAX)
+		if (cache->limit_bytes + (limit - before) * (size_t)bytes > CACHE_BYTES_MAX)
 			return;
 	}
-	cache->limit_bytes += (limit - bin->limit) * bytes;
-	bin->limit = (uint16_t)limit;
+	cache_set_limit(cache, size_class, limit);
 }
 
 /* Slow paths ------------------------------------------------------------ */
@@ -180,9 +194,9 @@ static void cache_attend(struct cache *cache)
 		return;
 	atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		while (bin_shed_over(cache, c, 0))
+		while (cache_shed_over(cache, c, 0))
 			;
-		kept_out |= bin_count(&cache->bins[c]) != 0;
+		kept_out |= cache_count(cache, c) != 0;
 	}
 	if (kept_out)
 		atomic_store_explicit(&cache->drain_wanted, true, memory_order_relaxed);
@@ -199,7 +213,7 @@ void *cache_take_slow(unsigned size_class)
 	if (cache != NULL) {
 		cache_attend(cache);
 		cache_grow_limit(cache, size_class);
-		want = cache->bins[size_class].limit / 2 + 1U;
+		want = cache_limit(cache, size_class) / 2 + 1;
 		if (want > CENTRAL_BATCH)
 			want = CENTRAL_BATCH;
 	}
@@ -208,12 +222,12 @@ void *cache_take_slow(unsigned size_class)
 		return got == 1 ? slots[0] : NULL;
 	if (cache_enter(cache)) {
 		struct bin *bin = &cache->bins[size_class];
-		uint32_t count = bin_count(bin);
+		void **top = bin_top(bin);
 
 		/* The lowest address is to be popped first. */
-		for (; kept < got && count < bin->limit; kept++)
-			bin->slots[++count] = slots[got - kept];
-		bin_set_count(bin, count);
+		for (; kept < got && top < bin->end; kept++)
+			*++top = slots[got - kept];
+		bin_set_top(bin, top);
 		cache_leave(cache);
 	}
 	if (kept < got)
@@ -236,17 +250,17 @@ void cache_put_slow(unsigned size_class, void *slot)
 	cache_grow_limit(cache, size_class);
 	if (cache_enter(cache)) {
 		struct bin *bin = &cache->bins[size_class];
-		unsigned most = bin->limit / 2 + 1U;
+		unsigned most = cache_limit(cache, size_class) / 2 + 1;
 
 		/* A bin may stay over its limit; then this slot goes along. */
 		if (most > CENTRAL_BATCH - 1)
 			most = CENTRAL_BATCH - 1;
-		twice = bin->slots[bin_count(bin)] == slot;
-		if (bin_count(bin) >= bin->limit && bin->limit != 0)
-			shed = bin_shed(bin, most, slots);
-		if (bin_count(bin) < bin->limit) {
-			bin_set_count(bin, bin_count(bin) + 1);
-			bin->slots[bin_count(bin)] = slot;
+		twice = *bin_top(bin) == slot;
+		if (bin_top(bin) >= bin->end && cache_limit(cache, size_class) != 0)
+			shed = cache_shed(cache, size_class, most, slots);
+		if (bin_top(bin) < bin->end) {
+			bin_top(bin)[1] = slot;
+			bin_set_top(bin, bin_top(bin) + 1);
 		} else {
 			slots[shed++] = slot;
 		}
@@ -268,8 +282,8 @@ static void cache_empty(struct cache *cache)
 	void *slots[CENTRAL_BATCH];
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		while (bin_count(&cache->bins[c]) != 0) {
-			unsigned shed = bin_shed(&cache->bins[c], CENTRAL_BATCH, slots);
+		while (cache_count(cache, c) != 0) {
+			unsigned shed = cache_shed(cache, c, CENTRAL_BATCH, slots);
 
 			central_put(c, slots, shed);
 		}
@@ -279,7 +293,7 @@ static void cache_empty(struct cache *cache)
 static bool cache_has_slots(const struct cache *cache)
 {
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		if (bin_count(&cache->bins[c]) != 0)
+		if (cache_count(cache, c) != 0)
 			return true;
 	return false;
 }
@@ -290,7 +304,7 @@ static uint64_t cache_look(const struct cache *cache)
 	uint64_t look = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		look = look * 31 + bin_count(&cache->bins[c]);
+		look = look * 31 + cache_count(cache, c);
 	return look;
 }
 
@@ -343,8 +357,7 @@ static void cache_clear(struct cache *cache)
 {
 	cache_empty(cache);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		cache->bins[c].limit = 0;
-	cache->limit_bytes = 0;
+		cache_set_limit(cache, c, 0);
 }
 
 /* To the next thread. */
@@ -360,8 +373,9 @@ void heap_thread_exit(void)
 {
 	struct cache *cache = cache_self;
 
-	cache_self = CACHE_GONE;
-	if (!cache_is_usable(cache))
+	cache_self = &cache_none;
+	self_is_gone = true;
+	if (cache == &cache_none)
 		return;
 	cache_keep_thieves_out(cache);
 	cache_clear(cache);
@@ -377,7 +391,7 @@ void cache_stats(uint64_t *slots, uint64_t *bytes)
 	*bytes = 0;
 	for (; cache != NULL; cache = cache->next) {
 		for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-			uint64_t count = bin_count(&cache->bins[c]);
+			uint64_t count = cache_count(cache, c);
 
 			*slots += count;
 			*bytes += count * size_classes[c].bytes;
@@ -391,7 +405,7 @@ uint64_t cache_check_locked(unsigned size_class)
 	uint64_t slots = 0;
 
 	for (; cache != NULL; cache = cache->next)
-		slots += bin_count(&cache->bins[size_class]);
+		slots += cache_count(cache, size_class);
 	return slots;
 }
 
@@ -420,7 +434,7 @@ static bool cache_is_unowned(const struct cache *cache)
 static void cache_forget(struct cache *cache)
 {
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		bin_set_count(&cache->bins[c], 0);
+		bin_set_top(&cache->bins[c], cache->rooms[c].base);
 }
 
 void cache_after_fork(void)

@@ -35,25 +35,31 @@
 #define CACHE_CLASS_BYTES ((size_t)64 << 10)
 #define CACHE_CLASS_SLOTS 256U
 
+/* The slots of a class: base[1] .. *top; base[0] is NULL for ever, so that *top tells when none is
+ * left. */
 struct bin {
-	_Atomic uint32_t count; /* written inside only, read anywhere */
-	uint16_t limit;         /* the owner's */
-	uint16_t room;          /* of slots[] */
-	void **slots;           /* slots[1] .. slots[count]; slots[0] is NULL for ever */
+	void **_Atomic top; /* written inside only, read anywhere */
+	void **end;         /* base + limit; the owner's */
+};
+
+struct bin_room {
+	void **base;
+	uint32_t room; /* slots behind base[0], the most that limit can be */
 };
 
 struct cache {
-	struct bin bins[SIZE_CLASSES + 1];
 	/* cache_owner.h: */
 	_Atomic uint32_t busy;
 	_Atomic uint32_t taken;
+	struct bin bins[SIZE_CLASSES + 1];
 	_Atomic bool drain_wanted;
 	bool seized; /* by cache_seize_all */
 	struct lock thief;
 	/* The owner's: */
-	uint32_t victim;             /* the class that shrinks next */
-	_Atomic uint32_t slow_calls; /* written by the owner */
-	size_t limit_bytes;          /* sum over bins */
+	struct bin_room rooms[SIZE_CLASSES + 1]; /* written as the cache is made */
+	uint32_t victim;                         /* the class that shrinks next */
+	_Atomic uint32_t slow_calls;             /* written by the owner */
+	size_t limit_bytes;                      /* sum over bins */
 	/* A thief's: */
 	uint64_t seen;          /* what the cache looked like */
 	uint64_t seen_since_ns; /* and since when */
@@ -61,23 +67,32 @@ struct cache {
 	struct cache *next_free;
 };
 
-/* The calling thread's cache; NULL before the first use, CACHE_GONE after heap_thread_exit. */
+/*
+ * The calling thread's cache.  Before the first use, and after heap_thread_exit,
+ * it is cache_none, which is taken for ever: who has no cache is kept out of it
+ * as of one that a thief is at, so that the fast paths need not ask.
+ */
 extern __thread struct cache *cache_self;
-#define CACHE_GONE ((struct cache *)1)
+extern struct cache cache_none;
 
-static inline bool cache_is_usable(const struct cache *cache)
+static inline void **bin_top(const struct bin *bin)
 {
-	return (uintptr_t)cache > 1;
+	return atomic_load_explicit(&bin->top, memory_order_relaxed);
 }
 
-static inline uint32_t bin_count(const struct bin *bin)
+static inline void bin_set_top(struct bin *bin, void **top)
 {
-	return atomic_load_explicit(&bin->count, memory_order_relaxed);
+	atomic_store_explicit(&bin->top, top, memory_order_relaxed);
 }
 
-static inline void bin_set_count(struct bin *bin, uint32_t count)
+static inline unsigned cache_count(const struct cache *cache, unsigned size_class)
 {
-	atomic_store_explicit(&bin->count, count, memory_order_relaxed);
+	return (unsigned)(bin_top(&cache->bins[size_class]) - cache->rooms[size_class].base);
+}
+
+static inline unsigned cache_limit(const struct cache *cache, unsigned size_class)
+{
+	return (unsigned)(cache->bins[size_class].end - cache->rooms[size_class].base);
 }
 
 /* What the fast paths do not handle: no cache yet, an empty or a full bin. */

@@ -9,50 +9,47 @@
  * calling thread's own cache.  No lock, no atomic instruction, no fence and no
  * call; what does not fit this page is left to heap_malloc and heap_free.
  *
- * For small blocks malloc reads six words: the class of the size, the thread's cache,
- * its `taken` flag, the bin's count and slots, the slot.  free reads two of the
- * page map first, which name the class of any address, and one of the class,
- * which tells by a multiplication whether a slot begins there.
+ * For small blocks malloc reads the class of the size, the thread's cache, its
+ * `taken` flag, the bin's top, the slot.  free reads two words of the page map
+ * first, which name the class of any address, and one of the class, which tells
+ * by a multiplication whether a slot begins there.
  */
 
 /* A free slot of this class, or NULL. */
-static inline void *heap_fast_take(unsigned size_class)
+static inline void *heap_fast_take(size_t size_class)
 {
 	struct cache *cache = cache_self;
-	struct bin *bin;
-	uint32_t count;
+	struct bin *bin = &cache->bins[size_class];
+	void **top;
 	void *slot;
 
-	if (__builtin_expect(!cache_is_usable(cache) || !cache_enter(cache), 0))
+	if (__builtin_expect(!cache_enter(cache), 0))
 		return NULL;
-	bin = &cache->bins[size_class];
-	count = bin_count(bin);
-	slot = bin->slots[count];
+	top = bin_top(bin);
+	slot = *top;
 	if (__builtin_expect(slot != NULL, 1))
-		bin_set_count(bin, count - 1);
+		bin_set_top(bin, top - 1);
 	cache_leave(cache);
 	return slot;
 }
 
-/* False: nothing was done.  A second free of the last freed slot is left to heap_free, which tells. */
-static inline bool heap_fast_put(unsigned size_class, void *slot)
+/* False: nothing was done.  A second free of the last freed slot is left to heap_free, which tells.
+ */
+static inline bool heap_fast_put(size_t size_class, void *slot)
 {
 	struct cache *cache = cache_self;
-	struct bin *bin;
-	uint32_t count;
+	struct bin *bin = &cache->bins[size_class];
 	void **top;
 
-	if (__builtin_expect(!cache_is_usable(cache) || !cache_enter(cache), 0))
+	if (__builtin_expect(!cache_enter(cache), 0))
 		return false;
-	bin = &cache->bins[size_class];
-	count = bin_count(bin);
-	top = &bin->slots[count];
-	if (__builtin_expect(count >= bin->limit || *top == slot, 0)) {
+	top = bin_top(bin);
+	if (__builtin_expect(top >= bin->end || *top == slot, 0)) {
 		cache_leave(cache);
 		return false;
 	}
 	top[1] = slot;
-	bin_set_count(bin, count + 1);
+	bin_set_top(bin, top + 1);
 	cache_leave(cache);
 	return true;
 }
@@ -68,13 +65,13 @@ static inline void *heap_malloc_fast(size_t size)
 /* False: heap_free is to be asked; nothing was done. */
 static inline bool heap_free_fast(void *ptr)
 {
-	uint64_t entry = page_map_get(ptr);
-	unsigned size_class = page_map_class(entry);
+	int64_t size_class = page_map_class_in_page(page_map_get(ptr));
 
-	if (__builtin_expect(size_class == 0, 0) ||
-		__builtin_expect(!size_class_starts(size_class, page_map_offset(entry, ptr)), 0))
+	if (__builtin_expect(size_class <= 0, 0) ||
+		__builtin_expect(
+			!size_class_starts((size_t)size_class, page_map_offset_in_page(ptr)), 0))
 		return false;
-	return heap_fast_put(size_class, ptr);
+	return heap_fast_put((size_t)size_class, ptr);
 }
 
 #endif

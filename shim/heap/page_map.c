@@ -37,14 +37,14 @@ static _Atomic uint64_t *page_map_entry(uintptr_t at)
 
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class)
 {
-	bool counts = size_classes[size_class].page_slots == 0;
+	bool in_page = size_classes[size_class].page_slots != 0;
 
 	for (size_t i = 0; i < pages; i++) {
+		uint64_t top = in_page ? size_class : size_class != 0 ? -(uint64_t)(i + 1) : 0;
 		uint64_t entry = 0;
 
 		if (span != NULL)
-			entry = (uint64_t)(uintptr_t)span | size_class |
-				(uint64_t)(counts ? i : 0) << ADDRESS_BITS;
+			entry = (uint64_t)(uintptr_t)span | size_class | top << ADDRESS_BITS;
 		atomic_store_explicit(
 			page_map_entry(start + i * PAGE_BYTES), entry, memory_order_release);
 	}

@@ -17,8 +17,10 @@ struct span;
  *
  *	bits 0..6	size class, 0 for a large span
  *	bits 7..47	address of the struct span, which is 128-aligned
- *	bits 48..63	which page of its span this is; 0 in classes whose slots
- *			do not lie over page ends
+ *	bits 48..63	signed: the class once more where no slot lies over two
+ *			pages, which one shift tells the fast path; else minus
+ *			the number of this page in its slab, counted from 1; 0
+ *			for a large span
  *
  * Every page of a slab has an entry; of a large span only the first page has
  * one, since nothing but its start is ever looked up.  Any address may be
@@ -66,11 +68,24 @@ static inline struct span *page_map_span(uint64_t entry)
 					  ~(uint64_t)((1U << PAGE_MAP_CLASS_BITS) - 1));
 }
 
+/* The class where no slot lies over two pages, else 0 or less. */
+static inline int64_t page_map_class_in_page(uint64_t entry)
+{
+	return (int64_t)entry >> ADDRESS_BITS;
+}
+
+static inline size_t page_map_offset_in_page(const void *address)
+{
+	return (uintptr_t)address & (PAGE_BYTES - 1);
+}
+
 /* What size_class_starts wants to know: the offset from the span's or the page's start. */
 static inline size_t page_map_offset(uint64_t entry, const void *address)
 {
-	return (size_t)(entry >> ADDRESS_BITS) * PAGE_BYTES +
-	       ((uintptr_t)address & (PAGE_BYTES - 1));
+	int64_t in_page = page_map_class_in_page(entry);
+	size_t page = in_page < 0 ? (size_t)(-in_page - 1) : 0;
+
+	return page * PAGE_BYTES + page_map_offset_in_page(address);
 }
 
 #endif

@@ -48,10 +48,10 @@ struct size_class {
 extern const struct size_class size_classes[SIZE_CLASSES + 1];
 
 /*
- * 2^32 over the class's bytes, rounded up (1 where a slab is one slot).  Within a slab, offset times this is
- * the slot in its upper half, and less than the inverse in its lower half only
- * where a slot begins: Lemire, Kaser and Kurz, "Faster remainder by direct
- * computation", 2019.  A test tries every offset of every class.
+ * 2^32 over the class's bytes, rounded up (1 where a slab is one slot).  Within a slab, offset
+ * times this is the slot in its upper half, and less than the inverse in its lower half only where
+ * a slot begins: Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019.  A test
+ * tries every offset of every class.
  */
 extern const uint32_t size_class_inverse[SIZE_CLASSES + 1];
 
@@ -116,7 +116,7 @@ static inline size_t size_class_slot_over(unsigned size_class, size_t page, bool
  * Whether a slot begins at this offset, counted from the page's start in a class
  * with page_slots, else from the slab's.  The offset behind a page's last slot passes too.
  */
-static inline bool size_class_starts(unsigned size_class, size_t offset)
+static inline bool size_class_starts(size_t size_class, size_t offset)
 {
 	uint32_t inverse = size_class_inverse[size_class];
 

@@ -59,13 +59,13 @@ static void *run_thief(void *arg)
 }
 
 /* Frees until the bin is as full as can be; how many blocks are left. */
-static size_t fill_bin(void **blocks, const struct bin *bin)
+static size_t fill_class(void **blocks, const struct cache *cache, unsigned size_class)
 {
 	size_t left = BLOCKS;
 
 	for (size_t i = 0; i < BLOCKS; i++)
 		blocks[i] = heap_malloc(SIZE);
-	while (left != 0 && bin_count(bin) < bin->room)
+	while (left != 0 && cache_count(cache, size_class) < cache->rooms[size_class].room)
 		heap_free(blocks[--left]);
 	return left;
 }
@@ -75,27 +75,28 @@ static void test_a_bin_far_over_its_limit_is_shed_in_batches(void **state)
 	static void *blocks[BLOCKS];
 	struct thief thief = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-	const struct bin *bin;
+	unsigned size_class = size_class_of(SIZE);
+	const struct cache *cache;
 	pthread_t thread;
 	size_t left;
 
 	(void)state;
 	heap_free(heap_malloc(SIZE));
-	bin = &cache_self->bins[size_class_of(SIZE)];
-	left = fill_bin(blocks, bin);
+	cache = cache_self;
+	left = fill_class(blocks, cache, size_class);
 	assert_true(left != 0);
 	thief.cache = cache_self;
 	pthread_create(&thread, NULL, run_thief, &thief);
 	thief_wait(&thief, 1);
-	for (unsigned i = 0; i < TURNS_MAX && bin->limit > SHRUNK; i++)
+	for (unsigned i = 0; i < TURNS_MAX && cache_limit(cache, size_class) > SHRUNK; i++)
 		heap_free(heap_malloc(size_classes[1 + i % SIZE_CLASSES].bytes));
 	thief_go(&thief, 2);
 	pthread_join(thread, NULL);
-	assert_int_equal(bin->limit, SHRUNK);
-	assert_int_equal(bin_count(bin), bin->room);
+	assert_int_equal(cache_limit(cache, size_class), SHRUNK);
+	assert_int_equal(cache_count(cache, size_class), cache->rooms[size_class].room);
 	while (left != 0)
 		heap_free(blocks[--left]);
-	assert_true(bin_count(bin) <= bin->limit);
+	assert_true(cache_count(cache, size_class) <= cache_limit(cache, size_class));
 	assert_null(heap_check());
 }
 
@@ -112,22 +113,23 @@ static void test_a_request_outlives_a_slow_path_that_could_not_drain(void **stat
 {
 	struct thief thief = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-	const struct bin *bin;
+	unsigned size_class = size_class_of(SIZE);
+	const struct cache *cache;
 	pthread_t thread;
 
 	(void)state;
 	heap_free(heap_malloc(SIZE));
 	thief.cache = cache_self;
-	bin = &cache_self->bins[size_class_of(SIZE)];
-	assert_true(bin_count(bin) != 0);
+	cache = cache_self;
+	assert_true(cache_count(cache, size_class) != 0);
 	pthread_create(&thread, NULL, run_asking_thief, &thief);
 	thief_wait(&thief, 1);
 	heap_free(heap_malloc(SIZE));
 	thief_go(&thief, 2);
 	pthread_join(thread, NULL);
-	assert_true(bin_count(bin) != 0);
+	assert_true(cache_count(cache, size_class) != 0);
 	heap_free(heap_malloc(SIZE_CLASS_MAX_BYTES));
-	assert_int_equal(bin_count(bin), 0);
+	assert_int_equal(cache_count(cache, size_class), 0);
 	assert_null(heap_check());
 }
 
