@@ -201,6 +201,31 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 	return error;
 }
 
+/* Pages asked for at once; their answers are on the stack. */
+#define RESIDENT_PAGES 512
+
+size_t os_resident_bytes(const void *start, size_t bytes)
+{
+	size_t page_bytes = os_page_bytes();
+	unsigned char answers[RESIDENT_PAGES];
+	size_t resident = 0;
+
+	if (os_is_sandboxed())
+		return bytes;
+	for (size_t at = 0; at < bytes; at += RESIDENT_PAGES * page_bytes) {
+		size_t left = bytes - at;
+		size_t part =
+			left < RESIDENT_PAGES * page_bytes ? left : RESIDENT_PAGES * page_bytes;
+
+		if (call(SYS_mincore, (long)start + (long)at, (long)part, (long)answers, 0, 0, 0) !=
+			0)
+			return bytes;
+		for (size_t i = 0; i < part / page_bytes; i++)
+			resident += (answers[i] & 1) * page_bytes;
+	}
+	return resident;
+}
+
 int os_fence_threads(void)
 {
 	long result;

@@ -72,19 +72,20 @@ void *heap_malloc(size_t size)
 
 void *heap_calloc(size_t count, size_t size)
 {
-	bool zero = false;
+	bool zero;
 	size_t bytes;
 	void *block;
 
 	if (__builtin_mul_overflow(count, size, &bytes))
 		return NULL;
-	/* The page heap knows what is zero already. */
-	if (bytes <= LARGE_BYTES_MIN)
+	if (bytes <= LARGE_BYTES_MIN) {
 		block = class_take(size_class_of(bytes));
-	else
-		block = large_or_null(bytes, PAGE_BYTES, &zero);
+		return block != NULL ? memset(block, 0, bytes) : NULL;
+	}
+	/* The page heap knows what is zero already. */
+	block = large_or_null(bytes, PAGE_BYTES, &zero);
 	if (block != NULL && !zero)
-		memset(block, 0, bytes);
+		large_zero(block, bytes);
 	return block;
 }
 

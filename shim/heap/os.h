@@ -40,6 +40,10 @@ struct os_range {
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 
+/* How much of a range is resident; all of it where the kernel does not say.  What is in swap is
+ * not. */
+size_t os_resident_bytes(const void *start, size_t bytes);
+
 /*
  * The process has put itself under a system call filter since the first time
  * that this was asked, which is to be before main.  Such a filter may kill for a

@@ -1,4 +1,5 @@
 #include "shim/heap/heap.h"
+#include "shim/heap/os.h"
 #include "shim/heap/page.h"
 
 #include <setjmp.h>
@@ -83,6 +84,24 @@ static void test_calloc_is_zero_over_used_memory(void **state)
 	heap_free(block);
 }
 
+static void test_a_wide_calloc_over_a_little_dirt_writes_little(void **state)
+{
+	size_t bytes = (size_t)64 << 20;
+	unsigned char *block = heap_malloc(bytes);
+
+	(void)state;
+	for (size_t at = 0; at < bytes; at += (size_t)5 << 20)
+		block[at] = 0xff;
+	memset(block + bytes / 2, 0xff, bytes / 4);
+	heap_free(block);
+	block = heap_calloc(1, bytes - 1000);
+	assert_true(os_resident_bytes(block, bytes) < bytes / 2);
+	for (size_t i = 0; i < bytes - 1000; i++)
+		assert_int_equal(block[i], 0);
+	heap_free(block);
+	assert_null(heap_check());
+}
+
 static void test_alignment_of_every_power_of_two_holds(void **state)
 {
 	(void)state;
@@ -108,6 +127,7 @@ int main(void)
 		cmocka_unit_test(test_realloc_moves_where_they_are_not),
 		cmocka_unit_test(test_shrinking_gives_the_tail_back),
 		cmocka_unit_test(test_calloc_is_zero_over_used_memory),
+		cmocka_unit_test(test_a_wide_calloc_over_a_little_dirt_writes_little),
 		cmocka_unit_test(test_alignment_of_every_power_of_two_holds),
 	};
 

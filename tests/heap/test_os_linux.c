@@ -55,6 +55,26 @@ static void test_reserved_memory_is_aligned_zero_and_committed_on_demand(void **
 	assert_null(os_reserve((size_t)1 << 50, page));
 }
 
+static void test_what_is_resident_is_counted_over_any_range(void **state)
+{
+	size_t pages = 1500;
+	unsigned char *wide = os_reserve(pages * page, page);
+
+	(void)state;
+	assert_int_equal(os_commit(wide, pages * page), 0);
+	wide[0] = 1;
+	wide[511 * page] = 1;
+	wide[512 * page] = 1;
+	wide[(pages - 1) * page] = 1;
+	errno = 77;
+	assert_int_equal(os_resident_bytes(wide, pages * page), 4 * page);
+	assert_int_equal(os_resident_bytes(wide + page, 511 * page), page);
+	assert_int_equal(os_resident_bytes(wide + 600 * page, 800 * page), 0);
+	assert_int_equal(os_resident_bytes(wide + 1, page), page);
+	assert_int_equal(errno, 77);
+	os_unreserve(wide, pages * page);
+}
+
 static void test_many_ranges_are_advised_and_the_others_kept(void **state)
 {
 	struct os_range ranges[OS_RANGES_MAX];
@@ -174,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reserved_memory_is_aligned_zero_and_committed_on_demand),
+		cmocka_unit_test(test_what_is_resident_is_counted_over_any_range),
 		cmocka_unit_test(test_many_ranges_are_advised_and_the_others_kept),
 		cmocka_unit_test(test_an_impossible_range_is_an_error_and_the_rest_is_done),
 		cmocka_unit_test(test_populate_makes_resident),
