@@ -40,25 +40,29 @@ static uint32_t class_room(unsigned size_class)
 	return (uint32_t)(slots < least ? least : slots);
 }
 
-static struct cache *cache_make(void)
+static size_t cache_bytes(void)
 {
 	size_t slots = 0;
-	struct cache *cache;
-	void **at;
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		slots += class_room(c) + 1U;
-	cache = meta_take(sizeof *cache + slots * sizeof(void *));
+		slots += class_room(c) + 1;
+	return sizeof(struct cache) + slots * sizeof(void *);
+}
+
+/* The arrays are left as they come, which is zero: what is not used stays untouched. */
+static struct cache *cache_make(void)
+{
+	struct cache *cache = meta_take(cache_bytes());
+	void **at;
+
 	if (cache == NULL)
 		return NULL;
-	memset(cache, 0, sizeof *cache);
 	cache->victim = SIZE_CLASSES;
 	at = (void **)(cache + 1);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		cache->rooms[c] = (struct bin_room){.base = at, .room = class_room(c)};
 		cache->bins[c].end = at;
 		bin_set_top(&cache->bins[c], at);
-		at[0] = NULL;
 		at += cache->rooms[c].room + 1;
 	}
 	return cache;
@@ -290,6 +294,31 @@ static void cache_empty(struct cache *cache)
 	}
 }
 
+/*
+ * Seized.  Gives back the whole pages of the arrays of an empty cache.  The thieves'
+ * lock is held over the call, which is short and which only other thieves, an
+ * ending thread and a fork wait for; the owner never does.
+ */
+static void cache_bare(struct cache *cache)
+{
+	uintptr_t first = round_up((uintptr_t)(cache + 1), os_page_bytes());
+	uintptr_t end = ((uintptr_t)cache + cache_bytes()) & ~(os_page_bytes() - 1);
+	struct os_range range = {.start = (void *)first, .bytes = end - first};
+
+	/* Refused (locked memory), it is not tried again before it was used again. */
+	if (first < end)
+		(void)os_advise(&range, 1, OS_DONTNEED);
+	atomic_store_explicit(&cache->bare_calls,
+		atomic_load_explicit(&cache->slow_calls, memory_order_relaxed),
+		memory_order_relaxed);
+}
+
+static bool cache_is_bare(const struct cache *cache)
+{
+	return atomic_load_explicit(&cache->bare_calls, memory_order_relaxed) ==
+	       atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+}
+
 static bool cache_has_slots(const struct cache *cache)
 {
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
@@ -344,10 +373,11 @@ void cache_drain_all(uint64_t idle_before_ns)
 		return;
 
 	for (; cache != NULL; cache = cache->next) {
-		if (!cache_has_slots(cache) || !cache_is_idle(cache, idle_before_ns) ||
-			!cache_seize(cache))
+		if ((!cache_has_slots(cache) && cache_is_bare(cache)) ||
+			!cache_is_idle(cache, idle_before_ns) || !cache_seize(cache))
 			continue;
 		cache_empty(cache);
+		cache_bare(cache);
 		cache_release(cache);
 	}
 }

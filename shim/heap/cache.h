@@ -29,7 +29,9 @@
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be
- * walked without a lock.
+ * walked without a lock.  What does go back to the kernel are the arrays of a
+ * cache that is drained, of a parked thread or of none: zero, as they come
+ * back, is what an empty bin looks like.
  */
 #define CACHE_BYTES_MAX ((size_t)1 << 20)
 #define CACHE_CLASS_BYTES ((size_t)64 << 10)
@@ -61,9 +63,10 @@ struct cache {
 	_Atomic uint32_t slow_calls;             /* written by the owner */
 	size_t limit_bytes;                      /* sum over bins */
 	/* A thief's: */
-	uint64_t seen;          /* what the cache looked like */
-	uint64_t seen_since_ns; /* and since when */
-	struct cache *next;     /* all caches */
+	uint64_t seen;               /* what the cache looked like */
+	uint64_t seen_since_ns;      /* and since when */
+	_Atomic uint32_t bare_calls; /* slow_calls as the arrays were given back */
+	struct cache *next;          /* all caches */
 	struct cache *next_free;
 };
 
@@ -100,7 +103,7 @@ void *cache_take_slow(unsigned size_class);
 void cache_put_slow(unsigned size_class, void *slot);
 
 /* Empties every cache, of running and of parked threads, that is as it was since before
- * idle_before_ns (UINT64_MAX: any). */
+ * idle_before_ns (UINT64_MAX: any), and gives its arrays back. */
 void cache_drain_all(uint64_t idle_before_ns);
 
 /* Slots in all caches, and their bytes. */

@@ -20,7 +20,7 @@ available_mib() {
 }
 
 measured "10 000 threads, four at once, leave nothing" "$programs/many_threads" 4 10000
-measured "10 000 threads, 200 at once, leave their caches' metadata" "$programs/many_threads" 200 10000
+measured "10 000 threads, 200 at once, leave little of their caches" "$programs/many_threads" 200 10000
 if [ "$(available_mib)" -gt 3000 ]; then
 	measured "metadata is at most 2 % of a heap of 2 GiB" "$programs/footprint" 2048
 else

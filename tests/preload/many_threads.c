@@ -13,8 +13,8 @@
  */
 #define LEFT 64
 #define STACK_BYTES (64 * KIB)
-/* Metadata of one thread's cache: what may stay of each thread that lived at the same time. */
-#define CACHE_KIB 64
+/* Of one cache: what may stay of each thread that lived at the same time. */
+#define CACHE_KIB 16
 
 struct member {
 	pthread_t thread;
