@@ -254,65 +254,83 @@ unsigned central_take(unsigned size_class, void **slots, unsigned want)
 
 /* What one central_put is about. */
 struct putting {
+	struct central *central;
 	unsigned size_class;
 	uint64_t now_ns;
+	unsigned uncounted; /* slots that the class's counters do not know yet */
 	struct leaving leaving;
-	const char *wrong;
 };
 
-/* Slots of one slab came back. */
-static void put_end(struct putting *putting, struct span *span, bool had_ready, unsigned count)
+static void put_count(struct putting *putting)
 {
-	struct central *central = &centrals[putting->size_class];
-
-	span->used_ns = putting->now_ns;
-	central_count(&central->used_slots, -(int64_t)count);
-	central_count(&central->ready_slots, count);
-	central_place(central, span, had_ready);
-	central_candidate_add(central, span);
-	if (span->used == 0)
-		central_became_empty(central, span, &putting->leaving);
+	central_count(&putting->central->used_slots, -(int64_t)putting->uncounted);
+	central_count(&putting->central->ready_slots, putting->uncounted);
+	putting->uncounted = 0;
 }
 
-/* Takes back the first of some slots and those behind it that are of the same slab; how many. */
-static unsigned put_run(struct putting *putting, void *const *slots, unsigned count)
+/* Slots of one slab came back. */
+static void put_end(struct putting *putting, struct span *span, bool had_ready)
+{
+	span->used_ns = putting->now_ns;
+	if (!had_ready)
+		central_place(putting->central, span, false);
+	if (!span->candidate)
+		central_candidate_add(putting->central, span);
+	if (span->used != 0)
+		return;
+	put_count(putting);
+	central_became_empty(putting->central, span, &putting->leaving);
+}
+
+/* Lock held.  How many came back: all, or those before one that does not belong here, then *wrong
+ * says why. */
+static unsigned put_all(
+	struct putting *putting, void *const *slots, unsigned count, const char **wrong)
 {
 	uint64_t entry = page_map_get(slots[0]);
-	struct span *span = page_map_span(entry);
 	unsigned done = 0;
-	bool had_ready;
 
-	if (entry == 0 || page_map_class(entry) != putting->size_class) {
-		putting->wrong = "free(): invalid pointer";
-		return 0;
-	}
-	had_ready = span->ready_slots != 0;
-	do {
-		enum span_answer answer = span_put(span, slots[done]);
+	while (done < count) {
+		struct span *span = page_map_span(entry);
+		bool had_ready;
 
-		if (answer != SPAN_OK) {
-			putting->wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
-								   : "free(): double free";
+		if (page_map_class(entry) != putting->size_class) {
+			*wrong = "free(): invalid pointer";
 			return done;
 		}
-		done++;
-	} while (done < count && page_map_span(page_map_get(slots[done])) == span);
-	put_end(putting, span, had_ready, done);
+		had_ready = span->ready_slots != 0;
+		do {
+			enum span_answer answer = span_put(span, slots[done]);
+
+			if (answer != SPAN_OK) {
+				*wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
+								   : "free(): double free";
+				return done;
+			}
+			putting->uncounted++;
+			entry = ++done < count ? page_map_get(slots[done]) : 0;
+		} while (page_map_span(entry) == span);
+		put_end(putting, span, had_ready);
+	}
 	return done;
 }
 
 void central_put(unsigned size_class, void *const *slots, unsigned count)
 {
-	struct central *central = &centrals[size_class];
-	struct putting putting = {.size_class = size_class, .now_ns = os_now_coarse_ns()};
-	unsigned done = 0;
+	struct putting putting = {
+		.central = &centrals[size_class],
+		.size_class = size_class,
+		.now_ns = os_now_coarse_ns(),
+	};
+	const char *wrong = NULL;
+	unsigned done;
 
-	lock_take(&central->lock);
-	while (done < count && putting.wrong == NULL)
-		done += put_run(&putting, slots + done, count - done);
-	lock_drop(&central->lock);
-	if (putting.wrong != NULL)
-		os_panic(putting.wrong, slots[done]);
+	lock_take(&putting.central->lock);
+	done = put_all(&putting, slots, count, &wrong);
+	put_count(&putting);
+	lock_drop(&putting.central->lock);
+	if (wrong != NULL)
+		os_panic(wrong, slots[done]);
 	leaving_finish(&putting.leaving);
 }
 

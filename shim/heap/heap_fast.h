@@ -27,8 +27,10 @@ static inline void *heap_fast_take(size_t size_class)
 		return NULL;
 	top = bin_top(bin);
 	slot = *top;
-	if (__builtin_expect(slot != NULL, 1))
+	if (__builtin_expect(slot != NULL, 1)) {
 		bin_set_top(bin, top - 1);
+		__builtin_prefetch(top[-1], 1);
+	}
 	cache_leave(cache);
 	return slot;
 }

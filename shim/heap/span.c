@@ -81,23 +81,9 @@ static bool is_ready(const struct span *span, size_t slot)
 	return (span->ready[slot / 64] >> slot % 64 & 1) != 0;
 }
 
-static bool is_holed(const struct span *span, size_t slot)
+bool span_is_holed(const struct span *span, size_t slot)
 {
 	return (pages_of(span, slot) & span->hole) != 0;
-}
-
-enum span_answer span_put(struct span *span, const void *address)
-{
-	size_t slot = size_class_slot(span->size_class, (uintptr_t)address - span->start);
-
-	if (slot == SIZE_MAX)
-		return SPAN_NOT_A_SLOT;
-	if (is_ready(span, slot) || (span->hole != 0 && is_holed(span, slot)))
-		return SPAN_ALREADY_FREE;
-	span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
-	span->ready_slots++;
-	span->used--;
-	return SPAN_OK;
 }
 
 uint64_t span_idle_pages(const struct span *span)
@@ -108,7 +94,7 @@ uint64_t span_idle_pages(const struct span *span)
 		size_t page = bits_lowest(rest);
 
 		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
-			if (is_ready(span, slot) || is_holed(span, slot))
+			if (is_ready(span, slot) || span_is_holed(span, slot))
 				continue;
 			idle &= ~((uint64_t)1 << page);
 			break;
@@ -156,7 +142,7 @@ void span_fill(struct span *span, uint64_t pages)
 
 		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
 			if (is_ready(span, slot) || (pages_of(span, slot) & before) == 0 ||
-				is_holed(span, slot))
+				span_is_holed(span, slot))
 				continue;
 			span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
 			span->ready_slots++;
@@ -175,7 +161,7 @@ const char *span_check(const struct span *span)
 	if ((span->advising & ~span->hole) != 0)
 		return "a slab's page is advised and no hole";
 	for (size_t slot = 0; slot < class->slots; slot++) {
-		bool over_hole = is_holed(span, slot);
+		bool over_hole = span_is_holed(span, slot);
 
 		if (over_hole && is_ready(span, slot))
 			return "a ready slot lies over a hole";

@@ -66,9 +66,26 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 /* Up to `want` ready slots, lowest first. */
 unsigned span_take(struct span *span, void **slots, unsigned want);
 
+/* Whether a hole is under the slot. */
+bool span_is_holed(const struct span *span, size_t slot);
+
 enum span_answer { SPAN_OK, SPAN_NOT_A_SLOT, SPAN_ALREADY_FREE };
 
-enum span_answer span_put(struct span *span, const void *address);
+/* Inline, since whole batches of slots come back that are of a slab each. */
+static inline enum span_answer span_put(struct span *span, const void *address)
+{
+	size_t slot = size_class_slot(span->size_class, (uintptr_t)address - span->start);
+	uint64_t bit = (uint64_t)1 << slot % 64;
+
+	if (slot == SIZE_MAX)
+		return SPAN_NOT_A_SLOT;
+	if ((span->ready[slot / 64] & bit) != 0 || (span->hole != 0 && span_is_holed(span, slot)))
+		return SPAN_ALREADY_FREE;
+	span->ready[slot / 64] |= bit;
+	span->ready_slots++;
+	span->used--;
+	return SPAN_OK;
+}
 
 /* Pages with no used slot that are not holes yet. */
 uint64_t span_idle_pages(const struct span *span);
