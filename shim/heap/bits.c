@@ -15,6 +15,19 @@ size_t bits_next(const uint64_t *words, size_t at, size_t end, bool set)
 	return end;
 }
 
+size_t bits_clear(uint64_t *words, size_t first, size_t end)
+{
+	size_t set = 0;
+
+	for (size_t at = first; at < end; at = (at | 63) + 1) {
+		uint64_t mask = bits_mask_in_word(at, end);
+
+		set += bits_count(words[at / 64] & mask);
+		words[at / 64] &= ~mask;
+	}
+	return set;
+}
+
 size_t bits_find_run(const uint64_t *words, size_t end, size_t length)
 {
 	size_t at = 0;

@@ -17,7 +17,9 @@ struct hole_batch {
 	uint64_t idle_before_ns;
 };
 
-/* So many slabs that are still in use are looked at before a class is left for a later pass. */
+/* So many slabs are looked at before the class's lock is dropped, and so many that are still in use
+ * before the class is left for a later pass. */
+#define LOOKS_MAX 64U
 #define YOUNG_MAX 32U
 
 /* Pages of whole kernel pages only. */
@@ -90,11 +92,12 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 {
 	struct span *stop = NULL;
 	unsigned young = 0;
+	unsigned looks = 0;
 
 	while (central->candidates != NULL && central->candidates != stop && young < YOUNG_MAX) {
 		struct span *span = central->candidates;
 
-		if (batch->range_count == OS_RANGES_MAX || batch->room == 0)
+		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX || batch->room == 0)
 			return true;
 		central_candidate_remove(central, span);
 		if (span->advising != 0 || span->used_ns > batch->idle_before_ns) {

@@ -86,20 +86,24 @@ bool span_is_holed(const struct span *span, size_t slot)
 	return (pages_of(span, slot) & span->hole) != 0;
 }
 
+/* Whether no slot over a page is used. */
+static bool page_is_idle(const struct span *span, size_t page)
+{
+	size_t end = last_slot(span, page) + 1;
+	size_t slot = bits_next(span->ready, first_slot(span, page), end, false);
+
+	while (slot < end && span_is_holed(span, slot))
+		slot = bits_next(span->ready, slot + 1, end, false);
+	return slot >= end;
+}
+
 uint64_t span_idle_pages(const struct span *span)
 {
 	uint64_t idle = bits_mask(0, class_of(span)->pages) & ~span->hole;
 
-	for (uint64_t rest = idle; rest != 0; rest &= rest - 1) {
-		size_t page = bits_lowest(rest);
-
-		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
-			if (is_ready(span, slot) || span_is_holed(span, slot))
-				continue;
-			idle &= ~((uint64_t)1 << page);
-			break;
-		}
-	}
+	for (uint64_t rest = idle; rest != 0; rest &= rest - 1)
+		if (!page_is_idle(span, bits_lowest(rest)))
+			idle &= ~(rest & -rest);
 	return idle;
 }
 
@@ -116,13 +120,10 @@ void span_make_holes(struct span *span, uint64_t pages)
 {
 	for (uint64_t rest = pages; rest != 0; rest &= rest - 1) {
 		size_t page = bits_lowest(rest);
+		size_t cleared =
+			bits_clear(span->ready, first_slot(span, page), last_slot(span, page) + 1);
 
-		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
-			if (!is_ready(span, slot))
-				continue;
-			span->ready[slot / 64] &= ~((uint64_t)1 << slot % 64);
-			span->ready_slots--;
-		}
+		span->ready_slots = (uint16_t)(span->ready_slots - cleared);
 	}
 	span->hole |= pages;
 }

@@ -112,6 +112,25 @@ static size_t naive_find_run(const struct row *row, size_t length)
 	return SIZE_MAX;
 }
 
+static void test_clearing_takes_the_range_and_nothing_else(void **state)
+{
+	(void)state;
+	for (int round = 0; round < ROUNDS; round++) {
+		size_t first = random_below(BITS + 1);
+		size_t end = first + random_below(BITS + 1 - first);
+		size_t set = 0;
+		struct row row;
+
+		row_random(&row);
+		for (size_t i = first; i < end; i++)
+			set += row.bits[i];
+		assert_int_equal(bits_clear(row.words, first, end), set);
+		for (size_t i = 0; i < BITS; i++)
+			assert_int_equal(row.words[i / 64] >> i % 64 & 1,
+				i < first || i >= end ? row.bits[i] : 0);
+	}
+}
+
 static void test_first_run_equals_the_naive_one(void **state)
 {
 	(void)state;
@@ -175,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_counting_and_ends_of_a_word_equal_the_naive_ones),
 		cmocka_unit_test(test_masks_have_exactly_the_bits_of_their_range),
 		cmocka_unit_test(test_next_bit_equals_the_naive_one),
+		cmocka_unit_test(test_clearing_takes_the_range_and_nothing_else),
 		cmocka_unit_test(test_first_run_equals_the_naive_one),
 		cmocka_unit_test(test_last_runs_visit_every_run_downward),
 		cmocka_unit_test(test_runs_of_a_row_equal_the_naive_ones),
