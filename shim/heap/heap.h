@@ -16,7 +16,7 @@
  *	  |  cache       |  cache       |  cache	size class (cache.h)
  *	  +------+-------+-------+------+
  *	         |  batches      |
- *	      class 1   ...   class 72			slabs with free bits, a lock
+ *	      class 1   ...   class 78			slabs with free bits, a lock
  *	         |               |			per class (central.h, span.h)
  *	         +-------+-------+---- large blocks	whole pages (large.h)
  *	                 |   spans
@@ -26,11 +26,21 @@
  *	                 |				three bits a page (region.h)
  *	              kernel				os.h
  *
- * malloc pops a slot from its thread's cache; free finds the class of a pointer
- * in the page map (page_map.h) and pushes it to the cache of the thread that
- * frees.  An empty or full bin trades a batch with its class.  A class takes
- * whole slabs from the page heap and sends empty ones back.  Blocks over 32 KiB
- * come from the page heap directly.
+ * A block's way.  malloc(100) finds class 7, slots of 112 bytes, in a table and
+ * pops a slot from its thread's cache: 21 instructions (heap_fast.h).  An empty
+ * bin asks its class for a batch; the class cuts it out of its lowest slab that
+ * has free slots, or takes a new slab of 8 pages from the page heap; the page
+ * heap gives the lowest run that is resident still, else the lowest at all, or
+ * commits more of its region.  free(p) reads p's entry in the page map
+ * (page_map.h), which names the class, multiplies to see that a slot begins at p,
+ * and pushes it to the cache of the thread that frees, whoever allocated it: 36
+ * instructions.  A full bin sends its coldest batch back to the class, where
+ * the slots' bits are set again, and a slab that has all of them goes back to the
+ * page heap.  There are no arenas and no owners of slabs: what one thread frees
+ * every other can have next, and a dead thread's memory is nobody's.
+ *
+ * Blocks over 128 KiB are runs of pages of their own.  Up to 2 KiB a slot never
+ * lies over two pages, so that one block which lives on keeps one page.
  *
  * What makes this heap give memory back, where others keep it:
  *
@@ -43,8 +53,13 @@
  *   - Everything can be reached by whoever scavenges: the caches of parked
  *     threads (cache_owner.h) and the free pages inside part-used slabs
  *     (holes.h).
- *   - No lock is held while the kernel works.  A range on its way is "in
- *     transit": marked allocated, so that nobody else takes it (transit.h).
+ *   - No lock that an allocating thread takes is held while the kernel works.
+ *     A range on its way is "in transit": marked allocated, so that nobody else
+ *     takes it (transit.h).
+ *
+ * What is wrong is told where the bits show it for nothing: every free looks
+ * whether a slot begins there and whether it is the one freed last, and a slot
+ * that is back at its slab twice is seen by its bit.  One line, then abort.
  *
  * A page is resident only after the gate had a say; see heap_set_gate.
  *

@@ -4,6 +4,7 @@
 #include "shim/heap/central_class.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
+#include "shim/heap/page_hunt.h"
 #include "shim/heap/transit.h"
 
 /* Holes of several slabs of one class on their way to the kernel. */
@@ -165,14 +166,15 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 		bool more = true;
 
 		while (more) {
-			struct hole_batch batch = {.room = room, .idle_before_ns = idle_before_ns};
+			size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
+			struct hole_batch batch = {.room = most, .idle_before_ns = idle_before_ns};
 			bool failed = false;
 
 			more = make_holes(&centrals[c], &batch, advise, with, &failed);
 			if (failed)
 				return false;
 			*clean_bytes += batch.pages * PAGE_BYTES;
-			room = batch.room;
+			room -= batch.pages;
 			if (more && room == 0)
 				return true;
 		}

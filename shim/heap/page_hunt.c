@@ -28,12 +28,20 @@ static size_t dirty_over_cushion(const struct page_hunt *hunt)
 	return idle > hunt->cushion_pages ? idle - hunt->cushion_pages : 0;
 }
 
+/* Pages that may still go into this batch. */
+static size_t hunt_room(const struct page_hunt *hunt)
+{
+	size_t room = PAGE_HUNT_BATCH_PAGES - hunt->dirty_pages - hunt->lazy_pages;
+
+	return hunt->pages_max < room ? hunt->pages_max : room;
+}
+
 /* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
 static void hunt_cut(
 	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
 {
 	size_t grain = os_page_bytes() / PAGE_BYTES;
-	size_t most = hunt->pages_max;
+	size_t most = hunt_room(hunt);
 
 	*end -= *end % grain;
 	*first += (grain - *first % grain) % grain;
@@ -67,7 +75,7 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		size_t cut;
 
 		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
-		if (hunt->pages_max == 0 || !region_hunt(region, &want, below, &first, &end))
+		if (hunt_room(hunt) == 0 || !region_hunt(region, &want, below, &first, &end))
 			return true;
 		below = first;
 		cut = first;

@@ -10,6 +10,10 @@
  * call goes on under the last, highest address first.  Every batch found must
  * be ended with page_hunt_end before or after the next.
  */
+
+/* A batch is no larger, since who maps or unmaps waits in the kernel while it is advised. */
+#define PAGE_HUNT_BATCH_PAGES ((size_t)256)
+
 struct page_hunt {
 	bool dirty;
 	bool lazy;
