@@ -177,6 +177,7 @@ static bool slab_new(unsigned size_class)
 {
 	struct central *central = &centrals[size_class];
 	size_t pages = size_classes[size_class].pages;
+	struct leaving leaving = {NULL};
 	struct page_taken taken;
 	struct span *span = meta_take(span_record_bytes(size_class));
 
@@ -193,7 +194,10 @@ static bool slab_new(unsigned size_class)
 	span_queue_insert(&central->part_used, span);
 	central_candidate_add(central, span);
 	central_count(&central->ready_slots, span->ready_slots);
+	/* Slots that came back meanwhile may serve the caller instead. */
+	central_became_empty(central, span, &leaving);
 	lock_drop(&central->lock);
+	leaving_finish(&leaving);
 	return true;
 }
 
@@ -384,13 +388,15 @@ void central_unlock_all(void)
 		lock_drop(&centrals[c].lock);
 }
 
-const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t ready)
+const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t ready, unsigned empty)
 {
 	const struct central *central = &centrals[size_class];
 
 	if (atomic_load_explicit(&central->used_slots, memory_order_relaxed) != used ||
 		atomic_load_explicit(&central->ready_slots, memory_order_relaxed) != ready)
 		return "a class's slot counters differ from its slabs'";
+	if (central->empty_count != empty)
+		return "a class does not know its empty slabs";
 	for (unsigned i = 0; i < central->empty_count; i++)
 		if (central->empties[i]->used != 0)
 			return "an empty slab of a class is not empty";

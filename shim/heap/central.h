@@ -47,6 +47,7 @@ void central_lock_all(void);
 void central_unlock_all(void);
 
 /* All locks held.  Whether a class's counters are these sums over its slabs. */
-const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t ready);
+const char *central_check_locked(
+	unsigned size_class, uint64_t used, uint64_t ready, unsigned empty);
 
 #endif

@@ -13,6 +13,7 @@
 struct sums {
 	uint64_t used[SIZE_CLASSES + 1];
 	uint64_t ready[SIZE_CLASSES + 1];
+	unsigned empty[SIZE_CLASSES + 1];
 	size_t hole_pages;
 	size_t span_pages;
 };
@@ -53,6 +54,7 @@ static const char *check_slab(const struct span *span, struct sums *sums)
 	}
 	sums->used[span->size_class] += span->used;
 	sums->ready[span->size_class] += span->ready_slots;
+	sums->empty[span->size_class] += span->used == 0;
 	sums->hole_pages += bits_count(span->hole);
 	sums->span_pages += pages;
 	return NULL;
@@ -97,7 +99,7 @@ static const char *check_all(void)
 	memset(&sums, 0, sizeof sums);
 	wrong = check_spans(&sums);
 	for (unsigned c = 1; c <= SIZE_CLASSES && wrong == NULL; c++) {
-		wrong = central_check_locked(c, sums.used[c], sums.ready[c]);
+		wrong = central_check_locked(c, sums.used[c], sums.ready[c], sums.empty[c]);
 		if (wrong == NULL && cache_check_locked(c) > sums.used[c])
 			wrong = "caches keep more slots of a class than are used";
 	}

@@ -7,9 +7,11 @@
 /*
  * A mutex on one word.  All zero is free, so a static lock needs no start.
  *
- * Order, where more than one is held (only around fork and in heap_check):
- * cache registry, caches, classes upward, page heap, metadata.  Everywhere
- * else a thread holds one lock at most, and none over madvise or the gate.
+ * Order, where more than one is held: cache registry, caches, classes upward,
+ * page heap, metadata.  That is so around fork and in heap_check; a class that
+ * counts holes takes the page heap's for a moment, and a thief that empties a
+ * cache those of classes.  Everywhere else a thread holds one lock at most.
+ * None that an allocating thread waits for is held over madvise or the gate.
  */
 struct lock {
 	_Atomic uint32_t word; /* 0 free, 1 held, 2 held and waited for */
