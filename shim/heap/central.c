@@ -146,6 +146,8 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 		span->used_ns = now_ns;
 		got += span_take(span, slots + got, want - got);
 		central_place(central, span, true);
+		if (span->ready_slots != 0)
+			break;
 	}
 	central_count(&central->used_slots, got);
 	central_count(&central->ready_slots, -(int64_t)got);

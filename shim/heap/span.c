@@ -33,8 +33,16 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 		span->ready[i] = bits_mask(0, slots - i * 64 > 64 ? 64 : slots - i * 64);
 }
 
+/* Whether a take is better ended after the slot at this offset. */
+static bool ends_a_page(const struct size_class *class, size_t offset, unsigned got, unsigned want)
+{
+	return want - got < class->page_slots && got > want / 2 &&
+	       (offset & (PAGE_BYTES - 1)) + 2 * class->bytes > PAGE_BYTES;
+}
+
 unsigned span_take(struct span *span, void **slots, unsigned want)
 {
+	const struct size_class *class = class_of(span);
 	size_t words = words_of(span->size_class);
 	unsigned got = 0;
 	size_t slot = 0;
@@ -42,10 +50,15 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 	for (size_t i = 0; i < words && got < want; i++) {
 		uint64_t word = span->ready[i];
 
-		for (; word != 0 && got < want; word &= word - 1) {
+		while (word != 0 && got < want) {
+			size_t offset;
+
 			slot = i * 64 + bits_lowest(word);
-			slots[got++] =
-				(void *)(span->start + size_class_offset(span->size_class, slot));
+			offset = size_class_offset(span->size_class, slot);
+			word &= word - 1;
+			slots[got++] = (void *)(span->start + offset);
+			if (ends_a_page(class, offset, got, want))
+				want = got;
 		}
 		span->ready[i] = word;
 	}

@@ -63,7 +63,11 @@ size_t span_record_bytes(unsigned size_class);
 /* A slab with all slots ready.  clean_mask: pages not resident yet. */
 void span_init(struct span *span, void *start, unsigned size_class, uint64_t clean_mask);
 
-/* Up to `want` ready slots, lowest first. */
+/*
+ * Up to `want` ready slots, lowest first.  More than half of that, it ends with a
+ * page rather than begin one that it cannot have whole: what two threads take is
+ * then not in one page, which either alone would keep.
+ */
 unsigned span_take(struct span *span, void **slots, unsigned want);
 
 /* Whether a hole is under the slot. */

@@ -129,6 +129,25 @@ static void test_holes_never_lie_under_used_slots(void **state)
 	}
 }
 
+static void test_a_take_ends_with_a_page_where_it_has_half_of_what_it_wants(void **state)
+{
+	unsigned c = size_class_of(512);
+	struct span *span = span_make(c, 0);
+	void *slots[40];
+
+	(void)state;
+	/* Eight to a page. */
+	assert_int_equal(span_take(span, slots, 15), 8);
+	assert_int_equal(span_take(span, slots, 16), 16);
+	assert_int_equal(span_take(span, slots, 3), 3);
+	assert_int_equal(span_take(span, slots, 8), 5);
+	assert_int_equal(span_take(span, slots, 3), 3);
+	assert_int_equal(span_take(span, slots, 10), 10);
+	assert_int_equal(span_take(span, slots, 33), 27);
+	verify(span);
+	free(span);
+}
+
 static void test_pages_never_reached_stay_clean(void **state)
 {
 	unsigned c = size_class_of(1024);
@@ -138,7 +157,8 @@ static void test_pages_never_reached_stay_clean(void **state)
 
 	(void)state;
 	assert_true(span_untouched(span, all) == all);
-	assert_int_equal(span_take(span, slots, 5), 5);
+	assert_int_equal(span_take(span, slots, 4), 4);
+	assert_int_equal(span_take(span, slots + 4, 1), 1);
 	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(span_put(span, slots[i]), SPAN_OK);
@@ -152,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_slots_come_lowest_first_and_once),
 		cmocka_unit_test(test_put_refuses_what_is_no_slot_in_use),
 		cmocka_unit_test(test_holes_never_lie_under_used_slots),
+		cmocka_unit_test(test_a_take_ends_with_a_page_where_it_has_half_of_what_it_wants),
 		cmocka_unit_test(test_pages_never_reached_stay_clean),
 	};
 
