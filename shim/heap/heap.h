@@ -16,7 +16,7 @@
  *	  |  cache       |  cache       |  cache	size class (cache.h)
  *	  +------+-------+-------+------+
  *	         |  batches      |
- *	      class 1   ...   class 78			slabs with free bits, a lock
+ *	      class 1   ...   class 72			slabs with free bits, a lock
  *	         |               |			per class (central.h, span.h)
  *	         +-------+-------+---- large blocks	whole pages (large.h)
  *	                 |   spans

@@ -15,21 +15,22 @@
  * Up to 2 KiB a class is made to fit a page: as many slots of it as fit, from
  * each page's start.  No such slot lies over two pages, so that a block which
  * lives on keeps one page resident and not two.  Sizes are those where one
- * more slot fits a page, thinned out to steps of 16 bytes at the lower end, and
- * what no slot covers at a page's end is under 6 %.  The price is a wide step
- * from 1360 (three to a page) to 2048 (two).
+ * more slot fits a page, thinned out at the lower end to steps of 16 bytes, from
+ * 160 on of 32: every class more is a page more that is used in part, wherever
+ * blocks of many sizes come together.  What no slot covers at a page's end is
+ * under 6 %.  The price is a wide step from 1360 (three to a page) to 2048 (two).
  *
  * Over 2 KiB there are eight classes to a doubling, so that a block wastes less
  * than one part in eight, and a slab is as many pages as make a whole number
  * of slots without a tail.
  */
-#define SIZE_CLASSES 78U
+#define SIZE_CLASSES 72U
 #define SIZE_CLASS_MAX_BYTES ((size_t)128 << 10)
 #define SIZE_CLASS_MAX_SLOTS 2048U
 
 /* Classes up to this size do not lie over two pages; classes by table. */
 #define SIZE_CLASS_IN_PAGE_BYTES 2048U
-#define SIZE_CLASS_FIRST_OVER 31U
+#define SIZE_CLASS_FIRST_OVER 25U
 
 /* No slab has more pages: holes of one fit a word. */
 #define SIZE_CLASS_MAX_PAGES 64U
