@@ -1,5 +1,6 @@
 #include "shim/heap/page_heap.h"
 
+#include "shim/heap/bits.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap_state.h"
@@ -309,20 +310,42 @@ bool page_heap_extend(void *end, size_t pages)
 	}
 }
 
+/*
+ * Lock held.  A chunk that is all free and clean still has its page of the page
+ * map, and the kernel's page table.  One of its pages counts as dirty for them,
+ * so that a hunt comes by for the whole.
+ */
+static void soil_chunk(struct region *region, size_t page, uint64_t now_ns)
+{
+	size_t base = page - page % CHUNK_PAGES;
+
+	if (!region_chunk_is_free(region, page) ||
+		region_count(region, base, CHUNK_PAGES).clean != CHUNK_PAGES)
+		return;
+	region_take(region, page, 1);
+	region_give(region, page, 1, 0, now_ns);
+	page_heap.stats.clean--;
+	page_heap.stats.dirty++;
+}
+
 void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 {
 	uint64_t now_ns = os_now_coarse_ns();
+	size_t clean = bits_count(clean_mask);
 	struct region *region;
-	size_t clean = 0;
+	size_t page;
 
-	for (uint64_t rest = clean_mask; rest != 0; rest &= rest - 1)
-		clean++;
 	lock_take(&page_heap.lock);
 	region = page_heap_region((uintptr_t)start);
-	region_give(region, region_page(region, (uintptr_t)start), pages, clean_mask, now_ns);
+	page = region_page(region, (uintptr_t)start);
+	region_give(region, page, pages, clean_mask, now_ns);
 	page_heap.stats.in_use -= pages;
 	page_heap.stats.clean += clean;
 	page_heap.stats.dirty += pages - clean;
+	if (clean != 0) {
+		soil_chunk(region, page, now_ns);
+		soil_chunk(region, page + pages - 1, now_ns);
+	}
 	lock_drop(&page_heap.lock);
 }
 

@@ -1,6 +1,7 @@
 #include "shim/heap/page_hunt.h"
 
 #include "shim/heap/page_heap_state.h"
+#include "shim/heap/page_map.h"
 
 /* Adds a range, joined with the last where they touch; false when the table is full. */
 static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
@@ -55,6 +56,23 @@ static void hunt_cut(
 		*first = *end - most;
 }
 
+/* Widens a run to its chunk where that is all free and what is warm of it fits the budgets. */
+static bool hunt_widen(
+	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
+{
+	size_t base = *first - *first % CHUNK_PAGES;
+	struct page_counts counts;
+
+	if (!hunt->dirty || !hunt->lazy || !region_chunk_is_free(region, base))
+		return false;
+	counts = region_count(region, base, CHUNK_PAGES);
+	if (counts.dirty > dirty_over_cushion(hunt) || counts.dirty + counts.lazy > hunt_room(hunt))
+		return false;
+	*first = base;
+	*end = base + CHUNK_PAGES;
+	return true;
+}
+
 static bool hunt_region(struct page_hunt *hunt, struct region *region)
 {
 	struct region_hunt want = {
@@ -73,17 +91,25 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		size_t first;
 		size_t end;
 		size_t cut;
+		bool whole;
 
 		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
 		if (hunt_room(hunt) == 0 || !region_hunt(region, &want, below, &first, &end))
 			return true;
+		if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
+			return false;
+		whole = hunt_widen(hunt, region, &first, &end);
 		below = first;
 		cut = first;
-		hunt_cut(hunt, region, &cut, &end);
+		if (!whole)
+			hunt_cut(hunt, region, &cut, &end);
 		if (cut >= end)
 			continue;
 		if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
 			return false;
+		if (whole)
+			hunt->maps[hunt->chunk_count++] =
+				page_map_of_chunk(region_address(region, cut));
 		hunt->below = region_address(region, cut);
 		below = cut;
 		counts = region_count(region, cut, end - cut);
@@ -92,13 +118,14 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		page_heap.transit_lazy += counts.lazy;
 		hunt->dirty_pages += counts.dirty;
 		hunt->lazy_pages += counts.lazy;
-		hunt->pages_max -= end - cut;
+		hunt->pages_max -= counts.dirty + counts.lazy;
 	}
 }
 
 bool page_hunt(struct page_hunt *hunt)
 {
 	hunt->count = 0;
+	hunt->chunk_count = 0;
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;
 	lock_take(&page_heap.lock);

@@ -9,10 +9,18 @@
  * wants, starts with below = UINTPTR_MAX, and calls until nothing is found; each
  * call goes on under the last, highest address first.  Every batch found must
  * be ended with page_hunt_end before or after the next.
+ *
+ * The last warm pages of a chunk in which nothing lives are taken together with
+ * the clean ones: advising 2 MiB as a whole gives the kernel's page table back
+ * too (Linux 6.14), and the chunk's page of the page map can go.
  */
 
-/* A batch is no larger, since who maps or unmaps waits in the kernel while it is advised. */
+/* A batch has no more warm pages, since who maps or unmaps waits in the kernel while it is advised.
+ */
 #define PAGE_HUNT_BATCH_PAGES ((size_t)256)
+
+/* Nor does it have more whole chunks. */
+#define PAGE_HUNT_CHUNKS_MAX 8
 
 struct page_hunt {
 	bool dirty;
@@ -20,12 +28,15 @@ struct page_hunt {
 	uint64_t idle_before_ns;
 	size_t cushion_pages; /* idle dirty ones to keep */
 	size_t run_pages_min;
-	size_t pages_max; /* counts down */
+	size_t pages_max; /* warm ones; counts down */
 	uintptr_t below;
 
 	struct os_range ranges[OS_RANGES_MAX];
 	size_t count;
-	size_t dirty_pages; /* in those ranges */
+	struct os_range
+		maps[PAGE_HUNT_CHUNKS_MAX]; /* the page map's pages of whole chunks among them */
+	size_t chunk_count;                 /* whole ones */
+	size_t dirty_pages;                 /* in those ranges */
 	size_t lazy_pages;
 };
 

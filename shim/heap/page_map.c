@@ -50,6 +50,14 @@ void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned siz
 	}
 }
 
+struct os_range page_map_of_chunk(uintptr_t start)
+{
+	_Static_assert(
+		CHUNK_PAGES * sizeof(uint64_t) == PAGE_BYTES, "a chunk's entries fill a page");
+
+	return (struct os_range){.start = (void *)page_map_entry(start), .bytes = PAGE_BYTES};
+}
+
 bool page_map_claim(uintptr_t start, uint64_t entry)
 {
 	return atomic_compare_exchange_strong_explicit(

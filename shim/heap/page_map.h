@@ -1,6 +1,7 @@
 #ifndef SHIM_HEAP_PAGE_MAP_H
 #define SHIM_HEAP_PAGE_MAP_H
 
+#include "shim/heap/os.h"
 #include "shim/heap/page.h"
 
 #include <stdatomic.h>
@@ -38,6 +39,12 @@ bool page_map_cover(uintptr_t start, size_t bytes);
 
 /* `span` NULL clears. */
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class);
+
+/*
+ * The entries of a chunk, a page of their own.  While nothing lives in the chunk
+ * they are 0, as they are after MADV_DONTNEED.
+ */
+struct os_range page_map_of_chunk(uintptr_t start);
 
 /* Clears the one entry at start if it still is `entry`; false when another was quicker. */
 bool page_map_claim(uintptr_t start, uint64_t entry);

@@ -284,6 +284,11 @@ size_t region_free_at_end(const struct region *region)
 	return pages;
 }
 
+bool region_chunk_is_free(const struct region *region, size_t page)
+{
+	return region->levels[0][page / CHUNK_PAGES].start[RUN_ANY] == CHUNK_PAGES;
+}
+
 bool region_is_free(const struct region *region, size_t page, size_t pages)
 {
 	size_t end = page + pages;
@@ -387,6 +392,8 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 		struct word_at word = word_of(region, at, end);
 
 		word.chunk->allocated[word.index] &= ~word.mask;
+		/* What was clean stays as fresh as it was. */
+		word.mask &= ~word.chunk->clean[word.index];
 		if (state == REGION_LAZY)
 			word.chunk->lazy[word.index] |= word.mask;
 		if (state != REGION_CLEAN)

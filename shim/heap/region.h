@@ -102,6 +102,8 @@ size_t region_find(const struct region *region, enum run_kind kind, size_t pages
 /* Free pages at the very end of what is committed. */
 size_t region_free_at_end(const struct region *region);
 
+/* Whether all of the chunk that a page lies in is free. */
+bool region_chunk_is_free(const struct region *region, size_t page);
 bool region_is_free(const struct region *region, size_t page, size_t pages);
 struct page_counts region_count(const struct region *region, size_t page, size_t pages);
 

@@ -34,6 +34,18 @@ static int advise_away(void *with, const struct os_range *ranges, size_t count)
 	return advise_timed(ranges, count, OS_DONTNEED);
 }
 
+/* Ranges in transit become not resident; of whole chunks the page map goes along. */
+static int advise_hunted_away(const struct page_hunt *hunt)
+{
+	int error = advise_away(NULL, hunt->ranges, hunt->count);
+
+	/* Where the kernel's pages are larger than ours, a chunk's entries have none of their own.
+	 */
+	if (error == 0 && hunt->chunk_count != 0 && os_page_bytes() == PAGE_BYTES)
+		error = advise_away(NULL, hunt->maps, hunt->chunk_count);
+	return error;
+}
+
 /* One batch.  False: nothing found, or it cannot be done. */
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 {
@@ -49,7 +61,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 		return false;
 	}
 	if (away)
-		done = advise_away(NULL, hunt->ranges, hunt->count) == 0;
+		done = advise_hunted_away(hunt) == 0;
 	else
 		done = advise_timed(hunt->ranges, hunt->count, OS_FREE) == 0;
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);

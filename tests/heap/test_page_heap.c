@@ -193,10 +193,13 @@ static void test_hunt_keeps_the_cushion_and_its_bounds(void **state)
 static void test_hunt_takes_whole_kernel_pages_only(void **state)
 {
 	struct page_hunt hunt = hunt_for(true);
+	void *held;
 	void *run;
 
 	(void)state;
 	hunt_all(true, PAGE_CLEAN);
+	/* Or the chunk would go as a whole. */
+	held = page_heap_take(1, PAGE_BYTES).start;
 	run = page_heap_take(3, PAGE_BYTES).start;
 	page_heap_put(run, 3, 0);
 	atomic_store(&fake_os.page_bytes, 4 * PAGE_BYTES);
@@ -211,6 +214,45 @@ static void test_hunt_takes_whole_kernel_pages_only(void **state)
 			0);
 	page_hunt_end(&hunt, PAGE_AS_BEFORE);
 	atomic_store(&fake_os.page_bytes, 0);
+	page_heap_put(held, 1, 0);
+	hunt_all(true, PAGE_CLEAN);
+}
+
+static void test_hunt_takes_the_last_warm_pages_with_their_whole_chunk(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	uintptr_t chunk;
+	void *held;
+	void *run;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	held = page_heap_take(1, PAGE_BYTES).start;
+	run = page_heap_take(20, PAGE_BYTES).start;
+	chunk = (uintptr_t)run & ~(uintptr_t)(CHUNK_BYTES - 1);
+	page_heap_put(run, 20, 0);
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.chunk_count, 0);
+	page_hunt_end(&hunt, PAGE_AS_BEFORE);
+	page_heap_put(held, 1, 0);
+	hunt = hunt_for(true);
+	hunt.pages_max = 21;
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.count, 1);
+	assert_int_equal(hunt.chunk_count, 1);
+	assert_int_equal(hunt.dirty_pages + hunt.lazy_pages, 21);
+	assert_int_equal((uintptr_t)hunt.ranges[0].start, chunk);
+	assert_int_equal(hunt.ranges[0].bytes, CHUNK_BYTES);
+	assert_int_equal(hunt.pages_max, 0);
+	page_hunt_end(&hunt, PAGE_CLEAN);
+	/* Within the budget only. */
+	page_heap_put(page_heap_take(21, PAGE_BYTES).start, 21, 0);
+	hunt = hunt_for(true);
+	hunt.pages_max = 20;
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.chunk_count, 0);
+	assert_int_equal(hunt.ranges[0].bytes, 20 * PAGE_BYTES);
+	page_hunt_end(&hunt, PAGE_CLEAN);
 	hunt_all(true, PAGE_CLEAN);
 }
 
@@ -310,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_pages_in_transit_are_not_handed_out),
 		cmocka_unit_test(test_hunt_keeps_the_cushion_and_its_bounds),
 		cmocka_unit_test(test_hunt_takes_whole_kernel_pages_only),
+		cmocka_unit_test(test_hunt_takes_the_last_warm_pages_with_their_whole_chunk),
 		cmocka_unit_test(test_gate_is_asked_for_what_becomes_resident_only),
 		cmocka_unit_test(test_gate_can_have_the_range_populated),
 		cmocka_unit_test(test_extension_takes_the_next_pages_if_they_are_free),

@@ -1,6 +1,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/page.h"
 #include "shim/heap/page_heap.h"
+#include "shim/heap/page_map.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -110,6 +111,41 @@ static void test_full_leaves_next_to_nothing_after_all_was_freed(void **state)
 	assert_int_equal(stats.lazy_bytes, 0);
 	assert_int_equal(stats.blocks, 0);
 	assert_true(stats.metadata_bytes < 2 * MIB);
+	verify();
+}
+
+/* Resident bytes of the page map's pages, asked of the kernel. */
+static size_t page_map_bytes(void)
+{
+	size_t resident = 0;
+	uintptr_t start;
+	size_t pages;
+
+	for (size_t i = 0; page_heap_region_locked(i, &start, &pages); i++)
+		for (size_t at = 0; at < pages; at += CHUNK_PAGES)
+			resident += os_resident_bytes(
+				page_map_of_chunk(start + at * PAGE_BYTES).start, PAGE_BYTES);
+	return resident;
+}
+
+static void test_full_gives_the_page_map_of_empty_chunks_back(void **state)
+{
+	size_t held = BLOCKS / 2;
+
+	(void)state;
+	allocate_all();
+	assert_true(page_map_bytes() > 20 * PAGE_BYTES);
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (i != held)
+			release(i);
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(page_map_bytes(), PAGE_BYTES);
+	release(held);
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(page_map_bytes(), 0);
+	verify();
+	allocate_all();
+	release_all();
 	verify();
 }
 
@@ -377,6 +413,8 @@ static void test_gate_is_asked_before_a_hole_is_used(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* Before heap_check reads the page map, which counts as resident. */
+		cmocka_unit_test(test_full_gives_the_page_map_of_empty_chunks_back),
 		cmocka_unit_test(test_full_leaves_next_to_nothing_after_all_was_freed),
 		cmocka_unit_test(test_the_kernel_agrees_about_what_is_resident),
 		cmocka_unit_test(test_lazy_pages_can_be_used_again),
