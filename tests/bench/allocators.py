@@ -16,6 +16,8 @@ LIBRARIES = {
     "mimalloc": "libmimalloc.so.2",
     "spillway": str(ROOT / "build" / "release" / "lib" / "libspillway.so"),
 }
+# An allocator's other ways of working, by what its environment is to hold.
+VARIANTS = {"jemalloc-bg": ("jemalloc", {"MALLOC_CONF": "background_thread:true"})}
 
 
 def fail(text):
@@ -39,6 +41,13 @@ def library_path(name):
     if not found:
         fail(f"{name} is not installed")
     return found.group(1)
+
+
+def environment(name):
+    """The words for env that make a program run with the allocator or variant."""
+    library, settings = VARIANTS.get(name, (name, {}))
+    settings = {"LD_PRELOAD": library_path(LIBRARIES[library])} | settings
+    return ["env"] + [f"{key}={value}" for key, value in settings.items()]
 
 
 def target(text, met):
