@@ -100,7 +100,7 @@ $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spi
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
 $(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads)
-IDLE := $(BENCH)/idle/idle
+IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
@@ -131,7 +131,7 @@ bench-alloc: ## time allocators side by side: table and chart in build/bench (RO
 	@$(MAKE) --no-print-directory all $(BENCH)/alloc/workloads
 	@tests/bench/alloc/run
 
-bench-idle: ## what idle heaps keep, by allocator: table and chart in build/bench (PATTERNS=, ENDINGS=, TIMES=, ROUNDS=)
+bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/bench (ROUNDS=, PARTS=, TIMES=)
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory all $(IDLE)
 	@tests/bench/idle/run
