@@ -21,7 +21,7 @@
  * On stdout, a word and numbers each:
  *
  *	churning			when the heap is full
- *	ended				SECONDS later
+ *	ended US			SECONDS later, or when a release that had begun was done
  *	call NS COUNT			so many calls of malloc or free took NS or a little less
  *	write NS COUNT			so many blocks took that long to be written, faults included
  *	longest CALL_NS WRITE_NS
@@ -99,7 +99,8 @@ static void spin(uint64_t us)
 static void meanwhile(const char *what, uint64_t seconds, long gap_ms)
 {
 	struct timespec gap = {.tv_sec = gap_ms / 1000, .tv_nsec = gap_ms % 1000 * 1000000};
-	uint64_t end_ns = now_ns() + seconds * 1000000000U;
+	uint64_t begin_ns = now_ns();
+	uint64_t end_ns = begin_ns + seconds * 1000000000U;
 	uint64_t count = 0;
 	uint64_t total_us = 0;
 	uint64_t most_us = 0;
@@ -118,7 +119,8 @@ static void meanwhile(const char *what, uint64_t seconds, long gap_ms)
 		most_us = took_us > most_us ? took_us : most_us;
 		nanosleep(&gap, NULL);
 	}
-	printf("ended\nmeanwhile %llu %llu %llu\n", (unsigned long long)count,
+	printf("ended %llu\nmeanwhile %llu %llu %llu\n",
+		(unsigned long long)(now_ns() - begin_ns) / 1000, (unsigned long long)count,
 		(unsigned long long)total_us, (unsigned long long)most_us);
 }
 

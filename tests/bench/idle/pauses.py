@@ -98,7 +98,9 @@ class Run:
         count, total_us, most_us = self.numbers("meanwhile")
         released = re.search(r"^released bytes.*$", self.errors, re.M)
         released = sum(map(int, re.findall(r"\d+", released.group(0)))) if released else 0
-        return figures | {"call max": longest[0] / 1000, "write max": longest[1] / 1000,
+        seconds = self.numbers("ended")[0] / 1e6
+        return figures | {"calls/s": figures["calls"] / seconds, "over 1 ms/s": figures["calls over 1 ms"] / seconds,
+                          "call max": longest[0] / 1000, "write max": longest[1] / 1000,
                           "meanwhile": count, "meanwhile ms": total_us / max(count, 1) / 1000,
                           "meanwhile max ms": most_us / 1000, "released mib": released / (1 << 20)} | self.waits()
 
@@ -124,8 +126,8 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
-def table(results, seconds):
-    heads = ["call p50", "call p99", "call p99.9", "call p99.99", "call max", "calls over 1 ms", "write p99.99", "write max"]
+def table(results):
+    heads = ["call p50", "call p99", "call p99.9", "call p99.99", "call max", "over 1 ms/s", "write p99.99", "write max"]
     lines = ["threads that allocate flat out on 1 GiB: us by call of malloc or free, by block written; medians of rounds;",
              "what spillway's heap counts of waiting for its locks, the longest that of all rounds",
              f"{'':23}{'calls/s':>8}" + "".join(f"{head:>{len(head) + 2}}" for head in heads) +
@@ -136,26 +138,27 @@ def table(results, seconds):
             waits = (f"{median(runs, 'waits'):>7.0f}{median(runs, 'waited us') / 1000:>11.1f}"
                      f"{max(run['longest wait us'] for run in runs):>12.0f}")
         each = f"{median(runs, 'meanwhile ms'):.1f}" if scenario[2] in ("release", "busy") else "-"
-        lines.append(f"{title(scenario):23}{median(runs, 'calls') / seconds / 1e6:>7.2f}M" +
+        lines.append(f"{title(scenario):23}{median(runs, 'calls/s') / 1e6:>7.2f}M" +
                      "".join(f"{median(runs, head):>{len(head) + 2}.1f}" for head in heads) + f"{each:>9}{waits}")
     return lines
 
 
 def verdicts(results):
-    """A release's figures are held against the same run without one, and with a main thread that
-    is as busy: what differs less than those among themselves is this machine's noise."""
+    """A release's figures are held against runs without one, in some of which the main thread is as
+    busy: what differs less than those among themselves is this machine's noise."""
     lines = []
     for (name, threads, what), runs in results.items():
         if name not in ("spillway", "supervised") or what in ("nothing", "busy"):
             continue
-        controls = [run for other in ("nothing", "busy") for run in results.get((name, threads, other), [])]
+        controls = [run for place in ("spillway", "supervised") for other in ("nothing", "busy")
+                    for run in results.get((place, threads, other), [])]
         about = title((name, threads, what))
         waits = [run["longest wait us"] for run in runs]
         usual = max((run["longest wait us"] for run in controls), default=0)
         lines.append(target(f"{about}: longest wait for a lock {max(waits):.0f} us, median of rounds "
                             f"{statistics.median(waits):.0f} (without a release up to {usual:.0f}), "
                             f"at most {WAIT_MOST_US}", max(waits) <= WAIT_MOST_US))
-        for key, unit in (("calls over 1 ms", ""), ("call max", " us")):
+        for key, unit in (("over 1 ms/s", ""), ("call max", " us")):
             middle, without = median(runs, key), [run[key] for run in controls]
             if without:
                 lines.append(target(f"{about}: {key}: {middle:.0f}{unit}, without a release "
