@@ -100,6 +100,8 @@ $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spi
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
 $(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads)
+IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
+$(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
@@ -113,7 +115,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check demo bench-alloc install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check demo bench-alloc bench-idle install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test vm
@@ -128,6 +130,11 @@ bench-alloc: ## time allocators side by side: table and chart in build/bench (RO
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory all $(BENCH)/alloc/workloads
 	@tests/bench/alloc/run
+
+bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/bench (ROUNDS=, PARTS=, TIMES=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory all $(IDLE)
+	@tests/bench/idle/run
 
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')
