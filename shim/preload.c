@@ -154,20 +154,24 @@ EXPORT size_t malloc_usable_size(void *ptr)
 	return heap_usable_size(ptr);
 }
 
-/* Passes of malloc_trim; a heap that others free into all the time must not hold it for ever. */
 #define TRIM_PASS_BYTES ((uint64_t)4 * 1024 * 1024)
-#define TRIM_PASSES_SPARE 64U
+/* Passes in a row that give nothing, before the heap is not believed that there is more. */
+#define TRIM_BARREN_PASSES 3U
 
+/* Others may free all the time; what was idle at first is the most that is given back. */
 EXPORT int malloc_trim(size_t pad)
 {
 	struct heap_stats stats;
-	uint64_t passes;
+	uint64_t most_bytes;
 	uint64_t gone_bytes = 0;
+	unsigned barren = 0;
 	bool more = true;
 
 	heap_stats_read(&stats);
-	passes = stats.mapped_bytes / TRIM_PASS_BYTES + TRIM_PASSES_SPARE;
-	for (uint64_t i = 0; i < passes && more; i++) {
+	/* And something for what no slot covers at the ends of pages. */
+	most_bytes = stats.free_slot_bytes + stats.idle_dirty_bytes + stats.lazy_bytes;
+	most_bytes += most_bytes / 8;
+	while (more && barren < TRIM_BARREN_PASSES && gone_bytes <= most_bytes) {
 		struct heap_pass pass = {
 			.level = HEAP_FULL,
 			.max_bytes = TRIM_PASS_BYTES,
@@ -177,6 +181,7 @@ EXPORT int malloc_trim(size_t pad)
 
 		heap_scavenge(&pass, HEAP_BY_FULL);
 		gone_bytes += pass.clean_bytes;
+		barren = pass.clean_bytes == 0 ? barren + 1 : 0;
 		more = pass.more;
 	}
 	return gone_bytes > 0;

@@ -19,10 +19,11 @@
 /* Steps at calm that change nothing, before what is idle counts as out of reach. */
 #define CALM_STEPS_SAME 10U
 /*
- * At calm no ten seconds see more than 100 ms of work, 1 % of one CPU: half of
- * that may be saved up while there is nothing to do, half flows in as time goes by.
+ * At calm no ten seconds see more than 100 ms of work, 1 % of one CPU: some of
+ * that may be saved up while there is nothing to do, half flows in as time goes
+ * by, and the rest is for a pass that overruns.
  */
-#define CALM_SAVED_NS (50 * MS_NS)
+#define CALM_SAVED_NS ((int64_t)(40 * MS_NS))
 #define CALM_FLOW_SHARE 200U
 
 /*
@@ -92,7 +93,7 @@ static struct {
 	uint32_t barren;
 	uint64_t calm_idle_bytes; /* what the last step at calm left */
 	uint32_t calm_steps;      /* so many of them left the same */
-	uint64_t calm_saved_ns;   /* working time that may be spent at calm */
+	int64_t calm_saved_ns;    /* working time that may be spent at calm; below 0: a debt */
 	uint64_t calm_saved_at_ns;
 } work = {.calm_saved_ns = CALM_SAVED_NS};
 
@@ -243,19 +244,22 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)spent.tv_sec * 1000 * MS_NS + (uint64_t)spent.tv_nsec;
 }
 
-/* How long calm sleeps after it worked for spent_ns: until the next step is saved up for. */
+/*
+ * How long calm sleeps after it worked for spent_ns: until the next step is saved up
+ * for.  A step may overrun by what one pass takes, which is a debt then.
+ */
 static uint64_t calm_pause(uint64_t pause_ns, uint64_t now_ns, uint64_t spent_ns, uint32_t step_ms)
 {
-	uint64_t step_ns = step_ms * MS_NS;
+	int64_t missing_ns;
 
-	work.calm_saved_ns += (now_ns - work.calm_saved_at_ns) / CALM_FLOW_SHARE;
+	work.calm_saved_ns += (int64_t)((now_ns - work.calm_saved_at_ns) / CALM_FLOW_SHARE);
 	work.calm_saved_at_ns = now_ns;
 	if (work.calm_saved_ns > CALM_SAVED_NS)
 		work.calm_saved_ns = CALM_SAVED_NS;
-	work.calm_saved_ns -= spent_ns < work.calm_saved_ns ? spent_ns : work.calm_saved_ns;
-	if (work.calm_saved_ns < step_ns &&
-		pause_ns < (step_ns - work.calm_saved_ns) * CALM_FLOW_SHARE)
-		pause_ns = (step_ns - work.calm_saved_ns) * CALM_FLOW_SHARE;
+	work.calm_saved_ns -= (int64_t)spent_ns;
+	missing_ns = (int64_t)(step_ms * MS_NS) - work.calm_saved_ns;
+	if (missing_ns > 0 && pause_ns < (uint64_t)missing_ns * CALM_FLOW_SHARE)
+		pause_ns = (uint64_t)missing_ns * CALM_FLOW_SHARE;
 	return pause_ns;
 }
 

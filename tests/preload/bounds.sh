@@ -30,10 +30,10 @@ measured "more than 64 GiB of address space, and 1 TiB at once" "$programs/wide"
 measured "a wide calloc writes no more than it must" "$programs/wide" zeroed
 tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
 rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300
-measured "RLIMIT_AS of 128 MiB is used for the most part: small blocks" "$programs/limit_as" 128 700 200
+measured "RLIMIT_AS of 128 MiB is used for the most part: small blocks" "$programs/limit_as" 128 700 220
 measured "RLIMIT_AS of 128 MiB is used for the most part: medium blocks" "$programs/limit_as" 128 700 20000
 measured "RLIMIT_AS of 128 MiB is used for the most part: large blocks" "$programs/limit_as" 128 700 1000000
-measured "RLIMIT_AS of 512 MiB is used for the most part: small blocks" "$programs/limit_as" 512 850 200
+measured "RLIMIT_AS of 512 MiB is used for the most part: small blocks" "$programs/limit_as" 512 850 220
 measured "RLIMIT_AS of 512 MiB is used for the most part: medium blocks" "$programs/limit_as" 512 850 20000
 measured "RLIMIT_AS of 512 MiB is used for the most part: large blocks" "$programs/limit_as" 512 850 1000000
 measured "memory may end at any place" "$programs/memory_ends"
