@@ -245,6 +245,11 @@ void os_fence_prepare(void)
 	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
+uint32_t os_thread_id(void)
+{
+	return (uint32_t)call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
 static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 /*
@@ -51,12 +52,43 @@ static void thread_note(void)
 		pthread_setspecific(thread_key, (void *)1);
 }
 
+/*
+ * libc's lock of all streams.  Its fork takes that after the handlers, while a
+ * thread that flushes all streams holds it and waits for a stream, whose owner
+ * may wait for the heap: so it comes before the heap's locks here.  It may be taken
+ * twice by one thread.  Not needed where there is but one, as libc has it.
+ */
+extern void _IO_list_lock(void) __attribute__((weak));   /* NOLINT(bugprone-reserved-identifier) */
+extern void _IO_list_unlock(void) __attribute__((weak)); /* NOLINT(bugprone-reserved-identifier) */
+extern void _IO_list_resetlock(void)
+	__attribute__((weak)); /* NOLINT(bugprone-reserved-identifier) */
+
+static __thread bool streams_locked;
+
+static void on_fork_prepare(void)
+{
+	streams_locked = !__libc_single_threaded && _IO_list_lock != NULL &&
+			 _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
+	if (streams_locked)
+		_IO_list_lock();
+	heap_fork_prepare();
+}
+
+static void on_fork_parent(void)
+{
+	heap_fork_parent();
+	if (streams_locked)
+		_IO_list_unlock();
+}
+
 static void on_fork_child(void)
 {
 	int saved = errno;
 
 	process_adopt();
 	heap_fork_child();
+	if (streams_locked)
+		_IO_list_resetlock();
 	worker_fork_child();
 	thread_note();
 	errno = saved;
@@ -96,7 +128,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	(void)arguments;
 	thread_key_made = pthread_key_create(&thread_key, on_thread_exit) == 0;
 	thread_note();
-	pthread_atfork(heap_fork_prepare, heap_fork_parent, on_fork_child);
+	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
 	(void)os_is_sandboxed();
 	os_fence_prepare();

@@ -441,14 +441,14 @@ uint64_t cache_check_locked(unsigned size_class)
 
 void cache_lock_all(void)
 {
-	lock_take(&registry.lock);
+	lock_take_for_fork(&registry.lock);
 	cache_seize_all(atomic_load_explicit(&registry.all, memory_order_acquire));
 }
 
 void cache_unlock_all(void)
 {
 	cache_release_all(atomic_load_explicit(&registry.all, memory_order_acquire));
-	lock_drop(&registry.lock);
+	lock_drop_after_fork(&registry.lock);
 }
 
 static bool cache_is_unowned(const struct cache *cache)
@@ -467,7 +467,7 @@ static void cache_forget(struct cache *cache)
 		bin_set_top(&cache->bins[c], cache->rooms[c].base);
 }
 
-void cache_after_fork(void)
+void cache_after_fork(bool inside)
 {
 	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
 
@@ -478,6 +478,8 @@ void cache_after_fork(void)
 		atomic_store_explicit(&cache->busy, 0, memory_order_relaxed);
 		if (!cache->seized)
 			cache_forget(cache);
+		if (inside)
+			continue;
 		cache_clear(cache);
 		cache_pass_on(cache);
 	}

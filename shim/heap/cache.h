@@ -114,7 +114,8 @@ uint64_t cache_check_locked(unsigned size_class);
 void cache_lock_all(void);
 void cache_unlock_all(void);
 
-/* In the child of a fork, unlocked: empties the caches of threads that are gone. */
-void cache_after_fork(void);
+/* In the child of a fork, unlocked: empties the caches of threads that are gone; where the fork
+ * interrupted this thread with a lock held, that is left to scavengers. */
+void cache_after_fork(bool inside);
 
 #endif

@@ -51,8 +51,8 @@ void cache_seize_all(struct cache *first)
 	bool alone = true;
 
 	for (struct cache *cache = first; cache != NULL; cache = cache->next) {
-		lock_take(&cache->thief);
-		if (cache == cache_self)
+		lock_take_for_fork(&cache->thief);
+		if (cache == cache_self || cache->thief.kept)
 			continue;
 		atomic_store_explicit(&cache->taken, 1, memory_order_relaxed);
 		alone = false;
@@ -60,13 +60,17 @@ void cache_seize_all(struct cache *first)
 	if (!alone)
 		fenced = os_fence_threads() == 0;
 	for (struct cache *cache = first; cache != NULL; cache = cache->next)
-		cache->seized = cache == cache_self || (fenced && owner_is_out(cache));
+		cache->seized =
+			cache == cache_self || cache->thief.kept || (fenced && owner_is_out(cache));
 }
 
 void cache_release_all(struct cache *first)
 {
-	for (struct cache *cache = first; cache != NULL; cache = cache->next)
-		cache_release(cache);
+	for (struct cache *cache = first; cache != NULL; cache = cache->next) {
+		if (!cache->thief.kept)
+			atomic_store_explicit(&cache->taken, 0, memory_order_release);
+		lock_drop_after_fork(&cache->thief);
+	}
 }
 
 void cache_keep_thieves_out(struct cache *cache)

@@ -233,8 +233,11 @@ void heap_fork_parent(void)
 
 void heap_fork_child(void)
 {
+	bool inside = lock_is_any_kept();
+
+	lock_fork_child();
 	unlock_everything();
 	transit_after_fork();
 	transit_resume();
-	cache_after_fork();
+	cache_after_fork(inside);
 }

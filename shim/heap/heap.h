@@ -166,7 +166,11 @@ void heap_set_cache_hook(void (*hook)(void));
  * may still use the heap, more slowly. */
 void heap_thread_exit(void);
 
-/* Around fork: prepare takes every lock, parent and child drop them. */
+/*
+ * Around fork: prepare takes every lock, parent and child drop them.  In a signal
+ * handler too: what the handler interrupted goes on in both when it returns; until
+ * then the child must not use the heap, as no handler may.
+ */
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);

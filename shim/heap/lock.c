@@ -2,8 +2,6 @@
 
 #include "shim/heap/os.h"
 
-#include <stdbool.h>
-
 /*
  * Locks are held for a few microseconds.  Who sleeps instead of waiting for that
  * comes back only when it is its turn to run, which is milliseconds on a busy
@@ -11,6 +9,9 @@
  */
 #define SPIN_NS 30000U
 #define SPINS_PER_LOOK 32
+
+__thread uint32_t lock_self;
+static __thread unsigned kept_count;
 
 static struct {
 	_Atomic uint64_t waits;
@@ -37,15 +38,21 @@ void lock_stats(struct lock_stats *stats)
 	stats->wait_max_ns = atomic_load_explicit(&account.wait_max_ns, memory_order_relaxed);
 }
 
-static bool lock_spin(struct lock *lock, uint64_t start_ns)
+uint32_t lock_self_find(void)
+{
+	lock_self = os_thread_id();
+	return lock_self;
+}
+
+static bool lock_spin(struct lock *lock, uint32_t self, uint64_t start_ns)
 {
 	do {
 		for (int i = 0; i < SPINS_PER_LOOK; i++) {
 			uint32_t expected = 0;
 
 			if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
-				atomic_compare_exchange_strong_explicit(&lock->word, &expected, 1,
-					memory_order_acquire, memory_order_relaxed))
+				atomic_compare_exchange_strong_explicit(&lock->word, &expected,
+					self, memory_order_acquire, memory_order_relaxed))
 				return true;
 			lock_pause();
 		}
@@ -53,14 +60,75 @@ static bool lock_spin(struct lock *lock, uint64_t start_ns)
 	return false;
 }
 
-void lock_wait(struct lock *lock)
+/* Who slept takes the lock as one that is waited for, since there may be more sleepers. */
+static void lock_sleep(struct lock *lock, uint32_t self)
+{
+	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+	for (;;) {
+		uint32_t waited = word | LOCK_WAITED;
+
+		if (word == 0) {
+			if (atomic_compare_exchange_weak_explicit(&lock->word, &word,
+				    self | LOCK_WAITED, memory_order_acquire, memory_order_relaxed))
+				return;
+		} else if (word == waited ||
+			   atomic_compare_exchange_weak_explicit(&lock->word, &word, waited,
+				   memory_order_relaxed, memory_order_relaxed)) {
+			os_wait((const uint32_t *)&lock->word, waited, UINT64_MAX);
+			word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+		}
+	}
+}
+
+void lock_wait(struct lock *lock, uint32_t self)
 {
 	uint64_t start_ns = os_now_ns();
 
-	if (!lock_spin(lock, start_ns))
-		while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
-			os_wait((const uint32_t *)&lock->word, 2, UINT64_MAX);
+	if (!lock_spin(lock, self, start_ns))
+		lock_sleep(lock, self);
 	account_wait(os_now_ns() - start_ns);
+}
+
+static bool lock_is_mine(const struct lock *lock)
+{
+	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+	return word != 0 && (word & ~LOCK_WAITED) == lock_self;
+}
+
+void lock_take_for_fork(struct lock *lock)
+{
+	if (!lock_is_mine(lock)) {
+		lock_take(lock);
+		return;
+	}
+	lock->kept = true;
+	kept_count++;
+}
+
+void lock_drop_after_fork(struct lock *lock)
+{
+	if (!lock->kept) {
+		lock_drop(lock);
+		return;
+	}
+	lock->kept = false;
+	kept_count--;
+	/* The child's thread has another name than the one that took it. */
+	if (!lock_is_mine(lock))
+		atomic_store_explicit(&lock->word, lock_self != 0 ? lock_self : lock_self_find(),
+			memory_order_relaxed);
+}
+
+bool lock_is_any_kept(void)
+{
+	return kept_count != 0;
+}
+
+void lock_fork_child(void)
+{
+	lock_self = 0;
 }
 
 void lock_wake(struct lock *lock)

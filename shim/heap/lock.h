@@ -2,6 +2,7 @@
 #define SHIM_HEAP_LOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,10 +13,21 @@
  * counts holes takes the page heap's for a moment, and a thief that empties a
  * cache those of classes.  Everywhere else a thread holds one lock at most.
  * None that an allocating thread waits for is held over madvise or the gate.
+ *
+ * The word names its holder, for a fork in a signal handler that interrupted the
+ * heap: what this very thread holds can't be waited for.  It is left as it is,
+ * and the interrupted call drops it in parent and child alike.
  */
 struct lock {
-	_Atomic uint32_t word; /* 0 free, 1 held, 2 held and waited for */
+	_Atomic uint32_t word; /* 0 free, else the holder's thread id, and LOCK_WAITED */
+	bool kept;             /* over a fork: the forking thread held it before */
 };
+
+#define LOCK_WAITED 0x80000000U
+
+/* The calling thread's id, 0 before it was needed. */
+extern __thread uint32_t lock_self;
+uint32_t lock_self_find(void);
 
 /* Waits that there were, of all threads and locks; a lock that is free at once is none. */
 struct lock_stats {
@@ -26,23 +38,32 @@ struct lock_stats {
 
 void lock_stats(struct lock_stats *stats);
 
-void lock_wait(struct lock *lock);
+void lock_wait(struct lock *lock, uint32_t self);
 void lock_wake(struct lock *lock);
 
 static inline void lock_take(struct lock *lock)
 {
+	uint32_t self = lock_self != 0 ? lock_self : lock_self_find();
 	uint32_t expected = 0;
 
 	if (!atomic_compare_exchange_strong_explicit(
-		    &lock->word, &expected, 1, memory_order_acquire, memory_order_relaxed))
-		lock_wait(lock);
+		    &lock->word, &expected, self, memory_order_acquire, memory_order_relaxed))
+		lock_wait(lock, self);
 }
 
 static inline void lock_drop(struct lock *lock)
 {
-	if (atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2)
+	if ((atomic_exchange_explicit(&lock->word, 0, memory_order_release) & LOCK_WAITED) != 0)
 		lock_wake(lock);
 }
+
+/* Takes a lock that this thread does not hold already, and undoes that in parent or child. */
+void lock_take_for_fork(struct lock *lock);
+void lock_drop_after_fork(struct lock *lock);
+/* Between the two: the calling thread held some lock already. */
+bool lock_is_any_kept(void);
+/* First in a child. */
+void lock_fork_child(void);
 
 /* One turn of a short wait. */
 static inline void lock_pause(void)

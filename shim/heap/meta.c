@@ -24,12 +24,12 @@ static struct {
 
 void meta_lock(void)
 {
-	lock_take(&meta.lock);
+	lock_take_for_fork(&meta.lock);
 }
 
 void meta_unlock(void)
 {
-	lock_drop(&meta.lock);
+	lock_drop_after_fork(&meta.lock);
 }
 
 uint64_t meta_bytes(void)

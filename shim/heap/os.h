@@ -62,6 +62,9 @@ bool os_is_sandboxed(void);
 int os_fence_threads(void);
 void os_fence_prepare(void);
 
+/* The calling thread's id, not 0, below 2^31. */
+uint32_t os_thread_id(void);
+
 /* CLOCK_MONOTONIC; and the same as of the last timer tick, some milliseconds old and nearly free.
  */
 uint64_t os_now_ns(void);

@@ -22,12 +22,12 @@ struct page_heap page_heap;
 
 void page_heap_lock(void)
 {
-	lock_take(&page_heap.lock);
+	lock_take_for_fork(&page_heap.lock);
 }
 
 void page_heap_unlock(void)
 {
-	lock_drop(&page_heap.lock);
+	lock_drop_after_fork(&page_heap.lock);
 }
 
 /* Regions --------------------------------------------------------------- */

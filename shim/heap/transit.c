@@ -11,8 +11,12 @@
 static _Atomic uint32_t running;
 static _Atomic uint32_t stops;
 
+/* The calling thread's own, which a fork in a signal handler can't wait for. */
+static __thread uint32_t mine;
+
 bool transit_begin(void)
 {
+	mine++;
 	atomic_fetch_add(&running, 1);
 	if (atomic_load(&stops) == 0)
 		return true;
@@ -23,6 +27,7 @@ bool transit_begin(void)
 void transit_end(void)
 {
 	atomic_fetch_sub(&running, 1);
+	mine--;
 	os_wake((const uint32_t *)&running, UINT32_MAX);
 }
 
@@ -30,7 +35,7 @@ bool transit_wait(void)
 {
 	uint32_t seen = atomic_load(&running);
 
-	if (seen == 0)
+	if (seen <= mine)
 		return false;
 	os_wait((const uint32_t *)&running, seen, WAIT_NS);
 	return true;
@@ -50,6 +55,6 @@ void transit_resume(void)
 
 void transit_after_fork(void)
 {
-	atomic_store(&running, 0);
+	atomic_store(&running, mine);
 	atomic_store(&stops, 1);
 }

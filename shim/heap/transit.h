@@ -13,14 +13,14 @@
 bool transit_begin(void);
 void transit_end(void);
 
-/* After it no transit runs and none begins until transit_resume. */
+/* After it no transit of another thread runs and none begins until transit_resume. */
 void transit_stop(void);
 void transit_resume(void);
 
 /* In the child of a fork: exactly one stop, the forking thread's, is in force. */
 void transit_after_fork(void);
 
-/* Waits for one of the running transits to end; false where none runs. */
+/* Waits for a transit of another thread to end; false where none runs. */
 bool transit_wait(void);
 
 #endif

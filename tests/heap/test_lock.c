@@ -46,7 +46,7 @@ static void test_waits_are_counted(void **state)
 	assert_int_equal(after.waits, before.waits);
 	lock_take(&lock);
 	pthread_create(&thread, NULL, run_waiting, NULL);
-	while (atomic_load(&lock.word) != 2)
+	while ((atomic_load(&lock.word) & LOCK_WAITED) == 0)
 		;
 	lock_drop(&lock);
 	pthread_join(thread, NULL);
@@ -54,6 +54,32 @@ static void test_waits_are_counted(void **state)
 	assert_int_equal(after.waits, before.waits + 1);
 	assert_true(after.wait_ns > before.wait_ns);
 	assert_true(after.wait_max_ns > 0 && after.wait_max_ns <= after.wait_ns);
+}
+
+static void test_a_lock_that_the_forking_thread_holds_stays_held(void **state)
+{
+	static struct lock other;
+
+	(void)state;
+	lock_take(&lock);
+	lock_take_for_fork(&lock);
+	lock_take_for_fork(&other);
+	assert_true(lock_is_any_kept());
+	lock_drop_after_fork(&other);
+	lock_drop_after_fork(&lock);
+	assert_false(lock_is_any_kept());
+	assert_int_equal(atomic_load(&other.word), 0);
+	assert_int_not_equal(atomic_load(&lock.word), 0);
+	/* As in a child, whose thread has another id. */
+	lock_take_for_fork(&lock);
+	atomic_store(&lock.word, atomic_load(&lock.word) + 1);
+	lock_fork_child();
+	lock_drop_after_fork(&lock);
+	lock_take_for_fork(&lock);
+	assert_true(lock_is_any_kept());
+	lock_drop_after_fork(&lock);
+	lock_drop(&lock);
+	assert_int_equal(atomic_load(&lock.word), 0);
 }
 
 static void run_all(void *(*run)(void *))
@@ -118,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_are_counted),
+		cmocka_unit_test(test_a_lock_that_the_forking_thread_holds_stays_held),
 		cmocka_unit_test(test_one_thread_at_a_time_is_inside),
 		cmocka_unit_test(test_no_transit_runs_during_a_stop),
 		cmocka_unit_test(test_a_stop_refuses_until_it_is_resumed),
