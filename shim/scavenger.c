@@ -16,8 +16,10 @@
 #define REQUEST_TOTAL_NS (5000 * MS_NS)
 /* Passes in a row that claim more and give nothing, before they are not believed. */
 #define BARREN_PASSES 3U
-/* Steps at calm that change nothing, before what is idle counts as out of reach. */
-#define CALM_STEPS_SAME 10U
+/* Steps at calm that give nothing, seconds beyond the age at which things go, before what is idle
+ * counts as out of reach; a larger change of it begins anew. */
+#define CALM_STEPS_BARREN 6U
+#define CALM_CHANGE_BYTES (64 * KIB)
 /*
  * At calm no ten seconds see more than 100 ms of work, 1 % of one CPU: some of
  * that may be saved up while there is nothing to do, half flows in as time goes
@@ -91,8 +93,8 @@ static struct {
 	uint64_t released_bytes;
 	uint64_t started_ns;
 	uint32_t barren;
-	uint64_t calm_idle_bytes; /* what the last step at calm left */
-	uint32_t calm_steps;      /* so many of them left the same */
+	uint64_t calm_idle_bytes; /* what steps at calm left */
+	uint32_t calm_steps;      /* so many of them gave nothing */
 	int64_t calm_saved_ns;    /* working time that may be spent at calm; below 0: a debt */
 	uint64_t calm_saved_at_ns;
 } work = {.calm_saved_ns = CALM_SAVED_NS};
@@ -221,17 +223,22 @@ static bool request_step(uint64_t now_ns)
 	return more;
 }
 
-/* Whether calm has nothing left to do: only the cushion is idle, or what stays in spite of all
- * steps. */
-static bool calm_is_clean(const struct heap_stats *stats, uint64_t cushion_bytes)
+/* Whether calm has nothing left to do: only the cushion is idle, or what stays in spite of some
+ * steps, while the heap was hardly used. */
+static bool calm_is_clean(
+	const struct heap_stats *stats, uint64_t cushion_bytes, uint64_t released_bytes)
 {
 	uint64_t idle_bytes = stats->idle_dirty_bytes + stats->lazy_bytes + stats->free_slot_bytes;
+	uint64_t before_bytes = work.calm_idle_bytes;
+	uint64_t change_bytes =
+		idle_bytes > before_bytes ? idle_bytes - before_bytes : before_bytes - idle_bytes;
 
-	if (idle_bytes <= cushion_bytes)
-		return true;
-	work.calm_steps = idle_bytes == work.calm_idle_bytes ? work.calm_steps + 1 : 0;
-	work.calm_idle_bytes = idle_bytes;
-	return work.calm_steps >= CALM_STEPS_SAME;
+	work.calm_steps++;
+	if (released_bytes != 0 || change_bytes > CALM_CHANGE_BYTES) {
+		work.calm_steps = 0;
+		work.calm_idle_bytes = idle_bytes;
+	}
+	return idle_bytes <= cushion_bytes || work.calm_steps >= CALM_STEPS_BARREN;
 }
 
 /* What this thread spent: on a busy machine its time goes by without it. */
@@ -271,6 +278,7 @@ static uint64_t pace_step(uint64_t now_ns)
 	uint64_t cushion_bytes = pace->cushion_bytes;
 	uint64_t start_ns = cpu_ns();
 	uint64_t spent_ns = 0;
+	uint64_t released_bytes = 0;
 	uint64_t pause_ns;
 	struct heap_stats stats;
 	bool more = true;
@@ -288,6 +296,7 @@ static uint64_t pace_step(uint64_t now_ns)
 		};
 
 		heap_scavenge(&pass, pace->cause);
+		released_bytes += pass.clean_bytes + pass.lazy_bytes;
 		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0 &&
 		       !scavenger_has_news();
 		spent_ns = cpu_ns() - start_ns;
@@ -296,7 +305,7 @@ static uint64_t pace_step(uint64_t now_ns)
 	if (scavenger_has_news())
 		return SCAVENGER_AT_ONCE;
 	heap_stats_read(&stats);
-	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes))
+	if (level == HEAP_CALM && calm_is_clean(&stats, cushion_bytes, released_bytes))
 		return SCAVENGER_UNTIL_NEWS;
 	pause_ns = more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
 	if (level == HEAP_CALM)

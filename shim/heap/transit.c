@@ -10,6 +10,7 @@
  * total order: either a transit sees the stop or the stop sees the transit. */
 static _Atomic uint32_t running;
 static _Atomic uint32_t stops;
+static _Atomic uint32_t waiters;
 
 /* The calling thread's own, which a fork in a signal handler can't wait for. */
 static __thread uint32_t mine;
@@ -28,7 +29,8 @@ void transit_end(void)
 {
 	atomic_fetch_sub(&running, 1);
 	mine--;
-	os_wake((const uint32_t *)&running, UINT32_MAX);
+	if (atomic_load(&waiters) != 0)
+		os_wake((const uint32_t *)&running, UINT32_MAX);
 }
 
 bool transit_wait(void)
@@ -37,7 +39,9 @@ bool transit_wait(void)
 
 	if (seen <= mine)
 		return false;
+	atomic_fetch_add(&waiters, 1);
 	os_wait((const uint32_t *)&running, seen, WAIT_NS);
+	atomic_fetch_sub(&waiters, 1);
 	return true;
 }
 
@@ -56,5 +60,6 @@ void transit_resume(void)
 void transit_after_fork(void)
 {
 	atomic_store(&running, mine);
+	atomic_store(&waiters, 0);
 	atomic_store(&stops, 1);
 }
