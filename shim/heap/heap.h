@@ -103,7 +103,9 @@ void heap_set_gate(bool (*gate)(size_t bytes));
  * slabs_idle_before_ns (0: never) are emptied, and from eager on holes are made
  * in such slabs.  full does that with all of them.
  *
- * Several threads may do this at once.  calm does what lazy does.
+ * Several threads may do this at once; one in the background then leaves it to
+ * the others, whom it would only keep waiting with a lock in hand.  calm does
+ * what lazy does.
  */
 struct heap_pass {
 	enum heap_level level;

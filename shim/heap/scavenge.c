@@ -17,6 +17,8 @@ static struct {
 	_Atomic uint64_t advise_ns;
 } account;
 
+static _Atomic uint32_t passes;
+
 static int advise_timed(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
 	uint64_t start_ns = os_now_ns();
@@ -91,15 +93,12 @@ static size_t scavenge_pages(struct heap_pass *pass)
 	return hunt.pages_max;
 }
 
-void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
+static void pass_run(struct heap_pass *pass)
 {
-	bool full = pass->level == HEAP_FULL;
-	uint64_t slabs_before_ns = full ? UINT64_MAX : pass->slabs_idle_before_ns;
+	uint64_t slabs_before_ns =
+		pass->level == HEAP_FULL ? UINT64_MAX : pass->slabs_idle_before_ns;
 	size_t room_pages;
 
-	pass->lazy_bytes = 0;
-	pass->clean_bytes = 0;
-	pass->more = false;
 	if (slabs_before_ns != 0) {
 		cache_drain_all(slabs_before_ns);
 		central_dissolve(slabs_before_ns);
@@ -109,6 +108,18 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0)
 		pass->more |= holes_make(advise_away, NULL, room_pages * PAGE_BYTES,
 			slabs_before_ns, &pass->clean_bytes);
+}
+
+void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
+{
+	bool others = atomic_fetch_add_explicit(&passes, 1, memory_order_relaxed) != 0;
+
+	pass->lazy_bytes = 0;
+	pass->clean_bytes = 0;
+	pass->more = others && cause == HEAP_BACKGROUND;
+	if (!pass->more)
+		pass_run(pass);
+	atomic_fetch_sub_explicit(&passes, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
 }
