@@ -24,4 +24,7 @@ struct fake_os {
 
 extern struct fake_os fake_os;
 
+/* Unmaps all that was reserved, while nobody uses it; false: there was more than is remembered. */
+bool fake_os_unmap(void);
+
 #endif
