@@ -57,6 +57,15 @@ static bool is_refused(void)
 	       (call_number > refuse_at && atomic_load(&fake_os.refuse_all_from));
 }
 
+static void let_happen(enum fake_os_call call, const void *start)
+{
+	void (*meanwhile)(enum fake_os_call call, const void *start) =
+		atomic_load(&fake_os.meanwhile);
+
+	if (meanwhile != NULL)
+		meanwhile(call, start);
+}
+
 size_t os_page_bytes(void)
 {
 	size_t bytes = atomic_load(&fake_os.page_bytes);
@@ -114,6 +123,7 @@ int os_commit(void *start, size_t bytes)
 
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
+	let_happen(FAKE_OS_ADVISE, ranges[0].start);
 	atomic_fetch_add(&fake_os.advised[advice], 1);
 	if (is_refused() || (advice != OS_POPULATE && atomic_load(&fake_os.refuse_advice)))
 		return -EINVAL;
@@ -132,6 +142,7 @@ uint64_t os_now_coarse_ns(void)
 
 int os_fence_threads(void)
 {
+	let_happen(FAKE_OS_FENCE, NULL);
 	if (atomic_load(&fake_os.refuse_fence))
 		return -ENOSYS;
 	return atomic_load(&fake_os.skip_fence) ? 0 : real_os_fence_threads();

@@ -309,11 +309,26 @@ static void perform_scavenge(struct heap_model *model, const struct heap_operati
 			(size_t)pass.lazy_bytes, (size_t)pass.clean_bytes);
 }
 
+/* A block that would be absurdly large stays as it is. */
+static void perform_wide_realloc(struct heap_model *model, const struct heap_operation *operation)
+{
+	struct heap_model_block block = heap_model_give(model, operation->which / 8);
+
+	if (heap_realloc(block.at, operation->size | (size_t)1 << 63) != NULL)
+		found(model, "block %p became larger than any", (void *)block.at);
+	else
+		heap_model_take(model, block);
+}
+
 static void perform_wide(struct heap_model *model, const struct heap_operation *operation)
 {
 	size_t size = operation->size;
 	unsigned char *at = NULL;
 
+	if (operation->which % 8 == 7 && model->count != 0) {
+		perform_wide_realloc(model, operation);
+		return;
+	}
 	switch (operation->which % 4) {
 	case 0:
 		at = heap_malloc(size);
