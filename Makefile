@@ -101,6 +101,8 @@ $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
 	$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+$(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
@@ -127,7 +129,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check fuzz demo bench-alloc bench-idle install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test vm
@@ -140,6 +142,13 @@ fuzz: ## have libFuzzer look for operations that break the heap, for SECONDS=60;
 	@mkdir -p build/corpus/heap
 	build/fuzz/tests/fuzz/fuzz_heap -max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0 \
 		-artifact_prefix=build/corpus/ build/corpus/heap
+
+MINUTES ?= 5
+soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that
+	@tests/support/deps build
+	@set -e; for san in '' address,undefined thread; do $(MAKE) --no-print-directory SAN=$$san soak-one; done
+soak-one: $(OUT)/tests/heap/soak
+	TSAN_OPTIONS=halt_on_error=1 setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
