@@ -124,7 +124,7 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
 deps: ## install the Debian packages that building and testing need
-	@tests/support/deps build test vm
+	@tests/support/deps build test glibc vm
 deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
@@ -132,7 +132,7 @@ deps-build:
 .PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
-	@tests/support/deps build test vm
+	@tests/support/deps build test glibc vm
 	@tests/run $(SUITES)
 
 SECONDS ?= 60
