@@ -6,10 +6,16 @@
 #   shim/heap/          the allocator; pure of libc         libheap.a        itself, C headers
 #   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h
 #   tests/<room>/       unit tests of that archive          tests/<room>/test_*
+#   tests/fuzz/         streams of operations on the heap   tests/fuzz/test_*, fuzz_* (libFuzzer's)
 #
-# Everything lands in build/<variant>/; a variant is release, or what SAN= names.
+# Everything lands in build/<variant>/; a variant is release, or what SAN= names; FUZZ=1 is clang's
+# ASan+UBSan with the heap instrumented for libFuzzer.
 
-ifeq ($(SAN),)
+ifneq ($(FUZZ),)
+VARIANT := fuzz
+CC := clang
+SAN := address,undefined
+else ifeq ($(SAN),)
 VARIANT := release
 else ifeq ($(SAN),address,undefined)
 VARIANT := asan
@@ -27,6 +33,7 @@ CFLAGS ?= -O2 -g
 FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP -pthread \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
 	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong
+FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 ifneq ($(SAN),)
 FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -63,7 +70,8 @@ $(OUT)/%.a:
 
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
+		$(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
@@ -78,10 +86,12 @@ $(SHIM): $(call room,shim) $(HEAP) shim/exports.map
 NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
+NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
+LINK_fuzz := -Wl,-T,tests/support/heap_state.ld
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
-ROOMS := config policy heap supervisor
+ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
@@ -89,6 +99,10 @@ $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
+	$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+$(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
@@ -110,16 +124,31 @@ $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
 deps: ## install the Debian packages that building and testing need
-	@tests/support/deps build test vm
+	@tests/support/deps build test glibc vm
 deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check demo bench-alloc bench-idle install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
-	@tests/support/deps build test vm
+	@tests/support/deps build test glibc vm
 	@tests/run $(SUITES)
+
+SECONDS ?= 60
+fuzz: ## have libFuzzer look for operations that break the heap, for SECONDS=60; build/corpus is kept
+	@tests/support/deps build test fuzz
+	@$(MAKE) --no-print-directory FUZZ=1 build/fuzz/tests/fuzz/fuzz_heap
+	@mkdir -p build/corpus/heap
+	build/fuzz/tests/fuzz/fuzz_heap -max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0 \
+		-artifact_prefix=build/corpus/ build/corpus/heap
+
+MINUTES ?= 5
+soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that
+	@tests/support/deps build
+	@set -e; for san in '' address,undefined thread; do $(MAKE) --no-print-directory SAN=$$san soak-one; done
+soak-one: $(OUT)/tests/heap/soak
+	TSAN_OPTIONS=halt_on_error=1 setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
@@ -150,8 +179,8 @@ install: all ## install under $(DESTDIR)$(PREFIX)
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so
 
-clean: ## remove everything built, the cached kernels excepted
-	rm -rf build/release build/asan build/tsan build/results build/tidy
+clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
+	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -5,6 +5,7 @@
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -410,6 +411,45 @@ static void test_gate_is_asked_before_a_hole_is_used(void **state)
 	memset(blocks, 0, sizeof blocks);
 }
 
+/* Another thread may free while this one waits at the gate with a new slab. */
+static bool free_at_the_gate(size_t bytes)
+{
+	(void)bytes;
+	heap_free(blocks[0]);
+	return false;
+}
+
+/* Without a cache: one slot at a time.  A dirty page will be part of the new slab. */
+static void *take_after_others_gave_back(void *block)
+{
+	void *large;
+
+	heap_thread_exit();
+	blocks[0] = heap_malloc(100000);
+	large = heap_realloc(heap_malloc(60 * PAGE_BYTES), 59 * PAGE_BYTES);
+	heap_set_gate(free_at_the_gate);
+	block = heap_malloc(100000);
+	heap_set_gate(NULL);
+	heap_free(large);
+	return block;
+}
+
+static void test_full_gives_back_a_new_slab_that_nobody_took_from(void **state)
+{
+	pthread_t thread;
+	void *block = NULL;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(pthread_create(&thread, NULL, take_after_others_gave_back, NULL), 0);
+	assert_int_equal(pthread_join(thread, &block), 0);
+	assert_ptr_equal(block, blocks[0]);
+	heap_free(block);
+	scavenge_all(HEAP_FULL);
+	assert_int_equal(stats_now().in_use_bytes, 0);
+	assert_int_equal(stats_now().idle_dirty_bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
 		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
+		cmocka_unit_test(test_full_gives_back_a_new_slab_that_nobody_took_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,8 @@ dead_variable() {
 }
 
 rule "arguments and errno follow glibc, C and POSIX" "$programs/rules"
+rule "what C, POSIX and the manual say of every block holds, whoever made it" "$programs/standards"
+rule "C23's sized frees are the library's" "$programs/sized_free"
 rule "every alignment and usable size is honoured" "$programs/alignment"
 rule "blocks keep their contents through realloc, to their usable end" "$programs/contents"
 rule "realloc keeps contents over every size's end, and blocks share no byte" "$programs/resized"

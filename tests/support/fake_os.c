@@ -2,6 +2,7 @@
 #define os_page_bytes real_os_page_bytes
 #define os_reserve real_os_reserve
 #define os_commit real_os_commit
+#define os_unreserve real_os_unreserve
 #define os_advise real_os_advise
 #define os_now_ns real_os_now_ns
 #define os_now_coarse_ns real_os_now_coarse_ns
@@ -10,6 +11,7 @@
 #undef os_page_bytes
 #undef os_reserve
 #undef os_commit
+#undef os_unreserve
 #undef os_advise
 #undef os_now_ns
 #undef os_now_coarse_ns
@@ -20,12 +22,29 @@
 size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
+void os_unreserve(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
 int os_fence_threads(void);
 
 struct fake_os fake_os;
+
+/* Everything that was reserved, for fake_os_unmap. */
+#define MAPPED_MAX 4096U
+
+static struct {
+	void *_Atomic starts[MAPPED_MAX]; /* NULL: it was unmapped again */
+	_Atomic size_t bytes[MAPPED_MAX];
+	_Atomic uint32_t count;
+} mapped;
+
+static uint32_t mapped_count(void)
+{
+	uint32_t count = atomic_load(&mapped.count);
+
+	return count < MAPPED_MAX ? count : MAPPED_MAX;
+}
 
 static bool is_refused(void)
 {
@@ -36,6 +55,15 @@ static bool is_refused(void)
 		return false;
 	return call_number == refuse_at ||
 	       (call_number > refuse_at && atomic_load(&fake_os.refuse_all_from));
+}
+
+static void let_happen(enum fake_os_call call, const void *start)
+{
+	void (*meanwhile)(enum fake_os_call call, const void *start) =
+		atomic_load(&fake_os.meanwhile);
+
+	if (meanwhile != NULL)
+		meanwhile(call, start);
 }
 
 size_t os_page_bytes(void)
@@ -49,9 +77,43 @@ void *os_reserve(size_t bytes, size_t alignment)
 {
 	size_t most = atomic_load(&fake_os.reserve_bytes_max);
 
+	void *start;
+
 	if (is_refused() || (most != 0 && bytes > most))
 		return NULL;
-	return real_os_reserve(bytes, alignment);
+	start = real_os_reserve(bytes, alignment);
+	if (start != NULL) {
+		uint32_t i = atomic_fetch_add(&mapped.count, 1);
+
+		if (i < MAPPED_MAX) {
+			atomic_store(&mapped.bytes[i], bytes);
+			atomic_store(&mapped.starts[i], start);
+		}
+	}
+	return start;
+}
+
+void os_unreserve(void *start, size_t bytes)
+{
+	for (uint32_t i = 0; i < mapped_count(); i++)
+		if (atomic_load(&mapped.starts[i]) == start)
+			atomic_store(&mapped.starts[i], NULL);
+	real_os_unreserve(start, bytes);
+}
+
+bool fake_os_unmap(void)
+{
+	bool all = atomic_load(&mapped.count) <= MAPPED_MAX;
+
+	for (uint32_t i = 0; i < mapped_count(); i++) {
+		void *start = atomic_exchange(&mapped.starts[i], NULL);
+
+		/* By libc's name: a sanitizer has a shadow there to give back. */
+		if (start != NULL)
+			munmap(start, atomic_load(&mapped.bytes[i]));
+	}
+	atomic_store(&mapped.count, 0);
+	return all;
 }
 
 int os_commit(void *start, size_t bytes)
@@ -61,6 +123,7 @@ int os_commit(void *start, size_t bytes)
 
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
+	let_happen(FAKE_OS_ADVISE, ranges[0].start);
 	atomic_fetch_add(&fake_os.advised[advice], 1);
 	if (is_refused() || (advice != OS_POPULATE && atomic_load(&fake_os.refuse_advice)))
 		return -EINVAL;
@@ -79,6 +142,7 @@ uint64_t os_now_coarse_ns(void)
 
 int os_fence_threads(void)
 {
+	let_happen(FAKE_OS_FENCE, NULL);
 	if (atomic_load(&fake_os.refuse_fence))
 		return -ENOSYS;
 	return atomic_load(&fake_os.skip_fence) ? 0 : real_os_fence_threads();

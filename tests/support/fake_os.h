@@ -9,6 +9,8 @@
  * shim/os_linux.c with a hand on it: the calls that can fail are counted, and
  * one of them can be refused.  Set the knobs while no other thread is in the heap.
  */
+enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
+
 struct fake_os {
 	_Atomic uint64_t calls;       /* os_reserve, os_commit and os_advise so far */
 	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
@@ -20,8 +22,13 @@ struct fake_os {
 	_Atomic uint64_t advised[OS_POPULATE + 1]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;             /* the clock runs ahead by so much */
 	_Atomic size_t page_bytes;                 /* what os_page_bytes says; 0 = the truth */
+	/* What happens while the kernel is at it, before it does it; advice: for this and more. */
+	void (*_Atomic meanwhile)(enum fake_os_call call, const void *start);
 };
 
 extern struct fake_os fake_os;
+
+/* Unmaps all that was reserved, while nobody uses it; false: there was more than is remembered. */
+bool fake_os_unmap(void);
 
 #endif

@@ -1,0 +1,40 @@
+#include "tests/preload/check.h"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+/*
+ * A signal's handler forks, whatever it interrupts: POSIX had fork among what a
+ * handler may call until 2024, and programs that tell of their crashes do it.
+ * glibc's malloc is no obstacle to that in a program of one thread.
+ */
+static volatile sig_atomic_t forks;
+
+static void on_timer(int number)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)number;
+	if (child == 0)
+		_exit(0);
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	forks = forks + 1;
+}
+
+int main(void)
+{
+	struct itimerval often = {.it_interval = {.tv_usec = 300}, .it_value = {.tv_usec = 300}};
+	struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+	sig_atomic_t most = (sig_atomic_t)check_soak(300);
+
+	alarm(20 * (unsigned)check_soak(1));
+	CHECK(sigaction(SIGPROF, &action, NULL) == 0);
+	CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);
+	while (forks < most) {
+		check_churn(100, 3000);
+		check_churn(20, 200 * KIB);
+	}
+	return 0;
+}

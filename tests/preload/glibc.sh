@@ -1,0 +1,109 @@
+#!/bin/bash
+# glibc's own tests of malloc under the preload library.  TAP.
+#   BUILD: the variant's folder, build/release unless set
+# They come with Debian's package of glibc's sources and stay out of this tree: they are unpacked and
+# compiled in a temporary folder, with tests/preload/glibc.h in the place of what they include.  Each
+# is run on glibc's malloc first: what fails there does not count.
+. "$(dirname "$0")/../support/preload.sh"
+
+# What is not run, and why.  All others are, also those that a newer glibc may bring.
+inside="tests a part of glibc that programs cannot reach"
+own="is about a way of glibc's to be watched or tuned"
+declare -A left_out=(
+	[tst-alloc_buffer]=$inside
+	[tst-dynarray]=$inside
+	[tst-dynarray-fail]=$inside
+	[tst-dynarray-at-fail]=$inside
+	[tst-scratch_buffer]=$inside
+	[tst-compathooks-off]=$own
+	[tst-compathooks-on]=$own
+	[tst-mallocstate]=$own
+	[tst-mtrace]=$own
+	[tst-mxfast]=$own
+	[tst-malloc-usable]="wants usable sizes to be what was asked for, as glibc has them with MALLOC_CHECK_"
+	[tst-malloc-usable-tunables]="wants usable sizes to be what was asked for, as glibc has them with MALLOC_CHECK_"
+	[tst-safe-linking]="writes into freed blocks and wants glibc's words for it"
+	[tst-malloc-backtrace]="writes before a block, where glibc keeps its size"
+	[tst-malloc-stats-cancellation]="wants glibc's words from malloc_stats"
+	[tst-malloc_info]="takes 640 MiB to print figures that it does not look at; info.c does"
+	[tst-free-errno]="maps over the pages beside a block; rules.c has errno after free"
+	[tst-mallocfork2]="forks in a handler that interrupts a fork, which libc can do while it sees one thread"
+	[tst-tcfree2]="wants a second free to show at once; here it may show as late as the cache is emptied: abuse.sh"
+	[tst-interpose-static-nothread]="is static: nothing is preloaded"
+	[tst-interpose-static-thread]="is static: nothing is preloaded"
+)
+
+# Files that are parts of tests.
+parts=' tst-interpose-aux tst-interpose-aux-nothread tst-interpose-aux-thread tst-interpose-skeleton '
+
+archive=$(compgen -G '/usr/src/glibc/glibc-*.tar.xz' | sort -V | tail -n 1)
+[ -n "$archive" ] || tap_skip_all "glibc-source is not installed"
+source=$TAP_DIR/glibc
+mkdir -p "$source" "$TAP_DIR/include/support"
+tar -xJf "$archive" -C "$source" --strip-components=1 --wildcards '*/malloc/tst-*' '*/malloc/mallocbug.c' ||
+	{ tap_fail "the tests are unpacked"; tap_done; }
+for name in support/{check,support,xthread,xunistd,xsignal,temp_file,test-driver}.h \
+	array_length.h libc-diag.h malloc-size.h; do
+	echo '#include "tests/preload/glibc.h"' >"$TAP_DIR/include/$name"
+done
+cat >"$TAP_DIR/include/support/test-driver.c" <<'SOURCE'
+#include "tests/preload/glibc.h"
+#ifndef TIMEOUT
+#define TIMEOUT DEFAULT_TIMEOUT
+#endif
+#ifndef EXPECTED_SIGNAL
+#define EXPECTED_SIGNAL 0
+#endif
+int main(void)
+{
+	return glibc_main(do_test, TIMEOUT, EXPECTED_SIGNAL);
+}
+SOURCE
+cp "$TAP_DIR/include/support/test-driver.c" "$source/test-skeleton.c"
+export TMPDIR=$TAP_DIR
+
+compile() {
+	local also=()
+	case $1 in
+	tst-malloc-thread-fail)
+		sed -i 's/posix_memalign (&/glibc_&/' "$source/malloc/$1.c"
+		also=(-include tests/preload/glibc.h)
+		;;
+	tst-interpose-*) also=("$source/malloc/tst-interpose-aux-${1##*-}.c") ;;
+	esac
+	# The calls are to be made, whatever the compiler knows of malloc.
+	gcc -std=gnu11 -O2 -g -w -fno-builtin -D_GNU_SOURCE -pthread -I. -I"$TAP_DIR/include" \
+		-o "$TAP_DIR/$1" "$source/malloc/$1.c" "${also[@]}"
+}
+
+# Both at once: some only wait.  Sets the status of each.
+run() {
+	local pid
+	LD_PRELOAD=$LIB timeout 120 "$TAP_DIR/$1" >"$TAP_DIR/said" 2>&1 &
+	pid=$!
+	timeout 120 "$TAP_DIR/$1" >"$TAP_DIR/alone" 2>&1
+	alone=$?
+	wait "$pid"
+	status=$?
+}
+
+for file in "$source"/malloc/*.c; do
+	test=$(basename "$file" .c)
+	name="glibc's $test"
+	[[ $parts != *" $test "* ]] || continue
+	if [ -n "${left_out[$test]:-}" ]; then
+		tap_skip "$name" "${left_out[$test]}"
+	elif ! compile "$test" >"$TAP_DIR/said" 2>&1; then
+		tap_fail "$name" "does not compile: $(cat "$TAP_DIR/said")"
+	else
+		run "$test"
+		if [ "$alone" -ne 0 ]; then
+			tap_skip "$name" "fails with glibc's own malloc, too: $(tail -n 1 "$TAP_DIR/alone")"
+		elif [ "$status" -ne 0 ]; then
+			tap_fail "$name" "status $status: $(tail -n 20 "$TAP_DIR/said")"
+		else
+			tap_pass "$name"
+		fi
+	fi
+done
+tap_done
