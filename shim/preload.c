@@ -27,6 +27,8 @@
 
 /* What stdlib.h and malloc.h do not declare: an old name, and operators by their mangled ones. */
 void cfree(void *ptr);
+void free_sized(void *ptr, size_t size);
+void free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
 static void *result(void *ptr)
 {
@@ -67,6 +69,20 @@ EXPORT void free(void *ptr)
 
 EXPORT void cfree(void *ptr)
 {
+	free(ptr);
+}
+
+/* C23's.  A libc that has them frees with its own free. */
+EXPORT void free_sized(void *ptr, size_t size)
+{
+	(void)size;
+	free(ptr);
+}
+
+EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
+{
+	(void)alignment;
+	(void)size;
 	free(ptr);
 }
 

@@ -145,12 +145,12 @@ static bool make_holes(struct central *central, struct hole_batch *batch,
 		return *failed = true;
 	lock_take(&central->lock);
 	more = batch_fill(central, batch, &leaving);
-	lock_drop(&central->lock);
+	lock_drop_kindly(&central->lock);
 	if (batch->span_count != 0) {
 		*failed = advise(with, batch->ranges, batch->range_count) != 0;
 		lock_take(&central->lock);
 		batch_end(central, batch, !*failed, &leaving);
-		lock_drop(&central->lock);
+		lock_drop_kindly(&central->lock);
 	}
 	transit_end();
 	leaving_finish(&leaving);

@@ -10,6 +10,9 @@
 #define SPIN_NS 30000U
 #define SPINS_PER_LOOK 32
 
+/* As long as it takes a sleeper to come back. */
+#define KINDNESS_NS 100000U
+
 __thread uint32_t lock_self;
 static __thread unsigned kept_count;
 
@@ -90,6 +93,19 @@ void lock_wait(struct lock *lock, uint32_t self)
 	account_wait(os_now_ns() - start_ns);
 }
 
+void lock_drop_kindly(struct lock *lock)
+{
+	uint64_t start_ns;
+
+	if ((atomic_exchange_explicit(&lock->word, 0, memory_order_release) & LOCK_WAITED) == 0)
+		return;
+	lock_wake(lock);
+	start_ns = os_now_ns();
+	while (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
+		os_now_ns() - start_ns < KINDNESS_NS)
+		lock_pause();
+}
+
 static bool lock_is_mine(const struct lock *lock)
 {
 	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
@@ -110,7 +126,7 @@ void lock_take_for_fork(struct lock *lock)
 void lock_drop_after_fork(struct lock *lock)
 {
 	if (!lock->kept) {
-		lock_drop(lock);
+		lock_drop_kindly(lock);
 		return;
 	}
 	lock->kept = false;

@@ -57,6 +57,12 @@ static inline void lock_drop(struct lock *lock)
 		lock_wake(lock);
 }
 
+/*
+ * For one that is about to take the lock again and again: whoever slept for it has
+ * it first, who would otherwise find it taken each time he comes.
+ */
+void lock_drop_kindly(struct lock *lock);
+
 /* Takes a lock that this thread does not hold already, and undoes that in parent or child. */
 void lock_take_for_fork(struct lock *lock);
 void lock_drop_after_fork(struct lock *lock);

@@ -37,6 +37,19 @@ static size_t hunt_room(const struct page_hunt *hunt)
 	return hunt->pages_max < room ? hunt->pages_max : room;
 }
 
+/* Brings a run's end to whole kernel pages: outward where the pages there are free too, else
+ * inward. */
+static size_t hunt_round(const struct region *region, size_t page, size_t grain, bool is_end)
+{
+	size_t base = page - page % grain;
+	bool outward;
+
+	if (page == base)
+		return page;
+	outward = region_is_free(region, base, grain);
+	return outward == is_end ? base + grain : base;
+}
+
 /* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
 static void hunt_cut(
 	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
@@ -44,8 +57,8 @@ static void hunt_cut(
 	size_t grain = os_page_bytes() / PAGE_BYTES;
 	size_t most = hunt_room(hunt);
 
-	*end -= *end % grain;
-	*first += (grain - *first % grain) % grain;
+	*end = hunt_round(region, *end, grain, true);
+	*first = hunt_round(region, *first, grain, false);
 	if (*end <= *first)
 		return;
 	if (region_count(region, *first, *end - *first).dirty > dirty_over_cushion(hunt) &&
@@ -132,7 +145,7 @@ bool page_hunt(struct page_hunt *hunt)
 	for (size_t i = page_heap.count; i > 0; i--)
 		if (!hunt_region(hunt, &page_heap.regions[i - 1]))
 			break;
-	lock_drop(&page_heap.lock);
+	lock_drop_kindly(&page_heap.lock);
 	return hunt->count != 0;
 }
 
@@ -162,5 +175,5 @@ void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
 		page_heap.stats.lazy -= hunt->lazy_pages;
 		page_heap.stats.clean += hunt->dirty_pages + hunt->lazy_pages;
 	}
-	lock_drop(&page_heap.lock);
+	lock_drop_kindly(&page_heap.lock);
 }

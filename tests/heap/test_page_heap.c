@@ -203,6 +203,7 @@ static void test_hunt_takes_whole_kernel_pages_only(void **state)
 	run = page_heap_take(3, PAGE_BYTES).start;
 	page_heap_put(run, 3, 0);
 	atomic_store(&fake_os.page_bytes, 4 * PAGE_BYTES);
+	/* Of four pages one is held. */
 	assert_false(page_hunt(&hunt));
 	run = page_heap_take(70, 4 * PAGE_BYTES).start;
 	page_heap_put(run, 70, 0);
@@ -212,7 +213,16 @@ static void test_hunt_takes_whole_kernel_pages_only(void **state)
 		assert_int_equal(
 			((uintptr_t)hunt.ranges[i].start | hunt.ranges[i].bytes) % (4 * PAGE_BYTES),
 			0);
-	page_hunt_end(&hunt, PAGE_AS_BEFORE);
+	page_hunt_end(&hunt, PAGE_CLEAN);
+	/* A page beside free clean ones goes with them. */
+	run = page_heap_take(2, 4 * PAGE_BYTES).start;
+	page_heap_put(run, 2, 0);
+	hunt = hunt_for(true);
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.count, 1);
+	assert_ptr_equal(hunt.ranges[0].start, run);
+	assert_int_equal(hunt.ranges[0].bytes, 4 * PAGE_BYTES);
+	page_hunt_end(&hunt, PAGE_CLEAN);
 	atomic_store(&fake_os.page_bytes, 0);
 	page_heap_put(held, 1, 0);
 	hunt_all(true, PAGE_CLEAN);
