@@ -48,25 +48,43 @@ void central_candidate_remove(struct central *central, struct span *span)
 		central->candidates_last = span->candidate_previous;
 }
 
-void central_place(struct central *central, struct span *span, bool had_ready)
+static enum slab_kind kind_of(bool has_ready)
+{
+	return has_ready ? SLAB_READY : SLAB_HOLED;
+}
+
+static void list(struct span *span, bool has_ready)
+{
+	slab_set_add(kind_of(has_ready), span);
+	span->listed = true;
+}
+
+static void unlist(struct span *span, bool had_ready)
+{
+	if (span->listed)
+		slab_set_remove(kind_of(had_ready), span);
+	span->listed = false;
+}
+
+static struct span *central_lowest(const struct central *central, enum slab_kind kind)
+{
+	return slab_set_lowest(kind, (unsigned)(central - centrals));
+}
+
+void central_place(struct span *span, bool had_ready)
 {
 	bool has_ready = span->ready_slots != 0;
 
-	if (span->queued && had_ready == has_ready && (has_ready || span->hole != 0))
+	if (span->listed && had_ready == has_ready && (has_ready || span->hole != 0))
 		return;
-	if (span->queued)
-		span_queue_remove(had_ready ? &central->part_used : &central->holed, span);
-	if (has_ready)
-		span_queue_insert(&central->part_used, span);
-	else if (span->hole != 0)
-		span_queue_insert(&central->holed, span);
+	unlist(span, had_ready);
+	if (has_ready || span->hole != 0)
+		list(span, has_ready);
 }
 
 void central_leave(struct central *central, struct span *span, struct leaving *leaving)
 {
-	if (span->queued)
-		span_queue_remove(
-			span->ready_slots != 0 ? &central->part_used : &central->holed, span);
+	unlist(span, span->ready_slots != 0);
 	central_candidate_remove(central, span);
 	central_count(&central->ready_slots, -(int64_t)span->ready_slots);
 	if (span->hole != 0)
@@ -138,14 +156,16 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 	uint64_t now_ns = os_now_coarse_ns();
 	unsigned got = 0;
 
-	while (got < want && central->part_used.lowest != NULL) {
-		struct span *span = central->part_used.lowest;
+	while (got < want) {
+		struct span *span = central_lowest(central, SLAB_READY);
 
+		if (span == NULL)
+			break;
 		if (span->used == 0)
 			central_not_empty(central, span);
 		span->used_ns = now_ns;
 		got += span_take(span, slots + got, want - got);
-		central_place(central, span, true);
+		central_place(span, true);
 		if (span->ready_slots != 0)
 			break;
 	}
@@ -157,7 +177,7 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 /* A slab whose holes may be filled now, or NULL. */
 static struct span *holed_slab(const struct central *central)
 {
-	struct span *span = central->holed.lowest;
+	struct span *span = central_lowest(central, SLAB_HOLED);
 
 	return span != NULL && span->advising == 0 ? span : NULL;
 }
@@ -171,7 +191,7 @@ void central_fill(struct central *central, struct span *span, uint64_t pages, si
 	span_fill(span, pages);
 	page_heap_hole_filled(bits_count(pages), refaulted);
 	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
-	central_place(central, span, ready != 0);
+	central_place(span, ready != 0);
 	central_candidate_add(central, span);
 }
 
@@ -186,6 +206,10 @@ static bool slab_new(unsigned size_class)
 	if (span == NULL)
 		return false;
 	taken = page_heap_take(pages, PAGE_BYTES);
+	if (taken.start != NULL && !slab_index_cover((uintptr_t)taken.start)) {
+		page_heap_put(taken.start, pages, taken.clean_mask);
+		taken.start = NULL;
+	}
 	if (taken.start == NULL) {
 		meta_put(span, span_record_bytes(size_class));
 		return false;
@@ -193,7 +217,7 @@ static bool slab_new(unsigned size_class)
 	span_init(span, taken.start, size_class, taken.clean_mask);
 	lock_take(&central->lock);
 	page_map_set(span->start, pages, span, size_class);
-	span_queue_insert(&central->part_used, span);
+	list(span, true);
 	central_candidate_add(central, span);
 	central_count(&central->ready_slots, span->ready_slots);
 	/* Slots that came back meanwhile may serve the caller instead. */
@@ -279,7 +303,7 @@ static void put_end(struct putting *putting, struct span *span, bool had_ready)
 {
 	span->used_ns = putting->now_ns;
 	if (!had_ready)
-		central_place(putting->central, span, false);
+		central_place(span, false);
 	if (!span->candidate)
 		central_candidate_add(putting->central, span);
 	if (span->used != 0)

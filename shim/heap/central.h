@@ -12,8 +12,8 @@
  *
  * A slab is in one of these places:
  *
- *	part-used	queue of slabs with ready slots, lowest address first
- *	holed		queue of slabs whose only free slots lie over holes
+ *	ready		set of slabs with ready slots, the lowest by address at hand
+ *	holed		set of slabs whose only free slots lie over holes
  *	nowhere		full; it comes back when a slot of it is freed, found
  *			through the page map
  *

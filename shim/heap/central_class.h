@@ -2,7 +2,7 @@
 #define SHIM_HEAP_CENTRAL_CLASS_H
 
 #include "shim/heap/lock.h"
-#include "shim/heap/span_queue.h"
+#include "shim/heap/slab_index.h"
 
 /* Of a class whose slabs are one slot, a slab is empty with every free; of others it seldom is. */
 #define CENTRAL_EMPTIES_MAX 4U
@@ -13,8 +13,6 @@
  */
 struct central {
 	struct lock lock;
-	struct span_queue part_used;
-	struct span_queue holed;
 	struct span *candidates;
 	struct span *candidates_last;
 	struct span *empties[CENTRAL_EMPTIES_MAX]; /* slabs that stay although they are empty */
@@ -32,7 +30,7 @@ void central_candidate_add(struct central *central, struct span *span);
 void central_candidate_remove(struct central *central, struct span *span);
 
 /* Moves a slab to where its counts say it belongs; had_ready: what they said before. */
-void central_place(struct central *central, struct span *span, bool had_ready);
+void central_place(struct span *span, bool had_ready);
 
 /* Holes of a slab are no more; `refaulted` of their pages are taken into use. */
 void central_fill(struct central *central, struct span *span, uint64_t pages, size_t refaulted);

@@ -3,6 +3,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
+#include "shim/heap/slab_index.h"
 #include "shim/heap/span.h"
 
 #include "shim/heap/bits.h"
@@ -18,19 +19,17 @@ struct sums {
 	size_t span_pages;
 };
 
-static const char *check_links(const struct span *span)
+static const char *check_sets(const struct span *span)
 {
-	if (!span->queued)
-		return span->ready_slots != 0 || span->hole != 0
-			       ? "a slab with free slots is in no queue"
-			       : NULL;
-	if (span->ready_slots == 0 && span->hole == 0)
-		return "a full slab is in a queue";
-	if (span->child != NULL &&
-		(span->child->previous != span || span->child->start <= span->start))
-		return "a slab's child in the queue is not its child";
-	if (span->next != NULL && span->next->previous != span)
-		return "a slab's neighbour in the queue is not its neighbour";
+	bool is_ready = span->ready_slots != 0;
+	bool is_holed = !is_ready && span->hole != 0;
+
+	if (span->listed != (is_ready || is_holed))
+		return is_ready || is_holed ? "a slab with free slots is in no set"
+					    : "a full slab is in a set";
+	if (slab_set_has(SLAB_READY, span) != is_ready ||
+		slab_set_has(SLAB_HOLED, span) != is_holed)
+		return "a slab is in another set than its slots say";
 	return NULL;
 }
 
@@ -40,7 +39,7 @@ static const char *check_slab(const struct span *span, struct sums *sums)
 	const char *wrong = span_check(span);
 
 	if (wrong == NULL)
-		wrong = check_links(span);
+		wrong = check_sets(span);
 	if (wrong != NULL)
 		return wrong;
 	for (size_t i = 0; i < pages; i++) {

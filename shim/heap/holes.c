@@ -84,7 +84,7 @@ static bool batch_slab(struct central *central, struct hole_batch *batch, struct
 	all = batch_add(batch, span, idle & ~untouched);
 	page_heap_hole_made(bits_count(span->hole & ~before));
 	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
-	central_place(central, span, ready != 0);
+	central_place(span, ready != 0);
 	return all;
 }
 

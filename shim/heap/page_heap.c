@@ -5,6 +5,7 @@
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
+#include "shim/heap/slab_index.h"
 #include "shim/heap/transit.h"
 
 /* Address space is taken in one such piece where it is plenty; where that is
@@ -83,6 +84,15 @@ static struct region *region_new(size_t pages)
 	return region_try(need, &region) ? region : NULL;
 }
 
+/* What describes so many committed pages: summaries, the page map, the index of slabs. */
+static size_t metadata_pages(size_t committed)
+{
+	size_t bytes = region_touched_bytes(committed) + committed * sizeof(uint64_t) +
+		       committed / CHUNK_PAGES * SLAB_ROWS * sizeof(uint64_t);
+
+	return round_up(bytes, PAGE_BYTES) / PAGE_BYTES;
+}
+
 static bool region_commit(struct region *region, size_t pages)
 {
 	void *start = (void *)region_address(region, region->committed);
@@ -91,11 +101,9 @@ static bool region_commit(struct region *region, size_t pages)
 	/* The range first: where it is refused, the leaves of a wide one would stay for nothing. */
 	if (os_commit(start, bytes) != 0 || !page_map_cover((uintptr_t)start, bytes))
 		return false;
-	page_heap.stats.metadata -= region_touched_bytes(region->committed) / PAGE_BYTES;
+	page_heap.stats.metadata -= metadata_pages(region->committed);
 	region_grow(region, pages);
-	/* The page map has one page of entries to a chunk. */
-	page_heap.stats.metadata += region_touched_bytes(region->committed) / PAGE_BYTES;
-	page_heap.stats.metadata += pages * sizeof(uint64_t) / PAGE_BYTES;
+	page_heap.stats.metadata += metadata_pages(region->committed);
 	page_heap.stats.committed += pages;
 	page_heap.stats.clean += pages;
 	return true;

@@ -2,16 +2,19 @@
 
 #include "shim/heap/os.h"
 #include "shim/heap/size_class.h"
+#include "shim/heap/slab_index.h"
 
 _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 
 bool page_map_cover(uintptr_t start, size_t bytes)
 {
-	size_t leaf_bytes = PAGE_MAP_LEAF_PAGES * sizeof(uint64_t);
+	size_t entry_bytes = PAGE_MAP_LEAF_PAGES * sizeof(uint64_t);
+	size_t leaf_bytes = entry_bytes + round_up(sizeof(struct slab_block), os_page_bytes());
 
 	for (uintptr_t at = start >> PAGE_MAP_LEAF_SHIFT;
 		at <= (start + bytes - 1) >> PAGE_MAP_LEAF_SHIFT; at++) {
-		void *leaf;
+		struct slab_block *block;
+		unsigned char *leaf;
 
 		if (atomic_load_explicit(&page_map_root[at], memory_order_relaxed) != NULL)
 			continue;
@@ -22,9 +25,18 @@ bool page_map_cover(uintptr_t start, size_t bytes)
 			os_unreserve(leaf, leaf_bytes);
 			return false;
 		}
-		atomic_store_explicit(&page_map_root[at], leaf, memory_order_release);
+		block = (void *)(leaf + entry_bytes);
+		block->start = at << PAGE_MAP_LEAF_SHIFT;
+		atomic_store_explicit(&page_map_root[at], (void *)leaf, memory_order_release);
 	}
 	return true;
+}
+
+void *page_map_behind_leaf(const void *address)
+{
+	return atomic_load_explicit(&page_map_root[(uintptr_t)address >> PAGE_MAP_LEAF_SHIFT],
+		       memory_order_acquire) +
+	       PAGE_MAP_LEAF_PAGES;
 }
 
 static _Atomic uint64_t *page_map_entry(uintptr_t at)

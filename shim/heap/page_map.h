@@ -25,7 +25,8 @@ struct span;
  *
  * Every page of a slab has an entry; of a large span only the first page has
  * one, since nothing but its start is ever looked up.  Any address may be
- * looked up, ours or not.  Leaves are made as the page heap grows and stay.
+ * looked up, ours or not.  Leaves are made as the page heap grows and stay;
+ * behind each lies the index of the slabs in the same GiB (slab_index.h).
  */
 #define PAGE_MAP_CLASS_BITS 7
 #define PAGE_MAP_LEAF_SHIFT 30
@@ -36,6 +37,9 @@ extern _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 
 /* Makes the leaves for a range; false when memory is out.  One thread at a time. */
 bool page_map_cover(uintptr_t start, size_t bytes);
+
+/* What lies behind the leaf of an address that is covered. */
+void *page_map_behind_leaf(const void *address);
 
 /* `span` NULL clears. */
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class);

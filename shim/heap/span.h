@@ -41,15 +41,13 @@ struct span {
 	uint16_t used;
 	uint16_t ready_slots;
 	uint16_t touched;
-	bool queued;      /* in a span_queue */
+	bool listed;      /* in a set of its class */
 	bool candidate;   /* on its class's list of slabs to look for holes in */
 	uint64_t used_ns; /* when slots last went in or out, by the coarse clock */
 	uint64_t hole;
 	uint64_t advising;
 	uint64_t born_clean; /* pages that were not resident when the slab began */
-	struct span *child;
-	struct span *next;
-	struct span *previous;
+	struct span *next;   /* of those that leave their class together */
 	struct span *candidate_next;
 	struct span *candidate_previous;
 	uint64_t ready[];

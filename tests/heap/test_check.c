@@ -73,12 +73,12 @@ static void test_a_wrong_page_map_entry_is_seen(void **state)
 	assert_null(heap_check());
 }
 
-static void test_a_slab_missing_from_its_queue_is_seen(void **state)
+static void test_a_slab_missing_from_its_set_is_seen(void **state)
 {
 	(void)state;
-	slab->queued = false;
-	expect("queue");
-	slab->queued = true;
+	slab->listed = false;
+	expect("set");
+	slab->listed = true;
 	assert_null(heap_check());
 }
 
@@ -98,7 +98,7 @@ int main(void)
 		cmocka_unit_test(test_a_lost_free_bit_is_seen),
 		cmocka_unit_test(test_a_hole_under_a_ready_slot_is_seen),
 		cmocka_unit_test(test_a_wrong_page_map_entry_is_seen),
-		cmocka_unit_test(test_a_slab_missing_from_its_queue_is_seen),
+		cmocka_unit_test(test_a_slab_missing_from_its_set_is_seen),
 		cmocka_unit_test(test_wrong_page_counters_are_seen),
 	};
 

@@ -1,0 +1,142 @@
+#include "shim/heap/page_map.h"
+#include "shim/heap/slab_index.h"
+#include "tests/support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SPANS 400
+#define CLASSES 3
+
+/* Nobody's memory: only the page map is told of it. */
+#define BASE ((uintptr_t)1 << 44)
+#define GIB ((size_t)1 << 30)
+#define GIBS 5
+
+static const unsigned classes[CLASSES] = {2, 30, SIZE_CLASSES};
+static struct span *spans[SPANS];
+static bool in_set[SPANS][SLAB_KINDS];
+
+static unsigned class_of(size_t i)
+{
+	return classes[i % CLASSES];
+}
+
+static bool is_free(uintptr_t start, size_t pages)
+{
+	for (size_t i = 0; i < pages; i++)
+		if (page_map_get((const void *)(start + i * PAGE_BYTES)) != 0)
+			return false;
+	return true;
+}
+
+/* Anywhere, over ends of chunks and of GiBs too, the first ones close together. */
+static void place(size_t i)
+{
+	size_t size_class = class_of(i);
+	size_t pages = size_classes[size_class].pages;
+	size_t within = i < SPANS / 2 ? 64 * CHUNK_PAGES : (GIBS - 1) * GIB / PAGE_BYTES;
+	uintptr_t start;
+
+	do
+		start = BASE + random_below(within) * PAGE_BYTES;
+	while (!is_free(start, pages));
+	spans[i] = aligned_alloc(128, 256);
+	*spans[i] = (struct span){.start = start, .size_class = (uint32_t)size_class};
+	page_map_set(start, pages, spans[i], (unsigned)size_class);
+	assert_true(slab_index_cover(start));
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_true(page_map_cover(BASE, GIBS * GIB));
+	for (size_t i = 0; i < SPANS; i++)
+		place(i);
+	/* One over the end of a GiB, which lies in the first. */
+	page_map_set(spans[0]->start, size_classes[class_of(0)].pages, NULL, 0);
+	spans[0]->start = BASE + GIB - 3 * PAGE_BYTES;
+	page_map_set(spans[0]->start, size_classes[class_of(0)].pages, spans[0], class_of(0));
+	return 0;
+}
+
+/* Blocks are ordered by when they were first used: by the first slab placed in each. */
+static size_t order_of(uintptr_t start)
+{
+	for (size_t i = 0; i < SPANS; i++)
+		if ((spans[i]->start - BASE) / GIB == (start - BASE) / GIB)
+			return i;
+	return SPANS;
+}
+
+static const struct span *naive_lowest(size_t of, enum slab_kind kind)
+{
+	const struct span *lowest = NULL;
+
+	for (size_t i = of; i < SPANS; i += CLASSES) {
+		const struct span *span = spans[i];
+
+		if (!in_set[i][kind])
+			continue;
+		if (lowest == NULL || order_of(span->start) < order_of(lowest->start) ||
+			(order_of(span->start) == order_of(lowest->start) &&
+				span->start < lowest->start))
+			lowest = span;
+	}
+	return lowest;
+}
+
+static void turn(size_t i, enum slab_kind kind)
+{
+	assert_int_equal(slab_set_has(kind, spans[i]), in_set[i][kind]);
+	if (in_set[i][kind])
+		slab_set_remove(kind, spans[i]);
+	else
+		slab_set_add(kind, spans[i]);
+	in_set[i][kind] = !in_set[i][kind];
+}
+
+static void test_lowest_is_lowest_whatever_comes_and_goes(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 30000; round++) {
+		/* Now many are in the sets, now few. */
+		size_t i = random_below(round / 5000 % 2 == 0 ? SPANS : SPANS / 20);
+		enum slab_kind kind = (enum slab_kind)random_below(SLAB_KINDS);
+		size_t of = i % CLASSES;
+
+		turn(i, kind);
+		assert_ptr_equal(slab_set_lowest(kind, classes[of]),
+			naive_lowest(of, kind));
+	}
+	for (size_t i = 0; i < SPANS; i++)
+		for (int kind = 0; kind < SLAB_KINDS; kind++)
+			if (in_set[i][kind])
+				turn(i, (enum slab_kind)kind);
+	for (size_t of = 0; of < CLASSES; of++)
+		for (int kind = 0; kind < SLAB_KINDS; kind++)
+			assert_null(slab_set_lowest(
+				(enum slab_kind)kind, classes[of]));
+}
+
+static void test_no_slab_is_shorter_than_what_one_bit_stands_for(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		assert_true(size_classes[c].pages >= SLAB_GRAIN_PAGES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_slab_is_shorter_than_what_one_bit_stands_for),
+		cmocka_unit_test(test_lowest_is_lowest_whatever_comes_and_goes),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
