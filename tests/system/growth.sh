@@ -12,6 +12,10 @@ said() {
   grep -q "$1" "$2"
 }
 
+gave_back() {
+  said '^idle' "$out" && [ "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$idler/status")" -lt $((IDLE_MIB << 10 >> 2)) ]
+}
+
 said_both() {
   said empty "$out" && said small "$out"
 }
@@ -33,7 +37,8 @@ pid=$!
 at_exit kill -9 $pid
 tap_ok "both services are up" wait_until 60 said_both
 grower=$(pgrep -P "$pid" -f "^$memory grow")
-kill -USR1 "$(pgrep -P "$pid" -f "^$memory idle")" "$grower"
+idler=$(pgrep -P "$pid" -f "^$memory idle")
+kill -USR1 "$idler" "$grower"
 tap_ok "the level rises to full" wait_until 90 said 'grow: full (was' "$log"
 kill -USR1 "$grower"
 tap_ok "the service was still there to be told to stop growing" wait_until 10 said held "$out"
@@ -45,8 +50,9 @@ tap_ok "lazy came first, eager next, full last" \
   [ "${lazy:-999}" -lt "${eager:-0}" -a "${eager:-999}" -lt "${full:-0}" ]
 tap_ok "each decision says which number crossed which threshold" \
   said 'grow: lazy (was calm): \(headroom [0-9.]*[KMG]* < [0-9.]*[KMG]* of\|[0-9]*ms < [0-9]*ms to the\)' "$log"
-tap_ok "the idle memory of the other service came back" \
-  wait_until 10 said 'idle: .*; asked .* of 1 process; returned [1-9][0-9.]*M in ' "$log"
+tap_ok "the other service was asked" said 'idle: .*; asked .* of 1 process; returned ' "$log"
+# At that request, or before it in the background.
+tap_ok "its idle memory came back" wait_until 10 gave_back
 tap_is "the kernel killed nobody" "$(cgroup_oom_kills "$CGROUP_MEMORY")" 0
 tap_ok "usage stayed below the limit" [ "$(cgroup_usage_bytes "$CGROUP_MEMORY")" -lt $((LIMIT_MIB << 20)) ]
 kill -TERM "$pid"
