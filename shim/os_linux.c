@@ -207,7 +207,7 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 size_t os_resident_bytes(const void *start, size_t bytes)
 {
 	size_t page_bytes = os_page_bytes();
-	unsigned char answers[RESIDENT_PAGES];
+	unsigned char answers[RESIDENT_PAGES] = {0};
 	size_t resident = 0;
 
 	if (os_is_sandboxed())

@@ -19,7 +19,7 @@
 /* Steps at calm that give nothing, seconds beyond the age at which things go, before what is idle
  * counts as out of reach; a larger change of it begins anew. */
 #define CALM_STEPS_BARREN 6U
-#define CALM_CHANGE_BYTES (64 * KIB)
+#define CALM_CHANGE_BYTES ((uint64_t)64 * KIB)
 /*
  * At calm no ten seconds see more than 100 ms of work, 1 % of one CPU: some of
  * that may be saved up while there is nothing to do, half flows in as time goes

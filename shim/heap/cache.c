@@ -210,17 +210,17 @@ void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
 	void *slots[CENTRAL_BATCH];
-	unsigned want = 1;
+	unsigned want;
 	unsigned got;
 	unsigned kept = 1;
 
-	if (cache != NULL) {
-		cache_attend(cache);
-		cache_grow_limit(cache, size_class);
-		want = cache_limit(cache, size_class) / 2 + 1;
-		if (want > CENTRAL_BATCH)
-			want = CENTRAL_BATCH;
-	}
+	if (cache == NULL)
+		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
+	cache_attend(cache);
+	cache_grow_limit(cache, size_class);
+	want = cache_limit(cache, size_class) / 2 + 1;
+	if (want > CENTRAL_BATCH)
+		want = CENTRAL_BATCH;
 	got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;

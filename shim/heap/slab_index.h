@@ -32,7 +32,7 @@
 enum slab_kind { SLAB_READY, SLAB_HOLED, SLAB_KINDS };
 
 #define SLAB_GRAIN_PAGES ((size_t)8)
-#define SLAB_ROWS (SLAB_KINDS * (SIZE_CLASSES + 1))
+#define SLAB_ROWS ((size_t)SLAB_KINDS * (SIZE_CLASSES + 1))
 #define SLAB_BLOCK_CHUNKS ((size_t)512)
 
 /* Blocks in which slabs may lie: 4 TiB of them. */

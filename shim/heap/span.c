@@ -37,7 +37,7 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 static bool ends_a_page(const struct size_class *class, size_t offset, unsigned got, unsigned want)
 {
 	return want - got < class->page_slots && got > want / 2 &&
-	       (offset & (PAGE_BYTES - 1)) + 2 * class->bytes > PAGE_BYTES;
+	       (offset & (PAGE_BYTES - 1)) + (size_t)2 * class->bytes > PAGE_BYTES;
 }
 
 unsigned span_take(struct span *span, void **slots, unsigned want)

@@ -111,8 +111,7 @@ static void test_lowest_is_lowest_whatever_comes_and_goes(void **state)
 		size_t of = i % CLASSES;
 
 		turn(i, kind);
-		assert_ptr_equal(slab_set_lowest(kind, classes[of]),
-			naive_lowest(of, kind));
+		assert_ptr_equal(slab_set_lowest(kind, classes[of]), naive_lowest(of, kind));
 	}
 	for (size_t i = 0; i < SPANS; i++)
 		for (int kind = 0; kind < SLAB_KINDS; kind++)
@@ -120,8 +119,7 @@ static void test_lowest_is_lowest_whatever_comes_and_goes(void **state)
 				turn(i, (enum slab_kind)kind);
 	for (size_t of = 0; of < CLASSES; of++)
 		for (int kind = 0; kind < SLAB_KINDS; kind++)
-			assert_null(slab_set_lowest(
-				(enum slab_kind)kind, classes[of]));
+			assert_null(slab_set_lowest((enum slab_kind)kind, classes[of]));
 }
 
 static void test_no_slab_is_shorter_than_what_one_bit_stands_for(void **state)

@@ -123,7 +123,7 @@ static void *run_owner(void *arg)
 	const struct holder *self = arg;
 	_Atomic uint32_t *held[HELD];
 
-	random_state += self->name * 977;
+	random_state += self->name * (uint64_t)977;
 	for (uint32_t i = 0; i < self->steps && !atomic_load(&stopping); i++) {
 		size_t count = 1 + random_below(HELD);
 
@@ -313,11 +313,11 @@ static void test_a_counter_loses_where_the_fence_does_not_fence(void **state)
 
 	(void)state;
 #ifdef __SANITIZE_THREAD__
-	print_message("# a race on purpose: nothing for ThreadSanitizer\n");
+	print_message("# reason: a race on purpose: nothing for ThreadSanitizer\n");
 	skip();
 #endif
 	if (one_cpu()) {
-		print_message("# one processor: nothing to reorder\n");
+		print_message("# reason: one processor, nothing to reorder\n");
 		skip();
 	}
 	atomic_store(&fake_os.skip_fence, true);
@@ -359,11 +359,11 @@ static void test_the_heap_breaks_where_the_fence_does_not_fence(void **state)
 {
 	(void)state;
 #ifdef __SANITIZE_THREAD__
-	print_message("# a race on purpose: nothing for ThreadSanitizer\n");
+	print_message("# reason: a race on purpose: nothing for ThreadSanitizer\n");
 	skip();
 #endif
 	if (one_cpu()) {
-		print_message("# one processor: nothing to reorder\n");
+		print_message("# reason: one processor, nothing to reorder\n");
 		skip();
 	}
 	skipped_fence = false;
