@@ -106,8 +106,8 @@ $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
-PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=_*.c)))
-PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
+BENCH_PARTS := $(foreach h,$(wildcard tests/bench/*/*.h),$(wildcard $(h:.h=.c) $(h:.h=_*.c)))
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(BENCH_PARTS),$(wildcard tests/preload/*.c tests/system/*.c tests/bench/*/*.c)))
 programs: $(PROGRAMS)
 DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
