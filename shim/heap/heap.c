@@ -239,5 +239,6 @@ void heap_fork_child(void)
 	unlock_everything();
 	transit_after_fork();
 	transit_resume();
+	scavenge_after_fork();
 	cache_after_fork(inside);
 }

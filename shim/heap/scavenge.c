@@ -19,6 +19,9 @@ static struct {
 
 static _Atomic uint32_t passes;
 
+/* The calling thread's own, which go on in the child of a fork in a signal handler. */
+static __thread uint32_t mine;
+
 static int advise_timed(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
 	uint64_t start_ns = os_now_ns();
@@ -110,15 +113,22 @@ static void pass_run(struct heap_pass *pass)
 			slabs_before_ns, &pass->clean_bytes);
 }
 
+void scavenge_after_fork(void)
+{
+	atomic_store_explicit(&passes, mine, memory_order_relaxed);
+}
+
 void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 {
 	bool others = atomic_fetch_add_explicit(&passes, 1, memory_order_relaxed) != 0;
 
+	mine++;
 	pass->lazy_bytes = 0;
 	pass->clean_bytes = 0;
 	pass->more = others && cause == HEAP_BACKGROUND;
 	if (!pass->more)
 		pass_run(pass);
+	mine--;
 	atomic_fetch_sub_explicit(&passes, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);

@@ -24,6 +24,9 @@
  * nobody asked the gate for.  So os_reserve keeps huge pages out of the heap.
  */
 
+/* In the child of a fork: the passes of threads that are not there are over. */
+void scavenge_after_fork(void);
+
 void scavenge_stats(struct heap_stats *stats);
 
 #endif

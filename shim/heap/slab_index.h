@@ -23,6 +23,9 @@
  * slabs there are: nobody waits for a lock while a tree is put in order.  The
  * slab itself is not touched, but when it is found, through the page map.
  *
+ * Blocks are in the order in which they first had a slab, which is that of their
+ * addresses within a region.
+ *
  * A block's bits lie behind its leaf of the page map and cost address space until
  * they are used: 1.1 KiB to a chunk of 2 MiB.
  *

@@ -8,10 +8,13 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -450,6 +453,52 @@ static void test_full_gives_back_a_new_slab_that_nobody_took_from(void **state)
 	assert_int_equal(stats_now().idle_dirty_bytes, 0);
 }
 
+static _Atomic bool enough;
+
+static void *scavenge_until_enough(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&enough))
+		scavenge_all(HEAP_FULL);
+	return NULL;
+}
+
+static bool background_gives_back(void)
+{
+	struct heap_pass pass = pass_at(HEAP_LAZY);
+	unsigned char *block = heap_malloc(4 * MIB);
+
+	memset(block, 1, 4 * MIB);
+	heap_free(block);
+	heap_scavenge(&pass, HEAP_BACKGROUND);
+	return pass.lazy_bytes >= 4 * MIB;
+}
+
+/* Who scavenged in the parent is not there in the child to say that it is done. */
+static void test_a_child_of_a_process_that_scavenges_has_a_background_too(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, scavenge_until_enough, NULL), 0);
+	for (int i = 0; i < 50; i++) {
+		int status = 0;
+		pid_t child;
+
+		heap_fork_prepare();
+		child = fork();
+		if (child == 0) {
+			heap_fork_child();
+			_exit(background_gives_back() ? 0 : 1);
+		}
+		heap_fork_parent();
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
 		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
 		cmocka_unit_test(test_full_gives_back_a_new_slab_that_nobody_took_from),
+		cmocka_unit_test(test_a_child_of_a_process_that_scavenges_has_a_background_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
