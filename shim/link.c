@@ -329,6 +329,11 @@ void link_slot_publish(void)
 	PUBLISH(advise_calls, stats.advise_calls);
 	PUBLISH(advise_ns, stats.advise_ns);
 	PUBLISH(refault_bytes, stats.refault_bytes);
+	PUBLISH(refault_touched_bytes, stats.refault_touched_bytes);
+	PUBLISH(regret_release_bytes, stats.regret_release_bytes);
+	PUBLISH(regret_hold_bytes, stats.regret_hold_bytes);
+	PUBLISH(break_even_ns, stats.break_even_ns);
+	PUBLISH(background_cpu_ns, stats.background_cpu_ns);
 #undef PUBLISH
 	link_slot_leave();
 }

@@ -268,6 +268,15 @@ uint64_t os_now_coarse_ns(void)
 	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t os_cpu_ns(void)
+{
+	struct timespec spent;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent) != 0)
+		return 0;
+	return (uint64_t)spent.tv_sec * 1000000000U + (uint64_t)spent.tv_nsec;
+}
+
 void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns)
 {
 	struct timespec timeout = {

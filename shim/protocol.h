@@ -42,11 +42,11 @@
  * Trust: each side takes what the other wrote as input from a stranger.  A
  * value read is copied once, checked, and only then used.
  *
- * Versions: 1 the first.
+ * Versions: 1 the first; 2 tells how to scavenge at calm, and what that came to.
  */
 
 #define LINK_MAGIC 0x5350494cU /* "SPIL" */
-#define LINK_VERSION 1U
+#define LINK_VERSION 2U
 #define LINK_PAGE_BYTES 4096U
 #define LINK_SLOTS 1024U
 #define LINK_SLOT_BYTES 256U
@@ -57,6 +57,20 @@
 #define LINK_WALL_DIRECTORY_BYTES 1024U
 
 enum link_level { LINK_CALM, LINK_LAZY, LINK_EAGER, LINK_FULL, LINK_LEVELS };
+
+/* What decides at calm which idle memory goes. */
+enum link_scavenge {
+	LINK_SCAVENGE_ADAPTIVE,
+	LINK_SCAVENGE_OFF,
+	LINK_SCAVENGE_GO1_11,
+	LINK_SCAVENGE_GO1_12,
+	LINK_SCAVENGE_GO1_13,
+	LINK_SCAVENGE_DECAY,
+	LINK_SCAVENGES
+};
+
+/* How idle memory goes where it may: as the policy says, or always MADV_DONTNEED. */
+enum link_madvise { LINK_MADVISE_AUTO, LINK_MADVISE_DONTNEED, LINK_MADVISES };
 
 struct link_header {
 	uint32_t magic;
@@ -70,7 +84,8 @@ struct link_header {
 	_Atomic uint32_t gate_wait_ms;
 	/* What the whole service should give back; UINT64_MAX = all it can. */
 	_Atomic uint64_t target_bytes;
-	/* Keeping one idle page for one second, in nanoseconds of CPU time. */
+	/* Keeping one idle page (4 KiB) for one second, in nanoseconds of CPU time; 0 = the shim's
+	 * own default. */
 	_Atomic uint64_t price_ns;
 	/* Wall minus usage, as last read; UINT64_MAX where there is no wall. */
 	_Atomic uint64_t headroom_bytes;
@@ -80,7 +95,11 @@ struct link_header {
 	 * takes no slot, since its pid would mean nothing here. */
 	uint64_t pid_namespace;
 	uint32_t supervisor_pid;
-	uint32_t reserved;
+	/* How to scavenge at calm; a change comes with a new sequence. */
+	_Atomic uint32_t scavenge; /* enum link_scavenge */
+	_Atomic uint32_t madvise;  /* enum link_madvise */
+	_Atomic uint32_t
+		cpu_permille; /* of one CPU, over any ten seconds; 0 = the shim's default */
 	char wall_directory[LINK_WALL_DIRECTORY_BYTES];
 };
 
@@ -123,7 +142,16 @@ struct link_slot {
 	_Atomic uint64_t gate_waits;
 	_Atomic uint64_t gate_timeouts;
 	_Atomic uint64_t gate_wait_ns;
-	uint8_t reserved[LINK_SLOT_BYTES - 20 * 8];
+	/* Of refault_bytes, what was really touched, by sampling. */
+	_Atomic uint64_t refault_touched_bytes;
+	/* Given back and wanted again sooner than it paid; kept for longer than it paid. */
+	_Atomic uint64_t regret_release_bytes;
+	_Atomic uint64_t regret_hold_bytes;
+	/* For how long keeping an idle page costs less than giving it back and faulting it in. */
+	_Atomic uint64_t break_even_ns;
+	/* What scavenging at calm took of its thread's CPU. */
+	_Atomic uint64_t background_cpu_ns;
+	uint8_t reserved[LINK_SLOT_BYTES - 25 * 8];
 };
 
 _Static_assert(sizeof(struct link_header) <= LINK_GATE_OFFSET, "the header ends before the gate");

@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 
+#include "shim/heap/background.h"
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap_fast.h"
@@ -197,6 +198,7 @@ void heap_stats_read(struct heap_stats *stats)
 	if (slots.used_slots > cached_slots)
 		stats->blocks += slots.used_slots - cached_slots;
 	scavenge_stats(stats);
+	background_stats(stats);
 	lock_stats(&locks);
 	stats->lock_waits = locks.waits;
 	stats->lock_wait_ns = locks.wait_ns;
@@ -240,5 +242,6 @@ void heap_fork_child(void)
 	transit_after_fork();
 	transit_resume();
 	scavenge_after_fork();
+	background_after_fork();
 	cache_after_fork(inside);
 }

@@ -131,6 +131,42 @@ enum heap_cause {
 
 void heap_scavenge(struct heap_pass *pass, enum heap_cause cause);
 
+/*
+ * Scavenging at calm.  A policy (scavenge_policy.h) decides what idled for long
+ * enough; how each of them does that is told there.
+ */
+enum heap_policy {
+	HEAP_ADAPTIVE,
+	HEAP_OFF,
+	HEAP_GO1_11,
+	HEAP_GO1_12,
+	HEAP_GO1_13,
+	HEAP_DECAY,
+	HEAP_POLICIES
+};
+
+struct heap_tuning {
+	enum heap_policy policy;
+	bool dontneed_only;    /* MADV_DONTNEED where the policy would use MADV_FREE */
+	uint32_t cpu_permille; /* of one CPU over any ten seconds; 1 to 1000 */
+	uint64_t price_ns;     /* keeping one idle page for one second, in ns of CPU time; not 0 */
+};
+
+/* 10 permille of a CPU; 2 GiB of idle memory cost as much as one busy CPU. */
+#define HEAP_CPU_PERMILLE 10U
+#define HEAP_PRICE_NS 1907U
+
+/* Live: takes effect with the next step. */
+void heap_tune(const struct heap_tuning *tuning);
+
+/*
+ * One step of scavenging at calm, a millisecond of work at most but for what a last
+ * pass overruns.  One caller at a time.  When to call again, in nanoseconds from now;
+ * HEAP_UNTIL_USED: not before the heap was used again.
+ */
+#define HEAP_UNTIL_USED UINT64_MAX
+uint64_t heap_background(uint64_t now_ns);
+
 /* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
 struct heap_stats {
 	uint64_t mapped_bytes;
@@ -149,6 +185,19 @@ struct heap_stats {
 	uint64_t advise_calls;
 	uint64_t advise_ns;
 	uint64_t refault_bytes; /* clean bytes handed out again */
+	/* What of that was really touched: from samples of such ranges, looked at
+	 * with mincore a second later (refault.h). */
+	uint64_t refault_touched_bytes;
+	/* The policy's own score: given back and handed out again sooner than the
+	 * break-even, and kept idle for longer than it. */
+	uint64_t regret_release_bytes;
+	uint64_t regret_hold_bytes;
+	uint64_t break_even_ns; /* holding a page costs less than releasing it for so long */
+	uint64_t background_cpu_ns;
+	/* Measured on this machine, ns a page of 4 KiB. */
+	uint64_t free_page_ns;
+	uint64_t dontneed_page_ns;
+	uint64_t refault_page_ns;
 	/* What threads waited for the heap's locks, all together and at most at once. */
 	uint64_t lock_waits;
 	uint64_t lock_wait_ns;

@@ -70,6 +70,9 @@ uint32_t os_thread_id(void);
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
 
+/* What the calling thread has spent of a CPU; stays 0 where that cannot be had. */
+uint64_t os_cpu_ns(void);
+
 /* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen.
  */
 void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);
