@@ -201,6 +201,12 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 	return error;
 }
 
+void os_touch(void *start, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += os_page_bytes())
+		((volatile char *)start)[at] = 0;
+}
+
 /* Pages asked for at once; their answers are on the stack. */
 #define RESIDENT_PAGES 512
 

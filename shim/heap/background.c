@@ -1,20 +1,19 @@
 #include "shim/heap/background.h"
 
 #include "shim/heap/os.h"
+#include "shim/heap/page_ages.h"
+#include "shim/heap/page_heap.h"
+#include "shim/heap/scavenge_costs.h"
+#include "shim/heap/scavenge_policy.h"
 
 #include <stdatomic.h>
 
 #define MS_NS ((uint64_t)1000000)
-#define MIB ((uint64_t)1 << 20)
 
-#define IDLE_NS (3000 * MS_NS)
-#define STEP_NS ((int64_t)MS_NS)
+#define STEP_NS MS_NS
 #define AGAIN_NS (5 * MS_NS)
-#define PAUSE_NS (1000 * MS_NS)
 #define QUANTUM_BYTES ((uint64_t)256 << 10)
-/* Steps that give nothing, seconds beyond the age at which things go, before what is idle
- * counts as out of reach; a larger change of it begins anew. */
-#define STEPS_BARREN 6U
+/* A larger change of what is idle is news. */
 #define CHANGE_BYTES ((uint64_t)64 << 10)
 
 static struct {
@@ -25,14 +24,26 @@ static struct {
 } tuning = {.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
 
 static struct {
-	uint64_t idle_bytes; /* what steps left */
-	uint32_t steps;      /* so many of them gave nothing */
+	struct scavenge_costs costs;
+	struct scavenge_state state;
+	struct reuse reuse;
+	uint64_t released_bytes; /* by this step */
+	uint64_t idle_bytes;     /* what was left when it last changed, and when that was */
+	uint64_t changed_ns;
 	bool begun;
 	int64_t saved_ns; /* working time that may be spent; below 0: a debt */
 	uint64_t saved_at_ns;
 } work;
 
 static _Atomic uint64_t spent_total_ns;
+static _Atomic uint64_t break_even_ns;
+
+static uint64_t price_bounded(uint64_t price_ns)
+{
+	if (price_ns == 0)
+		return HEAP_PRICE_NS;
+	return price_ns < HEAP_PRICE_NS_MAX ? price_ns : HEAP_PRICE_NS_MAX;
+}
 
 void heap_tune(const struct heap_tuning *now)
 {
@@ -42,26 +53,28 @@ void heap_tune(const struct heap_tuning *now)
 		now->cpu_permille == 0 || now->cpu_permille > 1000 ? HEAP_CPU_PERMILLE
 								   : now->cpu_permille,
 		memory_order_relaxed);
-	atomic_store_explicit(&tuning.price_ns, now->price_ns != 0 ? now->price_ns : HEAP_PRICE_NS,
-		memory_order_relaxed);
+	atomic_store_explicit(&tuning.price_ns, price_bounded(now->price_ns), memory_order_relaxed);
 }
 
-/* Whether nothing is left to do: only the cushion is idle, or what stays in spite of some
- * steps, while the heap was hardly used. */
-static bool is_clean(
-	const struct heap_stats *stats, uint64_t cushion_bytes, uint64_t released_bytes)
+/*
+ * Whether nothing is left to do: nothing went and what is idle hardly changed for as
+ * long as the policy lets things idle at most.
+ */
+static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 {
-	uint64_t idle_bytes = stats->idle_dirty_bytes + stats->lazy_bytes + stats->free_slot_bytes;
-	uint64_t before_bytes = work.idle_bytes;
-	uint64_t change_bytes =
-		idle_bytes > before_bytes ? idle_bytes - before_bytes : before_bytes - idle_bytes;
+	struct heap_stats stats;
+	uint64_t idle_bytes;
+	uint64_t change_bytes;
 
-	work.steps++;
-	if (released_bytes != 0 || change_bytes > CHANGE_BYTES) {
-		work.steps = 0;
+	heap_stats_read(&stats);
+	idle_bytes = stats.idle_dirty_bytes + stats.lazy_bytes + stats.free_slot_bytes;
+	change_bytes = idle_bytes > work.idle_bytes ? idle_bytes - work.idle_bytes
+						    : work.idle_bytes - idle_bytes;
+	if (work.released_bytes != 0 || change_bytes > CHANGE_BYTES) {
+		work.changed_ns = now_ns;
 		work.idle_bytes = idle_bytes;
 	}
-	return idle_bytes <= cushion_bytes || work.steps >= STEPS_BARREN;
+	return idle_bytes == 0 || now_ns - work.changed_ns >= plan->settle_ns;
 }
 
 /* How long to sleep after so much work: until the next step is saved up for. */
@@ -81,51 +94,107 @@ static uint64_t pause_for(uint64_t pause_ns, uint64_t now_ns, uint64_t spent_ns)
 	if (work.saved_ns > most_ns)
 		work.saved_ns = most_ns;
 	work.saved_ns -= (int64_t)spent_ns;
-	missing_ns = STEP_NS - work.saved_ns;
+	missing_ns = (int64_t)STEP_NS - work.saved_ns;
 	if (missing_ns > 0 && pause_ns < (uint64_t)missing_ns * flow_share)
 		pause_ns = (uint64_t)missing_ns * flow_share;
 	return pause_ns;
 }
 
-static uint64_t ago_ns(uint64_t now_ns, uint64_t ns)
+/* What the policy sees of the heap. */
+static void view_read(struct scavenge_view *view, uint64_t now_ns)
 {
-	return now_ns > ns ? now_ns - ns : 0;
+	struct page_stats pages;
+
+	page_heap_stats(&pages);
+	*view = (struct scavenge_view){
+		.now_ns = now_ns,
+		.price_ns = atomic_load_explicit(&tuning.price_ns, memory_order_relaxed),
+		.dontneed_only = atomic_load_explicit(&tuning.dontneed_only, memory_order_relaxed),
+		.in_use_bytes = pages.in_use * PAGE_BYTES,
+		.dirty_bytes = pages.dirty * PAGE_BYTES,
+		.lazy_bytes = pages.lazy * PAGE_BYTES,
+		.taken_bytes = pages.taken * PAGE_BYTES,
+		.costs = &work.costs,
+		.reuse = &work.reuse,
+	};
+}
+
+static bool is_any(const struct hunt_ages *ages)
+{
+	for (unsigned i = 0; i < RUN_CLASSES; i++)
+		if (ages->dirty_before_ns[i] != 0 || ages->lazy_before_ns[i] != 0)
+			return true;
+	return false;
+}
+
+/* Passes at one level until nothing is left or the step is over; true: there is more. */
+static bool run(const struct scavenge_plan *plan, enum heap_level level,
+	const struct hunt_ages *ages, uint64_t until_cpu_ns)
+{
+	bool more = true;
+
+	while (more && os_cpu_ns() < until_cpu_ns) {
+		struct heap_pass pass = {
+			.level = level,
+			.max_bytes = QUANTUM_BYTES,
+			.cushion_bytes = plan->keep_bytes,
+			.slabs_idle_before_ns = plan->slabs_before_ns,
+			.ages = ages,
+			.without_holes = !plan->holes,
+		};
+
+		heap_scavenge(&pass, HEAP_BACKGROUND);
+		work.released_bytes += pass.clean_bytes + pass.lazy_bytes;
+		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0;
+	}
+	return more;
+}
+
+static bool plan_perform(const struct scavenge_plan *plan, uint64_t until_cpu_ns)
+{
+	bool more = run(plan, HEAP_EAGER, &plan->away, until_cpu_ns);
+
+	if (is_any(&plan->lazy))
+		more |= run(plan, HEAP_LAZY, &plan->lazy, until_cpu_ns);
+	return more;
 }
 
 uint64_t heap_background(uint64_t now_ns)
 {
+	enum heap_policy policy =
+		(enum heap_policy)atomic_load_explicit(&tuning.policy, memory_order_relaxed);
 	uint64_t start_ns = os_cpu_ns();
-	uint64_t spent_ns = 0;
-	uint64_t released_bytes = 0;
-	uint64_t cushion_bytes;
-	struct heap_stats stats;
-	bool more = true;
+	struct scavenge_view view;
+	struct scavenge_plan plan;
+	uint64_t spent_ns;
+	bool more;
 
-	heap_stats_read(&stats);
-	cushion_bytes = MIB + stats.in_use_bytes / 16;
-	while (more && spent_ns < (uint64_t)STEP_NS) {
-		struct heap_pass pass = {
-			.level = HEAP_EAGER,
-			.max_bytes = QUANTUM_BYTES,
-			.cushion_bytes = cushion_bytes,
-			.idle_before_ns = ago_ns(now_ns, IDLE_NS),
-			.slabs_idle_before_ns = ago_ns(now_ns, IDLE_NS),
-		};
-
-		heap_scavenge(&pass, HEAP_BACKGROUND);
-		released_bytes += pass.clean_bytes + pass.lazy_bytes;
-		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0;
-		spent_ns = os_cpu_ns() - start_ns;
-	}
-	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
-	heap_stats_read(&stats);
-	if (is_clean(&stats, cushion_bytes, released_bytes))
+	scavenge_costs_read(&work.costs);
+	view_read(&view, now_ns);
+	page_ages_account(
+		now_ns, scavenge_break_even_ns(&work.costs, RUN_CHUNK, view.price_ns), &work.reuse);
+	scavenge_policy_step(&work.state, policy, &view, &plan);
+	atomic_store_explicit(&break_even_ns, plan.break_even_ns, memory_order_relaxed);
+	if (plan.pause_ns == HEAP_UNTIL_USED)
 		return HEAP_UNTIL_USED;
-	return pause_for(more ? AGAIN_NS : PAUSE_NS, os_now_ns(), os_cpu_ns() - start_ns);
+	work.released_bytes = 0;
+	more = plan_perform(&plan, start_ns + STEP_NS);
+	spent_ns = os_cpu_ns() - start_ns;
+	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
+	if (is_settled(&plan, now_ns))
+		return HEAP_UNTIL_USED;
+	return pause_for(more ? AGAIN_NS : plan.pause_ns, os_now_ns(), spent_ns);
 }
 
 void background_stats(struct heap_stats *stats)
 {
+	struct scavenge_costs costs;
+
+	scavenge_costs_read(&costs);
+	stats->free_page_ns = costs.free_page_ns[RUN_16_PAGES];
+	stats->dontneed_page_ns = costs.dontneed_page_ns[RUN_16_PAGES];
+	stats->refault_page_ns = costs.refault_page_ns;
+	stats->break_even_ns = atomic_load_explicit(&break_even_ns, memory_order_relaxed);
 	stats->background_cpu_ns = atomic_load_explicit(&spent_total_ns, memory_order_relaxed);
 }
 

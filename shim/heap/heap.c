@@ -192,6 +192,8 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
 	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
 	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
+	stats->regret_release_bytes = pages.regret_release * PAGE_BYTES;
+	stats->regret_hold_bytes = pages.regret_hold * PAGE_BYTES;
 	stats->free_slot_bytes = slots.ready_bytes + cached_bytes;
 	stats->blocks = stats->large_blocks;
 	/* The counts are read one after the other while others change them. */

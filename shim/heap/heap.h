@@ -107,12 +107,16 @@ void heap_set_gate(bool (*gate)(size_t bytes));
  * the others, whom it would only keep waiting with a lock in hand.  calm does
  * what lazy does.
  */
+struct hunt_ages;
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
 	uint64_t cushion_bytes;
 	uint64_t idle_before_ns; /* of os_now_ns() */
 	uint64_t slabs_idle_before_ns;
+	/* For the background: by size of run instead of idle_before_ns, and no holes. */
+	const struct hunt_ages *ages;
+	bool without_holes;
 	/* Out: */
 	uint64_t lazy_bytes;  /* went from dirty to lazy */
 	uint64_t clean_bytes; /* went from dirty or lazy to not resident */
@@ -155,8 +159,10 @@ struct heap_tuning {
 /* 10 permille of a CPU; 2 GiB of idle memory cost as much as one busy CPU. */
 #define HEAP_CPU_PERMILLE 10U
 #define HEAP_PRICE_NS 1907U
+#define HEAP_PRICE_NS_MAX 10000000U
 
-/* Live: takes effect with the next step. */
+/* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price
+ * the highest. */
 void heap_tune(const struct heap_tuning *tuning);
 
 /*

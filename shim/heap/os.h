@@ -40,6 +40,9 @@ struct os_range {
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 
+/* Writes to each kernel page of a range, which makes them resident. */
+void os_touch(void *start, size_t bytes);
+
 /* How much of a range is resident; all of it where the kernel does not say.  What is in swap is
  * not. */
 size_t os_resident_bytes(const void *start, size_t bytes);

@@ -3,6 +3,7 @@
 #include "shim/heap/bits.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/os.h"
+#include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
 #include "shim/heap/slab_index.h"
@@ -173,6 +174,7 @@ static bool heap_find(enum run_kind kind, size_t pages, size_t alignment, struct
 static void count_taken(const struct page_counts *counts, size_t pages)
 {
 	page_heap.stats.in_use += pages;
+	page_heap.stats.taken += pages;
 	if (page_heap.stats.in_use > page_heap.stats.peak_in_use)
 		page_heap.stats.peak_in_use = page_heap.stats.in_use;
 	page_heap.stats.dirty -= counts->dirty;
@@ -202,6 +204,8 @@ static struct page_taken take_place(
 	if (counts->clean != 0)
 		taken.clean_mask = taken.zero ? UINT64_MAX >> (pages < 64 ? 64 - pages : 0)
 					      : clean_mask_of(place, pages);
+	if (counts->fresh != pages)
+		page_ages_taken_locked(place->region, place->page, pages);
 	region_take(place->region, place->page, pages);
 	count_taken(counts, pages);
 	return taken;
@@ -292,6 +296,8 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 		return false;
 	}
 	counts = region_count(region, page, pages);
+	if (counts.fresh != pages)
+		page_ages_taken_locked(region, page, pages);
 	region_take(region, page, pages);
 	count_taken(&counts, pages);
 	return true;

@@ -33,7 +33,10 @@ struct page_stats {
 	size_t dirty;
 	size_t lazy;
 	size_t clean;
+	size_t taken;     /* handed out ever */
 	size_t refaulted; /* clean pages, fresh ones not counted, that were handed out again */
+	size_t regret_release;
+	size_t regret_hold;
 	size_t metadata;
 };
 

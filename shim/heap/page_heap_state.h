@@ -18,6 +18,8 @@ struct page_heap {
 	struct page_stats stats;
 	size_t transit_dirty; /* pages in transit by what they still count as */
 	size_t transit_lazy;
+	struct reuse reuse;
+	uint64_t break_even_ns;
 };
 
 extern struct page_heap page_heap;

@@ -1,5 +1,6 @@
 #include "shim/heap/page_hunt.h"
 
+#include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
 
@@ -90,6 +91,7 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 {
 	struct region_hunt want = {
 		.idle_before_ns = hunt->idle_before_ns,
+		.ages = hunt->ages,
 		.pages_min = hunt->run_pages_min,
 		.lazy = hunt->lazy,
 	};
@@ -162,6 +164,9 @@ void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
 		uintptr_t start = (uintptr_t)hunt->ranges[i].start;
 		struct region *region = page_heap_region(start);
 
+		if (outcome != PAGE_AS_BEFORE)
+			page_ages_released_locked(region, region_page(region, start),
+				hunt->ranges[i].bytes / PAGE_BYTES, outcome == PAGE_CLEAN);
 		region_release(region, region_page(region, start),
 			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
 	}

@@ -3,6 +3,7 @@
 
 #include "shim/heap/os.h"
 #include "shim/heap/page.h"
+#include "shim/heap/reuse.h"
 
 /*
  * Taking idle pages in transit to advise them.  The caller fills in what it
@@ -26,7 +27,8 @@ struct page_hunt {
 	bool dirty;
 	bool lazy;
 	uint64_t idle_before_ns;
-	size_t cushion_pages; /* idle dirty ones to keep */
+	const struct hunt_ages *ages; /* instead, by size; NULL: none */
+	size_t cushion_pages;         /* idle dirty ones to keep */
 	size_t run_pages_min;
 	size_t pages_max; /* warm ones; counts down */
 	uintptr_t below;

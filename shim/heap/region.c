@@ -322,6 +322,20 @@ struct page_counts region_count(const struct region *region, size_t page, size_t
 	return counts;
 }
 
+enum run_class region_run_class(const struct region *region, size_t page)
+{
+	return run_class_of(region->levels[0][page / CHUNK_PAGES].max[RUN_ANY]);
+}
+
+size_t region_used_once(const struct chunk *chunk)
+{
+	size_t pages = 0;
+
+	for (size_t i = 0; i < CHUNK_WORDS; i++)
+		pages += bits_count(~chunk->allocated[i] & ~(chunk->lazy[i] & chunk->clean[i]));
+	return pages;
+}
+
 /* Changing -------------------------------------------------------------- */
 
 void region_grow(struct region *region, size_t pages)
@@ -415,18 +429,33 @@ static bool hunt_wants(const struct region_hunt *hunt, const struct summary *ove
 	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
 }
 
-static bool chunk_hunt(const struct chunk *chunk, const struct region_hunt *hunt, size_t below,
-	size_t *first, size_t *end)
+static bool is_old(uint64_t since_ns, uint64_t before_ns)
 {
+	return before_ns != 0 && since_ns <= before_ns;
+}
+
+static bool chunk_hunt(const struct region *region, size_t at, const struct region_hunt *hunt,
+	size_t below, size_t *first, size_t *end)
+{
+	const struct chunk *chunk = &region->chunks[at];
+	enum run_class size = region_run_class(region, at * CHUNK_PAGES);
+	bool dirty = hunt->dirty;
+	bool lazy = hunt->lazy;
 	uint64_t bits[CHUNK_WORDS];
 
-	if (chunk->idle_since_ns > hunt->idle_before_ns)
+	if (hunt->ages != NULL) {
+		dirty &= is_old(chunk->idle_since_ns, hunt->ages->dirty_before_ns[size]);
+		lazy &= is_old(chunk->idle_since_ns, hunt->ages->lazy_before_ns[size]);
+		if (!dirty && !lazy)
+			return false;
+	} else if (chunk->idle_since_ns > hunt->idle_before_ns) {
 		return false;
+	}
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
 		bits[i] = ~chunk->allocated[i] & ~chunk->clean[i];
-		if (!hunt->lazy)
+		if (!lazy)
 			bits[i] &= ~chunk->lazy[i];
-		if (!hunt->dirty)
+		if (!dirty)
 			bits[i] &= chunk->lazy[i];
 	}
 	while (bits_last_run(bits, below, first, end)) {
@@ -456,7 +485,7 @@ bool region_hunt(const struct region *region, const struct region_hunt *hunt, si
 			continue;
 		}
 		if (hunt_wants(hunt, &region->levels[0][chunk]) &&
-			chunk_hunt(&region->chunks[chunk], hunt, below - base, first, end)) {
+			chunk_hunt(region, chunk, hunt, below - base, first, end)) {
 			*first += base;
 			*end += base;
 			return true;

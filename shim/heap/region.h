@@ -2,6 +2,7 @@
 #define SHIM_HEAP_REGION_H
 
 #include "shim/heap/page.h"
+#include "shim/heap/reuse.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,7 +45,8 @@ struct chunk {
 	uint64_t lazy[CHUNK_WORDS];
 	uint64_t clean[CHUNK_WORDS];
 	uint64_t idle_since_ns; /* when pages were last freed here */
-	uint64_t padding[7];
+	uint64_t released_ns;   /* when pages of it last became clean */
+	uint64_t padding[6];
 };
 
 struct summary {
@@ -120,11 +122,19 @@ enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };
 void region_hold(struct region *region, size_t page, size_t pages);
 void region_release(struct region *region, size_t page, size_t pages, enum region_state state);
 
-/* What to look for: dirty pages, lazy pages, in chunks idle since before idle_before_ns. */
+/* The size by which reuse.h counts pages of the chunk that a page lies in. */
+enum run_class region_run_class(const struct region *region, size_t page);
+
+/* Free pages of a chunk that were in use once. */
+size_t region_used_once(const struct chunk *chunk);
+
+/* What to look for: dirty pages, lazy pages, in chunks idle since before idle_before_ns, or by the
+ * chunk's size where there are ages. */
 struct region_hunt {
 	bool dirty;
 	bool lazy;
 	uint64_t idle_before_ns;
+	const struct hunt_ages *ages;
 	size_t pages_min;
 };
 

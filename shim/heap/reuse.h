@@ -27,6 +27,12 @@ enum run_class { RUN_SHORT, RUN_16_PAGES, RUN_64_PAGES, RUN_256_PAGES, RUN_CHUNK
 
 enum run_class run_class_of(size_t pages);
 
+/* Pages of chunks of each size whose last free was before these.  0: none, UINT64_MAX: any. */
+struct hunt_ages {
+	uint64_t dirty_before_ns[RUN_CLASSES];
+	uint64_t lazy_before_ns[RUN_CLASSES];
+};
+
 /* Ages: under 4.2 ms, then two to an octave; the last has no end and begins at 37 minutes. */
 #define REUSE_BUCKETS 40U
 

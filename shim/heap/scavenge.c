@@ -5,6 +5,7 @@
 #include "shim/heap/holes.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_hunt.h"
+#include "shim/heap/scavenge_costs.h"
 #include "shim/heap/transit.h"
 
 #include <stdatomic.h>
@@ -22,27 +23,39 @@ static _Atomic uint32_t passes;
 /* The calling thread's own, which go on in the child of a fork in a signal handler. */
 static __thread uint32_t mine;
 
-static int advise_timed(const struct os_range *ranges, size_t count, enum os_advice advice)
+static int advise_timed(
+	const struct os_range *ranges, size_t count, enum os_advice advice, uint64_t *spent_ns)
 {
-	uint64_t start_ns = os_now_ns();
+	uint64_t start_ns = os_cpu_ns();
 	int error = os_advise(ranges, count, advice);
 
+	*spent_ns = os_cpu_ns() - start_ns;
 	atomic_fetch_add_explicit(&account.advise_calls, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&account.advise_ns, os_now_ns() - start_ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&account.advise_ns, *spent_ns, memory_order_relaxed);
 	return error;
 }
 
 /* Makes ranges not resident. */
 static int advise_away(void *with, const struct os_range *ranges, size_t count)
 {
+	uint64_t spent_ns;
+
 	(void)with;
-	return advise_timed(ranges, count, OS_DONTNEED);
+	return advise_timed(ranges, count, OS_DONTNEED, &spent_ns);
 }
 
-/* Ranges in transit become not resident; of whole chunks the page map goes along. */
-static int advise_hunted_away(const struct page_hunt *hunt)
+/* Ranges in transit become lazy, or not resident; of whole chunks the page map goes along then. */
+static int advise_hunted(const struct page_hunt *hunt, bool away)
 {
-	int error = advise_away(NULL, hunt->ranges, hunt->count);
+	uint64_t spent_ns;
+	int error =
+		advise_timed(hunt->ranges, hunt->count, away ? OS_DONTNEED : OS_FREE, &spent_ns);
+
+	if (error == 0 && (hunt->dirty_pages == 0 || hunt->lazy_pages == 0))
+		scavenge_costs_note(away ? OS_DONTNEED : OS_FREE, hunt->dirty_pages == 0,
+			hunt->dirty_pages + hunt->lazy_pages, hunt->count, spent_ns);
+	if (!away)
+		return error;
 
 	/* Where the kernel's pages are larger than ours, a chunk's entries have none of their own.
 	 */
@@ -51,8 +64,20 @@ static int advise_hunted_away(const struct page_hunt *hunt)
 	return error;
 }
 
+/* What a fault costs, on pages that have just gone. */
+static int measure_now_and_then(const struct page_hunt *hunt)
+{
+	for (size_t i = 0; i < hunt->count; i++)
+		if (hunt->ranges[i].bytes >= SCAVENGE_MEASURE_BYTES)
+			return scavenge_costs_due(os_now_ns())
+				       ? scavenge_costs_measure(
+						 hunt->ranges[i].start, SCAVENGE_MEASURE_BYTES)
+				       : 0;
+	return 0;
+}
+
 /* One batch.  False: nothing found, or it cannot be done. */
-static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
+static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
 	bool done;
@@ -65,10 +90,9 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 		transit_end();
 		return false;
 	}
-	if (away)
-		done = advise_hunted_away(hunt) == 0;
-	else
-		done = advise_timed(hunt->ranges, hunt->count, OS_FREE) == 0;
+	done = advise_hunted(hunt, away) == 0;
+	if (done && away && cause == HEAP_BACKGROUND)
+		done = measure_now_and_then(hunt) == 0;
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	transit_end();
 	if (done && away)
@@ -78,25 +102,26 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass)
 	return done;
 }
 
-static size_t scavenge_pages(struct heap_pass *pass)
+static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 {
 	struct page_hunt hunt;
 
 	hunt.dirty = true;
 	hunt.lazy = pass->level >= HEAP_EAGER;
 	hunt.idle_before_ns = pass->idle_before_ns;
+	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
 	for (int turn = 0; turn < 2; turn++) {
 		hunt.run_pages_min = turn == 0 ? RUN_BYTES_PREFERRED / PAGE_BYTES : 1;
 		hunt.below = UINTPTR_MAX;
-		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass))
+		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass, cause))
 			;
 	}
 	return hunt.pages_max;
 }
 
-static void pass_run(struct heap_pass *pass)
+static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 {
 	uint64_t slabs_before_ns =
 		pass->level == HEAP_FULL ? UINT64_MAX : pass->slabs_idle_before_ns;
@@ -106,9 +131,10 @@ static void pass_run(struct heap_pass *pass)
 		cache_drain_all(slabs_before_ns);
 		central_dissolve(slabs_before_ns);
 	}
-	room_pages = scavenge_pages(pass);
+	room_pages = scavenge_pages(pass, cause);
 	pass->more |= room_pages == 0;
-	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0)
+	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0 &&
+		!pass->without_holes)
 		pass->more |= holes_make(advise_away, NULL, room_pages * PAGE_BYTES,
 			slabs_before_ns, &pass->clean_bytes);
 }
@@ -127,7 +153,7 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	pass->clean_bytes = 0;
 	pass->more = others && cause == HEAP_BACKGROUND;
 	if (!pass->more)
-		pass_run(pass);
+		pass_run(pass, cause);
 	mine--;
 	atomic_fetch_sub_explicit(&passes, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],

@@ -1,9 +1,5 @@
 #include "shim/heap/scavenge_policy.h"
 
-#include "shim/heap/bits.h"
-
-#include <string.h>
-
 /* The arithmetic of scavenge_policy.h, in whole numbers: costs in 256ths of a nanosecond a page,
  * parts of one in 2^16ths. */
 
@@ -17,6 +13,8 @@
 #define PAUSE_NS_MIN (50 * MS_NS)
 #define PAUSE_NS_MAX (1000 * MS_NS)
 #define SETTLE_NS (5 * SECOND_NS)
+/* Less than this of idle pages is not waited for. */
+#define IDLE_BYTES_MIN ((uint64_t)64 << 10)
 
 /* Caches and slabs in use are not worth emptying sooner, and not worth keeping for longer. */
 #define SLABS_IDLE_NS_MIN (500 * MS_NS)
@@ -191,5 +189,7 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 		plan->pause_ns = PAUSE_NS_MIN;
 	if (plan->pause_ns > PAUSE_NS_MAX)
 		plan->pause_ns = PAUSE_NS_MAX;
-	plan->settle_ns = (latest_ns > slabs_ns ? latest_ns : slabs_ns) + SETTLE_NS;
+	plan->settle_ns = slabs_ns + SETTLE_NS;
+	if (view->dirty_bytes + view->lazy_bytes > IDLE_BYTES_MIN && latest_ns > slabs_ns)
+		plan->settle_ns = latest_ns + SETTLE_NS;
 }

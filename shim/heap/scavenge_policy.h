@@ -91,12 +91,6 @@ extern const struct scavenge_costs scavenge_costs_first;
 #define SCAVENGE_DECAY_EPOCHS 200U
 #define SCAVENGE_DECAY_NS ((uint64_t)10 * 1000000000)
 
-/* Chunks whose last free was before these go, by size: which pages of them, and how.  0: none. */
-struct hunt_ages {
-	uint64_t dirty_before_ns[RUN_CLASSES];
-	uint64_t lazy_before_ns[RUN_CLASSES];
-};
-
 struct scavenge_view {
 	uint64_t now_ns;
 	uint64_t price_ns; /* of a page for a second */

@@ -1,0 +1,106 @@
+#include "shim/heap/scavenge_costs.h"
+
+#include "shim/heap/page.h"
+
+#include <stdatomic.h>
+
+#define AGAIN_NS ((uint64_t)60 * 1000000000)
+#define AVERAGE_SHIFT 3
+#define UP_MAX 64U
+#define DOWN_MAX 8U
+
+/* 0: not measured yet.  In 16ths of a nanosecond. */
+static struct {
+	_Atomic uint64_t free_page[RUN_CLASSES];
+	_Atomic uint64_t dontneed_page[RUN_CLASSES];
+	_Atomic uint64_t dontneed_lazy_page;
+	_Atomic uint64_t refault_page;
+	_Atomic uint64_t lazy_write_page;
+	_Atomic uint64_t measured_ns;
+} averages;
+
+/* Not atomic as a whole: of two notes at once one may be lost. */
+static void average(_Atomic uint64_t *of, uint64_t first_ns, uint64_t spent_ns, size_t pages)
+{
+	uint64_t before = atomic_load_explicit(of, memory_order_relaxed);
+	uint64_t now = spent_ns * 16 / pages;
+	uint64_t least = first_ns * 16 / DOWN_MAX;
+	uint64_t most = first_ns * 16 * UP_MAX;
+
+	if (spent_ns == 0)
+		return;
+	if (before != 0)
+		now = before - (before >> AVERAGE_SHIFT) + (now >> AVERAGE_SHIFT);
+	now = now < least ? least : now > most ? most : now;
+	atomic_store_explicit(of, now, memory_order_relaxed);
+}
+
+static uint64_t read(const _Atomic uint64_t *of, uint64_t first_ns)
+{
+	uint64_t value = atomic_load_explicit(of, memory_order_relaxed);
+
+	return value != 0 ? (value + 8) / 16 : first_ns;
+}
+
+void scavenge_costs_read(struct scavenge_costs *costs)
+{
+	const struct scavenge_costs *first = &scavenge_costs_first;
+
+	for (unsigned i = 0; i < RUN_CLASSES; i++) {
+		costs->free_page_ns[i] = read(&averages.free_page[i], first->free_page_ns[i]);
+		costs->dontneed_page_ns[i] =
+			read(&averages.dontneed_page[i], first->dontneed_page_ns[i]);
+	}
+	costs->dontneed_lazy_page_ns =
+		read(&averages.dontneed_lazy_page, first->dontneed_lazy_page_ns);
+	costs->refault_page_ns = read(&averages.refault_page, first->refault_page_ns);
+	costs->lazy_write_page_ns = read(&averages.lazy_write_page, first->lazy_write_page_ns);
+}
+
+void scavenge_costs_note(
+	enum os_advice advice, bool were_lazy, size_t pages, size_t ranges, uint64_t spent_ns)
+{
+	enum run_class size;
+
+	if (pages == 0 || ranges == 0)
+		return;
+	size = run_class_of(pages / ranges);
+	if (were_lazy && advice == OS_DONTNEED)
+		average(&averages.dontneed_lazy_page, scavenge_costs_first.dontneed_lazy_page_ns,
+			spent_ns, pages);
+	else if (!were_lazy && advice == OS_DONTNEED)
+		average(&averages.dontneed_page[size], scavenge_costs_first.dontneed_page_ns[size],
+			spent_ns, pages);
+	else if (!were_lazy && advice == OS_FREE)
+		average(&averages.free_page[size], scavenge_costs_first.free_page_ns[size],
+			spent_ns, pages);
+}
+
+bool scavenge_costs_due(uint64_t now_ns)
+{
+	uint64_t last_ns = atomic_load_explicit(&averages.measured_ns, memory_order_relaxed);
+
+	return (last_ns == 0 || now_ns - last_ns >= AGAIN_NS) &&
+	       atomic_compare_exchange_strong(&averages.measured_ns, &last_ns, now_ns);
+}
+
+int scavenge_costs_measure(void *start, size_t bytes)
+{
+	struct os_range range = {.start = start, .bytes = bytes};
+	size_t pages = bytes / PAGE_BYTES;
+	uint64_t at_ns[4];
+
+	at_ns[0] = os_cpu_ns();
+	os_touch(start, bytes);
+	at_ns[1] = os_cpu_ns();
+	if (os_advise(&range, 1, OS_FREE) == 0) {
+		at_ns[2] = os_cpu_ns();
+		os_touch(start, bytes);
+		at_ns[3] = os_cpu_ns();
+		average(&averages.lazy_write_page, scavenge_costs_first.lazy_write_page_ns,
+			at_ns[3] - at_ns[2], pages);
+	}
+	average(&averages.refault_page, scavenge_costs_first.refault_page_ns, at_ns[1] - at_ns[0],
+		pages);
+	return os_advise(&range, 1, OS_DONTNEED);
+}
