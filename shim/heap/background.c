@@ -1,8 +1,10 @@
 #include "shim/heap/background.h"
 
+#include "shim/heap/growth.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap.h"
+#include "shim/heap/refault.h"
 #include "shim/heap/scavenge_costs.h"
 #include "shim/heap/scavenge_policy.h"
 
@@ -122,7 +124,7 @@ static void view_read(struct scavenge_view *view, uint64_t now_ns)
 static bool is_any(const struct hunt_ages *ages)
 {
 	for (unsigned i = 0; i < RUN_CLASSES; i++)
-		if (ages->dirty_before_ns[i] != 0 || ages->lazy_before_ns[i] != 0)
+		if (ages->dirty[i].before_ns != 0 || ages->lazy[i].before_ns != 0)
 			return true;
 	return false;
 }
@@ -159,6 +161,18 @@ static bool plan_perform(const struct scavenge_plan *plan, uint64_t until_cpu_ns
 	return more;
 }
 
+/* What a thread that grows pays with until the next step. */
+static void growth_plan(enum heap_policy policy, const struct scavenge_view *view,
+	const struct scavenge_plan *plan, bool more)
+{
+	if (policy == HEAP_GO1_12)
+		growth_tune(view->dontneed_only ? HEAP_EAGER : HEAP_LAZY, UINT64_MAX);
+	else if (policy == HEAP_ADAPTIVE && more && view->now_ns > plan->break_even_ns)
+		growth_tune(HEAP_EAGER, view->now_ns - plan->break_even_ns);
+	else
+		growth_tune(HEAP_CALM, 0);
+}
+
 uint64_t heap_background(uint64_t now_ns)
 {
 	enum heap_policy policy =
@@ -175,10 +189,14 @@ uint64_t heap_background(uint64_t now_ns)
 		now_ns, scavenge_break_even_ns(&work.costs, RUN_CHUNK, view.price_ns), &work.reuse);
 	scavenge_policy_step(&work.state, policy, &view, &plan);
 	atomic_store_explicit(&break_even_ns, plan.break_even_ns, memory_order_relaxed);
-	if (plan.pause_ns == HEAP_UNTIL_USED)
+	if (plan.pause_ns == HEAP_UNTIL_USED) {
+		growth_tune(HEAP_CALM, 0);
 		return HEAP_UNTIL_USED;
+	}
 	work.released_bytes = 0;
+	refault_look(now_ns);
 	more = plan_perform(&plan, start_ns + STEP_NS);
+	growth_plan(policy, &view, &plan, more);
 	spent_ns = os_cpu_ns() - start_ns;
 	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
 	if (is_settled(&plan, now_ns))

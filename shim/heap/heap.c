@@ -10,6 +10,7 @@
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
+#include "shim/heap/refault.h"
 #include "shim/heap/scavenge.h"
 #include "shim/heap/transit.h"
 
@@ -192,6 +193,7 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
 	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
 	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
+	stats->refault_touched_bytes = refault_touched_pages(pages.refaulted) * PAGE_BYTES;
 	stats->regret_release_bytes = pages.regret_release * PAGE_BYTES;
 	stats->regret_hold_bytes = pages.regret_hold * PAGE_BYTES;
 	stats->free_slot_bytes = slots.ready_bytes + cached_bytes;

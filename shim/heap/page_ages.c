@@ -2,6 +2,7 @@
 
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap_state.h"
+#include "shim/heap/refault.h"
 
 /* Looked at before the lock is dropped for a moment, and in all. */
 #define CHUNKS_AT_ONCE 64U
@@ -41,6 +42,8 @@ void page_ages_taken_locked(const struct region *region, size_t page, size_t pag
 			page_heap.stats.regret_hold += counts.dirty;
 		if (since_ns(now_ns, chunk->released_ns) < page_heap.break_even_ns)
 			page_heap.stats.regret_release += clean;
+		if (clean == next - page)
+			refault_note_locked(region_address(region, page), clean, now_ns);
 	}
 }
 

@@ -2,6 +2,7 @@
 
 #include "shim/heap/bits.h"
 #include "shim/heap/gate.h"
+#include "shim/heap/growth.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
@@ -171,6 +172,22 @@ static bool heap_find(enum run_kind kind, size_t pages, size_t alignment, struct
 	return false;
 }
 
+/* Dirty pages cost nothing, lazy ones a write that the kernel notices or even a fault. */
+static bool heap_find_dirty(size_t pages, size_t alignment, struct place *place)
+{
+	if (page_heap.stats.lazy == 0 || alignment > PAGE_BYTES)
+		return false;
+	for (size_t i = 0; i < page_heap.count; i++) {
+		size_t page = region_find_dirty(&page_heap.regions[i], pages);
+
+		if (page == SIZE_MAX)
+			continue;
+		*place = (struct place){.region = &page_heap.regions[i], .page = page};
+		return true;
+	}
+	return false;
+}
+
 static void count_taken(const struct page_counts *counts, size_t pages)
 {
 	page_heap.stats.in_use += pages;
@@ -222,7 +239,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 	struct place place;
 
 	*cold = 0;
-	if (!heap_find(RUN_WARM, pages, alignment, &place) &&
+	if (!heap_find_dirty(pages, alignment, &place) &&
+		!heap_find(RUN_WARM, pages, alignment, &place) &&
 		!heap_find(RUN_ANY, pages, alignment, &place)) {
 		if (!may_be_cold) {
 			*cold = pages;
@@ -258,6 +276,8 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
 				gate_populate(taken.start, pages * PAGE_BYTES);
+			if (cold != 0)
+				growth_pay(cold);
 			return taken;
 		}
 		if (may_be_cold && (waits++ == TRANSIT_WAITS || !transit_wait()))

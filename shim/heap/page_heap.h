@@ -10,9 +10,9 @@
 /*
  * Runs of whole pages, out of a few large regions.
  *
- * Address-ordered first fit: first among warm pages (dirty or lazy, which cost
- * no fault), then among all.  What is handed out is lowest first and what is
- * given back is highest first, so that the two stay apart.
+ * Address-ordered first fit: first among dirty pages, as far as a short look finds
+ * some, then among warm ones (dirty or lazy, which cost no fault), then among all.  What is handed
+ * out is lowest first and what is given back is highest first, so that the two stay apart.
  *
  * Pages that would newly become resident (clean or fresh ones) are taken only
  * after the gate was asked, and the search starts again after it, so that what

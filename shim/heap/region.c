@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define DIRTY_LOOKS_MAX 16U
+
 /* Where the words of a range are: word_each visits each with the mask of the range in it. */
 struct word_at {
 	struct chunk *chunk;
@@ -272,6 +274,41 @@ size_t region_find(const struct region *region, enum run_kind kind, size_t pages
 	return SIZE_MAX;
 }
 
+static size_t chunk_find_dirty(const struct chunk *chunk, size_t pages)
+{
+	uint64_t bits[CHUNK_WORDS];
+
+	for (size_t i = 0; i < CHUNK_WORDS; i++)
+		bits[i] = ~(chunk->allocated[i] | chunk->lazy[i] | chunk->clean[i]);
+	return bits_find_run(bits, CHUNK_PAGES, pages);
+}
+
+size_t region_find_dirty(const struct region *region, size_t pages)
+{
+	size_t chunks = chunks_of(region->committed);
+	size_t chunk = 0;
+
+	for (unsigned looks = 0; chunk < chunks && looks < DIRTY_LOOKS_MAX;) {
+		int level = REGION_TOP;
+		size_t page;
+
+		while (level >= 0 &&
+			region->levels[level][chunk >> REGION_FAN_SHIFT * level].dirty >= pages)
+			level--;
+		if (level >= 0) {
+			chunk = ((chunk >> REGION_FAN_SHIFT * level) + 1)
+				<< REGION_FAN_SHIFT * level;
+			continue;
+		}
+		page = chunk_find_dirty(&region->chunks[chunk], pages);
+		if (page != SIZE_MAX)
+			return chunk * CHUNK_PAGES + page;
+		looks++;
+		chunk++;
+	}
+	return SIZE_MAX;
+}
+
 size_t region_free_at_end(const struct region *region)
 {
 	size_t pages = 0;
@@ -302,6 +339,19 @@ bool region_is_free(const struct region *region, size_t page, size_t pages)
 			return false;
 	}
 	return true;
+}
+
+bool region_is_any_free(const struct region *region, size_t page, size_t pages)
+{
+	size_t end = page + pages;
+
+	for (size_t at = page; at < end; at = word_next(at)) {
+		struct word_at word = word_of(region, at, end);
+
+		if ((~word.chunk->allocated[word.index] & word.mask) != 0)
+			return true;
+	}
+	return false;
 }
 
 struct page_counts region_count(const struct region *region, size_t page, size_t pages)
@@ -429,9 +479,12 @@ static bool hunt_wants(const struct region_hunt *hunt, const struct summary *ove
 	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
 }
 
-static bool is_old(uint64_t since_ns, uint64_t before_ns)
+static bool is_of_age(const struct hunt_age *age, uint64_t since_ns, uint64_t now_ns)
 {
-	return before_ns != 0 && since_ns <= before_ns;
+	uint64_t age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+
+	return age->before_ns != 0 && since_ns <= age->before_ns &&
+	       (age->buckets >> reuse_bucket(age_ns) & 1) != 0;
 }
 
 static bool chunk_hunt(const struct region *region, size_t at, const struct region_hunt *hunt,
@@ -444,8 +497,10 @@ static bool chunk_hunt(const struct region *region, size_t at, const struct regi
 	uint64_t bits[CHUNK_WORDS];
 
 	if (hunt->ages != NULL) {
-		dirty &= is_old(chunk->idle_since_ns, hunt->ages->dirty_before_ns[size]);
-		lazy &= is_old(chunk->idle_since_ns, hunt->ages->lazy_before_ns[size]);
+		dirty &= is_of_age(
+			&hunt->ages->dirty[size], chunk->idle_since_ns, hunt->ages->now_ns);
+		lazy &= is_of_age(
+			&hunt->ages->lazy[size], chunk->idle_since_ns, hunt->ages->now_ns);
 		if (!dirty && !lazy)
 			return false;
 	} else if (chunk->idle_since_ns > hunt->idle_before_ns) {

@@ -101,12 +101,16 @@ static inline uintptr_t region_address(const struct region *region, size_t page)
 /* First page of the lowest run of at least so many free pages of that kind, or SIZE_MAX. */
 size_t region_find(const struct region *region, enum run_kind kind, size_t pages);
 
+/* The same for dirty pages, of one chunk; gives up after a look at some chunks. */
+size_t region_find_dirty(const struct region *region, size_t pages);
+
 /* Free pages at the very end of what is committed. */
 size_t region_free_at_end(const struct region *region);
 
 /* Whether all of the chunk that a page lies in is free. */
 bool region_chunk_is_free(const struct region *region, size_t page);
 bool region_is_free(const struct region *region, size_t page, size_t pages);
+bool region_is_any_free(const struct region *region, size_t page, size_t pages);
 struct page_counts region_count(const struct region *region, size_t page, size_t pages);
 
 /* Free pages become a span's. */

@@ -27,17 +27,29 @@ enum run_class { RUN_SHORT, RUN_16_PAGES, RUN_64_PAGES, RUN_256_PAGES, RUN_CHUNK
 
 enum run_class run_class_of(size_t pages);
 
-/* Pages of chunks of each size whose last free was before these.  0: none, UINT64_MAX: any. */
-struct hunt_ages {
-	uint64_t dirty_before_ns[RUN_CLASSES];
-	uint64_t lazy_before_ns[RUN_CLASSES];
-};
-
 /* Ages: under 4.2 ms, then two to an octave; the last has no end and begins at 37 minutes. */
 #define REUSE_BUCKETS 40U
 
 unsigned reuse_bucket(uint64_t age_ns);
 uint64_t reuse_bucket_start_ns(unsigned bucket);
+
+/*
+ * Which pages go, by the size of their chunk: those whose last free there was before
+ * this (0: none, UINT64_MAX: any) and whose age now lies in one of these buckets, a bit
+ * each.
+ */
+struct hunt_age {
+	uint64_t before_ns;
+	uint64_t buckets;
+};
+
+#define HUNT_ALL_BUCKETS UINT64_MAX
+
+struct hunt_ages {
+	uint64_t now_ns;
+	struct hunt_age dirty[RUN_CLASSES];
+	struct hunt_age lazy[RUN_CLASSES];
+};
 
 /* The unit of exposure: pages times so many nanoseconds, both sums in sixteenths. */
 #define REUSE_TICK_NS ((uint64_t)1 << 16)

@@ -104,6 +104,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 
 static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 {
+	static const size_t runs_pages[] = {CHUNK_PAGES, RUN_BYTES_PREFERRED / PAGE_BYTES, 1};
 	struct page_hunt hunt;
 
 	hunt.dirty = true;
@@ -112,8 +113,8 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
-	for (int turn = 0; turn < 2; turn++) {
-		hunt.run_pages_min = turn == 0 ? RUN_BYTES_PREFERRED / PAGE_BYTES : 1;
+	for (size_t turn = 0; turn < sizeof runs_pages / sizeof runs_pages[0]; turn++) {
+		hunt.run_pages_min = runs_pages[turn];
 		hunt.below = UINTPTR_MAX;
 		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass, cause))
 			;

@@ -1,5 +1,7 @@
 #include "shim/heap/scavenge_policy.h"
 
+#include "shim/heap/bits.h"
+
 /* The arithmetic of scavenge_policy.h, in whole numbers: costs in 256ths of a nanosecond a page,
  * parts of one in 2^16ths. */
 
@@ -20,12 +22,12 @@
 #define SLABS_IDLE_NS_MIN (500 * MS_NS)
 #define SLABS_IDLE_NS_MAX (10 * SECOND_NS)
 
-enum choice { HOLD, LAZY, AWAY };
-
-struct hold {
-	uint64_t dirty_away_ns; /* ages; UINT64_MAX: never */
-	uint64_t dirty_lazy_ns;
-	uint64_t lazy_away_ns;
+/* Buckets, a bit each, in which a page goes. */
+struct going {
+	uint64_t dirty_away;
+	uint64_t dirty_lazy;
+	uint64_t lazy_away;
+	uint64_t before_ns;
 };
 
 static uint64_t bucket_end_ns(unsigned bucket)
@@ -76,13 +78,13 @@ static bool nothing_is_known(const struct reuse *reuse, unsigned size)
 }
 
 /* Backwards through the ages: what is best in each bucket for a dirty page and for a lazy one. */
-static void choose(const struct scavenge_view *view, unsigned size,
-	enum choice dirty_choice[REUSE_BUCKETS], enum choice lazy_choice[REUSE_BUCKETS])
+static void choose(const struct scavenge_view *view, unsigned size, struct going *going)
 {
 	const struct scavenge_costs *costs = view->costs;
 	uint64_t refault = costs->refault_page_ns << COST_SHIFT;
 	uint64_t away = costs->dontneed_page_ns[size] << COST_SHIFT;
 	uint64_t lazy_away = costs->dontneed_lazy_page_ns << COST_SHIFT;
+	uint64_t lazy_write = costs->lazy_write_page_ns << COST_SHIFT;
 	uint64_t free_cost = costs->free_page_ns[size] << COST_SHIFT;
 	uint64_t again = 0;
 	uint64_t dirty = away;
@@ -93,103 +95,91 @@ static void choose(const struct scavenge_view *view, unsigned size,
 		uint64_t width_us = (bucket_end_ns(i) - reuse_bucket_start_ns(i)) / 1000;
 		uint64_t keep = (view->price_ns << COST_SHIFT) * width_us / 1000000;
 		uint64_t held = keep * (ONE + stays) / (2 * ONE);
-		uint64_t hold_dirty = held + stays * dirty / ONE;
-		uint64_t hold_lazy =
-			held * SCAVENGE_LAZY_PERMILLE / 1000 +
-			(ONE - stays) * (costs->lazy_write_page_ns << COST_SHIFT) / ONE +
-			stays * lazy / ONE;
 		uint64_t back;
 
 		again = ONE - stays * (ONE - again) / ONE;
 		back = refault * again / ONE;
-		lazy_choice[i] = lazy_away + back <= hold_lazy ? AWAY : HOLD;
-		lazy = least(lazy_away + back, hold_lazy);
-		dirty_choice[i] = HOLD;
-		dirty = hold_dirty;
-		if (!view->dontneed_only && free_cost + lazy < dirty) {
-			dirty_choice[i] = LAZY;
+		dirty = held + stays * dirty / ONE;
+		lazy = held * SCAVENGE_LAZY_PERMILLE / 1000 + (ONE - stays) * lazy_write / ONE +
+		       stays * lazy / ONE;
+		if (lazy_away + back <= lazy) {
+			going->lazy_away |= (uint64_t)1 << i;
+			lazy = lazy_away + back;
+		}
+		if (away + back <= dirty &&
+			(view->dontneed_only || away + back <= free_cost + lazy)) {
+			going->dirty_away |= (uint64_t)1 << i;
+			dirty = away + back;
+		} else if (!view->dontneed_only && free_cost + lazy < dirty) {
+			going->dirty_lazy |= (uint64_t)1 << i;
 			dirty = free_cost + lazy;
 		}
-		if (away + back <= dirty) {
-			dirty_choice[i] = AWAY;
-			dirty = away + back;
-		}
 	}
 }
 
-static uint64_t first_ns(
-	const enum choice choices[REUSE_BUCKETS], unsigned from, enum choice wanted)
+static struct going going_of(const struct scavenge_view *view, unsigned size)
 {
-	for (unsigned i = from; i < REUSE_BUCKETS; i++)
-		if (choices[i] == wanted)
-			return reuse_bucket_start_ns(i);
-	return UINT64_MAX;
-}
+	struct going going = {.before_ns = view->now_ns};
 
-static struct hold hold_of(const struct scavenge_view *view, unsigned size)
-{
-	enum choice dirty_choice[REUSE_BUCKETS];
-	enum choice lazy_choice[REUSE_BUCKETS];
-	struct hold hold;
-	unsigned first = 0;
-
-	choose(view, size, dirty_choice, lazy_choice);
-	while (first < REUSE_BUCKETS && dirty_choice[first] == HOLD)
-		first++;
-	hold.dirty_lazy_ns = UINT64_MAX;
-	hold.dirty_away_ns = UINT64_MAX;
-	hold.lazy_away_ns = first_ns(lazy_choice, first < REUSE_BUCKETS ? first : 0, AWAY);
-	if (first < REUSE_BUCKETS && dirty_choice[first] == LAZY)
-		hold.dirty_lazy_ns = reuse_bucket_start_ns(first);
-	if (first < REUSE_BUCKETS && dirty_choice[first] == AWAY)
-		hold.dirty_away_ns = reuse_bucket_start_ns(first);
 	if (nothing_is_known(view->reuse, size)) {
-		hold.dirty_lazy_ns = UINT64_MAX;
-		hold.dirty_away_ns = scavenge_break_even_ns(view->costs, size, view->price_ns);
-		hold.lazy_away_ns = hold.dirty_away_ns;
+		uint64_t age_ns = scavenge_break_even_ns(view->costs, size, view->price_ns);
+
+		going.before_ns = view->now_ns > age_ns ? view->now_ns - age_ns : 0;
+		going.dirty_away = HUNT_ALL_BUCKETS;
+		going.lazy_away = HUNT_ALL_BUCKETS;
+	} else {
+		choose(view, size, &going);
 	}
-	return hold;
+	return going;
 }
 
-/* The youngest that may go: at least a nanosecond, since 0 means none. */
-static uint64_t before_ns(uint64_t now_ns, uint64_t age_ns)
+/* The age at which pages begin to go, and the one from which on all do. */
+static uint64_t soonest_ns(const struct going *going, uint64_t now_ns)
 {
-	if (age_ns == UINT64_MAX)
-		return 0;
-	return now_ns > age_ns ? now_ns - age_ns : 0;
+	uint64_t buckets = going->dirty_away | going->dirty_lazy;
+	uint64_t age_ns = now_ns - going->before_ns;
+	uint64_t bucket_ns =
+		buckets != 0 ? reuse_bucket_start_ns(bits_lowest(buckets)) : UINT64_MAX;
+
+	return bucket_ns > age_ns ? bucket_ns : age_ns;
+}
+
+static uint64_t latest_ns(const struct going *going, uint64_t now_ns)
+{
+	uint64_t stays = ~(going->dirty_away | going->dirty_lazy) & bits_mask(0, REUSE_BUCKETS);
+	uint64_t age_ns = now_ns - going->before_ns;
+	uint64_t bucket_ns = stays != 0 ? bucket_end_ns(bits_highest(stays)) : 0;
+
+	return bucket_ns > age_ns ? bucket_ns : age_ns;
 }
 
 void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *plan)
 {
-	uint64_t soonest_ns = UINT64_MAX;
-	uint64_t latest_ns = 0;
+	uint64_t first_ns = PAUSE_NS_MAX * 2;
+	uint64_t last_ns = 0;
 	uint64_t slabs_ns = SLABS_IDLE_NS_MAX;
 
 	for (unsigned size = 0; size < RUN_CLASSES; size++) {
-		struct hold hold = hold_of(view, size);
-		uint64_t sooner_ns = least(hold.dirty_away_ns, hold.dirty_lazy_ns);
+		struct going going = going_of(view, size);
+		uint64_t sooner_ns = soonest_ns(&going, view->now_ns);
+		uint64_t later_ns = latest_ns(&going, view->now_ns);
 
-		plan->away.dirty_before_ns[size] = before_ns(view->now_ns, hold.dirty_away_ns);
-		plan->away.lazy_before_ns[size] = before_ns(view->now_ns, hold.lazy_away_ns);
-		plan->lazy.dirty_before_ns[size] = before_ns(view->now_ns, hold.dirty_lazy_ns);
-		soonest_ns = least(soonest_ns, sooner_ns);
-		if (hold.lazy_away_ns != UINT64_MAX && hold.lazy_away_ns > latest_ns)
-			latest_ns = hold.lazy_away_ns;
-		if (sooner_ns != UINT64_MAX && sooner_ns > latest_ns)
-			latest_ns = sooner_ns;
+		plan->away.dirty[size] = (struct hunt_age){going.before_ns, going.dirty_away};
+		plan->away.lazy[size] = (struct hunt_age){going.before_ns, going.lazy_away};
+		if (going.dirty_lazy != 0)
+			plan->lazy.dirty[size] =
+				(struct hunt_age){going.before_ns, going.dirty_lazy};
+		first_ns = least(first_ns, sooner_ns);
+		last_ns = later_ns > last_ns ? later_ns : last_ns;
 		if (size == RUN_SHORT)
-			slabs_ns = least(slabs_ns, hold.dirty_away_ns);
+			slabs_ns = least(slabs_ns, sooner_ns);
 	}
 	if (slabs_ns < SLABS_IDLE_NS_MIN)
 		slabs_ns = SLABS_IDLE_NS_MIN;
-	plan->slabs_before_ns = before_ns(view->now_ns, slabs_ns);
+	plan->slabs_before_ns = view->now_ns > slabs_ns ? view->now_ns - slabs_ns : 0;
 	plan->holes = true;
-	plan->pause_ns = soonest_ns / 2;
-	if (plan->pause_ns < PAUSE_NS_MIN)
-		plan->pause_ns = PAUSE_NS_MIN;
-	if (plan->pause_ns > PAUSE_NS_MAX)
-		plan->pause_ns = PAUSE_NS_MAX;
+	plan->pause_ns = first_ns / 2 > PAUSE_NS_MIN ? first_ns / 2 : PAUSE_NS_MIN;
 	plan->settle_ns = slabs_ns + SETTLE_NS;
-	if (view->dirty_bytes + view->lazy_bytes > IDLE_BYTES_MIN && latest_ns > slabs_ns)
-		plan->settle_ns = latest_ns + SETTLE_NS;
+	if (view->dirty_bytes + view->lazy_bytes > IDLE_BYTES_MIN && last_ns > slabs_ns)
+		plan->settle_ns = last_ns + SETTLE_NS;
 }

@@ -45,18 +45,17 @@ static uint64_t ago_ns(uint64_t now_ns, uint64_t age_ns)
 	return now_ns > age_ns ? now_ns - age_ns : 0;
 }
 
-static void ages_set(uint64_t before_ns[RUN_CLASSES], uint64_t value_ns)
+static void ages_set(struct hunt_age ages[RUN_CLASSES], uint64_t before_ns)
 {
 	for (unsigned i = 0; i < RUN_CLASSES; i++)
-		before_ns[i] = value_ns;
+		ages[i] = (struct hunt_age){before_ns, HUNT_ALL_BUCKETS};
 }
 
 /* Dirty pages idle since before go: by MADV_FREE where that may be. */
 static void plan_free(
 	struct scavenge_plan *plan, const struct scavenge_view *view, uint64_t before_ns)
 {
-	ages_set(view->dontneed_only ? plan->away.dirty_before_ns : plan->lazy.dirty_before_ns,
-		before_ns);
+	ages_set(view->dontneed_only ? plan->away.dirty : plan->lazy.dirty, before_ns);
 }
 
 /* The cycle ---------------------------------------------------------------- */
@@ -115,7 +114,7 @@ static uint64_t go_before_ns(
 static void go1_11(
 	struct scavenge_state *state, const struct scavenge_view *view, struct scavenge_plan *plan)
 {
-	ages_set(plan->away.dirty_before_ns, go_before_ns(state, view, plan));
+	ages_set(plan->away.dirty, go_before_ns(state, view, plan));
 }
 
 static void go1_12(
@@ -192,7 +191,7 @@ static void decay(
 	if (epochs != 0)
 		state->unpurged_bytes =
 			dirty_bytes < plan->keep_bytes ? dirty_bytes : plan->keep_bytes;
-	ages_set(plan->away.dirty_before_ns, UINT64_MAX);
+	ages_set(plan->away.dirty, UINT64_MAX);
 	plan->pause_ns = DECAY_PAUSE_NS;
 	plan->settle_ns = SCAVENGE_DECAY_NS + SETTLE_NS;
 }
@@ -218,6 +217,8 @@ void scavenge_policy_step(struct scavenge_state *state, enum heap_policy policy,
 	if (!state->begun || state->policy != policy)
 		state_begin(state, policy, view);
 	memset(plan, 0, sizeof *plan);
+	plan->away.now_ns = view->now_ns;
+	plan->lazy.now_ns = view->now_ns;
 	plan->break_even_ns = scavenge_break_even_ns(view->costs, RUN_CHUNK, view->price_ns);
 	plan->slabs_before_ns = ago_ns(view->now_ns, SCAVENGE_CYCLE_NS);
 	cycle_step(state, view);

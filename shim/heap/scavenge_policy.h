@@ -59,9 +59,10 @@
  * with F the cost of MADV_FREE, L that of giving back what is lazy, r that of
  * writing to a lazy page, and q the part of the price that a lazy page costs:
  * it is charged until the kernel takes it, but the kernel takes it first and for
- * nothing.  Going forward from age 0, the first bucket in which not to hold is
- * best is the hold time, and whether it ends in MADV_FREE or MADV_DONTNEED falls
- * out of the same sums.
+ * nothing.  A page goes when its age is in a bucket in which not to hold is best,
+ * and whether by MADV_FREE or by MADV_DONTNEED falls out of the same sums.  (Going
+ * by the first such bucket alone would let go of what was never seen to age so far
+ * just because others were let go young.)
  *
  * What was not seen yet is not impossible: to what was counted a prior is added,
  * a quarter of the pages of that size that are wanted at rate 1 / age.  With that

@@ -64,9 +64,15 @@ static void test_break_even_is_what_wide_arithmetic_says(void **state)
 		scavenge_break_even_ns(&scavenge_costs_first, RUN_CHUNK, 0), 3600 * SECOND_NS);
 }
 
-static uint64_t age_of(uint64_t now_ns, uint64_t before_ns)
+/* The age at which pages go first. */
+static uint64_t age_of(uint64_t now_ns, struct hunt_age age)
 {
-	return before_ns == 0 ? UINT64_MAX : now_ns - before_ns;
+	uint64_t bucket_ns;
+
+	if (age.before_ns == 0 || age.buckets == 0)
+		return UINT64_MAX;
+	bucket_ns = reuse_bucket_start_ns((unsigned)__builtin_ctzll(age.buckets));
+	return bucket_ns > now_ns - age.before_ns ? bucket_ns : now_ns - age.before_ns;
 }
 
 static void test_who_knows_nothing_holds_until_break_even(void **state)
@@ -80,9 +86,9 @@ static void test_who_knows_nothing_holds_until_break_even(void **state)
 		view.price_ns = price_ns;
 		plan = step(&policy, HEAP_ADAPTIVE, &view);
 		for (unsigned size = 0; size < RUN_CLASSES; size++) {
-			assert_int_equal(age_of(START_NS, plan.away.dirty_before_ns[size]),
+			assert_int_equal(age_of(START_NS, plan.away.dirty[size]),
 				scavenge_break_even_ns(view.costs, size, price_ns));
-			assert_int_equal(plan.lazy.dirty_before_ns[size], 0);
+			assert_int_equal(plan.lazy.dirty[size].before_ns, 0);
 		}
 	}
 }
@@ -110,7 +116,7 @@ static void idle_time(struct bill *bill, uint64_t wanted_ns, uint64_t step_ns)
 		struct scavenge_view view = view_at(START_NS + age_ns);
 		struct scavenge_plan plan = step(&policy, HEAP_ADAPTIVE, &view);
 
-		if (age_ns >= wanted_ns || plan.away.dirty_before_ns[RUN_CHUNK] >= START_NS)
+		if (age_ns >= wanted_ns || plan.away.dirty[RUN_CHUNK].before_ns >= START_NS)
 			break;
 	}
 	if (age_ns >= wanted_ns) {
@@ -197,8 +203,8 @@ static uint64_t hold_ns(const struct reuse *reuse, bool dontneed_only)
 	view.reuse = reuse;
 	view.dontneed_only = dontneed_only;
 	plan = step(&policy, HEAP_ADAPTIVE, &view);
-	away_ns = age_of(START_NS, plan.away.dirty_before_ns[RUN_CHUNK]);
-	lazy_ns = age_of(START_NS, plan.lazy.dirty_before_ns[RUN_CHUNK]);
+	away_ns = age_of(START_NS, plan.away.dirty[RUN_CHUNK]);
+	lazy_ns = age_of(START_NS, plan.lazy.dirty[RUN_CHUNK]);
 	return away_ns < lazy_ns ? away_ns : lazy_ns;
 }
 
@@ -318,14 +324,14 @@ static void test_madv_free_where_reuse_is_likely_and_never_where_it_may_not(void
 		view.reuse = &reuse;
 		view.costs = &costs;
 		plan = step(&policy, HEAP_ADAPTIVE, &view);
-		seen_lazy |= plan.lazy.dirty_before_ns[RUN_CHUNK] != 0;
+		seen_lazy |= plan.lazy.dirty[RUN_CHUNK].before_ns != 0;
 		view.dontneed_only = true;
 		plan = step(&policy, HEAP_ADAPTIVE, &view);
-		assert_int_equal(plan.lazy.dirty_before_ns[RUN_CHUNK], 0);
+		assert_int_equal(plan.lazy.dirty[RUN_CHUNK].before_ns, 0);
 		view.dontneed_only = false;
 		costs.free_page_ns[RUN_CHUNK] = 10000;
 		plan = step(&policy, HEAP_ADAPTIVE, &view);
-		assert_int_equal(plan.lazy.dirty_before_ns[RUN_CHUNK], 0);
+		assert_int_equal(plan.lazy.dirty[RUN_CHUNK].before_ns, 0);
 	}
 	assert_true(seen_lazy);
 }
@@ -342,8 +348,8 @@ static void test_off_does_nothing(void **state)
 	assert_int_equal(plan.pause_ns, HEAP_UNTIL_USED);
 	assert_int_equal(plan.slabs_before_ns, 0);
 	for (unsigned size = 0; size < RUN_CLASSES; size++) {
-		assert_int_equal(plan.away.dirty_before_ns[size], 0);
-		assert_int_equal(plan.lazy.dirty_before_ns[size], 0);
+		assert_int_equal(plan.away.dirty[size].before_ns, 0);
+		assert_int_equal(plan.lazy.dirty[size].before_ns, 0);
 	}
 }
 
@@ -357,9 +363,9 @@ static void test_go1_11_looks_every_150_s_for_what_idled_300(void **state)
 		struct scavenge_plan plan = step(&policy, HEAP_GO1_11, &view);
 		uint64_t run_s = s / 150 * 150;
 
-		assert_int_equal(plan.away.dirty_before_ns[RUN_SHORT],
+		assert_int_equal(plan.away.dirty[RUN_SHORT].before_ns,
 			START_NS + run_s * SECOND_NS - 300 * SECOND_NS);
-		assert_int_equal(plan.lazy.dirty_before_ns[RUN_SHORT], 0);
+		assert_int_equal(plan.lazy.dirty[RUN_SHORT].before_ns, 0);
 		assert_int_equal(plan.pause_ns, (run_s + 150 - s) * SECOND_NS);
 		assert_int_equal(plan.keep_bytes, 0);
 	}
@@ -385,11 +391,11 @@ static void test_go1_12_keeps_nine_eighths_of_the_peak_for_a_bounded_time(void *
 	/* Sixteen cycles and the one that the peak was in. */
 	assert_in_range(s, 16 * 5, 17 * 5);
 	assert_int_equal(plan.keep_bytes, 100 * MIB / 8);
-	assert_true(plan.lazy.dirty_before_ns[RUN_SHORT] != 0);
+	assert_true(plan.lazy.dirty[RUN_SHORT].before_ns != 0);
 	view.dontneed_only = true;
 	plan = step(&policy, HEAP_GO1_12, &view);
-	assert_int_equal(plan.lazy.dirty_before_ns[RUN_SHORT], 0);
-	assert_true(plan.away.dirty_before_ns[RUN_SHORT] != 0);
+	assert_int_equal(plan.lazy.dirty[RUN_SHORT].before_ns, 0);
+	assert_true(plan.away.dirty[RUN_SHORT].before_ns != 0);
 }
 
 static void test_a_cycle_ends_by_volume_too(void **state)
@@ -419,8 +425,8 @@ static void test_go1_13_keeps_a_tenth_over_the_last_cycle(void **state)
 	view.in_use_bytes = 1000 * MIB;
 	plan = step(&policy, HEAP_GO1_13, &view);
 	assert_int_equal(plan.keep_bytes, 100 * MIB);
-	assert_int_equal(plan.lazy.dirty_before_ns[RUN_CHUNK], UINT64_MAX);
-	assert_int_equal(plan.away.dirty_before_ns[RUN_CHUNK], 0);
+	assert_int_equal(plan.lazy.dirty[RUN_CHUNK].before_ns, UINT64_MAX);
+	assert_int_equal(plan.away.dirty[RUN_CHUNK].before_ns, 0);
 	view.in_use_bytes = 1200 * MIB;
 	plan = step(&policy, HEAP_GO1_13, &view);
 	assert_int_equal(plan.keep_bytes, 0);
@@ -456,7 +462,7 @@ static void test_decay_follows_the_curve(void **state)
 		expected = smoothstep(1 - (double)(ms - 50) / 10000) * 100 * (double)MIB;
 		assert_true((double)plan.keep_bytes <= expected + (double)MIB);
 		assert_true((double)plan.keep_bytes >= expected - (double)MIB);
-		assert_int_equal(plan.away.dirty_before_ns[RUN_CHUNK], UINT64_MAX);
+		assert_int_equal(plan.away.dirty[RUN_CHUNK].before_ns, UINT64_MAX);
 		if (plan.keep_bytes < dirty_bytes)
 			dirty_bytes = plan.keep_bytes;
 	}
@@ -496,8 +502,8 @@ static void test_no_input_breaks_a_plan(void **state)
 		assert_true(plan.pause_ns != 0);
 		assert_true(plan.slabs_before_ns <= now_ns);
 		for (unsigned size = 0; size < RUN_CLASSES; size++) {
-			uint64_t away_ns = plan.away.dirty_before_ns[size];
-			uint64_t lazy_ns = plan.lazy.dirty_before_ns[size];
+			uint64_t away_ns = plan.away.dirty[size].before_ns;
+			uint64_t lazy_ns = plan.lazy.dirty[size].before_ns;
 
 			assert_true(away_ns <= now_ns || away_ns == UINT64_MAX);
 			assert_true(lazy_ns <= now_ns || lazy_ns == UINT64_MAX);

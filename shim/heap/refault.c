@@ -1,0 +1,104 @@
+#include "shim/heap/refault.h"
+
+#include "shim/heap/os.h"
+#include "shim/heap/page_heap_state.h"
+
+#include <stdatomic.h>
+
+#define SUM_MAX ((uint64_t)1 << 14)
+
+struct sample {
+	uintptr_t start; /* 0: none */
+	size_t pages;
+	uint64_t taken_ns;
+};
+
+/* Under the page heap's lock. */
+static struct sample samples[REFAULT_SAMPLES];
+static uint64_t notes;
+
+static _Atomic uint64_t looked_pages;
+static _Atomic uint64_t found_pages;
+
+static struct {
+	struct lock lock;
+	uint64_t refaulted_pages; /* up to here it is settled, */
+	uint64_t touched_pages;   /* and was so many */
+} settled;
+
+void refault_note_locked(uintptr_t start, size_t pages, uint64_t now_ns)
+{
+	uint64_t turn = notes++;
+	struct sample *sample = &samples[turn / REFAULT_EVERY % REFAULT_SAMPLES];
+
+	if (turn % REFAULT_EVERY != 0 || sample->start != 0)
+		return;
+	/* A window that is not always the first of a large block. */
+	if (pages > REFAULT_WINDOW_PAGES) {
+		size_t windows = pages / REFAULT_WINDOW_PAGES;
+
+		start += turn / REFAULT_EVERY % windows * REFAULT_WINDOW_PAGES * PAGE_BYTES;
+		pages = REFAULT_WINDOW_PAGES;
+	}
+	*sample = (struct sample){.start = start, .pages = pages, .taken_ns = now_ns};
+}
+
+/* Lock held.  Whether the sampled pages have been in use all the time. */
+static bool still_taken(const struct sample *sample)
+{
+	const struct region *region = page_heap_region(sample->start);
+	size_t page = region_page(region, sample->start);
+
+	return !region_is_any_free(region, page, sample->pages) &&
+	       region->chunks[page / CHUNK_PAGES].released_ns <= sample->taken_ns;
+}
+
+void refault_look(uint64_t now_ns)
+{
+	for (size_t i = 0; i < REFAULT_SAMPLES; i++) {
+		struct sample sample;
+		uint64_t looked;
+		uint64_t found;
+		bool valid;
+
+		lock_take(&page_heap.lock);
+		sample = samples[i];
+		valid = sample.start != 0 && now_ns >= sample.taken_ns + REFAULT_AGE_NS;
+		if (valid) {
+			samples[i].start = 0;
+			valid = still_taken(&sample);
+		}
+		lock_drop(&page_heap.lock);
+		if (!valid)
+			continue;
+		looked = atomic_load_explicit(&looked_pages, memory_order_relaxed) + sample.pages;
+		found = atomic_load_explicit(&found_pages, memory_order_relaxed) +
+			os_resident_bytes((void *)sample.start, sample.pages * PAGE_BYTES) /
+				PAGE_BYTES;
+		if (looked > SUM_MAX) {
+			looked /= 2;
+			found /= 2;
+		}
+		atomic_store_explicit(&looked_pages, looked, memory_order_relaxed);
+		atomic_store_explicit(&found_pages, found, memory_order_relaxed);
+	}
+}
+
+uint64_t refault_touched_pages(uint64_t refaulted_pages)
+{
+	uint64_t looked = atomic_load_explicit(&looked_pages, memory_order_relaxed);
+	uint64_t found = atomic_load_explicit(&found_pages, memory_order_relaxed);
+	uint64_t touched;
+
+	lock_take(&settled.lock);
+	if (refaulted_pages > settled.refaulted_pages) {
+		uint64_t more = refaulted_pages - settled.refaulted_pages;
+
+		settled.refaulted_pages = refaulted_pages;
+		settled.touched_pages +=
+			looked == 0 ? more : more / looked * found + more % looked * found / looked;
+	}
+	touched = settled.touched_pages;
+	lock_drop(&settled.lock);
+	return touched;
+}
