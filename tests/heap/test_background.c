@@ -316,8 +316,9 @@ static void test_the_budget_holds_over_any_ten_seconds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_off_keeps_everything_and_never_wakes),
+		/* First, while nothing is known. */
 		cmocka_unit_test(test_adaptive_lets_go_about_the_break_even_and_then_sleeps),
+		cmocka_unit_test(test_off_keeps_everything_and_never_wakes),
 		cmocka_unit_test(test_bursts_that_come_late_are_learned),
 		cmocka_unit_test(test_what_is_wanted_all_the_time_is_kept),
 		cmocka_unit_test(test_regrets_are_counted),
