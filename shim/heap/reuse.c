@@ -52,33 +52,34 @@ static void add(uint64_t *sum, uint64_t more)
 	*sum = *sum + more < *sum ? UINT64_MAX : *sum + more;
 }
 
+/* Pages times so long, in sixteenths of a tick. */
+static uint64_t exposure(uint64_t part, uint64_t ns)
+{
+	uint64_t ticks = ns / REUSE_TICK_NS;
+
+	return part != 0 && ticks > UINT64_MAX / part ? UINT64_MAX : part * ticks;
+}
+
 void reuse_wanted(struct reuse *reuse, enum run_class size, uint64_t age_ns, size_t pages)
 {
-	add(&reuse->wanted[size][reuse_bucket(age_ns)], (uint64_t)pages * REUSE_PART);
+	unsigned bucket = reuse_bucket(age_ns);
+	uint64_t part = (uint64_t)pages * REUSE_PART;
+
+	add(&reuse->wanted[size][bucket], part);
+	add(&reuse->exposed[size][bucket], exposure(part, age_ns - reuse_bucket_start_ns(bucket)));
 }
 
 void reuse_exposed(struct reuse *reuse, enum run_class size, uint64_t from_age_ns,
 	uint64_t to_age_ns, size_t pages)
 {
-	unsigned bucket = reuse_bucket(from_age_ns);
+	unsigned end = reuse_bucket(to_age_ns);
 	uint64_t part = (uint64_t)pages * REUSE_PART;
 
 	if (part > reuse->most[size])
 		reuse->most[size] = part;
-	while (from_age_ns < to_age_ns) {
-		uint64_t end_ns =
-			bucket + 1 < REUSE_BUCKETS ? reuse_bucket_start_ns(bucket + 1) : UINT64_MAX;
-		uint64_t ticks;
-
-		if (end_ns > to_age_ns)
-			end_ns = to_age_ns;
-		ticks = (end_ns - from_age_ns) / REUSE_TICK_NS;
-		if (part != 0 && ticks > UINT64_MAX / part)
-			ticks = UINT64_MAX / part;
-		add(&reuse->exposed[size][bucket], part * ticks);
-		from_age_ns = end_ns;
-		bucket++;
-	}
+	for (unsigned i = reuse_bucket(from_age_ns); i < end; i++)
+		add(&reuse->exposed[size][i],
+			exposure(part, reuse_bucket_start_ns(i + 1) - reuse_bucket_start_ns(i)));
 }
 
 /* A value after so long: halved for each half-life, and along the chord between. */

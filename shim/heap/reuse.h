@@ -66,7 +66,11 @@ struct reuse {
 
 void reuse_wanted(struct reuse *reuse, enum run_class size, uint64_t age_ns, size_t pages);
 
-/* Pages were idle while they grew from one age to the other. */
+/*
+ * Pages were idle while they grew from one age to the other: they count for those
+ * buckets that they have been through.  That a page has lived to its present age says
+ * nothing of how it goes on, and the bucket that it is in would look as if it did.
+ */
 void reuse_exposed(struct reuse *reuse, enum run_class size, uint64_t from_age_ns,
 	uint64_t to_age_ns, size_t pages);
 
