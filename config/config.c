@@ -73,5 +73,7 @@ bool config_policy_equal(const struct config_policy *a, const struct config_poli
 			return false;
 	return a->hold_ms == b->hold_ms && amount_equal(a->reserve, b->reserve) &&
 	       a->gate_wait_ms == b->gate_wait_ms && amount_equal(a->brake, b->brake) &&
-	       a->brake_hold_ms == b->brake_hold_ms;
+	       a->brake_hold_ms == b->brake_hold_ms && a->scavenge == b->scavenge &&
+	       a->madvise == b->madvise && a->scavenge_cpu_permille == b->scavenge_cpu_permille &&
+	       a->core_worth_bytes == b->core_worth_bytes;
 }

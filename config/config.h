@@ -20,9 +20,11 @@
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32
-#define CONFIG_ERROR_BYTES 320
+#define CONFIG_ERROR_BYTES 384
 #define CONFIG_SIGNALS_MAX 8
 #define CONFIG_BYTES_NONE UINT64_MAX
+#define CONFIG_CORE_WORTH_LEAST_BYTES (UINT64_C(16) << 20)
+#define CONFIG_CORE_WORTH_MOST_BYTES (UINT64_C(1) << 40)
 
 /* How hard a heap must give back.  The numbers are those of the link. */
 enum level { LEVEL_CALM, LEVEL_LAZY, LEVEL_EAGER, LEVEL_FULL, LEVELS };
@@ -49,6 +51,21 @@ struct config_threshold {
 	struct config_psi pressure;
 };
 
+/* What decides at calm which idle memory goes.  The numbers are those of the link. */
+enum config_scavenge {
+	CONFIG_SCAVENGE_ADAPTIVE, /* measured costs against the price of keeping */
+	CONFIG_SCAVENGE_OFF,
+	CONFIG_SCAVENGE_GO1_11, /* what idled for five minutes, every two and a half */
+	CONFIG_SCAVENGE_GO1_12, /* that, and heap growth gives back as much; keeps the recent peak
+				 */
+	CONFIG_SCAVENGE_GO1_13, /* paced down to a tenth above what is in use, by MADV_FREE */
+	CONFIG_SCAVENGE_DECAY,  /* jemalloc's: what became idle goes over ten seconds */
+	CONFIG_SCAVENGES
+};
+
+/* How it goes: as the above has it, or always by MADV_DONTNEED.  Numbers of the link. */
+enum config_madvise { CONFIG_MADVISE_AUTO, CONFIG_MADVISE_DONTNEED, CONFIG_MADVISES };
+
 struct config_policy {
 	char name[CONFIG_NAME_BYTES];
 	struct config_threshold at[LEVELS]; /* [LEVEL_CALM] is not used */
@@ -57,6 +74,10 @@ struct config_policy {
 	uint32_t gate_wait_ms;              /* the longest a growing heap waits; 0 = no gate */
 	struct config_amount brake;         /* memory.high = wall - this; 0 = no brake */
 	uint32_t brake_hold_ms;             /* the longest a brake stays on */
+	enum config_scavenge scavenge;
+	enum config_madvise madvise;
+	uint32_t scavenge_cpu_permille; /* of one CPU over ten seconds, at calm; never 0 */
+	uint64_t core_worth_bytes;      /* so much idle memory costs what one busy CPU does */
 };
 
 enum config_autorestart {

@@ -42,4 +42,8 @@ const struct config_policy default_policy = {
 	.gate_wait_ms = 200,
 	.brake = {.permille = 60},
 	.brake_hold_ms = 3000,
+	.scavenge = CONFIG_SCAVENGE_ADAPTIVE,
+	.madvise = CONFIG_MADVISE_AUTO,
+	.scavenge_cpu_permille = 10,
+	.core_worth_bytes = UINT64_C(2) << 30,
 };

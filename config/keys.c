@@ -150,6 +150,80 @@ static int parse_psi(const char *text, void *field, const char **why)
 	return units_parse_psi(text, field);
 }
 
+/* Which of the names it is. */
+static int parse_name(const char *text, const char *const *names, size_t count, size_t *index)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(names[i], text) == 0) {
+			*index = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_scavenge(const char *text, void *field, const char **why)
+{
+	static const char *const names[CONFIG_SCAVENGES] = {
+		[CONFIG_SCAVENGE_ADAPTIVE] = "adaptive",
+		[CONFIG_SCAVENGE_OFF] = "off",
+		[CONFIG_SCAVENGE_GO1_11] = "go1.11",
+		[CONFIG_SCAVENGE_GO1_12] = "go1.12",
+		[CONFIG_SCAVENGE_GO1_13] = "go1.13",
+		[CONFIG_SCAVENGE_DECAY] = "decay",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, CONFIG_SCAVENGES, &index) != 0)
+		return -EINVAL;
+	*(enum config_scavenge *)field = (enum config_scavenge)index;
+	return 0;
+}
+
+static int parse_madvise(const char *text, void *field, const char **why)
+{
+	static const char *const names[CONFIG_MADVISES] = {
+		[CONFIG_MADVISE_AUTO] = "auto",
+		[CONFIG_MADVISE_DONTNEED] = "dontneed",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, CONFIG_MADVISES, &index) != 0)
+		return -EINVAL;
+	*(enum config_madvise *)field = (enum config_madvise)index;
+	return 0;
+}
+
+/* On the link 0 means the shim's default, which nobody means who writes it. */
+static int parse_cpu_share(const char *text, void *field, const char **why)
+{
+	uint32_t permille;
+	int error = units_parse_share(text, &permille);
+
+	(void)why;
+	if (error == 0 && permille == 0)
+		error = -ERANGE;
+	if (error == 0)
+		*(uint32_t *)field = permille;
+	return error;
+}
+
+static int parse_core_worth(const char *text, void *field, const char **why)
+{
+	uint64_t bytes;
+	int error = units_parse_size(text, &bytes);
+
+	(void)why;
+	if (error == 0 &&
+		(bytes < CONFIG_CORE_WORTH_LEAST_BYTES || bytes > CONFIG_CORE_WORTH_MOST_BYTES))
+		error = -ERANGE;
+	if (error == 0)
+		*(uint64_t *)field = bytes;
+	return error;
+}
+
 /* Those that already mean something to the supervisor, cannot be caught, or are
  * raised by a fault of its own. */
 static bool signal_taken(int number)
@@ -296,6 +370,13 @@ static const struct key policy_keys[] = {
 		POLICY(gate_wait_ms)},
 	[KEY_BRAKE] = {"brake", EXPECTED_AMOUNT, parse_amount, POLICY(brake)},
 	[KEY_BRAKE_HOLD] = {"brake_hold", EXPECTED_DURATION, parse_duration, POLICY(brake_hold_ms)},
+	[KEY_SCAVENGE] = {"scavenge", "adaptive, off, go1.11, go1.12, go1.13 or decay",
+		parse_scavenge, POLICY(scavenge)},
+	[KEY_MADVISE] = {"madvise", "auto or dontneed", parse_madvise, POLICY(madvise)},
+	[KEY_SCAVENGE_CPU] = {"scavenge_cpu", "a share of one CPU from 0.1% to 100%",
+		parse_cpu_share, POLICY(scavenge_cpu_permille)},
+	[KEY_CORE_WORTH] = {"core_worth", "a size from 16M to 1T", parse_core_worth,
+		POLICY(core_worth_bytes)},
 };
 
 const struct section_keys section_keys[SECTION_KINDS] = {

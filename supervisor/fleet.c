@@ -411,34 +411,38 @@ static int exit_status(const struct fleet *fleet)
 	return 0;
 }
 
-/* What each service gave back in its whole life, where it was ever asked to. */
+/* What became of a service's idle memory in its whole life, where anything did. */
+static void report(const char *name, const struct tick_counts *counts)
+{
+	const struct link_totals *heap = &counts->heap;
+	const uint64_t *asked = counts->releases;
+	if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] + heap->gate_waits == 0 &&
+		heap->heap.released_bytes == 0)
+		return;
+	log_info("%s: in all: returned %s in the background, %s for growth, %s at lazy, %s at "
+		 "eager, %s at full; asked %llu, %llu, %llu times; %s wanted again (%s touched), "
+		 "%s of it too soon; %s kept too long; %llums of CPU in the background; %llu gate "
+		 "waits, %llu of them in vain; %llu brakes; %llu OOM kills",
+		name, size_text(heap->returned_background_bytes).text,
+		size_text(heap->returned_growth_bytes).text,
+		size_text(heap->returned_bytes[LEVEL_LAZY]).text,
+		size_text(heap->returned_bytes[LEVEL_EAGER]).text,
+		size_text(heap->returned_bytes[LEVEL_FULL]).text,
+		(unsigned long long)asked[LEVEL_LAZY], (unsigned long long)asked[LEVEL_EAGER],
+		(unsigned long long)asked[LEVEL_FULL], size_text(heap->refault_bytes).text,
+		size_text(heap->refault_touched_bytes).text,
+		size_text(heap->regret_release_bytes).text, size_text(heap->regret_hold_bytes).text,
+		(unsigned long long)(heap->background_cpu_ns / 1000000),
+		(unsigned long long)heap->gate_waits, (unsigned long long)heap->gate_timeouts,
+		(unsigned long long)counts->brakes, (unsigned long long)counts->oom_kills);
+}
+
 static void report_all(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++) {
 		struct tick_counts counts;
 		tick_counts(fleet->host.tick, i, &counts);
-		const uint64_t *asked = counts.releases;
-		if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] +
-				counts.gate_waits ==
-			0)
-			continue;
-		log_info(
-			"%s: in all: returned %s in the background, %s for growth, %s at lazy, %s "
-			"at "
-			"eager, %s at full; asked %llu, %llu, %llu times; %llu gate waits, %llu of "
-			"them in vain; %llu brakes; %llu OOM kills",
-			fleet->service[i].config->name,
-			size_text(counts.returned_background_bytes).text,
-			size_text(counts.returned_growth_bytes).text,
-			size_text(counts.returned_bytes[LEVEL_LAZY]).text,
-			size_text(counts.returned_bytes[LEVEL_EAGER]).text,
-			size_text(counts.returned_bytes[LEVEL_FULL]).text,
-			(unsigned long long)asked[LEVEL_LAZY],
-			(unsigned long long)asked[LEVEL_EAGER],
-			(unsigned long long)asked[LEVEL_FULL],
-			(unsigned long long)counts.gate_waits,
-			(unsigned long long)counts.gate_timeouts, (unsigned long long)counts.brakes,
-			(unsigned long long)counts.oom_kills);
+		report(fleet->service[i].config->name, &counts);
 	}
 }
 

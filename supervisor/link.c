@@ -39,6 +39,19 @@ struct link {
 	uint64_t wants_bytes;
 };
 
+_Static_assert((int)CONFIG_SCAVENGE_ADAPTIVE == LINK_SCAVENGE_ADAPTIVE &&
+		       (int)CONFIG_SCAVENGE_OFF == LINK_SCAVENGE_OFF &&
+		       (int)CONFIG_SCAVENGE_GO1_11 == LINK_SCAVENGE_GO1_11 &&
+		       (int)CONFIG_SCAVENGE_GO1_12 == LINK_SCAVENGE_GO1_12 &&
+		       (int)CONFIG_SCAVENGE_GO1_13 == LINK_SCAVENGE_GO1_13 &&
+		       (int)CONFIG_SCAVENGE_DECAY == LINK_SCAVENGE_DECAY &&
+		       (int)CONFIG_SCAVENGES == LINK_SCAVENGES,
+	"the config's numbers are the link's");
+_Static_assert((int)CONFIG_MADVISE_AUTO == LINK_MADVISE_AUTO &&
+		       (int)CONFIG_MADVISE_DONTNEED == LINK_MADVISE_DONTNEED &&
+		       (int)CONFIG_MADVISES == LINK_MADVISES,
+	"the config's numbers are the link's");
+
 static void wake_all(_Atomic uint32_t *word)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -146,6 +159,7 @@ void link_close(struct link *link)
 	atomic_store(&link->header->level, LINK_CALM);
 	atomic_store(&link->header->release_level, LINK_CALM);
 	atomic_store(&link->header->gate_wait_ms, 0);
+	atomic_store(&link->header->price_ns, 0);
 	atomic_store(&link->gate->credit_bytes, UINT64_MAX);
 	atomic_fetch_add(&link->gate->turn, 1);
 	wake_all(&link->gate->turn);
@@ -228,6 +242,11 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 		.advise_calls = counter[LINK_ADVISE_CALLS],
 		.advise_ns = counter[LINK_ADVISE_NS],
 		.refault_bytes = counter[LINK_REFAULT_BYTES],
+		.refault_touched_bytes = counter[LINK_REFAULT_TOUCHED],
+		.regret_release_bytes = counter[LINK_REGRET_RELEASE],
+		.regret_hold_bytes = counter[LINK_REGRET_HOLD],
+		.background_cpu_ns = counter[LINK_BACKGROUND_CPU_NS],
+		.break_even_ns = slots->break_even_ns,
 		.gate_waits = counter[LINK_GATE_WAITS],
 		.gate_timeouts = counter[LINK_GATE_TIMEOUTS],
 		.gate_wait_ns = counter[LINK_GATE_WAIT_NS],
@@ -295,14 +314,39 @@ static uint32_t raise_sequence(struct link *link)
 	return sequence;
 }
 
-uint32_t link_set_level(struct link *link, enum level level)
+/* News that asks for no release.  One that some have not done yet stays in the header: who
+ * sleeps through two sequence numbers sees the last one only. */
+static uint32_t tell(struct link *link)
 {
-	atomic_store(&link->header->level, (uint32_t)level);
-	/* A release that some have not done yet stays in the header: who sleeps through two
-	 * sequence numbers sees the last one only. */
 	if (!link->asked)
 		atomic_store(&link->header->release_level, LINK_CALM);
 	return raise_sequence(link);
+}
+
+void link_set_price(struct link *link, uint64_t price_ns)
+{
+	_Atomic uint64_t *price = &link->header->price_ns;
+	if (atomic_load_explicit(price, memory_order_relaxed) != price_ns)
+		atomic_store_explicit(price, price_ns, memory_order_relaxed);
+}
+
+void link_set_scavenge(struct link *link, const struct config_policy *policy)
+{
+	struct link_header *header = link->header;
+	uint32_t before = atomic_exchange(&header->scavenge, (uint32_t)policy->scavenge);
+	bool changed = before != (uint32_t)policy->scavenge;
+	before = atomic_exchange(&header->madvise, (uint32_t)policy->madvise);
+	changed |= before != (uint32_t)policy->madvise;
+	before = atomic_exchange(&header->cpu_permille, policy->scavenge_cpu_permille);
+	changed |= before != policy->scavenge_cpu_permille;
+	if (changed)
+		tell(link);
+}
+
+uint32_t link_set_level(struct link *link, enum level level)
+{
+	atomic_store(&link->header->level, (uint32_t)level);
+	return tell(link);
 }
 
 uint32_t link_ask(struct link *link, enum level level, uint64_t target_bytes)

@@ -39,6 +39,11 @@ struct link_totals {
 	uint64_t advise_calls;
 	uint64_t advise_ns;
 	uint64_t refault_bytes;
+	uint64_t refault_touched_bytes;
+	uint64_t regret_release_bytes;
+	uint64_t regret_hold_bytes;
+	uint64_t background_cpu_ns;
+	uint64_t break_even_ns; /* the longest of all processes */
 	uint64_t gate_waits;
 	uint64_t gate_timeouts;
 	uint64_t gate_wait_ns;
@@ -79,6 +84,13 @@ struct link_news {
 	uint32_t gate_wait_ms;
 };
 void link_publish(struct link *link, const struct link_news *news);
+
+/* Of keeping an idle page for a second.  Wakes nobody: who gives back looks at it then. */
+void link_set_price(struct link *link, uint64_t price_ns);
+
+/* How the policy has it scavenged at calm.  Where that is another way than before it raises
+ * the sequence and wakes every scavenger; a release that is open stays open. */
+void link_set_scavenge(struct link *link, const struct config_policy *policy);
 
 /* Both raise the sequence and wake every scavenger.  The new sequence number. */
 uint32_t link_set_level(struct link *link, enum level level);

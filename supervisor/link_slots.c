@@ -19,6 +19,10 @@ static const size_t counter_offset[LINK_COUNTERS] = {
 	[LINK_ADVISE_CALLS] = offsetof(struct link_slot, advise_calls),
 	[LINK_ADVISE_NS] = offsetof(struct link_slot, advise_ns),
 	[LINK_REFAULT_BYTES] = offsetof(struct link_slot, refault_bytes),
+	[LINK_REFAULT_TOUCHED] = offsetof(struct link_slot, refault_touched_bytes),
+	[LINK_REGRET_RELEASE] = offsetof(struct link_slot, regret_release_bytes),
+	[LINK_REGRET_HOLD] = offsetof(struct link_slot, regret_hold_bytes),
+	[LINK_BACKGROUND_CPU_NS] = offsetof(struct link_slot, background_cpu_ns),
 	[LINK_GATE_WAITS] = offsetof(struct link_slot, gate_waits),
 	[LINK_GATE_TIMEOUTS] = offsetof(struct link_slot, gate_timeouts),
 	[LINK_GATE_WAIT_NS] = offsetof(struct link_slot, gate_wait_ns),
@@ -142,6 +146,7 @@ void link_slots_begin(struct link_slots *slots)
 	slots->processes = 0;
 	slots->threads = 0;
 	slots->answered = true;
+	slots->break_even_ns = 0;
 	memset(slots->gauge, 0, sizeof slots->gauge);
 	memset(slots->counter, 0, sizeof slots->counter);
 }
@@ -183,6 +188,9 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 			link_slots_add(slots->gauge[i], read_field(slot, gauge_offset[i]));
 	for (size_t i = 0; i < LINK_COUNTERS; i++)
 		slots->counter[i] = link_slots_add(slots->counter[i], seen->counter[i]);
+	uint64_t break_even_ns = read_field(slot, offsetof(struct link_slot, break_even_ns));
+	if (break_even_ns > slots->break_even_ns)
+		slots->break_even_ns = break_even_ns;
 }
 
 void link_slots_end(struct link_slots *slots)

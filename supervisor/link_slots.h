@@ -32,6 +32,10 @@ enum link_counter {
 	LINK_ADVISE_CALLS,
 	LINK_ADVISE_NS,
 	LINK_REFAULT_BYTES,
+	LINK_REFAULT_TOUCHED,
+	LINK_REGRET_RELEASE,
+	LINK_REGRET_HOLD,
+	LINK_BACKGROUND_CPU_NS,
 	LINK_GATE_WAITS,
 	LINK_GATE_TIMEOUTS,
 	LINK_GATE_WAIT_NS,
@@ -65,6 +69,7 @@ struct link_slots {
 	bool answered;
 	uint64_t gauge[LINK_GAUGES];
 	uint64_t counter[LINK_COUNTERS];
+	uint64_t break_even_ns; /* the longest: a sum of them means nothing */
 };
 
 /* 0 or -ENOMEM. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/defaults.h"
 #include "config/keys.h"
 #include "config/names.h"
 
@@ -18,7 +19,11 @@ enum long_option {
 	OPTION_MEMORY_MAX,
 	OPTION_MEMORY_HIGH,
 	OPTION_NAME,
-	OPTION_PRESSURE_SIGNALS
+	OPTION_PRESSURE_SIGNALS,
+	OPTION_SCAVENGE,
+	OPTION_MADVISE,
+	OPTION_SCAVENGE_CPU,
+	OPTION_CORE_WORTH
 };
 
 static const struct option long_options[] = {
@@ -31,6 +36,10 @@ static const struct option long_options[] = {
 	{"memory-high", required_argument, NULL, OPTION_MEMORY_HIGH},
 	{"name", required_argument, NULL, OPTION_NAME},
 	{"pressure-signals", required_argument, NULL, OPTION_PRESSURE_SIGNALS},
+	{"scavenge", required_argument, NULL, OPTION_SCAVENGE},
+	{"madvise", required_argument, NULL, OPTION_MADVISE},
+	{"scavenge-cpu", required_argument, NULL, OPTION_SCAVENGE_CPU},
+	{"core-worth", required_argument, NULL, OPTION_CORE_WORTH},
 	{NULL, 0, NULL, 0},
 };
 
@@ -59,6 +68,14 @@ const char *options_help(void)
 	       "                            signals that ask it to give back memory, by default\n"
 	       "                            RTMIN+1:lazy,RTMIN+2:eager,RTMIN+3:full; all others\n"
 	       "                            are passed on to it\n"
+	       "      --scavenge=adaptive|off|go1.11|go1.12|go1.13|decay\n"
+	       "                            what decides at calm which idle memory goes;\n"
+	       "                            adaptive by default\n"
+	       "      --madvise=auto|dontneed\n"
+	       "                            how it goes: as that says, or always MADV_DONTNEED\n"
+	       "      --scavenge-cpu=SHARE  of one CPU, the most that may take; 1% by default\n"
+	       "      --core-worth=SIZE     so much idle memory costs as much as one busy CPU;\n"
+	       "                            2G by default\n"
 	       "\n"
 	       "A wrapped command's exit status is passed on, 128+N where signal N ended it; 127 "
 	       "it\n"
@@ -149,6 +166,18 @@ static int parse_option(int option, struct options *options, int *verbosity, cha
 			&options->memory_high, error);
 	case OPTION_NAME:
 		return parse_name(options, error);
+	case OPTION_SCAVENGE:
+		return parse_key(
+			SECTION_POLICY, KEY_SCAVENGE, "scavenge", &options->policy.scavenge, error);
+	case OPTION_MADVISE:
+		return parse_key(
+			SECTION_POLICY, KEY_MADVISE, "madvise", &options->policy.madvise, error);
+	case OPTION_SCAVENGE_CPU:
+		return parse_key(SECTION_POLICY, KEY_SCAVENGE_CPU, "scavenge-cpu",
+			&options->policy.scavenge_cpu_permille, error);
+	case OPTION_CORE_WORTH:
+		return parse_key(SECTION_POLICY, KEY_CORE_WORTH, "core-worth",
+			&options->policy.core_worth_bytes, error);
 	default:
 		return parse_signals(options, error);
 	}
@@ -188,6 +217,7 @@ int options_parse(
 		.pressure_signals = {{SIGRTMIN + 1, LEVEL_LAZY}, {SIGRTMIN + 2, LEVEL_EAGER},
 			{SIGRTMIN + 3, LEVEL_FULL}},
 		.pressure_signal_count = 3,
+		.policy = default_policy,
 	};
 	int verbosity = LOG_LEVEL_INFO;
 	int option;
@@ -262,6 +292,7 @@ int options_config(const struct options *options, struct config *config)
 		return -ENOMEM;
 	}
 	config->service_count = 1;
+	config->policies[0] = options->policy;
 	if (options->name != NULL)
 		snprintf(service->name, sizeof service->name, "%s", options->name);
 	else

@@ -27,6 +27,7 @@ struct options {
 	struct config_amount memory_high;
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	struct config_policy policy; /* the default one with what was given */
 };
 
 /* 0, or -EINVAL with what is wrong in error. */

@@ -43,13 +43,17 @@ static const char *base_directory(const struct tick *tick)
 	return tick->tree != NULL ? cgroup_tree_directory(tick->tree) : tick->mode.directory;
 }
 
+static const struct config_policy *policy_of(const struct config *config, size_t service)
+{
+	return &config->policies[config->services[service].policy];
+}
+
 /* The least lazy pressure that brings any service to lazy; permille 0 = none does. */
 static struct config_psi least_pressure(const struct config *config)
 {
 	struct config_psi least = {0};
 	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_policy *policy = &config->policies[config->services[i].policy];
-		const struct config_psi *pressure = &policy->at[LEVEL_LAZY].pressure;
+		const struct config_psi *pressure = &policy_of(config, i)->at[LEVEL_LAZY].pressure;
 		if (pressure->permille != 0 &&
 			(least.permille == 0 || pressure->permille < least.permille))
 			least = *pressure;
@@ -176,8 +180,7 @@ int tick_service_prepare(struct tick *tick, size_t service)
 		.window_ms = tick->mode.window_ms,
 	};
 	made->brake_slot = free_brake_slot(tick);
-	int error =
-		tick_service_make(made, config, &tick->config->policies[config->policy], &place);
+	int error = tick_service_make(made, config, policy_of(tick->config, service), &place);
 	if (error != 0)
 		return error;
 	sampler_set_service(tick->sampler, service,
@@ -308,7 +311,8 @@ int tick_reload(struct tick *tick, const struct config *config, const size_t *pr
 	uint64_t limit_bytes = sampler_wall_bytes(tick->sampler);
 	for (size_t i = 0; i < count; i++)
 		if (tick->service[i].prepared)
-			tick_service_limit(&tick->service[i], &config->services[i], limit_bytes);
+			tick_service_reload(&tick->service[i], &config->services[i],
+				policy_of(config, i), limit_bytes);
 	error = 0;
 out:
 	free(policy);
@@ -347,15 +351,17 @@ static void publish(struct tick *tick, uint64_t now_ms)
 {
 	const struct config *config = tick->config;
 	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_policy *policy = &config->policies[config->services[i].policy];
+		struct link *link = tick->service[i].link;
 		const struct link_news news = {
 			.now_ms = now_ms,
 			.headroom_bytes = tick->plan.headroom_bytes[i],
 			.credit_bytes = tick->plan.credit_bytes[i],
-			.gate_wait_ms = policy->gate_wait_ms,
+			.gate_wait_ms = policy_of(config, i)->gate_wait_ms,
 		};
-		if (tick->service[i].link != NULL)
-			link_publish(tick->service[i].link, &news);
+		if (link == NULL)
+			continue;
+		link_publish(link, &news);
+		link_set_price(link, tick->plan.price_ns[i]);
 	}
 }
 
@@ -477,14 +483,10 @@ void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_
 void tick_counts(struct tick *tick, size_t service, struct tick_counts *counts)
 {
 	const struct tick_service *from = &tick->service[service];
-	const struct link_totals *totals = sampler_totals(tick->sampler, service);
 	bool shared;
 	*counts = (struct tick_counts){
+		.heap = *sampler_totals(tick->sampler, service),
 		.oom_kills = from->oom_kills,
-		.returned_background_bytes = totals->returned_background_bytes,
-		.returned_growth_bytes = totals->returned_growth_bytes,
-		.gate_waits = totals->gate_waits,
-		.gate_timeouts = totals->gate_timeouts,
 		.brakes = tick->perform.brakes[service],
 		.psi_wakes = from->psi_wakes,
 		.events_wakes = from->events_wakes,
@@ -493,5 +495,4 @@ void tick_counts(struct tick *tick, size_t service, struct tick_counts *counts)
 		.level = from->link != NULL ? link_level(from->link) : LEVEL_CALM,
 	};
 	memcpy(counts->releases, tick->perform.releases[service], sizeof counts->releases);
-	memcpy(counts->returned_bytes, totals->returned_bytes, sizeof counts->returned_bytes);
 }

@@ -86,13 +86,9 @@ void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_
 
 /* For the last report, since the service's first start. */
 struct tick_counts {
+	struct link_totals heap;
 	uint64_t oom_kills;
 	uint64_t releases[LEVELS]; /* asked for, by level */
-	uint64_t returned_bytes[LEVELS];
-	uint64_t returned_background_bytes;
-	uint64_t returned_growth_bytes;
-	uint64_t gate_waits;
-	uint64_t gate_timeouts;
 	uint64_t brakes;
 	uint64_t psi_wakes;
 	uint64_t events_wakes;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "supervisor/log.h"
+#include "supervisor/policy/price.h"
 
 /* Without a wall a share is one of the machine's memory. */
 static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
@@ -65,14 +66,17 @@ int tick_service_make(struct tick_service *service, const struct config_service 
 		service->link, service->leaf != NULL && place->wall_directory[0] == '\0'
 				       ? cgroup_leaf_directory(service->leaf)
 				       : place->wall_directory);
+	link_set_scavenge(service->link, policy);
+	link_set_price(service->link, price_base_ns(policy->core_worth_bytes));
 	open_watches(service, config, policy, place);
 	service->prepared = true;
 	return 0;
 }
 
-void tick_service_limit(
-	struct tick_service *service, const struct config_service *config, uint64_t wall_bytes)
+void tick_service_reload(struct tick_service *service, const struct config_service *config,
+	const struct config_policy *policy, uint64_t wall_bytes)
 {
+	link_set_scavenge(service->link, policy);
 	service->high_bytes = amount_bytes(config->memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;

@@ -51,9 +51,9 @@ struct tick_place {
 int tick_service_make(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, const struct tick_place *place);
 
-/* New limits after a reload. */
-void tick_service_limit(
-	struct tick_service *service, const struct config_service *config, uint64_t wall_bytes);
+/* New limits and another way to scavenge after a reload. */
+void tick_service_reload(struct tick_service *service, const struct config_service *config,
+	const struct config_policy *policy, uint64_t wall_bytes);
 
 /* Removes the leaf, then gives up the rest.  Nothing may wait for its descriptors any more. */
 void tick_service_unmake(struct tick_service *service, uint32_t wait_ms);

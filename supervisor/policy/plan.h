@@ -60,8 +60,9 @@ struct plan {
 	struct action action[PLAN_ACTIONS_MAX];
 	/*
 	 * For the link of each service, every time: what its heaps may grow by
-	 * before they must ask (UINT64_MAX = no limit), and what is left below the
-	 * nearer wall (UINT64_MAX = there is none).
+	 * before they must ask (UINT64_MAX = no limit), what is left below the
+	 * nearer wall (UINT64_MAX = there is none), and the price of keeping idle
+	 * memory there (price.h; never 0).
 	 *
 	 * Credit replaces what was there.  What heaps took between sample and
 	 * store must not be given twice: where both numbers are finite, store by compare
@@ -74,6 +75,7 @@ struct plan {
 	 */
 	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
 	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];
+	uint64_t price_ns[CONFIG_SERVICES_MAX];
 	/* How long until the next step unless something wakes the loop earlier. */
 	uint32_t next_ms;
 };

@@ -4,6 +4,7 @@
 
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
+#include "supervisor/policy/price.h"
 #include "supervisor/policy/target.h"
 #include "supervisor/policy/turn.h"
 
@@ -318,6 +319,27 @@ static uint32_t next_ms(const struct turn *turn)
 	return next == 0 ? 1 : (uint32_t)next;
 }
 
+/* What every heap is told.  A service that does not run has no wall of its own yet. */
+static void inform(struct turn *turn)
+{
+	uint32_t shared_permille =
+		price_factor_permille(turn->shared.limit_bytes, turn->shared.headroom_bytes);
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		const struct wall *own = &turn->service[i].own;
+		uint64_t headroom_bytes = turn->shared.headroom_bytes;
+		uint32_t permille = shared_permille;
+		if (own->exists) {
+			uint32_t own_permille =
+				price_factor_permille(own->limit_bytes, own->headroom_bytes);
+			headroom_bytes = less_of(headroom_bytes, own->headroom_bytes);
+			permille = own_permille > permille ? own_permille : permille;
+		}
+		turn->plan->headroom_bytes[i] = headroom_bytes;
+		turn->plan->price_ns[i] = price_ns(
+			price_base_ns(turn->service[i].policy->core_worth_bytes), permille);
+	}
+}
+
 void policy_step(struct policy_state *state, const struct config *config,
 	const struct sample *sample, uint64_t now_ms, struct plan *plan)
 {
@@ -334,12 +356,7 @@ void policy_step(struct policy_state *state, const struct config *config,
 	judge(&turn);
 	release(&turn);
 	brake(&turn);
-	for (size_t i = 0; i < sample->service_count; i++) {
-		plan->headroom_bytes[i] = turn.shared.headroom_bytes;
-		if (sample->service[i].running)
-			plan->headroom_bytes[i] = less_of(
-				turn.shared.headroom_bytes, turn.service[i].own.headroom_bytes);
-	}
+	inform(&turn);
 	plan->next_ms = next_ms(&turn);
 }
 

@@ -28,6 +28,10 @@ static void test_defaults_are_what_wrap_mode_starts_from(void **state)
 	assert_int_equal(policy->gate_wait_ms, 200);
 	assert_int_equal(policy->brake.permille, 60);
 	assert_int_equal(policy->brake_hold_ms, 3000);
+	assert_int_equal(policy->scavenge, CONFIG_SCAVENGE_ADAPTIVE);
+	assert_int_equal(policy->madvise, CONFIG_MADVISE_AUTO);
+	assert_int_equal(policy->scavenge_cpu_permille, 10);
+	assert_int_equal(policy->core_worth_bytes, UINT64_C(2) << 30);
 	assert_int_equal(a.supervisor.pressure_signal_count, 2);
 	assert_int_equal(a.supervisor.pressure_signals[0].number, SIGUSR1);
 	assert_int_equal(a.supervisor.pressure_signals[0].level, LEVEL_EAGER);
@@ -136,6 +140,10 @@ static void test_every_setting_of_a_policy_counts_for_reload(void **state)
 		"gate_wait = 201ms",
 		"brake = off",
 		"brake_hold = 4s",
+		"scavenge = off",
+		"madvise = dontneed",
+		"scavenge_cpu = 1.1%",
+		"core_worth = 2049M",
 	};
 	char text[128];
 

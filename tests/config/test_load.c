@@ -43,7 +43,11 @@ static void test_every_key_reaches_its_field(void **state)
 				   "reserve = 1M\n"
 				   "gate_wait = 0\n"
 				   "brake = 2M\n"
-				   "brake_hold = 250ms";
+				   "brake_hold = 250ms\n"
+				   "scavenge = decay\n"
+				   "madvise = dontneed\n"
+				   "scavenge_cpu = 2.5%\n"
+				   "core_worth = 512M";
 	const struct config_service *web = &config.services[0];
 	const struct config_policy *swift = &config.policies[1];
 
@@ -99,6 +103,10 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_int_equal(swift->gate_wait_ms, 0);
 	assert_int_equal(swift->brake.bytes, 2 << 20);
 	assert_int_equal(swift->brake_hold_ms, 250);
+	assert_int_equal(swift->scavenge, CONFIG_SCAVENGE_DECAY);
+	assert_int_equal(swift->madvise, CONFIG_MADVISE_DONTNEED);
+	assert_int_equal(swift->scavenge_cpu_permille, 25);
+	assert_int_equal(swift->core_worth_bytes, UINT64_C(512) << 20);
 	config_free(&config);
 }
 
@@ -193,6 +201,46 @@ static void test_autorestart_has_three_values(void **state)
 		assert_int_equal(config.services[0].autorestart, rows[i].autorestart);
 		config_free(&config);
 	}
+}
+
+static void test_every_way_to_scavenge_has_its_name(void **state)
+{
+	static const struct {
+		const char *text;
+		enum config_scavenge scavenge;
+	} rows[] = {
+		{"[policy:default]\nscavenge = adaptive", CONFIG_SCAVENGE_ADAPTIVE},
+		{"[policy:default]\nscavenge = off", CONFIG_SCAVENGE_OFF},
+		{"[policy:default]\nscavenge = go1.11", CONFIG_SCAVENGE_GO1_11},
+		{"[policy:default]\nscavenge = go1.12", CONFIG_SCAVENGE_GO1_12},
+		{"[policy:default]\nscavenge = go1.13", CONFIG_SCAVENGE_GO1_13},
+		{"[policy:default]\nscavenge = decay", CONFIG_SCAVENGE_DECAY},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		loading_succeeds(rows[i].text, &config);
+		assert_int_equal(config.policies[0].scavenge, rows[i].scavenge);
+		config_free(&config);
+	}
+}
+
+static void test_scavenging_may_cost_the_least_and_the_most(void **state)
+{
+	const struct config_policy *policy = &config.policies[0];
+
+	(void)state;
+	loading_succeeds(
+		"[policy:default]\nmadvise = auto\nscavenge_cpu = 0.1%\ncore_worth = 16M\n",
+		&config);
+	assert_int_equal(policy->madvise, CONFIG_MADVISE_AUTO);
+	assert_int_equal(policy->scavenge_cpu_permille, 1);
+	assert_int_equal(policy->core_worth_bytes, UINT64_C(16) << 20);
+	config_free(&config);
+	loading_succeeds("[policy:default]\nscavenge_cpu = 100%\ncore_worth = 1T\n", &config);
+	assert_int_equal(policy->scavenge_cpu_permille, 1000);
+	assert_int_equal(policy->core_worth_bytes, UINT64_C(1) << 40);
+	config_free(&config);
 }
 
 static void test_pressure_signals_can_be_none(void **state)
@@ -312,6 +360,8 @@ int main(void)
 		cmocka_unit_test(test_only_the_default_policy_follows_its_section),
 		cmocka_unit_test(test_a_file_may_say_nothing_at_all),
 		cmocka_unit_test(test_autorestart_has_three_values),
+		cmocka_unit_test(test_every_way_to_scavenge_has_its_name),
+		cmocka_unit_test(test_scavenging_may_cost_the_least_and_the_most),
 		cmocka_unit_test(test_pressure_signals_can_be_none),
 		cmocka_unit_test(test_names_of_48_characters_are_told_apart_to_the_last),
 		cmocka_unit_test(test_a_command_of_8_kib_arrives_whole),

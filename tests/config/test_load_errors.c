@@ -10,6 +10,13 @@
 #define DURATION_OFF "expected a duration such as 250ms, 2s or 1m, or off"
 #define PSI "expected a threshold such as \"some 5% 2s\" or \"full 200ms 2s\", or off"
 #define SIGNALS "expected a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off"
+#define ALL_OF_A_POLICY \
+	"lazy_headroom, eager_headroom, full_headroom, lazy_time_to_wall, " \
+	"eager_time_to_wall, full_time_to_wall, lazy_pressure, eager_pressure, " \
+	"full_pressure, hold, reserve, gate_wait, brake, brake_hold, scavenge, madvise, " \
+	"scavenge_cpu, core_worth"
+#define CPU "expected a share of one CPU from 0.1% to 100%"
+#define WORTH "expected a size from 16M to 1T"
 #define COMMAND "expected a program and its arguments, quoted as for a shell"
 
 static struct config config;
@@ -74,11 +81,11 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
 		{"[policy:p]\nx = off\n",
-			{{2, "unknown key \"x\" in [policy:NAME]: expected lazy_headroom, "
-			     "eager_headroom, full_headroom, lazy_time_to_wall, "
-			     "eager_time_to_wall, full_time_to_wall, lazy_pressure, "
-			     "eager_pressure, full_pressure, hold, reserve, gate_wait, brake, "
-			     "brake_hold"}}},
+			{{2, "unknown key \"x\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
+		/* As long as a key may be, and the list is whole. */
+		{"[policy:p]\n" CHARS_48 " = off\n",
+			{{2, "unknown key \"" CHARS_48
+			     "\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
 		{"[supervisor]\n" CHARS_48 " = 1\n",
 			{{2, "unknown key \"" CHARS_48 "\" in [supervisor]: expected "
 			     "pressure_signals"}}},
@@ -251,6 +258,29 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{"[policy:p]\nlazy_pressure = some 3s 2s\n",
 			{{2, "lazy_pressure: \"some 3s 2s\": out of range: " PSI}}},
 		{"[policy:p]\nbrake = six\n", {{2, "brake: \"six\": not understood: " AMOUNT}}},
+		{"[policy:p]\nscavenge = go1.14\n",
+			{{2, "scavenge: \"go1.14\": not understood: expected adaptive, off, "
+			     "go1.11, go1.12, go1.13 or decay"}}},
+		{"[policy:p]\nscavenge =\n",
+			{{2, "scavenge: \"\": not understood: expected adaptive, off, go1.11, "
+			     "go1.12, go1.13 or decay"}}},
+		{"[policy:p]\nmadvise = free\n",
+			{{2, "madvise: \"free\": not understood: expected auto or dontneed"}}},
+		{"[policy:p]\nscavenge_cpu = 0%\n",
+			{{2, "scavenge_cpu: \"0%\": out of range: " CPU}}},
+		{"[policy:p]\nscavenge_cpu = 100.1%\n",
+			{{2, "scavenge_cpu: \"100.1%\": out of range: " CPU}}},
+		{"[policy:p]\nscavenge_cpu = 0.05%\n",
+			{{2, "scavenge_cpu: \"0.05%\": not understood: " CPU}}},
+		{"[policy:p]\nscavenge_cpu = off\n",
+			{{2, "scavenge_cpu: \"off\": not understood: " CPU}}},
+		{"[policy:p]\ncore_worth = 16383K\n",
+			{{2, "core_worth: \"16383K\": out of range: " WORTH}}},
+		{"[policy:p]\ncore_worth = 1025G\n",
+			{{2, "core_worth: \"1025G\": out of range: " WORTH}}},
+		{"[policy:p]\ncore_worth = 0\n", {{2, "core_worth: \"0\": out of range: " WORTH}}},
+		{"[policy:p]\ncore_worth = 10%\n",
+			{{2, "core_worth: \"10%\": not understood: " WORTH}}},
 		{WEB "user = " CHARS_48 " " CHARS_48 "\n",
 			{{3, "user: \"" CHARS_48
 			     " abcdefghi...\": not understood: expected the name of one user, "

@@ -25,7 +25,8 @@ static const char *const seeds[] = {
 	"[policy:default]\nlazy_headroom = 25%\neager_headroom = 15%\nfull_headroom = 8%\n"
 	"lazy_time_to_wall = 10s\neager_time_to_wall = 4s\nfull_time_to_wall = 1s\n"
 	"lazy_pressure = some 5% 2s\neager_pressure = some 15% 2s\nfull_pressure = full 10% 2s\n"
-	"hold = 5s\nreserve = 4%\ngate_wait = 200ms\nbrake = 6%\nbrake_hold = 3s\n",
+	"hold = 5s\nreserve = 4%\ngate_wait = 200ms\nbrake = 6%\nbrake_hold = 3s\n"
+	"scavenge = go1.12\nmadvise = dontneed\nscavenge_cpu = 1%\ncore_worth = 2G\n",
 	"\xEF\xBB\xBF# comment\r\n[service:a]\r\ncommand: \"a \\\" b\"\r\nautorestart = true\r\n"
 	"stopsignal = RTMIN+3\r\nstopwaitsecs = 1.5m\r\nshim = off\r\nuser = nobody\r\n"
 	"directory = /\r\n[service:b]\r\ncommand = b\r\n",
@@ -33,9 +34,10 @@ static const char *const seeds[] = {
 
 static const char *const pieces[] = {"[", "]", "=", ":", "\n", "\r", " ;", " #", "\"", "'", "\\",
 	"%", ",", "\t", "\x1b", "\xff", "0", "99999999999999999999", "off", "some ", "full ", "ms",
-	"1.5", "[service:", "[policy:", "command = ", "policy = ", "environment = ",
-	"memory_max = ", "lazy_pressure = ", "pressure_signals = ", "\n\n", "-1", "RTMIN+", "TiB",
-	"\xEF\xBB\xBF"};
+	"1.5",
+	"[service:", "[policy:", "command = ", "policy = ", "environment = ", "memory_max = ",
+	"lazy_pressure = ", "scavenge = ", "core_worth = ", "pressure_signals = ", "\n\n", "-1",
+	"RTMIN+", "TiB", "\xEF\xBB\xBF"};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -138,10 +140,18 @@ static void config_holds_together(const struct config *config)
 		for (char **pair = service->environment; pair != NULL && *pair != NULL; pair++)
 			assert_non_null(strchr(*pair, '='));
 	}
-	for (size_t i = 0; i < config->policy_count; i++)
+	for (size_t i = 0; i < config->policy_count; i++) {
+		const struct config_policy *policy = &config->policies[i];
 		for (int level = LEVEL_LAZY; level < LEVELS; level++)
-			assert_true(config->policies[i].at[level].headroom.permille <= 1000 &&
-				    config->policies[i].at[level].pressure.permille <= 1000);
+			assert_true(policy->at[level].headroom.permille <= 1000 &&
+				    policy->at[level].pressure.permille <= 1000);
+		assert_true(policy->scavenge < CONFIG_SCAVENGES);
+		assert_true(policy->madvise < CONFIG_MADVISES);
+		assert_true(policy->scavenge_cpu_permille >= 1 &&
+			    policy->scavenge_cpu_permille <= 1000);
+		assert_true(policy->core_worth_bytes >= CONFIG_CORE_WORTH_LEAST_BYTES &&
+			    policy->core_worth_bytes <= CONFIG_CORE_WORTH_MOST_BYTES);
+	}
 }
 
 static time_t seconds_now(void)

@@ -33,6 +33,7 @@ static const struct config_policy fixture_policy = {
 	.gate_wait_ms = 200,
 	.brake = {.permille = 60},
 	.brake_hold_ms = 3000,
+	.core_worth_bytes = UINT64_C(2) << 30,
 };
 
 /* Too large for a stack; each test starts it with fixture_start(). */

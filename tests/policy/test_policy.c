@@ -573,6 +573,8 @@ static void assert_plan_is_sane(uint64_t now_ms)
 {
 	assert_true(fixture.plan.count <= PLAN_ACTIONS_MAX);
 	assert_in_range(fixture.plan.next_ms, 1, POLICY_FAR_MS);
+	for (size_t i = 0; i < fixture.sample.service_count; i++)
+		assert_in_range(fixture.plan.price_ns[i], 1907, 64 * 1907);
 	for (size_t a = 0; a < fixture.plan.count; a++) {
 		const struct action *action = &fixture.plan.action[a];
 		assert_true(action->service < fixture.sample.service_count);

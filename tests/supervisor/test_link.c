@@ -154,6 +154,15 @@ static void test_slots_of_live_processes_are_summed(void **state)
 	b->released_eager_bytes = 8;
 	a->released_full_bytes = 16;
 	a->gate_waits = 9;
+	a->refault_bytes = 50;
+	b->refault_touched_bytes = 40;
+	a->regret_release_bytes = 30;
+	b->regret_release_bytes = 3;
+	a->regret_hold_bytes = 20;
+	b->background_cpu_ns = 60;
+	/* How long is no amount. */
+	a->break_even_ns = 70;
+	b->break_even_ns = 80;
 	struct link_totals totals = read_totals(peer);
 	assert_int_equal(totals.heap.processes, 2);
 	assert_int_equal(totals.threads, 2);
@@ -164,6 +173,12 @@ static void test_slots_of_live_processes_are_summed(void **state)
 	assert_int_equal(totals.heap.released_bytes, 31);
 	assert_int_equal(totals.returned_bytes[LEVEL_EAGER], 8);
 	assert_int_equal(totals.gate_waits, 9);
+	assert_int_equal(totals.refault_bytes, 50);
+	assert_int_equal(totals.refault_touched_bytes, 40);
+	assert_int_equal(totals.regret_release_bytes, 33);
+	assert_int_equal(totals.regret_hold_bytes, 20);
+	assert_int_equal(totals.background_cpu_ns, 60);
+	assert_int_equal(totals.break_even_ns, 80);
 	assert_true(link_has_process(peer->link, 101));
 	assert_false(link_has_process(peer->link, 102));
 }
@@ -177,11 +192,15 @@ static void test_dead_processes_lose_their_slot_and_keep_their_totals(void **sta
 	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
 	/* What it did last is not lost with it. */
 	slot->released_eager_bytes = 150;
+	slot->regret_hold_bytes = 11;
+	slot->break_even_ns = 5;
 	unlinkat(peer->proc.fd, "100/stat", 0);
 	struct link_totals totals = read_totals(peer);
 	assert_int_equal(totals.heap.processes, 0);
 	assert_int_equal(totals.heap.in_use_bytes, 0);
 	assert_int_equal(totals.heap.released_bytes, 150);
+	assert_int_equal(totals.regret_hold_bytes, 11);
+	assert_int_equal(totals.break_even_ns, 0);
 	assert_true(slot->owner == 0);
 	assert_false(link_has_process(peer->link, 100));
 	/* The next one in the same slot adds to that. */
@@ -242,7 +261,10 @@ static void test_exec_starts_the_counters_anew_and_the_totals_go_on(void **state
 	slot->released_full_bytes = 100;
 	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
 	slot->released_full_bytes = 30;
+	slot->regret_release_bytes = 6;
 	assert_int_equal(read_totals(peer).heap.released_bytes, 130);
+	slot->regret_release_bytes = 2;
+	assert_int_equal(read_totals(peer).regret_release_bytes, 8);
 	slot->released_full_bytes = 40;
 	assert_int_equal(read_totals(peer).heap.released_bytes, 140);
 }
@@ -259,6 +281,8 @@ static void test_lies_saturate_and_totals_never_fall(void **state)
 	struct link_totals totals = read_totals(peer);
 	assert_true(totals.heap.in_use_bytes == UINT64_MAX);
 	assert_true(totals.heap.released_bytes == UINT64_MAX);
+	b->regret_hold_bytes = 1000;
+	assert_true(read_totals(peer).regret_hold_bytes == UINT64_MAX);
 	for (unsigned i = 0; i < 100; i++) {
 		a->released_full_bytes = (uint64_t)i * 0x9e3779b97f4a7c15U;
 		b->released_lazy_bytes = (uint64_t)(i % 7) << 61;
@@ -324,6 +348,69 @@ static void test_a_new_level_does_not_call_off_an_open_release(void **state)
 	link_set_level(peer->link, LEVEL_CALM);
 	assert_int_equal(peer->header->release_level, LINK_CALM);
 	assert_int_equal(link_level(peer->link), LEVEL_CALM);
+}
+
+static const struct config_policy adaptive = {.scavenge_cpu_permille = 10};
+
+static void test_another_way_to_scavenge_comes_with_a_new_sequence(void **state)
+{
+	struct peer *peer = *state;
+	struct config_policy policy = adaptive;
+	link_set_scavenge(peer->link, &policy);
+	uint32_t sequence = peer->header->sequence;
+	assert_int_equal(peer->header->scavenge, LINK_SCAVENGE_ADAPTIVE);
+	assert_int_equal(peer->header->madvise, LINK_MADVISE_AUTO);
+	assert_int_equal(peer->header->cpu_permille, 10);
+	policy.core_worth_bytes = 1;
+	link_set_scavenge(peer->link, &policy);
+	assert_int_equal(peer->header->sequence, sequence);
+	policy.scavenge = CONFIG_SCAVENGE_GO1_12;
+	link_set_scavenge(peer->link, &policy);
+	assert_int_equal(peer->header->scavenge, LINK_SCAVENGE_GO1_12);
+	assert_int_equal(peer->header->sequence, sequence + 1);
+	policy.madvise = CONFIG_MADVISE_DONTNEED;
+	link_set_scavenge(peer->link, &policy);
+	assert_int_equal(peer->header->madvise, LINK_MADVISE_DONTNEED);
+	assert_int_equal(peer->header->sequence, sequence + 2);
+	policy.scavenge_cpu_permille = 1000;
+	link_set_scavenge(peer->link, &policy);
+	assert_int_equal(peer->header->cpu_permille, 1000);
+	assert_int_equal(peer->header->sequence, sequence + 3);
+	link_set_scavenge(peer->link, &policy);
+	assert_int_equal(peer->header->sequence, sequence + 3);
+	assert_int_equal(peer->header->release_level, LINK_CALM);
+	assert_int_equal(peer->header->price_ns, 0);
+}
+
+static void test_another_way_to_scavenge_does_not_call_off_an_open_release(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	uint32_t asked = link_ask(peer->link, LEVEL_EAGER, 1);
+	link_set_scavenge(peer->link, &adaptive);
+	assert_int_equal(peer->header->sequence, asked + 1);
+	assert_int_equal(peer->header->release_level, LINK_EAGER);
+	assert_false(read_totals(peer).heap.answered);
+	slot->sequence_done = asked + 1;
+	assert_true(read_totals(peer).heap.answered);
+	/* Nor does it ask for that one again. */
+	const struct config_policy off = {.scavenge = CONFIG_SCAVENGE_OFF};
+	link_set_scavenge(peer->link, &off);
+	assert_int_equal(peer->header->release_level, LINK_CALM);
+	assert_true(read_totals(peer).heap.answered);
+}
+
+static void test_a_price_wakes_nobody(void **state)
+{
+	struct peer *peer = *state;
+	uint32_t sequence = peer->header->sequence;
+	link_set_price(peer->link, 1907);
+	assert_int_equal(peer->header->price_ns, 1907);
+	/* Whoever scribbles over it has it until the next turn. */
+	peer->header->price_ns = 1;
+	link_set_price(peer->link, 1907);
+	assert_int_equal(peer->header->price_ns, 1907);
+	assert_int_equal(peer->header->sequence, sequence);
 }
 
 static void test_publishing_wakes_only_who_waits_at_the_gate(void **state)
@@ -406,6 +493,9 @@ int main(void)
 		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
 		TEST(test_answers_survive_the_sequence_wrapping),
 		TEST(test_a_new_level_does_not_call_off_an_open_release),
+		TEST(test_another_way_to_scavenge_comes_with_a_new_sequence),
+		TEST(test_another_way_to_scavenge_does_not_call_off_an_open_release),
+		TEST(test_a_price_wakes_nobody),
 		TEST(test_publishing_wakes_only_who_waits_at_the_gate),
 		TEST(test_credit_taken_since_the_sample_is_not_given_twice),
 		TEST(test_random_bytes_in_slots_are_survived),

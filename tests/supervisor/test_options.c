@@ -92,6 +92,11 @@ static void test_usage_errors_name_the_word(void **state)
 		{"spillway --name=a/b true", "a/b"},
 		{"spillway --pressure-signals=USR1 true", "USR1"},
 		{"spillway --pressure-signals=KILL:full true", "KILL"},
+		{"spillway --scavenge=go1.14 true", "go1.14: expected adaptive"},
+		{"spillway --madvise=free true", "free"},
+		{"spillway --scavenge-cpu=0% true", "0%"},
+		{"spillway --core-worth=1M true", "1M"},
+		{"spillway --scavenge", "--scavenge"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		assert_int_equal(parse(rows[i].line), -EINVAL);
@@ -139,6 +144,30 @@ static void test_wrap_makes_one_service_of_the_options(void **state)
 	config_free(&config);
 }
 
+static void test_wrap_scavenges_as_the_options_say(void **state)
+{
+	(void)state;
+	struct config config;
+	struct config defaults;
+	config_defaults(&defaults);
+	assert_int_equal(parse("spillway true"), 0);
+	assert_int_equal(options_config(&options, &config), 0);
+	assert_true(config_policy_equal(&config.policies[0], &defaults.policies[0]));
+	assert_string_equal(config.policies[0].name, "default");
+	config_free(&config);
+	assert_int_equal(parse("spillway --scavenge=go1.13 --madvise=dontneed --scavenge-cpu=0.5% "
+			       "--core-worth 512M true"),
+		0);
+	assert_int_equal(options_config(&options, &config), 0);
+	const struct config_policy *policy = &config.policies[config.services[0].policy];
+	assert_int_equal(policy->scavenge, CONFIG_SCAVENGE_GO1_13);
+	assert_int_equal(policy->madvise, CONFIG_MADVISE_DONTNEED);
+	assert_int_equal(policy->scavenge_cpu_permille, 5);
+	assert_int_equal(policy->core_worth_bytes, 512 << 20);
+	assert_int_equal(policy->hold_ms, defaults.policies[0].hold_ms);
+	config_free(&config);
+}
+
 static void test_help_and_version_need_no_command(void **state)
 {
 	(void)state;
@@ -160,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_usage_errors_name_the_word),
 		cmocka_unit_test(test_wrap_leaves_usr1_and_usr2_to_the_service),
 		cmocka_unit_test(test_wrap_makes_one_service_of_the_options),
+		cmocka_unit_test(test_wrap_scavenges_as_the_options_say),
 		cmocka_unit_test(test_help_and_version_need_no_command),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
