@@ -115,7 +115,8 @@ struct link_gate {
 	_Atomic uint32_t doorbell;
 };
 
-/* Bytes and counts are totals of the one process; released_bytes and below only ever rise. */
+/* Bytes and counts are totals of the one process; from released_background_bytes on they only
+ * rise, break_even_ns excepted. */
 struct link_slot {
 	/* 0 = free, else start_ticks' low 32 bits << 32 | pid: taken and freed by
 	 * compare and swap.  The supervisor frees it when that process is gone. */
