@@ -20,30 +20,46 @@ static uint64_t since_ns(uint64_t now_ns, uint64_t then_ns)
 	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
-void page_ages_taken_locked(const struct region *region, size_t page, size_t pages)
+/* Pages of one chunk, not all of them fresh. */
+static void chunk_taken(const struct region *region, size_t page, size_t pages,
+	const struct page_counts *counts, uint64_t now_ns)
 {
-	uint64_t now_ns = os_now_coarse_ns();
+	const struct chunk *chunk = &region->chunks[page / CHUNK_PAGES];
+	uint64_t age_ns = since_ns(now_ns, chunk->idle_since_ns);
+	size_t clean = counts->clean - counts->fresh;
+
+	reuse_wanted(&page_heap.reuse, region_run_class(region, page), age_ns,
+		counts->dirty + counts->lazy + clean);
+	if (page_heap.break_even_ns != 0 && age_ns > page_heap.break_even_ns)
+		page_heap.stats.regret_hold += counts->dirty;
+	if (clean == 0)
+		return;
+	if (since_ns(now_ns, chunk->released_ns) < page_heap.break_even_ns)
+		page_heap.stats.regret_release += clean;
+	if (clean == pages)
+		refault_note_locked(region_address(region, page), clean, now_ns);
+}
+
+void page_ages_taken_locked(
+	const struct region *region, size_t page, size_t pages, const struct page_counts *counts)
+{
+	uint64_t now_ns;
 	size_t end = page + pages;
 
+	if (counts->fresh == pages)
+		return;
+	now_ns = os_now_coarse_ns();
+	if (chunk_end(page, end) == end) {
+		chunk_taken(region, page, pages, counts, now_ns);
+		return;
+	}
 	for (size_t next; page < end; page = next) {
-		const struct chunk *chunk = &region->chunks[page / CHUNK_PAGES];
-		struct page_counts counts;
-		uint64_t age_ns = since_ns(now_ns, chunk->idle_since_ns);
-		size_t clean;
+		struct page_counts part;
 
 		next = chunk_end(page, end);
-		counts = region_count(region, page, next - page);
-		clean = counts.clean - counts.fresh;
-		if (counts.fresh == next - page)
-			continue;
-		reuse_wanted(&page_heap.reuse, region_run_class(region, page), age_ns,
-			counts.dirty + counts.lazy + clean);
-		if (page_heap.break_even_ns != 0 && age_ns > page_heap.break_even_ns)
-			page_heap.stats.regret_hold += counts.dirty;
-		if (since_ns(now_ns, chunk->released_ns) < page_heap.break_even_ns)
-			page_heap.stats.regret_release += clean;
-		if (clean == next - page)
-			refault_note_locked(region_address(region, page), clean, now_ns);
+		part = region_count(region, page, next - page);
+		if (part.fresh != next - page)
+			chunk_taken(region, page, next - page, &part, now_ns);
 	}
 }
 

@@ -15,8 +15,9 @@
  * Ages are those of chunks, so both are estimates that err towards young.
  */
 
-/* The page heap's lock is held.  Pages are about to be taken. */
-void page_ages_taken_locked(const struct region *region, size_t page, size_t pages);
+/* The page heap's lock is held.  Pages are about to be taken, which are these. */
+void page_ages_taken_locked(
+	const struct region *region, size_t page, size_t pages, const struct page_counts *counts);
 
 /* The page heap's lock is held.  Pages in transit are about to become lazy or clean. */
 void page_ages_released_locked(struct region *region, size_t page, size_t pages, bool clean);

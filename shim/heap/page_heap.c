@@ -221,8 +221,7 @@ static struct page_taken take_place(
 	if (counts->clean != 0)
 		taken.clean_mask = taken.zero ? UINT64_MAX >> (pages < 64 ? 64 - pages : 0)
 					      : clean_mask_of(place, pages);
-	if (counts->fresh != pages)
-		page_ages_taken_locked(place->region, place->page, pages);
+	page_ages_taken_locked(place->region, place->page, pages, counts);
 	region_take(place->region, place->page, pages);
 	count_taken(counts, pages);
 	return taken;
@@ -316,8 +315,7 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 		return false;
 	}
 	counts = region_count(region, page, pages);
-	if (counts.fresh != pages)
-		page_ages_taken_locked(region, page, pages);
+	page_ages_taken_locked(region, page, pages, &counts);
 	region_take(region, page, pages);
 	count_taken(&counts, pages);
 	return true;
