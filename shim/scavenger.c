@@ -1,6 +1,7 @@
 #include "shim/scavenger.h"
 
 #include "shim/heap/os.h"
+#include "shim/level.h"
 #include "shim/link.h"
 #include "shim/settings.h"
 
@@ -213,7 +214,7 @@ static uint64_t pace_step(enum heap_level level, uint64_t now_ns)
 /* Between requests. */
 static uint64_t level_step(uint64_t now_ns)
 {
-	enum heap_level level = (enum heap_level)link_level(now_ns);
+	enum heap_level level = level_in_force(now_ns);
 	uint64_t pause_ns;
 
 	settings_apply(now_ns);
