@@ -7,6 +7,7 @@
 #include "shim/process.h"
 #include "shim/scavenger.h"
 #include "shim/settings.h"
+#include "shim/trim.h"
 #include "shim/worker.h"
 
 #include <errno.h>
@@ -69,6 +70,7 @@ static __thread bool streams_locked;
 
 static void on_fork_prepare(void)
 {
+	trim_before_fork();
 	streams_locked = !__libc_single_threaded && _IO_list_lock != NULL &&
 			 _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
 	if (streams_locked)

@@ -252,6 +252,70 @@ static void test_fork(void)
 	child_end(child);
 }
 
+/* What is idle in a child of a fork with so much idle; the floor is no news any more. */
+static uint64_t idle_after_fork(size_t bytes)
+{
+	struct spillway_stats before;
+	uint64_t *left = check_opaque(malloc(sizeof *left));
+	int ends[2];
+	pid_t child;
+
+	CHECK(pipe(ends) == 0);
+	/* Sooner than the pace of the level: it leaves what idled for less than 100 ms. */
+	do {
+		idle_make(bytes);
+		before = stats_now();
+	} while (before.idle_dirty_bytes < bytes * 9 / 10);
+	child = fork();
+	if (child == 0) {
+		struct spillway_stats after = stats_now();
+
+		*left = after.idle_dirty_bytes + after.lazy_bytes;
+		CHECK(write(ends[1], left, sizeof *left) == sizeof *left);
+		_exit(0);
+	}
+	child_end(child);
+	CHECK(read(ends[0], left, sizeof *left) == sizeof *left);
+	close(ends[0]);
+	close(ends[1]);
+	return *left;
+}
+
+static void level_settle(enum spillway_level level)
+{
+	uint64_t before = UINT64_MAX;
+
+	CHECK(spillway_set_level(level) == 0);
+	while (before != stats_now().advise_calls) {
+		before = stats_now().advise_calls;
+		nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	}
+}
+
+/* Whether a fork leaves that little; on a busy machine its time may be over before. */
+static bool fork_leaves(size_t bytes, uint64_t most_bytes)
+{
+	for (int i = 0; i < 20; i++)
+		if (idle_after_fork(bytes) <= most_bytes)
+			return true;
+	return false;
+}
+
+static void test_fork_release(void)
+{
+	level_settle(SPILLWAY_EAGER);
+	CHECK(fork_leaves(8 * MIB, 256 * KIB));
+	CHECK(stats_now().idle_dirty_bytes < 256 * KIB);
+	CHECK(fork_leaves(40 * MIB, 39 * MIB));
+	CHECK(idle_after_fork(40 * MIB) >= 19 * MIB);
+	level_settle(SPILLWAY_FULL);
+	CHECK(fork_leaves(8 * MIB, 256 * KIB));
+	level_settle(SPILLWAY_LAZY);
+	CHECK(idle_after_fork(8 * MIB) >= 7 * MIB);
+	level_settle(SPILLWAY_CALM);
+	CHECK(idle_after_fork(8 * MIB) >= 7 * MIB);
+}
+
 static void test_without_thread(void)
 {
 	CHECK(setgid(65534) == 0 && setuid(65534) == 0);
@@ -280,6 +344,7 @@ static const struct test {
 	{"subscribers", test_subscribers},
 	{"crowd", test_crowd},
 	{"fork", test_fork},
+	{"fork_release", test_fork_release},
 	{"without_thread", test_without_thread},
 };
 
