@@ -175,9 +175,10 @@ tidy: ## run clang-tidy over every source
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
+	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
 
 clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
 	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy

@@ -147,6 +147,30 @@ enum link_level link_level(uint64_t now_ns)
 	return level < LINK_LEVELS ? (enum link_level)level : LINK_CALM;
 }
 
+bool link_tuning_read(uint64_t now_ns, struct link_tuning *tuning)
+{
+	uint32_t scavenge;
+	uint32_t madvise_way;
+	uint32_t cpu_permille;
+	uint64_t price_ns;
+
+	if (!link_attended(now_ns))
+		return false;
+	scavenge = atomic_load_explicit(&header->scavenge, memory_order_relaxed);
+	madvise_way = atomic_load_explicit(&header->madvise, memory_order_relaxed);
+	cpu_permille = atomic_load_explicit(&header->cpu_permille, memory_order_relaxed);
+	price_ns = atomic_load_explicit(&header->price_ns, memory_order_relaxed);
+	*tuning = (struct link_tuning){
+		.scavenge = scavenge < LINK_SCAVENGES ? (enum link_scavenge)scavenge
+						      : LINK_SCAVENGE_ADAPTIVE,
+		.madvise = madvise_way < LINK_MADVISES ? (enum link_madvise)madvise_way
+						       : LINK_MADVISE_AUTO,
+		.cpu_permille = cpu_permille <= 1000 ? cpu_permille : 0,
+		.price_ns = price_ns <= LINK_PRICE_MAX_NS ? price_ns : 0,
+	};
+	return true;
+}
+
 uint32_t link_sequence(void)
 {
 	return header == NULL ? 0 : atomic_load_explicit(&header->sequence, memory_order_acquire);

@@ -39,6 +39,16 @@ struct link_request {
 	uint64_t target_bytes;
 };
 
+/* How to scavenge at calm; 0 = the shim's own default. */
+struct link_tuning {
+	enum link_scavenge scavenge;
+	enum link_madvise madvise;
+	uint32_t cpu_permille; /* at most 1000 */
+	uint64_t price_ns;     /* at most LINK_PRICE_MAX_NS: one page costs as much as one CPU */
+};
+
+#define LINK_PRICE_MAX_NS ((uint64_t)1000000000)
+
 /* 0 or -EINVAL; address is untouched then. */
 int link_address_parse(const char *text, struct link_address *address);
 /* Maps the link and takes a slot.  0 or -errno; changes errno. */
@@ -49,6 +59,9 @@ bool link_joined(void);
 bool link_attended(uint64_t now_ns);
 /* The level in force; LINK_CALM without a link or when nobody attends it. */
 enum link_level link_level(uint64_t now_ns);
+/* False, and nothing is read, without a link or when nobody attends it.  What is out of range
+ * is the default. */
+bool link_tuning_read(uint64_t now_ns, struct link_tuning *tuning);
 /* 0 without a link. */
 uint32_t link_sequence(void);
 void link_request_read(struct link_request *request);

@@ -2,6 +2,8 @@
 
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/os.h"
+#include "shim/level.h"
 #include "shim/scavenger.h"
 #include "shim/worker.h"
 
@@ -194,6 +196,7 @@ static void *watch_run(void *unused)
 			break;
 		if ((ready.revents & (POLLERR | POLLNVAL)) != 0)
 			break;
+		level_pressure_note(os_now_ns());
 		scavenger_ask(HEAP_EAGER);
 		worker_wake();
 	}

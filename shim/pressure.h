@@ -4,7 +4,8 @@
 /*
  * Standalone, the shim listens to the service manager: the protocol of
  * systemd's memory pressure documentation (MEMORY_PRESSURE_WATCH,
- * MEMORY_PRESSURE_WRITE).  Each event asks the scavenger for an eager release.
+ * MEMORY_PRESSURE_WRITE).  Each event asks the scavenger for an eager release,
+ * and eager is in force for some seconds (level.h).
  *
  * The file is opened and watched by a thread of its own, started beside the
  * worker.  A service may close the descriptor and get its number again for

@@ -1,7 +1,9 @@
 #include "shim/scavenger.h"
 
 #include "shim/heap/os.h"
+#include "shim/level.h"
 #include "shim/link.h"
+#include "shim/settings.h"
 
 #include <stdatomic.h>
 
@@ -212,9 +214,11 @@ static uint64_t pace_step(enum heap_level level, uint64_t now_ns)
 /* Between requests. */
 static uint64_t level_step(uint64_t now_ns)
 {
-	enum heap_level level = (enum heap_level)link_level(now_ns);
-	uint64_t pause_ns = level == HEAP_CALM ? heap_background(now_ns) : pace_step(level, now_ns);
+	enum heap_level level = level_in_force(now_ns);
+	uint64_t pause_ns;
 
+	settings_apply(now_ns);
+	pause_ns = level == HEAP_CALM ? heap_background(now_ns) : pace_step(level, now_ns);
 	link_slot_publish();
 	return scavenger_has_news() ? SCAVENGER_AT_ONCE : pause_ns;
 }

@@ -1,3 +1,4 @@
+#include "shim/environment.h"
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
@@ -5,6 +6,8 @@
 #include "shim/pressure.h"
 #include "shim/process.h"
 #include "shim/scavenger.h"
+#include "shim/settings.h"
+#include "shim/trim.h"
 #include "shim/worker.h"
 
 #include <errno.h>
@@ -67,6 +70,7 @@ static __thread bool streams_locked;
 
 static void on_fork_prepare(void)
 {
+	trim_before_fork();
 	streams_locked = !__libc_single_threaded && _IO_list_lock != NULL &&
 			 _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
 	if (streams_locked)
@@ -92,16 +96,6 @@ static void on_fork_child(void)
 	worker_fork_child();
 	thread_note();
 	errno = saved;
-}
-
-static const char *variable_find(char **environment, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (; *environment != NULL; environment++)
-		if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
-			return *environment + length + 1;
-	return NULL;
 }
 
 static void link_start(const char *text)
@@ -132,13 +126,16 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	process_init();
 	(void)os_is_sandboxed();
 	os_fence_prepare();
-	if (getauxval(AT_SECURE) == 0) {
-		link_text = variable_find(environment, LINK_ENVIRONMENT);
+	if (getauxval(AT_SECURE) != 0)
+		environment = NULL;
+	if (environment != NULL) {
+		link_text = environment_find(environment, LINK_ENVIRONMENT);
 		if (link_text != NULL)
 			link_start(link_text);
-		pressure_watch_set(variable_find(environment, "MEMORY_PRESSURE_WATCH"),
-			variable_find(environment, "MEMORY_PRESSURE_WRITE"));
+		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
+			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
 	}
+	settings_init(environment);
 	scavenger_init(link_sequence());
 	heap_set_cache_hook(thread_note);
 	heap_set_gate(gate_pass);

@@ -3,6 +3,7 @@
 #include "shim/futex.h"
 #include "shim/gate.h"
 #include "shim/heap/os.h"
+#include "shim/level.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/scavenger.h"
@@ -24,6 +25,10 @@
 /* Without the thread, the slot's counters are renewed after so much growth. */
 #define PUBLISH_BYTES ((uint64_t)256 * 1024)
 
+/* How often worker_summon wakes at most, and the pause between: ten milliseconds. */
+#define SUMMON_WAKES 100
+#define SUMMON_PAUSE_NS 100000U
+
 /* Bits of worker_attention. */
 #define ATTEND_START 1U /* make the thread */
 #define ATTEND_NOTE 2U  /* malloc is in use: clear the bit */
@@ -39,6 +44,9 @@ static _Atomic uint64_t retry_ns;
 static _Atomic uint64_t retry_gap_ns = RETRY_FIRST_NS;
 /* Slept on where there is no link. */
 static _Atomic uint32_t own_word;
+/* By whoever summons the thread and by the thread; see worker.h. */
+static _Atomic bool summoned;
+static _Atomic uint32_t sleeping;
 /* Taken by whoever does a step without the thread. */
 static _Atomic bool stepping;
 static _Atomic uint64_t step_due_ns;
@@ -76,10 +84,11 @@ static void worker_sleep(uint32_t expected, uint64_t now_ns, uint64_t due_ns)
 			deadline_ns = now_ns + SECOND_NS;
 		}
 	}
-	if (atomic_load(&state) != WORKER_ENDED)
+	atomic_store(&sleeping, 1);
+	if (!atomic_load(&summoned) && atomic_load(&state) != WORKER_ENDED)
 		futex_wait(sleep_word(), expected, link_sequence_bits(), deadline_ns);
-	if (deadline_ns == UINT64_MAX)
-		atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
+	atomic_store(&sleeping, 0);
+	atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
 }
 
 static void *worker_run(void *unused)
@@ -95,8 +104,11 @@ static void *worker_run(void *unused)
 	has_thread_store(1);
 	while (atomic_load(&state) != WORKER_ENDED) {
 		uint32_t expected = atomic_load(sleep_word());
-		uint64_t due_ns = scavenger_step(os_now_ns());
+		uint64_t due_ns;
 
+		atomic_store(&summoned, false);
+		level_tell(os_now_ns());
+		due_ns = scavenger_step(os_now_ns());
 		if (due_ns != SCAVENGER_AT_ONCE)
 			worker_sleep(expected, os_now_ns(), due_ns);
 	}
@@ -176,6 +188,32 @@ static void step_without_thread(uint64_t now_ns)
 	atomic_store(&stepping, false);
 }
 
+void worker_summon(void)
+{
+	int saved = errno;
+
+	if (worker_process_check() != PROCESS_OWN)
+		goto out;
+	atomic_store(&summoned, true);
+	if (atomic_load(&state) == WORKER_NONE || os_now_ns() >= atomic_load(&retry_ns))
+		worker_start();
+	if (atomic_load(&state) != WORKER_RUNNING) {
+		step_without_thread(os_now_ns());
+		goto out;
+	}
+	for (int i = 0; i < SUMMON_WAKES; i++) {
+		worker_wake();
+		if (atomic_load(&sleeping) == 0 || !atomic_load(&summoned))
+			goto out;
+		/* Only to let time pass: a filter of system calls lets futex through. */
+		os_wait((const uint32_t *)&sleeping, 1, SUMMON_PAUSE_NS);
+	}
+	/* It does not get to run; malloc and free go on waking. */
+	atomic_fetch_or(&worker_attention, ATTEND_WAKE);
+out:
+	errno = saved;
+}
+
 void worker_attend(void)
 {
 	uint32_t attention = atomic_load(&worker_attention);
@@ -236,9 +274,11 @@ void worker_growth_note(size_t bytes)
 void worker_fork_child(void)
 {
 	link_fork_child();
+	level_fork_child();
 	scavenger_init(link_sequence());
 	atomic_store(&state, WORKER_NONE);
 	atomic_store(&stepping, false);
+	atomic_store(&sleeping, 0);
 	atomic_store(&worker_attention, 0);
 	atomic_store(&grown_bytes, 0);
 	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);

@@ -27,6 +27,11 @@
  * between the decision to sleep and the sleep, and only until the next use or
  * request.
  *
+ * worker_summon can't wait for that next use.  The thread says that it is about to
+ * sleep and then looks whether it was summoned; who summons says so, then sees
+ * whether the thread is about to sleep, and if so goes on waking until it is seen
+ * to be awake.
+ *
  * Where no thread can be had (RLIMIT_NPROC, seccomp), starting is tried again
  * with growing gaps and growing threads do the scavenger's steps, which are
  * bounded; a process that only reuses what it has does not hear of a request.  The same holds for
@@ -53,6 +58,12 @@ void worker_growth_note(size_t bytes);
 enum process_kind worker_process_check(void);
 /* In a forked child. */
 void worker_fork_child(void);
+/*
+ * Outside of malloc, no lock held: starts the thread where there is none, and makes it
+ * look at level and requests anew, at once, whatever it sleeps on.  Where there can be
+ * none, the first step is done here.  Keeps errno.
+ */
+void worker_summon(void);
 /* After scavenger_ask(), or when the heap is used again.  Whether a sleeper was woken. */
 bool worker_wake(void);
 /* The main thread leaves by pthread_exit. */

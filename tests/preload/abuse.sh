@@ -52,6 +52,7 @@ rule "threads allocate while others fork, and children fork, exec and have threa
 rule "a fork meets a thread that flushes all streams, and one that allocates with a stream" \
 	"$programs/fork_streams"
 rule "a handler that interrupts malloc and free may fork" "$programs/fork_in_handler"
+rule "also while eager is in force, where a fork gives back first" "$programs/fork_in_handler" eager
 rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
 rule "destructors of a thread's keys free and allocate in every round" "$programs/thread_exit"
 tap_ok "destructors of a thread's objects free and allocate" thread_locals

@@ -1,3 +1,4 @@
+#include "shim/spillway.h"
 #include "tests/preload/check.h"
 
 #include <signal.h>
@@ -7,7 +8,8 @@
 /*
  * A signal's handler forks, whatever it interrupts: POSIX had fork among what a
  * handler may call until 2024, and programs that tell of their crashes do it.
- * glibc's malloc is no obstacle to that in a program of one thread.
+ * glibc's malloc is no obstacle to that in a program of one thread.  With an
+ * argument, eager is in force, where forks give back first.
  */
 static volatile sig_atomic_t forks;
 
@@ -23,12 +25,15 @@ static void on_timer(int number)
 	forks = forks + 1;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
 	struct itimerval often = {.it_interval = {.tv_usec = 300}, .it_value = {.tv_usec = 300}};
 	struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
 	sig_atomic_t most = (sig_atomic_t)check_soak(300);
 
+	(void)arguments;
+	if (count == 2)
+		CHECK(spillway_set_level(SPILLWAY_EAGER) == 0);
 	alarm(20 * (unsigned)check_soak(1));
 	CHECK(sigaction(SIGPROF, &action, NULL) == 0);
 	CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);

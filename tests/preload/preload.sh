@@ -5,10 +5,16 @@
 
 xml_is_valid() {
 	under "$programs/info" && grep -q 'in use bytes' "$TAP_DIR/stderr" &&
+		grep -q '^background CPU   =  *[0-9]* ns$' "$TAP_DIR/stderr" &&
 		/usr/bin/python3 -c '
 import sys, xml.etree.ElementTree as tree
 root = tree.parse(sys.argv[1]).getroot()
-assert root.tag == "malloc" and int(root.find("aspace").get("size")) > 0' "$TAP_DIR/stdout"
+assert root.tag == "malloc" and int(root.find("aspace").get("size")) > 0
+heap = {name: int(value) for name, value in root.find("spillway").items()}
+assert heap["released_full"] > 9000000 and heap["advise_calls"] > 0 and heap["advise_ns"] > 0
+for name in ("released_background released_growth released_lazy released_eager refault "
+	"refault_touched regret_release regret_hold break_even_ns background_cpu_ns").split():
+	assert heap[name] >= 0' "$TAP_DIR/stdout"
 }
 
 is_preloaded() {

@@ -1,3 +1,4 @@
+#include "shim/spillway.h"
 #include "tests/preload/check.h"
 
 #include <pthread.h>
@@ -21,6 +22,11 @@
  *   churn MS           four threads allocate, free and check what they wrote, beside a
  *                      fifth that forks children who allocate
  *   worker             answers the id of the scavenger's thread
+ *   settings           answers policy, dontneed_only, cpu_permille and price_ns
+ *   subscribe          wants to hear of the level in force
+ *   told               answers how often it was told, and what it was told last: 100 * N + LEVEL
+ *   level              answers the level in force
+ *   floor LEVEL        sets the process's own; answers what came of it
  *   exit               ends, as does the end of the input
  */
 #define BLOCKS_MAX 200000
@@ -151,6 +157,37 @@ static void churn(size_t ms)
 	say("done\n");
 }
 
+static void settings(void)
+{
+	struct spillway_stats stats;
+
+	CHECK(spillway_stats(&stats, sizeof stats) == 0);
+	say("%u %u %u %llu\n", stats.policy, stats.dontneed_only, stats.cpu_permille,
+		(unsigned long long)stats.price_ns);
+}
+
+static unsigned level(void)
+{
+	struct spillway_stats stats;
+
+	CHECK(spillway_stats(&stats, sizeof stats) == 0);
+	return stats.level;
+}
+
+static _Atomic unsigned told;
+
+static void on_level(enum spillway_level now, void *with)
+{
+	CHECK(with == &told);
+	told = (told / 100 + 1) * 100 + (unsigned)now;
+}
+
+static void subscribe(void)
+{
+	CHECK(spillway_subscribe(on_level, &told) == 0);
+	say("done\n");
+}
+
 static void go_on_in_child(void)
 {
 	pid_t child = fork();
@@ -198,6 +235,16 @@ static void obey(char *line)
 		churn(a);
 	} else if (strcmp(line, "worker") == 0) {
 		say("%d\n", check_worker());
+	} else if (strcmp(line, "settings") == 0) {
+		settings();
+	} else if (strcmp(line, "subscribe") == 0) {
+		subscribe();
+	} else if (strcmp(line, "told") == 0) {
+		say("%u\n", told);
+	} else if (strcmp(line, "level") == 0) {
+		say("%u\n", level());
+	} else if (strcmp(line, "floor") == 0) {
+		say("%d\n", spillway_set_level((enum spillway_level)a));
 	} else {
 		exit(strcmp(line, "exit") == 0 ? 0 : 2);
 	}

@@ -1,0 +1,202 @@
+#include "shim/settings.h"
+
+#include "shim/environment.h"
+#include "shim/heap/os.h"
+#include "shim/link.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define SECOND_NS ((uint64_t)1000000000)
+#define PRICED_PAGE_BYTES ((uint64_t)4096)
+#define CORE_WORTH_MIN_BYTES ((uint64_t)1 << 20)
+#define CORE_WORTH_MAX_BYTES ((uint64_t)1 << 40)
+#define WHOLE_DIGITS_MAX 13
+
+_Static_assert((int)HEAP_POLICIES == (int)LINK_SCAVENGES &&
+		       (int)HEAP_ADAPTIVE == (int)LINK_SCAVENGE_ADAPTIVE &&
+		       (int)HEAP_OFF == (int)LINK_SCAVENGE_OFF &&
+		       (int)HEAP_GO1_11 == (int)LINK_SCAVENGE_GO1_11 &&
+		       (int)HEAP_GO1_12 == (int)LINK_SCAVENGE_GO1_12 &&
+		       (int)HEAP_GO1_13 == (int)LINK_SCAVENGE_GO1_13 &&
+		       (int)HEAP_DECAY == (int)LINK_SCAVENGE_DECAY,
+	"policies have the numbers of the link");
+
+static struct heap_tuning standalone = {
+	.policy = HEAP_ADAPTIVE,
+	.cpu_permille = HEAP_CPU_PERMILLE,
+	.price_ns = HEAP_PRICE_NS,
+};
+
+/* What the heap was told last; read by anybody. */
+static struct {
+	_Atomic uint32_t policy;
+	_Atomic bool dontneed_only;
+	_Atomic uint32_t cpu_permille;
+	_Atomic uint64_t price_ns;
+} told = {.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
+
+static bool policy_parse(const char *text, struct heap_tuning *tuning)
+{
+	static const char *const names[HEAP_POLICIES] = {
+		[HEAP_ADAPTIVE] = "adaptive",
+		[HEAP_OFF] = "off",
+		[HEAP_GO1_11] = "go1.11",
+		[HEAP_GO1_12] = "go1.12",
+		[HEAP_GO1_13] = "go1.13",
+		[HEAP_DECAY] = "decay",
+	};
+
+	for (uint32_t i = 0; i < HEAP_POLICIES; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			tuning->policy = (enum heap_policy)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool madvise_parse(const char *text, struct heap_tuning *tuning)
+{
+	tuning->dontneed_only = strcmp(text, "dontneed") == 0;
+	return tuning->dontneed_only || strcmp(text, "auto") == 0;
+}
+
+/* "12.5" as 12500, at most three digits behind the point; what follows, or NULL. */
+static const char *thousandths_parse(const char *text, uint64_t *thousandths)
+{
+	uint64_t scale = 1000;
+	int digits = 0;
+
+	*thousandths = 0;
+	for (; *text >= '0' && *text <= '9' && digits < WHOLE_DIGITS_MAX; text++, digits++)
+		*thousandths = *thousandths * 10 + (uint64_t)(*text - '0');
+	*thousandths *= scale;
+	if (digits == 0)
+		return NULL;
+	if (*text != '.')
+		return text;
+	for (text++; *text >= '0' && *text <= '9' && scale != 1; text++) {
+		scale /= 10;
+		*thousandths += (uint64_t)(*text - '0') * scale;
+	}
+	return text[-1] == '.' ? NULL : text;
+}
+
+static bool cpu_parse(const char *text, struct heap_tuning *tuning)
+{
+	uint64_t thousandths;
+
+	text = thousandths_parse(text, &thousandths);
+	if (text == NULL || strcmp(text, "%") != 0 || thousandths % 100 != 0 || thousandths == 0 ||
+		thousandths > 100000)
+		return false;
+	tuning->cpu_permille = (uint32_t)(thousandths / 100);
+	return true;
+}
+
+static bool core_worth_parse(const char *text, struct heap_tuning *tuning)
+{
+	static const char units[] = "KkMmGgTt";
+	const char *unit;
+	uint64_t thousandths;
+	uint64_t bytes;
+	unsigned shift = 0;
+
+	text = thousandths_parse(text, &thousandths);
+	if (text == NULL)
+		return false;
+	unit = *text == '\0' ? NULL : strchr(units, *text);
+	if (unit != NULL) {
+		shift = (unsigned)((unit - units) / 2 + 1) * 10;
+		text++;
+	}
+	if (strcmp(text, "") != 0 && strcmp(text, "B") != 0 &&
+		(unit == NULL || strcmp(text, "iB") != 0))
+		return false;
+	if (__builtin_mul_overflow(thousandths, (uint64_t)1 << shift, &bytes))
+		return false;
+	bytes /= 1000;
+	if (bytes < CORE_WORTH_MIN_BYTES || bytes > CORE_WORTH_MAX_BYTES)
+		return false;
+	tuning->price_ns = SECOND_NS * PRICED_PAGE_BYTES / bytes;
+	return true;
+}
+
+static const struct variable {
+	const char *name;
+	bool (*parse)(const char *text, struct heap_tuning *tuning);
+	const char *expected;
+} variables[] = {
+	{"SPILLWAY_SCAVENGE", policy_parse, "adaptive, off, go1.11, go1.12, go1.13 or decay"},
+	{"SPILLWAY_MADVISE", madvise_parse, "auto or dontneed"},
+	{"SPILLWAY_SCAVENGE_CPU", cpu_parse,
+		"a share of one CPU from 0.1% to 100%, such as 1% or 0.5%"},
+	{"SPILLWAY_CORE_WORTH", core_worth_parse, "a size from 1M to 1T, such as 2G"},
+};
+
+static void environment_read(char **environment)
+{
+	for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+		const struct variable *variable = &variables[i];
+		const char *value = environment_find(environment, variable->name);
+		struct heap_tuning tuning = standalone;
+
+		if (value == NULL)
+			continue;
+		if (variable->parse(value, &tuning))
+			standalone = tuning;
+		else
+			environment_complain(variable->name, value, variable->expected);
+	}
+}
+
+static void tell(const struct heap_tuning *tuning)
+{
+	atomic_store_explicit(&told.policy, tuning->policy, memory_order_relaxed);
+	atomic_store_explicit(&told.dontneed_only, tuning->dontneed_only, memory_order_relaxed);
+	atomic_store_explicit(&told.cpu_permille, tuning->cpu_permille, memory_order_relaxed);
+	atomic_store_explicit(&told.price_ns, tuning->price_ns, memory_order_relaxed);
+	heap_tune(tuning);
+}
+
+void settings_init(char **environment)
+{
+	if (environment != NULL)
+		environment_read(environment);
+	tell(&standalone);
+	settings_apply(os_now_ns());
+}
+
+void settings_apply(uint64_t now_ns)
+{
+	struct heap_tuning before;
+	struct heap_tuning now;
+	struct link_tuning linked;
+
+	if (!link_tuning_read(now_ns, &linked))
+		return;
+	now = (struct heap_tuning){
+		.policy = (enum heap_policy)linked.scavenge,
+		.dontneed_only = linked.madvise == LINK_MADVISE_DONTNEED,
+		.cpu_permille = linked.cpu_permille != 0 ? linked.cpu_permille : HEAP_CPU_PERMILLE,
+		.price_ns = linked.price_ns != 0 ? linked.price_ns : HEAP_PRICE_NS,
+	};
+	settings_read(&before);
+	if (now.policy != before.policy || now.dontneed_only != before.dontneed_only ||
+		now.cpu_permille != before.cpu_permille || now.price_ns != before.price_ns)
+		tell(&now);
+}
+
+void settings_read(struct heap_tuning *tuning)
+{
+	*tuning = (struct heap_tuning){
+		.policy =
+			(enum heap_policy)atomic_load_explicit(&told.policy, memory_order_relaxed),
+		.dontneed_only = atomic_load_explicit(&told.dontneed_only, memory_order_relaxed),
+		.cpu_permille = atomic_load_explicit(&told.cpu_permille, memory_order_relaxed),
+		.price_ns = atomic_load_explicit(&told.price_ns, memory_order_relaxed),
+	};
+}

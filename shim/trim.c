@@ -1,0 +1,77 @@
+#include "shim/trim.h"
+
+#include "shim/heap/heap.h"
+#include "shim/heap/lock.h"
+#include "shim/heap/os.h"
+#include "shim/level.h"
+
+#include <stdbool.h>
+
+#define TRIM_PASS_BYTES ((uint64_t)4 * 1024 * 1024)
+#define FORK_PASS_BYTES ((uint64_t)1024 * 1024)
+/* Passes in a row that give nothing, before the heap is not believed that there is more. */
+#define TRIM_BARREN_PASSES 3U
+
+uint64_t trim_full(size_t cushion_bytes)
+{
+	struct heap_stats stats;
+	uint64_t most_bytes;
+	uint64_t gone_bytes = 0;
+	unsigned barren = 0;
+	bool more = true;
+
+	heap_stats_read(&stats);
+	/* And something for what no slot covers at the ends of pages. */
+	most_bytes = stats.free_slot_bytes + stats.idle_dirty_bytes + stats.lazy_bytes;
+	most_bytes += most_bytes / 8;
+	while (more && barren < TRIM_BARREN_PASSES && gone_bytes <= most_bytes) {
+		struct heap_pass pass = {
+			.level = HEAP_FULL,
+			.max_bytes = TRIM_PASS_BYTES,
+			.cushion_bytes = cushion_bytes,
+			.idle_before_ns = UINT64_MAX,
+		};
+
+		heap_scavenge(&pass, HEAP_BY_FULL);
+		gone_bytes += pass.clean_bytes;
+		barren = pass.clean_bytes == 0 ? barren + 1 : 0;
+		more = pass.more;
+	}
+	return gone_bytes;
+}
+
+/* Whether this thread holds a lock of the heap, so that a pass would wait for itself. */
+static bool is_inside_heap(void)
+{
+	bool inside;
+
+	heap_fork_prepare();
+	inside = lock_is_any_kept();
+	heap_fork_parent();
+	return inside;
+}
+
+void trim_before_fork(void)
+{
+	uint64_t start_ns = os_now_ns();
+	uint64_t gone_bytes = 0;
+	struct heap_stats stats;
+	bool more = true;
+
+	if (level_in_force(start_ns) < HEAP_EAGER || is_inside_heap())
+		return;
+	heap_stats_read(&stats);
+	if (stats.idle_dirty_bytes + stats.lazy_bytes == 0)
+		return;
+	while (more && gone_bytes < TRIM_FORK_BYTES && os_now_ns() - start_ns < TRIM_FORK_NS) {
+		struct heap_pass pass = {
+			.level = HEAP_EAGER,
+			.max_bytes = FORK_PASS_BYTES,
+			.idle_before_ns = UINT64_MAX,
+		};
+
+		heap_scavenge(&pass, HEAP_BY_EAGER);
+		gone_bytes += pass.clean_bytes;
+		more = pass.more && pass.clean_bytes != 0;
+	}
+}

@@ -1,0 +1,7 @@
+#!/bin/sh
+# The preload library's word on levels and settings, against a supervisor that is played.  TAP.
+#   BUILD: the variant's folder, build/release unless set
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+BUILD=$(realpath "${BUILD:-build/release}")
+exec timeout 120 "$BUILD/tests/preload/tuning" "$BUILD/lib/libspillway.so" "$BUILD/tests/preload/puppet"
