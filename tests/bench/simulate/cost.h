@@ -25,6 +25,10 @@
 #define COST_REFAULT_NS 1619U   /* a page given back is touched */
 #define COST_LAZY_REUSE_NS 180U /* a page freed lazily, and still there, is touched */
 
+/* A wake-up of the background and its look at a heap of some hundred MiB, beside the advice:
+ * background_cpu_ns of an idle process that is used now and then, a step. */
+#define COST_STEP_NS 15000U
+
 /*
  * Keeping a page costs the price for as long as it idles (heap_tuning.price_ns).
  * A lazily freed page is charged to its cgroup until the kernel wants it, and then
