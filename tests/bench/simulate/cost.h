@@ -15,7 +15,7 @@
  */
 #define COST_RANGE_NS 1000U
 #define COST_RANGE_PAGES 16U /* of the 64 KiB that the figures a page are for */
-#define COST_PAGE_OF(measured_ns) ((measured_ns) - COST_RANGE_NS / COST_RANGE_PAGES)
+#define COST_PAGE_OF(measured_ns) ((measured_ns)-COST_RANGE_NS / COST_RANGE_PAGES)
 
 #define COST_FREE_NS 277U       /* MADV_FREE of a dirty page, its share of the range included */
 #define COST_DONTNEED_NS 403U   /* MADV_DONTNEED of a dirty page, likewise */
