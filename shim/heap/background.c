@@ -17,7 +17,7 @@
 #define AGAIN_NS (5 * MS_NS)
 /* A thousandth of ten seconds. */
 #define BUDGET_PERMILLE_NS (10 * MS_NS)
-#define QUANTUM_BYTES ((uint64_t)256 << 10)
+#define QUANTUM_BYTES ((uint64_t)1 << 20)
 /* A larger change of what is idle is news. */
 #define CHANGE_BYTES ((uint64_t)64 << 10)
 

@@ -10,7 +10,8 @@ static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
 	if (hunt->count > 0) {
 		struct os_range *last = &hunt->ranges[hunt->count - 1];
 
-		if (start + bytes == (uintptr_t)last->start) {
+		if (start + bytes == (uintptr_t)last->start &&
+			last->bytes + bytes <= PAGE_HUNT_RANGE_BYTES) {
 			last->start = (void *)start;
 			last->bytes += bytes;
 			return true;
@@ -58,6 +59,8 @@ static void hunt_cut(
 	size_t grain = os_page_bytes() / PAGE_BYTES;
 	size_t most = hunt_room(hunt);
 
+	if (most > PAGE_HUNT_RANGE_BYTES / PAGE_BYTES)
+		most = PAGE_HUNT_RANGE_BYTES / PAGE_BYTES;
 	*end = hunt_round(region, *end, grain, true);
 	*first = hunt_round(region, *first, grain, false);
 	if (*end <= *first)

@@ -20,6 +20,9 @@
  */
 #define PAGE_HUNT_BATCH_PAGES ((size_t)256)
 
+/* Ranges of a batch are no longer than this, whole chunks excepted. */
+#define PAGE_HUNT_RANGE_BYTES ((size_t)256 << 10)
+
 /* Nor does it have more whole chunks. */
 #define PAGE_HUNT_CHUNKS_MAX 8
 
