@@ -133,7 +133,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle simulate install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test glibc vm
@@ -168,6 +168,11 @@ bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory all $(IDLE)
 	@tests/bench/idle/run
+
+simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory $(SIMULATE)
+	@tests/bench/simulate/run
 
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')

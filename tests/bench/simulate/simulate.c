@@ -1,6 +1,7 @@
 /*
  * One life on one policy: simulate POLICY TRACE [SAMPLES-FILE].  TRACE is the name of a
- * made-up one (synthetic.h); "list" as the only argument tells their names.
+ * made-up one (synthetic.h); "list" as the only argument tells their names, "policies" the
+ * policies'.
  * One line on stdout: the figures that tests/bench/simulate/run makes its table of.
  */
 #include "tests/bench/simulate/replay.h"
@@ -51,8 +52,7 @@ static void print(const struct replay_costs *costs)
 
 int main(int count, char **arguments)
 {
-	struct heap_tuning tuning = {
-		.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
+	struct heap_tuning tuning = {.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
 	const struct synthetic *synthetic;
 	struct replay_costs costs;
 	FILE *samples = NULL;
@@ -63,8 +63,14 @@ int main(int count, char **arguments)
 			puts(synthetics[i].name);
 		return 0;
 	}
+	if (count == 2 && strcmp(arguments[1], "policies") == 0) {
+		for (int i = 0; i < HEAP_POLICIES; i++)
+			puts(policies[i]);
+		return 0;
+	}
 	if (count < 3) {
-		fputs("usage: simulate POLICY TRACE [SAMPLES-FILE], or simulate list\n", stderr);
+		fputs("usage: simulate POLICY TRACE [SAMPLES-FILE], or simulate list|policies\n",
+			stderr);
 		return 2;
 	}
 	policy = policy_by_name(arguments[1]);
