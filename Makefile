@@ -118,7 +118,7 @@ IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.
 SIMULATE := $(BENCH)/simulate/simulate
-$(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate replay synthetic sim_os) $(HEAP)
+$(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
