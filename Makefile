@@ -171,7 +171,7 @@ bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory $(SIMULATE)
+	@$(MAKE) --no-print-directory $(SHIM) $(SIMULATE)
 	@tests/bench/simulate/run
 
 format: ## rewrite the sources as .clang-format has them
