@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define SECOND_NS ((uint64_t)1000000000)
-#define TIME_MAX_NS (31 * 86400 * SECOND_NS)
+#define TIME_MAX_NS (SECOND_NS * 86400 * 31)
 #define LIVE_MAX_BYTES ((uint64_t)64 << 30)
 #define ALIGNMENT_LOG2_MAX 30U
 #define FILE_BYTES_MAX ((off_t)8 << 30)
