@@ -1,5 +1,6 @@
 #include "shim/heap/background.h"
 
+#include "shim/heap/budget.h"
 #include "shim/heap/growth.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
@@ -14,6 +15,8 @@
 
 #define STEP_NS MS_NS
 #define AGAIN_NS (5 * MS_NS)
+/* A thousandth of ten seconds. */
+#define BUDGET_PERMILLE_NS (10 * MS_NS)
 #define QUANTUM_BYTES ((uint64_t)256 << 10)
 /* A larger change of what is idle is news. */
 #define CHANGE_BYTES ((uint64_t)64 << 10)
@@ -32,9 +35,7 @@ static struct {
 	uint64_t released_bytes; /* by this step */
 	uint64_t idle_bytes;     /* what was left when it last changed, and when that was */
 	uint64_t changed_ns;
-	bool begun;
-	int64_t saved_ns; /* working time that may be spent; below 0: a debt */
-	uint64_t saved_at_ns;
+	struct budget budget;
 } work;
 
 static _Atomic uint64_t spent_total_ns;
@@ -79,27 +80,16 @@ static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 	return idle_bytes == 0 || now_ns - work.changed_ns >= plan->settle_ns;
 }
 
-/* How long to sleep after so much work: until the next step is saved up for. */
+/* How long to sleep after so much work: at least until the next step may be spent. */
 static uint64_t pause_for(uint64_t pause_ns, uint64_t now_ns, uint64_t spent_ns)
 {
 	uint64_t permille = atomic_load_explicit(&tuning.cpu_permille, memory_order_relaxed);
-	int64_t most_ns = (int64_t)(permille * 4 * MS_NS);
-	uint64_t flow_share = 2000 / permille;
-	int64_t missing_ns;
+	uint64_t limit_ns = permille * BUDGET_PERMILLE_NS;
+	uint64_t wait_ns;
 
-	if (!work.begun)
-		work.saved_ns = most_ns;
-	else
-		work.saved_ns += (int64_t)((now_ns - work.saved_at_ns) / flow_share);
-	work.begun = true;
-	work.saved_at_ns = now_ns;
-	if (work.saved_ns > most_ns)
-		work.saved_ns = most_ns;
-	work.saved_ns -= (int64_t)spent_ns;
-	missing_ns = (int64_t)STEP_NS - work.saved_ns;
-	if (missing_ns > 0 && pause_ns < (uint64_t)missing_ns * flow_share)
-		pause_ns = (uint64_t)missing_ns * flow_share;
-	return pause_ns;
+	budget_spend(&work.budget, now_ns, spent_ns);
+	wait_ns = budget_wait_ns(&work.budget, now_ns, STEP_NS + limit_ns / 10, limit_ns);
+	return wait_ns > pause_ns ? wait_ns : pause_ns;
 }
 
 /* What the policy sees of the heap. */
@@ -133,6 +123,7 @@ static bool is_any(const struct hunt_ages *ages)
 static bool run(const struct scavenge_plan *plan, enum heap_level level,
 	const struct hunt_ages *ages, uint64_t until_cpu_ns)
 {
+	uint64_t gone_bytes = 0;
 	bool more = true;
 
 	while (more && os_cpu_ns() < until_cpu_ns) {
@@ -145,9 +136,13 @@ static bool run(const struct scavenge_plan *plan, enum heap_level level,
 			.without_holes = !plan->holes,
 		};
 
+		/* While there may be runs enough, slabs can wait for a pass. */
+		if (gone_bytes >= QUANTUM_BYTES)
+			pass.slabs_idle_before_ns = 0;
 		heap_scavenge(&pass, HEAP_BACKGROUND);
-		work.released_bytes += pass.clean_bytes + pass.lazy_bytes;
-		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0;
+		gone_bytes = pass.clean_bytes + pass.lazy_bytes;
+		work.released_bytes += gone_bytes;
+		more = pass.slabs_idle_before_ns == 0 || (pass.more && gone_bytes != 0);
 	}
 	return more;
 }
@@ -218,5 +213,5 @@ void background_stats(struct heap_stats *stats)
 
 void background_after_fork(void)
 {
-	work.begun = false;
+	work.budget = (struct budget){.slot = 0};
 }

@@ -7,9 +7,9 @@
  * Scavenging at calm: heap_background, one step under the policy in force.
  *
  * The budget.  No ten seconds see more work than cpu_permille of one CPU, by
- * what the calling thread really spent (os_cpu_ns): four tenths of that may be
- * saved up while there is nothing to do, half flows in as time goes by, and
- * the rest is for a pass that overruns its millisecond, which is a debt then.
+ * what the calling thread really spent (os_cpu_ns, budget.h).  A step begins only
+ * when there is room for its millisecond and a tenth of the whole, for a pass that
+ * overruns.
  *
  * Nothing to do is told from what is left: when no more is idle than the policy
  * keeps, or what is idle stays in spite of some steps while the heap was hardly

@@ -301,13 +301,13 @@ static void put_count(struct putting *putting)
 /* Slots of one slab came back. */
 static void put_end(struct putting *putting, struct span *span, bool had_ready)
 {
-	span->used_ns = putting->now_ns;
 	if (!had_ready)
 		central_place(span, false);
 	if (!span->candidate)
 		central_candidate_add(putting->central, span);
 	if (span->used != 0)
 		return;
+	span->used_ns = putting->now_ns;
 	put_count(putting);
 	central_became_empty(putting->central, span, &putting->leaving);
 }

@@ -23,37 +23,28 @@ static _Atomic uint32_t passes;
 /* The calling thread's own, which go on in the child of a fork in a signal handler. */
 static __thread uint32_t mine;
 
-static int advise_timed(
-	const struct os_range *ranges, size_t count, enum os_advice advice, uint64_t *spent_ns)
+static int advise_timed(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
 	uint64_t start_ns = os_cpu_ns();
 	int error = os_advise(ranges, count, advice);
 
-	*spent_ns = os_cpu_ns() - start_ns;
 	atomic_fetch_add_explicit(&account.advise_calls, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&account.advise_ns, *spent_ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&account.advise_ns, os_cpu_ns() - start_ns, memory_order_relaxed);
 	return error;
 }
 
 /* Makes ranges not resident. */
 static int advise_away(void *with, const struct os_range *ranges, size_t count)
 {
-	uint64_t spent_ns;
-
 	(void)with;
-	return advise_timed(ranges, count, OS_DONTNEED, &spent_ns);
+	return advise_timed(ranges, count, OS_DONTNEED);
 }
 
 /* Ranges in transit become lazy, or not resident; of whole chunks the page map goes along then. */
 static int advise_hunted(const struct page_hunt *hunt, bool away)
 {
-	uint64_t spent_ns;
-	int error =
-		advise_timed(hunt->ranges, hunt->count, away ? OS_DONTNEED : OS_FREE, &spent_ns);
+	int error = advise_timed(hunt->ranges, hunt->count, away ? OS_DONTNEED : OS_FREE);
 
-	if (error == 0 && (hunt->dirty_pages == 0 || hunt->lazy_pages == 0))
-		scavenge_costs_note(away ? OS_DONTNEED : OS_FREE, hunt->dirty_pages == 0,
-			hunt->dirty_pages + hunt->lazy_pages, hunt->count, spent_ns);
 	if (!away)
 		return error;
 
@@ -80,6 +71,7 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
+	uint64_t start_ns = os_cpu_ns();
 	bool done;
 
 	if (!transit_begin()) {
@@ -91,6 +83,9 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 		return false;
 	}
 	done = advise_hunted(hunt, away) == 0;
+	if (done && (hunt->dirty_pages == 0 || hunt->lazy_pages == 0))
+		scavenge_costs_note(away ? OS_DONTNEED : OS_FREE, hunt->dirty_pages == 0,
+			hunt->dirty_pages + hunt->lazy_pages, hunt->count, os_cpu_ns() - start_ns);
 	if (done && away && cause == HEAP_BACKGROUND)
 		done = measure_now_and_then(hunt) == 0;
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);

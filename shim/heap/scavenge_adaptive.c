@@ -10,7 +10,7 @@
 #define ONE ((uint64_t)1 << 16)
 #define COST_SHIFT 8
 
-#define PRIOR_DIVISOR 4U
+#define PRIOR_DIVISOR 8U
 
 #define PAUSE_NS_MIN (50 * MS_NS)
 #define PAUSE_NS_MAX (1000 * MS_NS)

@@ -5,7 +5,10 @@
 #include <stdatomic.h>
 
 #define AGAIN_NS ((uint64_t)60 * 1000000000)
-#define AVERAGE_SHIFT 3
+#define PART 8U
+/* The first so many measures come by the second and count alike. */
+#define MEASURES_FIRST 8U
+#define AGAIN_FIRST_NS ((uint64_t)1000000000)
 #define UP_MAX 64U
 #define DOWN_MAX 8U
 
@@ -17,10 +20,13 @@ static struct {
 	_Atomic uint64_t refault_page;
 	_Atomic uint64_t lazy_write_page;
 	_Atomic uint64_t measured_ns;
+	_Atomic uint32_t measures;
 } averages;
 
-/* Not atomic as a whole: of two notes at once one may be lost. */
-static void average(_Atomic uint64_t *of, uint64_t first_ns, uint64_t spent_ns, size_t pages)
+/* A new value counts for this part of the average.  Not atomic as a whole: of two notes at once
+ * one may be lost. */
+static void average(
+	_Atomic uint64_t *of, uint64_t first_ns, uint64_t part, uint64_t spent_ns, size_t pages)
 {
 	uint64_t before = atomic_load_explicit(of, memory_order_relaxed);
 	uint64_t now = spent_ns * 16 / pages;
@@ -30,7 +36,7 @@ static void average(_Atomic uint64_t *of, uint64_t first_ns, uint64_t spent_ns, 
 	if (spent_ns == 0)
 		return;
 	if (before != 0)
-		now = before - (before >> AVERAGE_SHIFT) + (now >> AVERAGE_SHIFT);
+		now = before - before / part + now / part;
 	now = now < least ? least : now > most ? most : now;
 	atomic_store_explicit(of, now, memory_order_relaxed);
 }
@@ -67,20 +73,22 @@ void scavenge_costs_note(
 	size = run_class_of(pages / ranges);
 	if (were_lazy && advice == OS_DONTNEED)
 		average(&averages.dontneed_lazy_page, scavenge_costs_first.dontneed_lazy_page_ns,
-			spent_ns, pages);
+			PART, spent_ns, pages);
 	else if (!were_lazy && advice == OS_DONTNEED)
 		average(&averages.dontneed_page[size], scavenge_costs_first.dontneed_page_ns[size],
-			spent_ns, pages);
+			PART, spent_ns, pages);
 	else if (!were_lazy && advice == OS_FREE)
-		average(&averages.free_page[size], scavenge_costs_first.free_page_ns[size],
+		average(&averages.free_page[size], scavenge_costs_first.free_page_ns[size], PART,
 			spent_ns, pages);
 }
 
 bool scavenge_costs_due(uint64_t now_ns)
 {
 	uint64_t last_ns = atomic_load_explicit(&averages.measured_ns, memory_order_relaxed);
+	uint32_t measures = atomic_load_explicit(&averages.measures, memory_order_relaxed);
+	uint64_t again_ns = measures < MEASURES_FIRST ? AGAIN_FIRST_NS : AGAIN_NS;
 
-	return (last_ns == 0 || now_ns - last_ns >= AGAIN_NS) &&
+	return (last_ns == 0 || now_ns - last_ns >= again_ns) &&
 	       atomic_compare_exchange_strong(&averages.measured_ns, &last_ns, now_ns);
 }
 
@@ -88,19 +96,21 @@ int scavenge_costs_measure(void *start, size_t bytes)
 {
 	struct os_range range = {.start = start, .bytes = bytes};
 	size_t pages = bytes / PAGE_BYTES;
+	uint64_t measures = atomic_fetch_add_explicit(&averages.measures, 1, memory_order_relaxed);
+	uint64_t part = measures < PART ? measures + 1 : PART;
 	uint64_t at_ns[4];
 
 	at_ns[0] = os_cpu_ns();
 	os_touch(start, bytes);
 	at_ns[1] = os_cpu_ns();
+	average(&averages.refault_page, scavenge_costs_first.refault_page_ns, part,
+		at_ns[1] - at_ns[0], pages);
 	if (os_advise(&range, 1, OS_FREE) == 0) {
 		at_ns[2] = os_cpu_ns();
 		os_touch(start, bytes);
 		at_ns[3] = os_cpu_ns();
-		average(&averages.lazy_write_page, scavenge_costs_first.lazy_write_page_ns,
+		average(&averages.lazy_write_page, scavenge_costs_first.lazy_write_page_ns, part,
 			at_ns[3] - at_ns[2], pages);
 	}
-	average(&averages.refault_page, scavenge_costs_first.refault_page_ns, at_ns[1] - at_ns[0],
-		pages);
 	return os_advise(&range, 1, OS_DONTNEED);
 }

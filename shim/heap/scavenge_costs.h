@@ -8,11 +8,12 @@
  * What giving back and faulting in cost here: moving averages over real calls,
  * by CPU time, since on a busy machine other time goes by as well.
  *
- * The share of a call that a page has depends on how long the ranges are, so
- * advice is averaged by their mean length.  Faults happen in the service's own
+ * The share of a call that a page has, and of the search for it, depends on how long
+ * the ranges are, so advice is averaged by their mean length.  Faults happen in the service's own
  * threads, where nothing is measured; so now and then the background, which has
  * just given back a range and holds it in transit, writes to sixteen pages of it,
- * MADV_FREEs them, writes again and gives them back: 40 us or so once a minute.
+ * MADV_FREEs them, writes again and gives them back: 40 us or so, eight times within
+ * seconds at first, then once a minute.
  *
  * An outlier moves an average by an eighth, and no average goes further from the
  * first value than 64 times up or 8 times down.
@@ -20,7 +21,7 @@
 
 void scavenge_costs_read(struct scavenge_costs *costs);
 
-/* A call that advised so many warm pages, all dirty or all lazy. */
+/* Finding and advising so many warm pages in one call, all dirty or all lazy. */
 void scavenge_costs_note(
 	enum os_advice advice, bool were_lazy, size_t pages, size_t ranges, uint64_t spent_ns);
 

@@ -65,7 +65,7 @@
  * just because others were let go young.)
  *
  * What was not seen yet is not impossible: to what was counted a prior is added,
- * a quarter of the pages of that size that are wanted at rate 1 / age.  With that
+ * an eighth of the pages of that size that are wanted at rate 1 / age.  With that
  * rate alone keeping pays exactly until b, for what keeping saves, (A + R) / age,
  * falls under p there: the ski-rental rule is what this arithmetic says when it
  * has seen nothing, and evidence moves it from there.

@@ -43,7 +43,7 @@ struct span {
 	uint16_t touched;
 	bool listed;      /* in a set of its class */
 	bool candidate;   /* on its class's list of slabs to look for holes in */
-	uint64_t used_ns; /* when slots last went in or out, by the coarse clock */
+	uint64_t used_ns; /* when slots last went out, or the last came in; by the coarse clock */
 	uint64_t hole;
 	uint64_t advising;
 	uint64_t born_clean; /* pages that were not resident when the slab began */

@@ -129,7 +129,7 @@ static void test_bursts_that_come_late_are_learned(void **state)
 		take(BLOCKS);
 		put(BLOCKS);
 		held_bytes = stats_now().idle_dirty_bytes;
-		run_for(break_even_ns / 3);
+		run_for(break_even_ns / 2);
 		gone_bytes = held_bytes - stats_now().idle_dirty_bytes;
 		run_for(20 * break_even_ns);
 	}

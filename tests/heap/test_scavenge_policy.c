@@ -265,7 +265,7 @@ static double cost_of_hold(const struct reuse *reuse, unsigned hold)
 		double start = (double)reuse_bucket_start_ns(i);
 		double end =
 			i + 1 < REUSE_BUCKETS ? (double)reuse_bucket_start_ns(i + 1) : 2 * start;
-		uint64_t prior_part = reuse->most[RUN_CHUNK] / 4 + 1;
+		uint64_t prior_part = reuse->most[RUN_CHUNK] / 8 + 1;
 		double prior = (double)prior_part;
 		double rate = ((double)reuse->wanted[RUN_CHUNK][i] + prior) /
 			      ((double)reuse->exposed[RUN_CHUNK][i] +
