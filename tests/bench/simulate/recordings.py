@@ -13,17 +13,19 @@ import allocators
 
 FOLDER = allocators.OUT / "traces"
 
+# Rows of small objects fill slabs, those with long text whole pages, too.
 LISTS = """
 import random, time
 random.seed(4)
 for turn in range(8):
-    rows = [{'id': i, 'name': 'user%d' % i, 'about': 'x' * random.randrange(2500)}
-            for i in range(10000 + 5000 * (turn % 3))]
+    rows = [{'id': i, 'name': 'user%d' % i, 'about': ABOUT} for i in range(10000 + 5000 * (turn % 3))]
     time.sleep(0.5)
     few = rows[::50]
     del rows
     time.sleep((0.2, 1.5, 4)[turn % 3])
 """
+SMALL = LISTS.replace("ABOUT", "['t%d' % random.randrange(999) for _ in range(4)]")
+LARGE = LISTS.replace("ABOUT", "'x' * random.randrange(2500)")
 
 
 class Failure(Exception):
@@ -70,9 +72,12 @@ def redis(folder, environment):
         ask("shutdown", "nosave")
 
 
-def python(folder, environment):
-    with started([sys.executable, "-S", "-c", LISTS], environment | {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}):
-        pass
+def python(script):
+    def play(_, environment):
+        with started([sys.executable, "-S", "-c", script],
+                     environment | {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"}):
+            pass
+    return play
 
 
 def gcc(folder, environment):
@@ -81,8 +86,8 @@ def gcc(folder, environment):
         pass
 
 
-PROGRAMS = {"redis": (redis, ["redis-server", "redis-cli", "redis-benchmark"]), "python": (python, []),
-            "gcc": (gcc, ["gcc"])}
+PROGRAMS = {"redis": (redis, ["redis-server", "redis-cli", "redis-benchmark"]), "python": (python(LARGE), []),
+            "python-small": (python(SMALL), []), "gcc": (gcc, ["gcc"])}
 
 
 def record(name):
