@@ -118,7 +118,7 @@ IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.
 SIMULATE := $(BENCH)/simulate/simulate
-$(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate replay synthetic sim_os) $(HEAP)
+$(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
@@ -133,7 +133,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle simulate install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test glibc vm
@@ -168,6 +168,11 @@ bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory all $(IDLE)
 	@tests/bench/idle/run
+
+simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory $(SHIM) $(SIMULATE)
+	@tests/bench/simulate/run
 
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')

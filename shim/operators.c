@@ -1,6 +1,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/heap_fast.h"
 #include "shim/heap/os.h"
+#include "shim/trace.h"
 #include "shim/worker.h"
 
 #include <dlfcn.h>
@@ -59,7 +60,7 @@ static void *new_nothrow(size_t size, size_t alignment)
 		ptr = heap_malloc(size);
 	else if ((alignment & (alignment - 1)) == 0)
 		ptr = heap_memalign(alignment, size);
-	worker_look();
+	trace_look(alignment == 0 ? TRACE_MALLOC : TRACE_MEMALIGN, alignment, size, ptr);
 	return ptr;
 }
 
@@ -87,6 +88,7 @@ static inline void *new_fast(size_t size)
 
 static __attribute__((noinline)) void delete_slow(void *ptr)
 {
+	trace_look_free(ptr);
 	heap_free(ptr);
 	worker_look();
 }

@@ -1,6 +1,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/heap_fast.h"
 #include "shim/heap/os.h"
+#include "shim/trace.h"
 #include "shim/trim.h"
 #include "shim/worker.h"
 
@@ -30,12 +31,23 @@ void cfree(void *ptr);
 void free_sized(void *ptr, size_t size);
 void free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
-static void *result(void *ptr)
+static void *block_or_errno(void *ptr)
 {
-	worker_look();
 	if (UNLIKELY(ptr == NULL))
 		errno = ENOMEM;
 	return ptr;
+}
+
+/* What the heap was asked for, and what it gave. */
+static void *result(enum trace_op op, size_t alignment, size_t size, void *ptr)
+{
+	trace_look(op, alignment, size, ptr);
+	return block_or_errno(ptr);
+}
+
+static void *aligned(size_t alignment, size_t size)
+{
+	return result(TRACE_MEMALIGN, alignment, size, heap_memalign(alignment, size));
 }
 
 static bool is_power_of_two(size_t value)
@@ -45,7 +57,7 @@ static bool is_power_of_two(size_t value)
 
 static __attribute__((noinline)) void *malloc_slow(size_t size)
 {
-	return result(heap_malloc(size));
+	return result(TRACE_MALLOC, 0, size, heap_malloc(size));
 }
 
 EXPORT void *malloc(size_t size)
@@ -57,6 +69,7 @@ EXPORT void *malloc(size_t size)
 
 static __attribute__((noinline)) void free_slow(void *ptr)
 {
+	trace_look_free(ptr);
 	heap_free(ptr);
 	worker_look();
 }
@@ -88,7 +101,7 @@ EXPORT void free_aligned_sized(void *ptr, size_t alignment, size_t size)
 
 EXPORT void *calloc(size_t nmemb, size_t size)
 {
-	return result(heap_calloc(nmemb, size));
+	return result(TRACE_CALLOC, 0, nmemb * size, heap_calloc(nmemb, size));
 }
 
 EXPORT void *realloc(void *ptr, size_t size)
@@ -97,7 +110,9 @@ EXPORT void *realloc(void *ptr, size_t size)
 		free(ptr);
 		return NULL;
 	}
-	return result(heap_realloc(ptr, size));
+	ptr = UNLIKELY(trace_is_on()) ? trace_realloc(ptr, size) : heap_realloc(ptr, size);
+	worker_look();
+	return block_or_errno(ptr);
 }
 
 EXPORT void *reallocarray(void *ptr, size_t nmemb, size_t size)
@@ -121,7 +136,7 @@ EXPORT void *memalign(size_t alignment, size_t size)
 	}
 	while (power < alignment)
 		power *= 2;
-	return result(heap_memalign(power, size));
+	return aligned(power, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
@@ -130,7 +145,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
-	return result(heap_memalign(alignment, size));
+	return aligned(alignment, size);
 }
 
 EXPORT int posix_memalign(void **ptr, size_t alignment, size_t size)
@@ -140,7 +155,7 @@ EXPORT int posix_memalign(void **ptr, size_t alignment, size_t size)
 	if (alignment % sizeof(void *) != 0 || !is_power_of_two(alignment))
 		return EINVAL;
 	block = heap_memalign(alignment, size);
-	worker_look();
+	trace_look(TRACE_MEMALIGN, alignment, size, block);
 	if (block == NULL)
 		return ENOMEM;
 	*ptr = block;
@@ -149,7 +164,7 @@ EXPORT int posix_memalign(void **ptr, size_t alignment, size_t size)
 
 EXPORT void *valloc(size_t size)
 {
-	return result(heap_memalign(os_page_bytes(), size));
+	return aligned(os_page_bytes(), size);
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -162,7 +177,7 @@ EXPORT void *pvalloc(size_t size)
 		return NULL;
 	}
 	whole &= ~(page_bytes - 1);
-	return result(heap_memalign(page_bytes, whole == 0 ? page_bytes : whole));
+	return aligned(page_bytes, whole == 0 ? page_bytes : whole);
 }
 
 EXPORT size_t malloc_usable_size(void *ptr)

@@ -7,6 +7,7 @@
 #include "shim/process.h"
 #include "shim/scavenger.h"
 #include "shim/settings.h"
+#include "shim/trace.h"
 #include "shim/trim.h"
 #include "shim/worker.h"
 
@@ -134,6 +135,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 			link_start(link_text);
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
+		trace_begin(environment_find(environment, "SPILLWAY_TRACE"));
 	}
 	settings_init(environment);
 	scavenger_init(link_sequence());
@@ -144,5 +146,6 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 
 __attribute__((destructor)) static void stop(void)
 {
+	trace_end();
 	link_slot_free();
 }

@@ -7,6 +7,7 @@
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/scavenger.h"
+#include "shim/trace.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -29,7 +30,7 @@
 #define SUMMON_WAKES 100
 #define SUMMON_PAUSE_NS 100000U
 
-/* Bits of worker_attention. */
+/* Bits of worker_attention, besides WORKER_ATTEND_TRACE. */
 #define ATTEND_START 1U /* make the thread */
 #define ATTEND_NOTE 2U  /* malloc is in use: clear the bit */
 #define ATTEND_WAKE 4U  /* malloc is in use: wake the thread */
@@ -219,7 +220,7 @@ void worker_attend(void)
 	uint32_t attention = atomic_load(&worker_attention);
 	int saved = errno;
 
-	if (worker_process_check() != PROCESS_OWN)
+	if (attention == WORKER_ATTEND_TRACE || worker_process_check() != PROCESS_OWN)
 		goto out;
 	if ((attention & ATTEND_NOTE) != 0)
 		atomic_fetch_and(&worker_attention, ~ATTEND_NOTE);
@@ -279,7 +280,8 @@ void worker_fork_child(void)
 	atomic_store(&state, WORKER_NONE);
 	atomic_store(&stepping, false);
 	atomic_store(&sleeping, 0);
-	atomic_store(&worker_attention, 0);
+	atomic_fetch_and(&worker_attention, WORKER_ATTEND_TRACE);
+	trace_fork_child();
 	atomic_store(&grown_bytes, 0);
 	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);
 	atomic_store(&step_due_ns, 0);

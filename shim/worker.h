@@ -40,8 +40,10 @@
  */
 #define WORKER_GROWTH_BYTES ((uint64_t)2 * 1024 * 1024)
 
-/* 0 but for the moments when the next malloc or free should call worker_attend(). */
+/* 0 but for the moments when the next malloc or free should call worker_attend(), and while
+ * trace.h records: a bit that stays. */
 extern _Atomic uint32_t worker_attention;
+#define WORKER_ATTEND_TRACE 16U
 
 /* Does what worker_attention asks for; keeps errno. */
 void worker_attend(void);

@@ -25,6 +25,7 @@ static struct {
 	struct cache *unowned;
 	_Atomic uint64_t looked_ns;
 	void (*_Atomic hook)(void);
+	_Atomic bool without; /* no thread gets a cache */
 } registry;
 
 /* Making --------------------------------------------------------------- */
@@ -81,7 +82,7 @@ static struct cache *cache_get(void)
 
 	if (cache != &cache_none)
 		return cache;
-	if (self_is_gone)
+	if (self_is_gone || atomic_load_explicit(&registry.without, memory_order_relaxed))
 		return NULL;
 	lock_take(&registry.lock);
 	cache = registry.unowned;
@@ -399,18 +400,30 @@ static void cache_pass_on(struct cache *cache)
 	lock_drop(&registry.lock);
 }
 
-void heap_thread_exit(void)
+static void cache_give_up(void)
 {
 	struct cache *cache = cache_self;
 
 	cache_self = &cache_none;
-	self_is_gone = true;
 	if (cache == &cache_none)
 		return;
 	cache_keep_thieves_out(cache);
 	cache_clear(cache);
 	cache_release(cache);
 	cache_pass_on(cache);
+}
+
+void heap_thread_exit(void)
+{
+	self_is_gone = true;
+	cache_give_up();
+}
+
+void heap_go_without_caches(bool without)
+{
+	atomic_store_explicit(&registry.without, without, memory_order_relaxed);
+	if (without)
+		cache_give_up();
 }
 
 void cache_stats(uint64_t *slots, uint64_t *bytes)

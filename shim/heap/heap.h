@@ -223,6 +223,10 @@ void heap_set_cache_hook(void (*hook)(void));
  * may still use the heap, more slowly. */
 void heap_thread_exit(void);
 
+/* True: the calling thread, and every one that has no cache yet, does without one, so that
+ * heap_fast.h's functions leave all to heap_malloc and heap_free.  For the time before threads. */
+void heap_go_without_caches(bool without);
+
 /*
  * Around fork: prepare takes every lock, parent and child drop them.  In a signal
  * handler too: what the handler interrupted goes on in both when it returns; until

@@ -51,6 +51,33 @@ static void test_a_cache_keeps_no_more_than_its_bound(void **state)
 	assert_null(heap_check());
 }
 
+static void *churn_without(void *unused)
+{
+	churn();
+	assert_ptr_equal(cache_self, &cache_none);
+	return unused;
+}
+
+static void test_a_heap_goes_without_caches(void **state)
+{
+	uint64_t blocks = blocks_now();
+	pthread_t other;
+
+	(void)state;
+	churn();
+	heap_go_without_caches(true);
+	assert_int_equal(cached_bytes(), 0);
+	churn_without(NULL);
+	assert_int_equal(pthread_create(&other, NULL, churn_without, NULL), 0);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	assert_int_equal(cached_bytes(), 0);
+	heap_go_without_caches(false);
+	churn();
+	assert_true(cached_bytes() > 0);
+	assert_true(blocks_now() == blocks);
+	assert_null(heap_check());
+}
+
 /* A thread that has a cache and then parks. */
 struct parked {
 	pthread_mutex_t lock;
@@ -154,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_cache_keeps_no_more_than_its_bound),
+		cmocka_unit_test(test_a_heap_goes_without_caches),
 		cmocka_unit_test(test_full_reaches_the_cache_of_a_parked_thread),
 		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
 	};
