@@ -120,6 +120,8 @@ $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
+ELASTIC := $(BENCH)/elastic/elastic
+$(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
@@ -133,7 +135,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
 
 check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
 	@tests/support/deps build test glibc vm
@@ -169,6 +171,11 @@ bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/
 	@$(MAKE) --no-print-directory all $(IDLE)
 	@tests/bench/idle/run
 
+bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: build/bench (ROUNDS=, SECONDS=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory all $(ELASTIC)
+	@tests/bench/elastic/run
+
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory $(SHIM) $(SIMULATE)
@@ -193,6 +200,6 @@ clean: ## remove everything built, the cached kernels and the fuzzer's corpus ex
 	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

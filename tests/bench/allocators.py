@@ -16,8 +16,13 @@ LIBRARIES = {
     "mimalloc": "libmimalloc.so.2",
     "spillway": str(ROOT / "build" / "release" / "lib" / "libspillway.so"),
 }
+POLICIES = ["off", "go1.11", "go1.12", "go1.13", "decay"]  # beside adaptive, the default
 # An allocator's other ways of working, by what its environment is to hold.
-VARIANTS = {"jemalloc-bg": ("jemalloc", {"MALLOC_CONF": "background_thread:true"})}
+VARIANTS = {
+    "glibc-trim": ("glibc", {}),  # the program calls malloc_trim
+    "jemalloc-bg": ("jemalloc", {"MALLOC_CONF": "background_thread:true"}),
+    "tcmalloc-rate10": ("tcmalloc", {"TCMALLOC_RELEASE_RATE": "10"}),
+} | {f"spillway-{policy}": ("spillway", {"SPILLWAY_SCAVENGE": policy}) for policy in POLICIES}
 
 
 def fail(text):
@@ -30,6 +35,14 @@ def chosen(variable, names):
     if unknown:
         fail(f"{variable}: unknown {' '.join(unknown)} (expected some of: {' '.join(names)})")
     return wanted
+
+
+def numbers(variable, usual):
+    words = os.environ.get(variable, "").split() or usual.split()
+    for word in words:
+        if not word.isdigit() or int(word) < 1:
+            fail(f"{variable}: {word} is not a number above 0")
+    return sorted(int(word) for word in words)
 
 
 def library_path(name):
@@ -48,6 +61,10 @@ def environment(name):
     library, settings = VARIANTS.get(name, (name, {}))
     settings = {"LD_PRELOAD": library_path(LIBRARIES[library])} | settings
     return ["env"] + [f"{key}={value}" for key, value in settings.items()]
+
+
+def dot():
+    print(".", end="", file=sys.stderr, flush=True)
 
 
 def target(text, met):

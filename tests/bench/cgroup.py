@@ -55,8 +55,8 @@ class Cgroups:
 
     def _can_add(self, folder):
         try:
-            (folder / f"spillway-idle-{os.getpid()}").mkdir()
-            (folder / f"spillway-idle-{os.getpid()}").rmdir()
+            (folder / f"spillway-bench-{os.getpid()}").mkdir()
+            (folder / f"spillway-bench-{os.getpid()}").rmdir()
             return True
         except OSError:
             return False
@@ -65,7 +65,7 @@ class Cgroups:
         """The folder of a new one."""
         if self.kind is None:
             return None
-        folder = self.parent / f"spillway-idle-{os.getpid()}-{len(self.made)}"
+        folder = self.parent / f"spillway-bench-{os.getpid()}-{len(self.made)}"
         folder.mkdir()
         self.made.append(folder)
         return folder
