@@ -7,12 +7,16 @@
 
 #define SECOND_NS ((uint64_t)1000000000)
 #define SAMPLES 2000.0
+#define LOOK_NS ((uint64_t)5000000)
 
 static struct {
 	uint64_t price_ns;
 	uint64_t due_ns; /* UINT64_MAX: a second after the heap is used again */
 	double dirty_page_s;
 	double lazy_page_s;
+	double free_slot_byte_s;
+	uint64_t free_slot_bytes; /* as last looked at */
+	uint64_t looked_ns;
 	double resident_page_s;
 	double in_use_page_s;
 	uint64_t steps;
@@ -31,6 +35,18 @@ static void sample(const struct page_stats *pages)
 		(double)((pages->in_use + pages->dirty + pages->lazy) * PAGE_BYTES) / 1048576);
 }
 
+/* Counting them takes longer than a malloc, so they are looked at every few milliseconds. */
+static void free_slots_look(void)
+{
+	struct heap_stats stats;
+
+	if (run.looked_ns != 0 && sim_os.now_ns - run.looked_ns < LOOK_NS)
+		return;
+	heap_stats_read(&stats);
+	run.free_slot_bytes = stats.free_slot_bytes;
+	run.looked_ns = sim_os.now_ns;
+}
+
 /* The clock moves on; things are as they are meanwhile. */
 static void wait_until(uint64_t then_ns)
 {
@@ -41,9 +57,11 @@ static void wait_until(uint64_t then_ns)
 		return;
 	seconds = (double)(then_ns - sim_os.now_ns) / 1e9;
 	page_heap_stats(&pages);
+	free_slots_look();
 	sample(&pages);
 	run.dirty_page_s += (double)pages.dirty * seconds;
 	run.lazy_page_s += (double)pages.lazy * seconds;
+	run.free_slot_byte_s += (double)run.free_slot_bytes * seconds;
 	run.in_use_page_s += (double)pages.in_use * seconds;
 	run.resident_page_s += (double)(pages.in_use + pages.dirty + pages.lazy) * seconds;
 	sim_os.now_ns = then_ns;
@@ -128,7 +146,7 @@ void replay_end(struct replay_costs *costs)
 		.refault_pages = stats.refault_bytes / PAGE_BYTES,
 		.lazy_reuse_ns = (sim_os.free_pages - sim_os.gone_lazy_pages - lazy_pages) *
 				 COST_LAZY_REUSE_NS,
-		.keep_ns = (uint64_t)((run.dirty_page_s +
+		.keep_ns = (uint64_t)((run.dirty_page_s + run.free_slot_byte_s / PAGE_BYTES +
 					      run.lazy_page_s * COST_LAZY_SHARE_PERMILLE / 1000) *
 				      (double)run.price_ns),
 		.seconds = (double)replay_now_ns() / 1e9,
