@@ -13,6 +13,7 @@ ELASTIC = allocators.BUILT / "elastic" / "elastic"
 SAMPLE_S = 0.02
 OPTIONS = {"glibc-trim": ["1000"]}  # TRIM_MS
 SETTLED, SETTLE_MOST_S = 1.2, 2
+LATE_MS = 250  # beyond which it was the machine
 NEVER = float("inf")
 PEERS = ["glibc", "glibc-trim", "jemalloc", "jemalloc-bg", "mimalloc", "tcmalloc-rate10"]
 NAMES = PEERS + ["spillway"] + [f"spillway-{policy}" for policy in allocators.POLICIES]
@@ -59,12 +60,13 @@ class Run:
                 self.samples.append((at, usage, live))
 
     def settled(self):
-        """Per burst, the seconds from its end to when the excess was small and stayed so."""
+        """Per burst, the seconds from its end to when the excess was small and stayed so,
+        up to the next burst."""
         begins, result = [begin for begin, _ in self.bursts[1:]] + [NEVER], []
         for (_, end), until in zip(self.bursts, begins):
             within = [sample for sample in self.samples if end <= sample[0] < until]
             late = [k for k, (_, usage, live) in enumerate(within) if usage > SETTLED * live]
-            if late and late[-1] + 1 == len(within):
+            if not within or (late and late[-1] + 1 == len(within)):
                 result.append(NEVER)
             else:
                 result.append(within[late[-1] + 1][0] - end if late else 0)
@@ -92,7 +94,7 @@ class Run:
                         for name, ns in zip(("p50", "p99", "p99.9", "max"), times)}
         return figures | {"requests by cpu s": latency["all"][0] / (workers_us / 1e6),
                           "cpu s": (user_us + system_us) / 1e6, "faults": said["faults"][0],
-                          "late us": said["late"][0] / 1000}
+                          "late ms": said["late"][0] / 1e6}
 
 
 def measure(names, seconds, rounds, cgroups, say):
@@ -141,6 +143,12 @@ def table(results, seconds, kind):
     return lines
 
 
+def remarks(results):
+    lates = {name: max(run.figures["late ms"] for run in runs) for name, runs in results.items()}
+    return [f"doubtful: {name}: a request began {late:.0f} ms after it was due: this machine was too busy"
+            for name, late in lates.items() if late > LATE_MS]
+
+
 def verdicts(results):
     ours, lines = results.get("spillway"), []
     if ours is None:
@@ -175,8 +183,7 @@ def panels(results):
     result = []
     for name, runs in results.items():
         middle = seconds_text(settled(runs)[0])
-        result.append((name, f"excess {100 * median(runs, 'excess'):.0f} %, "
-                       f"settled: {middle}{'' if middle == 'never' else ' s'}",
+        result.append((name, f"+{100 * median(runs, 'excess'):.0f} %, {middle}{'' if middle == 'never' else ' s'}",
                        [(at, live / (1 << 20)) for at, _, live in runs[0].samples],
                        [(at, usage / (1 << 20)) for at, usage, _ in runs[0].samples]))
     return result
