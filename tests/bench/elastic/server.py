@@ -78,8 +78,10 @@ class Run:
         def mean(values):
             return sum(value * for_s for value, for_s in zip(values, seconds)) / sum(seconds)
 
-        settled = self.settled()
-        return {"excess": mean([(usage - live) / live for _, usage, live in self.samples]),
+        settled, first = self.settled(), min(begin for begin, _ in self.bursts)
+        before = [usage / live for at, usage, live in self.samples if at < first]
+        return {"before": statistics.median(before),
+                "excess": mean([(usage - live) / live for _, usage, live in self.samples]),
                 "usage mib": mean([usage for _, usage, _ in self.samples]) / (1 << 20),
                 "live mib": mean([live for _, _, live in self.samples]) / (1 << 20),
                 "peak mib": max(usage for _, usage, _ in self.samples) / (1 << 20),
@@ -129,12 +131,12 @@ def seconds_text(seconds):
 def table(results, seconds, kind):
     lines = [f"a server with bursts, {seconds} s: memory by cgroup {kind}'s count, mean excess over the live bytes; seconds",
              f"from a burst's end until at most {SETTLED} x live stays; us of a request; requests by CPU second of the workers;",
-             "CPU seconds of the process; medians of rounds, the worst of all bursts",
-             f"{'':18}{'excess %':>10}{'mean MiB':>10}{'peak MiB':>10}{'settled s':>11}{'worst s':>9}{'p50':>7}{'p99':>8}"
+             "CPU seconds of the process; medians of rounds, the worst of all bursts; before: x live before the first",
+             f"{'':18}{'before':>8}{'excess %':>10}{'mean MiB':>10}{'peak MiB':>10}{'settled s':>11}{'worst s':>9}{'p50':>7}{'p99':>8}"
              f"{'p99.9':>8}{'max':>9}{'requests':>10}{'by CPU s':>10}{'CPU s':>7}{'faults':>9}"]
     for name, runs in results.items():
         middle, worst = settled(runs)
-        lines.append(f"{name:18}{100 * median(runs, 'excess'):>10.1f}{median(runs, 'usage mib'):>10.1f}"
+        lines.append(f"{name:18}{median(runs, 'before'):>8.2f}{100 * median(runs, 'excess'):>10.1f}{median(runs, 'usage mib'):>10.1f}"
                      f"{median(runs, 'peak mib'):>10.1f}{seconds_text(middle):>11}{seconds_text(worst):>9}" +
                      "".join(f"{median(runs, key + ' us'):>{width}.0f}"
                              for key, width in (("p50", 7), ("p99", 8), ("p99.9", 8), ("max", 9))) +
