@@ -14,7 +14,7 @@
  */
 
 #define REQUESTS_PER_S 1000U
-#define BURST_STEP_BYTES (256U * 1024)
+#define BURST_STEP_BYTES ((size_t)256 * 1024)
 #define BURST_GROW 400U
 #define BURSTS_MAX 60U
 

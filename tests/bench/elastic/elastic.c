@@ -55,15 +55,15 @@ static int64_t live_bytes(void)
 
 static void record_init(uint32_t seconds)
 {
-	record.room = seconds * (1000000000U / SAMPLE_NS) + 2;
+	record.room = (size_t)2 * seconds * (1000000000U / SAMPLE_NS);
 	record.samples = calloc(record.room, sizeof *record.samples);
 	CHECK(record.samples != NULL);
 }
 
-static void record_until(uint64_t end_ns)
+/* Longer than planned where the machine was too busy for the server. */
+static void record_run(void)
 {
-	while (clock_ns(CLOCK_MONOTONIC) < end_ns) {
-		CHECK(record.count < record.room);
+	while (service.running > 0 && record.count < record.room) {
 		record.samples[record.count++] = (struct sample){
 			.at_ns = clock_ns(CLOCK_MONOTONIC),
 			.live_bytes = live_bytes(),
@@ -156,7 +156,7 @@ static void workers_tell(void)
 	printf("late %llu\nblocks %llu\n", (unsigned long long)late_ns, (unsigned long long)blocks);
 }
 
-static void run(uint32_t seconds)
+static void run(void)
 {
 	uint64_t workers_ns = 0;
 	uint64_t main_ns;
@@ -168,7 +168,7 @@ static void run(uint32_t seconds)
 	getrusage(RUSAGE_SELF, &before);
 	service.start_ns = clock_ns(CLOCK_MONOTONIC);
 	pthread_barrier_wait(&service.start);
-	record_until(service.start_ns + seconds * 1000000000ULL);
+	record_run();
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(service.workers[i].thread, NULL);
 		workers_ns += service.workers[i].cpu_ns;
@@ -196,6 +196,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, output, _IOFBF, sizeof output);
 	service.burst_count = burst_plan(service.bursts, seconds);
 	service.requests = seconds * REQUESTS_PER_S;
+	service.running = WORKERS;
 	pthread_barrier_init(&service.filled, NULL, WORKERS + 1);
 	pthread_barrier_init(&service.start, NULL, WORKERS + 1);
 	record_init(seconds);
@@ -206,7 +207,7 @@ int main(int argc, char **argv)
 			      &service.workers[i]) == 0);
 	if (argc == 3)
 		trim_start(atol(argv[2]));
-	run(seconds);
+	run();
 	record_tell();
 	bursts_tell();
 	workers_tell();

@@ -13,6 +13,7 @@ ELASTIC = allocators.BUILT / "elastic" / "elastic"
 SAMPLE_S = 0.02
 OPTIONS = {"glibc-trim": ["1000"]}  # TRIM_MS
 SETTLED, SETTLE_MOST_S = 1.2, 2
+LATE_MS = 250  # beyond which it was the machine
 NEVER = float("inf")
 PEERS = ["glibc", "glibc-trim", "jemalloc", "jemalloc-bg", "mimalloc", "tcmalloc-rate10"]
 NAMES = PEERS + ["spillway"] + [f"spillway-{policy}" for policy in allocators.POLICIES]
@@ -59,12 +60,13 @@ class Run:
                 self.samples.append((at, usage, live))
 
     def settled(self):
-        """Per burst, the seconds from its end to when the excess was small and stayed so."""
+        """Per burst, the seconds from its end to when the excess was small and stayed so,
+        up to the next burst."""
         begins, result = [begin for begin, _ in self.bursts[1:]] + [NEVER], []
         for (_, end), until in zip(self.bursts, begins):
             within = [sample for sample in self.samples if end <= sample[0] < until]
             late = [k for k, (_, usage, live) in enumerate(within) if usage > SETTLED * live]
-            if late and late[-1] + 1 == len(within):
+            if not within or (late and late[-1] + 1 == len(within)):
                 result.append(NEVER)
             else:
                 result.append(within[late[-1] + 1][0] - end if late else 0)
@@ -76,8 +78,10 @@ class Run:
         def mean(values):
             return sum(value * for_s for value, for_s in zip(values, seconds)) / sum(seconds)
 
-        settled = self.settled()
-        return {"excess": mean([(usage - live) / live for _, usage, live in self.samples]),
+        settled, first = self.settled(), min(begin for begin, _ in self.bursts)
+        before = [usage / live for at, usage, live in self.samples if at < first]
+        return {"before": statistics.median(before),
+                "excess": mean([(usage - live) / live for _, usage, live in self.samples]),
                 "usage mib": mean([usage for _, usage, _ in self.samples]) / (1 << 20),
                 "live mib": mean([live for _, _, live in self.samples]) / (1 << 20),
                 "peak mib": max(usage for _, usage, _ in self.samples) / (1 << 20),
@@ -92,7 +96,7 @@ class Run:
                         for name, ns in zip(("p50", "p99", "p99.9", "max"), times)}
         return figures | {"requests by cpu s": latency["all"][0] / (workers_us / 1e6),
                           "cpu s": (user_us + system_us) / 1e6, "faults": said["faults"][0],
-                          "late us": said["late"][0] / 1000}
+                          "late ms": said["late"][0] / 1e6}
 
 
 def measure(names, seconds, rounds, cgroups, say):
@@ -127,18 +131,24 @@ def seconds_text(seconds):
 def table(results, seconds, kind):
     lines = [f"a server with bursts, {seconds} s: memory by cgroup {kind}'s count, mean excess over the live bytes; seconds",
              f"from a burst's end until at most {SETTLED} x live stays; us of a request; requests by CPU second of the workers;",
-             "CPU seconds of the process; medians of rounds, the worst of all bursts",
-             f"{'':18}{'excess %':>10}{'mean MiB':>10}{'peak MiB':>10}{'settled s':>11}{'worst s':>9}{'p50':>7}{'p99':>8}"
+             "CPU seconds of the process; medians of rounds, the worst of all bursts; before: x live before the first",
+             f"{'':18}{'before':>8}{'excess %':>10}{'mean MiB':>10}{'peak MiB':>10}{'settled s':>11}{'worst s':>9}{'p50':>7}{'p99':>8}"
              f"{'p99.9':>8}{'max':>9}{'requests':>10}{'by CPU s':>10}{'CPU s':>7}{'faults':>9}"]
     for name, runs in results.items():
         middle, worst = settled(runs)
-        lines.append(f"{name:18}{100 * median(runs, 'excess'):>10.1f}{median(runs, 'usage mib'):>10.1f}"
+        lines.append(f"{name:18}{median(runs, 'before'):>8.2f}{100 * median(runs, 'excess'):>10.1f}{median(runs, 'usage mib'):>10.1f}"
                      f"{median(runs, 'peak mib'):>10.1f}{seconds_text(middle):>11}{seconds_text(worst):>9}" +
                      "".join(f"{median(runs, key + ' us'):>{width}.0f}"
                              for key, width in (("p50", 7), ("p99", 8), ("p99.9", 8), ("max", 9))) +
                      f"{median(runs, 'requests'):>10.0f}{median(runs, 'requests by cpu s'):>10.0f}"
                      f"{median(runs, 'cpu s'):>7.2f}{median(runs, 'faults'):>9.0f}")
     return lines
+
+
+def remarks(results):
+    lates = {name: max(run.figures["late ms"] for run in runs) for name, runs in results.items()}
+    return [f"doubtful: {name}: a request began {late:.0f} ms after it was due: this machine was too busy"
+            for name, late in lates.items() if late > LATE_MS]
 
 
 def verdicts(results):
@@ -175,8 +185,7 @@ def panels(results):
     result = []
     for name, runs in results.items():
         middle = seconds_text(settled(runs)[0])
-        result.append((name, f"excess {100 * median(runs, 'excess'):.0f} %, "
-                       f"settled: {middle}{'' if middle == 'never' else ' s'}",
+        result.append((name, f"+{100 * median(runs, 'excess'):.0f} %, {middle}{'' if middle == 'never' else ' s'}",
                        [(at, live / (1 << 20)) for at, _, live in runs[0].samples],
                        [(at, usage / (1 << 20)) for at, usage, _ in runs[0].samples]))
     return result

@@ -173,5 +173,6 @@ void *worker_run(void *arg)
 	worker->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	requests_serve(worker);
 	worker->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_ns;
+	service.running--;
 	return NULL;
 }

@@ -58,6 +58,7 @@ struct service {
 	struct burst bursts[BURSTS_MAX];
 	size_t burst_count;
 	uint32_t requests;
+	_Atomic unsigned running; /* workers that have not served all of them */
 	pthread_barrier_t filled; /* the live set is there */
 	pthread_barrier_t start;  /* start_ns is set */
 	uint64_t start_ns;
@@ -67,8 +68,8 @@ extern struct service service;
 
 /* Allocates the worker's tables: live bytes as all others are. */
 void worker_init(struct worker *worker, uint64_t seed);
-/* Fills its half of the live set, then serves all requests. */
-void *worker_run(void *worker);
+/* Of the worker at arg: fills its half of the live set, then serves all requests. */
+void *worker_run(void *arg);
 
 /* When request number is due. */
 static inline uint64_t worker_due_ns(uint32_t number)
