@@ -19,8 +19,13 @@ REST_KIB=4096
 at_exit sh -c "echo $(sed 's/.*\[\(.*\)\].*/\1/' $thp/enabled) >$thp/enabled"
 for setting in scan_sleep_millisecs alloc_sleep_millisecs; do
   at_exit sh -c "echo $(cat $thp/khugepaged/$setting) >$thp/khugepaged/$setting"
-  echo 10 >$thp/khugepaged/$setting
 done
+
+# khugepaged MS: how long it sleeps
+khugepaged() {
+  echo "$1" >$thp/khugepaged/alloc_sleep_millisecs
+  echo "$1" >$thp/khugepaged/scan_sleep_millisecs
+}
 
 usage_kib() {
   echo $(($(cgroup_usage_bytes "$CGROUP_MEMORY") >> 10))
@@ -52,41 +57,53 @@ huge_kib() {
   echo $(($(cgroup_stat "$CGROUP_MEMORY" anon_thp) >> 10))
 }
 
-# One process under the library: $1 of SPILLWAY_HUGE_PAGES, $2 what a test's name begins with.
+# One process under the library: $1 of SPILLWAY_HUGE_PAGES, released at level $2.
 run_one() {
-  local on=$1 name=$2 level empty_kib full_kib live_kib
+  local on=$1 level=$2 name="$enabled, huge pages $1, $2" huge=no empty_kib full_kib most_kib collapsed
+  [ "$on" = off ] || [ "$enabled" = never ] || huge=yes
+  khugepaged 600000
   cgroup_new huge || tap_skip_all "$CGROUP_WHY"
   coproc service { SPILLWAY_HUGE_PAGES=$on LD_PRELOAD=$BUILD/lib/libspillway.so cgroup_exec "$sparse" $FILL_MIB 2>&1; }
   local pid=$service_PID
-  # A first turn, so that what a process touches once is not counted.
-  do_it fill && do_it empty && do_it full
-  sleep 3
+  do_it stats
   empty_kib=$(usage_kib)
-  for level in eager full; do
-    do_it fill
-    full_kib=$(usage_kib)
-    tap_diag "$name: full: $full_kib KiB, $(huge_kib) KiB of them huge"
-    tap_ok "$name: $FILL_MIB MiB are there" [ $((full_kib - empty_kib)) -ge $((FILL_MIB << 10)) ]
-    do_it thin
-    live_kib=$((${answer#left } * 4))
-    do_it "$level"
-    if wait_until 20 fell_to $((empty_kib + live_kib + REST_KIB)); then
-      tap_pass "$name, $level: it falls to what lives ($full_kib -> $(usage_kib) KiB)"
-    else
-      tap_fail "$name, $level: it falls to what lives" \
-        "$empty_kib empty, $full_kib full, $live_kib live, $(usage_kib) left, $(huge_kib) huge"
-    fi
-    tap_diag "$name: $(do_it stats; echo "$answer")"
-    # khugepaged comes by; what it fills is given back again.
-    tap_diag "$name: within 10 s at most $(most_kib_in 10) KiB"
-    tap_ok "$name, $level: and stays so" wait_until 20 fell_to $((empty_kib + live_kib + REST_KIB))
-    tap_ok "$name, $level: for good" [ "$(most_kib_in 10)" -le $((empty_kib + live_kib + REST_KIB)) ]
-    tap_diag "$name: $(do_it stats; echo "$answer"), $(huge_kib) KiB huge"
-    do_it empty
-    tap_is "$name, $level: what lived is as it was" "$answer" empty
-    do_it full
-    tap_ok "$name, $level: then all is given back" wait_until 20 fell_to $((empty_kib + REST_KIB))
-  done
+  do_it fill
+  full_kib=$(usage_kib)
+  tap_ok "$name: ${answer#filled } MiB are there ($empty_kib -> $full_kib KiB, $(huge_kib) of them huge)" \
+    [ $((full_kib - empty_kib)) -ge $((${answer#filled } << 10)) ]
+  if [ $huge = yes ]; then
+    tap_ok "$name: in huge pages" [ "$(huge_kib)" -gt $((FILL_MIB << 9)) ]
+  else
+    # One was seen that is not the heap's.
+    tap_ok "$name: not in huge pages" [ "$(huge_kib)" -le 2048 ]
+  fi
+  do_it thin
+  most_kib=$((empty_kib + ${answer#left } * 4 + REST_KIB))
+  do_it "$level"
+  if wait_until 20 fell_to $most_kib; then
+    tap_pass "$name: it falls to what lives ($full_kib -> $(usage_kib) KiB)"
+  else
+    tap_fail "$name: it falls to what lives" \
+      "$empty_kib empty, $full_kib full, $(usage_kib) left for $most_kib, $(huge_kib) huge"
+  fi
+  do_it stats
+  tap_diag "$answer"
+  # khugepaged comes by; what it fills is given back again.
+  collapsed=$(cat $thp/khugepaged/pages_collapsed)
+  khugepaged 10
+  tap_diag "within 4 s of khugepaged at most $(most_kib_in 4) KiB"
+  collapsed=$(($(cat $thp/khugepaged/pages_collapsed) - collapsed))
+  if [ $huge = yes ]; then
+    tap_ok "$name: khugepaged was there ($collapsed huge pages)" [ $collapsed -gt 0 ]
+  fi
+  tap_ok "$name: and stays so" wait_until 20 fell_to $most_kib
+  tap_ok "$name: for good" [ "$(most_kib_in 6)" -le $most_kib ]
+  do_it stats
+  tap_diag "$answer, $(usage_kib) KiB, $(huge_kib) KiB huge"
+  do_it empty
+  tap_is "$name: what lived is as it was" "$answer" empty
+  do_it "$level"
+  tap_ok "$name: then all is given back" wait_until 20 fell_to $((empty_kib + REST_KIB))
   exec {service[1]}>&-
   wait "$pid"
   tap_is "$name: it ends" $? 0
@@ -96,8 +113,11 @@ run_one() {
 
 for enabled in ${SPILLWAY_TEST_THP:-always madvise never}; do
   echo "$enabled" >$thp/enabled
-  for on in ${SPILLWAY_TEST_HUGE:-off}; do
-    run_one "$on" "enabled=$enabled, SPILLWAY_HUGE_PAGES=$on"
+  for on in ${SPILLWAY_TEST_HUGE:-off on}; do
+    # Where there is nothing huge, the other settings differ in nothing.
+    [ "$on$enabled" != offalways ] && [ "$on$enabled" != onalways ] && [ "$on$enabled" != onmadvise ] ||
+      run_one "$on" eager
+    run_one "$on" full
   done
 done
 tap_done
