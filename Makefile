@@ -116,6 +116,10 @@ BENCH := $(OUT)/tests/bench
 $(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads)
 IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
+# The heap in virtual time: its blocks are address space only, and left alone.
+SIMULATE := $(BENCH)/simulate/simulate
+$(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate replay synthetic sim_os) $(HEAP)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o

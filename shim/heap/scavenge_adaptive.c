@@ -18,7 +18,8 @@
 /* Less than this of idle pages is not waited for. */
 #define IDLE_BYTES_MIN ((uint64_t)64 << 10)
 
-/* Caches and slabs in use are not worth emptying sooner, and not worth keeping for longer. */
+/* Caches and slabs are emptied as the shortest runs would go, but not later than at their
+ * break-even, and within these. */
 #define SLABS_IDLE_NS_MIN (500 * MS_NS)
 #define SLABS_IDLE_NS_MAX (10 * SECOND_NS)
 
@@ -157,7 +158,7 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 {
 	uint64_t first_ns = PAUSE_NS_MAX * 2;
 	uint64_t last_ns = 0;
-	uint64_t slabs_ns = SLABS_IDLE_NS_MAX;
+	uint64_t slabs_ns = scavenge_break_even_ns(view->costs, RUN_SHORT, view->price_ns);
 
 	for (unsigned size = 0; size < RUN_CLASSES; size++) {
 		struct going going = going_of(view, size);
@@ -174,8 +175,8 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 		if (size == RUN_SHORT)
 			slabs_ns = least(slabs_ns, sooner_ns);
 	}
-	if (slabs_ns < SLABS_IDLE_NS_MIN)
-		slabs_ns = SLABS_IDLE_NS_MIN;
+	slabs_ns = slabs_ns < SLABS_IDLE_NS_MIN ? SLABS_IDLE_NS_MIN : slabs_ns;
+	slabs_ns = least(slabs_ns, SLABS_IDLE_NS_MAX);
 	plan->slabs_before_ns = view->now_ns > slabs_ns ? view->now_ns - slabs_ns : 0;
 	plan->holes = true;
 	plan->pause_ns = first_ns / 2 > PAUSE_NS_MIN ? first_ns / 2 : PAUSE_NS_MIN;

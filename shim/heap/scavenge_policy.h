@@ -91,8 +91,9 @@ static inline uint64_t scavenge_refault_page_ns(
 /* What holds before anything was measured: medians of one machine. */
 extern const struct scavenge_costs scavenge_costs_first;
 
-/* What of the price a lazy page costs. */
-#define SCAVENGE_LAZY_PERMILLE 500U
+/* What of the price a lazy page costs: all of it by memory.current, by which services are judged,
+ * but whoever needs the page has it for a scan. */
+#define SCAVENGE_LAZY_PERMILLE 750U
 
 #define SCAVENGE_CYCLE_BYTES ((uint64_t)256 << 20)
 #define SCAVENGE_CYCLE_NS ((uint64_t)5 * 1000000000)

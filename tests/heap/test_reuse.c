@@ -91,7 +91,7 @@ static uint64_t half_life_s(uint64_t step_s)
 
 	memset(&reuse, 0, sizeof reuse);
 	reuse_wanted(&reuse, RUN_SHORT, 0, 1000);
-	while (reuse.wanted[RUN_SHORT][0] > 500 * REUSE_PART) {
+	while (reuse.wanted[RUN_SHORT][0] > (uint64_t)500 * REUSE_PART) {
 		now_s += step_s;
 		reuse_decay(&reuse, now_s * SECOND_NS);
 	}

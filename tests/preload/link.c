@@ -299,6 +299,7 @@ static void test_sleep(void)
 {
 	long before_kib;
 	link_make();
+	atomic_store(&play.header->scavenge, LINK_SCAVENGE_ADAPTIVE);
 	struct puppet puppet = idle_puppet(&before_kib);
 	long thread = puppet_ask(&puppet, "worker");
 	long before = -2;

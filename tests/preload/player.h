@@ -112,6 +112,8 @@ static inline void link_make(void)
 	play.header->magic = LINK_MAGIC;
 	play.header->version = LINK_VERSION;
 	play.header->sequence = 5;
+	/* What idles stays until it is asked for. */
+	play.header->scavenge = LINK_SCAVENGE_OFF;
 	play.header->headroom_bytes = UINT64_MAX;
 	play.header->pid_namespace = player_pid_namespace();
 	play.header->supervisor_pid = (uint32_t)getpid();

@@ -33,11 +33,11 @@ static struct puppet puppet_with_thread(void)
 
 static void test_live(void)
 {
-	setenv("SPILLWAY_SCAVENGE", "off", 1);
+	setenv("SPILLWAY_SCAVENGE", "decay", 1);
 	link_make();
 	struct puppet puppet = puppet_with_thread();
 
-	tap_ok(settings_are(&puppet, "0 0 10 1907"),
+	tap_ok(settings_are(&puppet, "1 0 10 1907"),
 		"the link's word goes before the environment's");
 	link_tune(LINK_SCAVENGE_GO1_12, LINK_MADVISE_DONTNEED, 25, 5000);
 	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "3 1 25 5000")),

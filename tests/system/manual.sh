@@ -44,7 +44,7 @@ stop() {
 # One service under its own options: the RT signals are ours, all others the service's.
 log=$TAP_DIR/wrap.log
 out=$TAP_DIR/wrap.out
-(cgroup_exec "$spillway" -v --name=idle -- "$memory" idle $IDLE_MIB 4 10000) >"$out" 2>"$log" &
+(cgroup_exec "$spillway" -v --name=idle --scavenge=off -- "$memory" idle $IDLE_MIB 4 10000) >"$out" 2>"$log" &
 pid=$!
 at_exit kill -9 $pid
 tap_ok "the service is up" wait_until 60 said empty "$out"
@@ -62,6 +62,8 @@ tap_is "and it ends with the service's own status" $? 0
 
 # Several services: USR1 and USR2 are ours, and reach all of them.
 cat >"$TAP_DIR/two.ini" <<END
+[policy:default]
+scavenge = off
 [service:one]
 command = $memory idle $((IDLE_MIB / 2)) 2 10000
 [service:two]

@@ -1,6 +1,8 @@
 #ifndef TESTS_BENCH_SIMULATE_COST_H
 #define TESTS_BENCH_SIMULATE_COST_H
 
+#include "shim/heap/scavenge_policy.h"
+
 #include <stdint.h>
 
 /*
@@ -15,7 +17,7 @@
  */
 #define COST_RANGE_NS 1000U
 #define COST_RANGE_PAGES 16U /* of the 64 KiB that the figures a page are for */
-#define COST_PAGE_OF(measured_ns) ((measured_ns) - COST_RANGE_NS / COST_RANGE_PAGES)
+#define COST_PAGE_OF(measured_ns) ((measured_ns)-COST_RANGE_NS / COST_RANGE_PAGES)
 
 #define COST_FREE_NS 277U       /* MADV_FREE of a dirty page, its share of the range included */
 #define COST_DONTNEED_NS 403U   /* MADV_DONTNEED of a dirty page, likewise */
@@ -25,11 +27,15 @@
 #define COST_REFAULT_NS 1619U   /* a page given back is touched */
 #define COST_LAZY_REUSE_NS 180U /* a page freed lazily, and still there, is touched */
 
+/* A wake-up of the background and its look at a heap of some hundred MiB, beside the advice:
+ * background_cpu_ns of an idle process that is used now and then, a step. */
+#define COST_STEP_NS 15000U
+
 /*
  * Keeping a page costs the price for as long as it idles (heap_tuning.price_ns).
  * A lazily freed page is charged to its cgroup until the kernel wants it, and then
- * goes at no cost to this process: it counts for half of one.
+ * goes at no cost to this process: it counts for a part of one, as adaptive has it.
  */
-#define COST_LAZY_SHARE_PERMILLE 500U
+#define COST_LAZY_SHARE_PERMILLE SCAVENGE_LAZY_PERMILLE
 
 #endif

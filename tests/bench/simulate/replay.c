@@ -124,7 +124,7 @@ void replay_end(struct replay_costs *costs)
 	heap_stats_read(&stats);
 	lazy_pages = stats.lazy_bytes / PAGE_BYTES;
 	*costs = (struct replay_costs){
-		.advise_ns = sim_os.cpu_ns,
+		.advise_ns = sim_os.cpu_ns + run.steps * COST_STEP_NS,
 		.refault_pages = stats.refault_bytes / PAGE_BYTES,
 		.lazy_reuse_ns = (sim_os.free_pages - sim_os.gone_lazy_pages - lazy_pages) *
 				 COST_LAZY_REUSE_NS,

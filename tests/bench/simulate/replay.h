@@ -13,7 +13,7 @@
  */
 
 struct replay_costs {
-	uint64_t advise_ns; /* all that giving back took, the measuring included */
+	uint64_t advise_ns; /* all that giving back took, wake-ups and measuring included */
 	uint64_t refault_ns;
 	uint64_t lazy_reuse_ns;
 	uint64_t keep_ns; /* the price of what idled, a lazy page by its share */

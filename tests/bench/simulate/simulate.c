@@ -51,8 +51,7 @@ static void print(const struct replay_costs *costs)
 
 int main(int count, char **arguments)
 {
-	struct heap_tuning tuning = {
-		.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
+	struct heap_tuning tuning = {.cpu_permille = HEAP_CPU_PERMILLE, .price_ns = HEAP_PRICE_NS};
 	const struct synthetic *synthetic;
 	struct replay_costs costs;
 	FILE *samples = NULL;
