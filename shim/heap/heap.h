@@ -171,7 +171,7 @@ struct heap_tuning {
 
 /* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price
  * the highest. */
-void heap_tune(const struct heap_tuning *tuning);
+void heap_tune(const struct heap_tuning *now);
 
 /*
  * One step of scavenging at calm, a millisecond of work at most but for what a last
