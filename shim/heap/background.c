@@ -196,6 +196,7 @@ uint64_t heap_background(uint64_t now_ns)
 	}
 	work.released_bytes = 0;
 	refault_look(now_ns);
+	huge_look(now_ns);
 	more = plan_perform(&plan, start_ns + STEP_NS);
 	growth_plan(policy, &view, &plan, more);
 	spent_ns = os_cpu_ns() - start_ns;

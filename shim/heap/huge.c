@@ -338,12 +338,14 @@ static uint64_t pause_next(bool soon)
 
 static void look_around(uint64_t now_ns)
 {
+	uint64_t last_ns = now_ns + PAUSE_LAST_NS;
+	bool from_start = look.at == 0;
 	unsigned steps = 0;
 	unsigned looks = 0;
 	bool filled = false;
 
-	/* Whoever breaks a chunk meanwhile says when. */
-	atomic_store_explicit(&look.due_ns, UINT64_MAX, memory_order_relaxed);
+	/* Who breaks a chunk meanwhile says when. */
+	atomic_store_explicit(&look.due_ns, last_ns, memory_order_relaxed);
 	while (looks < LOOKS_MAX) {
 		uintptr_t start;
 		bool found;
@@ -357,14 +359,15 @@ static void look_around(uint64_t now_ns)
 		if (!look_at_chunk(start, &filled))
 			break;
 	}
-	if (looks != 0 || look.at != 0)
+	if (looks != 0 || look.at != 0 || !from_start)
 		look_at_most_in(now_ns, pause_next(filled || look.at != 0));
+	else
+		atomic_compare_exchange_strong(&look.due_ns, &last_ns, UINT64_MAX);
 }
 
 void huge_look(uint64_t now_ns)
 {
-	/* Behind a filter mincore may not be called, and all would seem to be resident. */
-	if (!huge_is_on() || huge_pause_ns(now_ns) != 0 || os_is_sandboxed() ||
+	if (huge_pause_ns(now_ns) != 0 ||
 		atomic_exchange_explicit(&look.busy, true, memory_order_acquire))
 		return;
 	look_around(now_ns);
@@ -375,7 +378,8 @@ uint64_t huge_pause_ns(uint64_t now_ns)
 {
 	uint64_t due_ns = atomic_load_explicit(&look.due_ns, memory_order_relaxed);
 
-	if (!huge_is_on() || due_ns == UINT64_MAX)
+	/* Behind a filter mincore may not be called, and all would seem to be resident. */
+	if (!huge_is_on() || due_ns == UINT64_MAX || os_is_sandboxed())
 		return UINT64_MAX;
 	return due_ns > now_ns ? due_ns - now_ns : 0;
 }

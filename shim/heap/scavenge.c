@@ -84,6 +84,9 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 {
 	if (hunt->huge_chunk != NULL && scavenge_costs_huge_due(os_now_ns()))
 		return scavenge_costs_measure_huge(hunt->huge_chunk);
+	/* A touch in a chunk of which nothing is left might bring all of it. */
+	if (huge_is_on() && hunt->chunk_count != 0)
+		return 0;
 	for (size_t i = 0; i < hunt->count; i++)
 		if (hunt->ranges[i].bytes >= SCAVENGE_MEASURE_BYTES)
 			return scavenge_costs_due(os_now_ns())
@@ -166,7 +169,7 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 		pass->level == HEAP_FULL ? UINT64_MAX : pass->slabs_idle_before_ns;
 	size_t room_pages;
 
-	if (cause != HEAP_GROWTH)
+	if (cause >= HEAP_BY_LAZY)
 		huge_look(os_now_ns());
 	if (slabs_before_ns != 0) {
 		cache_drain_all(slabs_before_ns);

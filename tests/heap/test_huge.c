@@ -603,7 +603,7 @@ static void test_what_was_first_written_to_after_it_was_broken_closes_nothing(vo
 	release(HEAP_FULL, HEAP_BY_FULL);
 	before = stats_now();
 	fill_chunk(start);
-	release(HEAP_LAZY, HEAP_BACKGROUND);
+	release(HEAP_LAZY, HEAP_BY_LAZY);
 	assert_int_equal(stats_now().huge_filled, before.huge_filled + 1);
 	assert_int_equal(atomic_load(&fake_os.advised[OS_SMALL]), small);
 	assert_int_equal(stats_now().lazy, CHUNK_PAGES - 8);
@@ -625,7 +625,7 @@ static void test_holes_that_were_filled_are_free_slots_again(void **state)
 	/* One that is all slabs. */
 	start = (unsigned char *)(((uintptr_t)slots[SLOTS / 2] & ~(CHUNK_BYTES - 1)));
 	fill_chunk(start);
-	release(HEAP_LAZY, HEAP_BACKGROUND);
+	release(HEAP_LAZY, HEAP_BY_LAZY);
 	assert_int_equal(stats_now().huge_filled, before.huge_filled + 1);
 	assert_in_range(stats_now().in_use - before.in_use, CHUNK_PAGES / 2, CHUNK_PAGES);
 	verify();
@@ -634,6 +634,30 @@ static void test_holes_that_were_filled_are_free_slots_again(void **state)
 	assert_true(os_resident_bytes(start, CHUNK_BYTES) < CHUNK_BYTES / 2);
 	free_slots();
 	release(HEAP_FULL, HEAP_BY_FULL);
+	verify();
+}
+
+/* It goes on looking though the last look ended right behind the last of them. */
+static void test_looking_does_not_end_with_the_last_chunk(void **state)
+{
+	static unsigned char *lives[64];
+	uint64_t filled = heap_stats_now().huge_filled;
+	unsigned char *start = take_void(64 * CHUNK_PAGES);
+
+	(void)state;
+	for (size_t i = 0; i < 64; i++) {
+		lives[i] = start + i * CHUNK_BYTES;
+		give(lives[i] + PAGE_BYTES, CHUNK_PAGES - 1);
+	}
+	release(HEAP_FULL, HEAP_BY_FULL);
+	assert_true(background_for(60 * SECOND_NS) != HEAP_UNTIL_USED);
+	fill_chunk(lives[3]);
+	background_for(20 * SECOND_NS);
+	assert_int_equal(heap_stats_now().huge_filled, filled + 1);
+	for (size_t i = 0; i < 64; i++)
+		give(lives[i], 1);
+	release(HEAP_FULL, HEAP_BY_FULL);
+	assert_int_equal(background_for(20 * SECOND_NS), HEAP_UNTIL_USED);
 	verify();
 }
 
@@ -658,7 +682,7 @@ static void test_what_khugepaged_fills_is_found_and_given_back(void **state)
 	assert_int_equal(heap_stats_now().huge_filled, filled);
 
 	fill_chunk(start);
-	release(HEAP_LAZY, HEAP_BACKGROUND);
+	release(HEAP_LAZY, HEAP_BY_LAZY);
 	assert_int_equal(heap_stats_now().huge_filled, filled + 1);
 	assert_int_equal(heap_stats_now().lazy_bytes, CHUNK_BYTES - 8 * PAGE_BYTES);
 	assert_int_equal(atomic_load(&fake_os.advised[OS_SMALL]), small + 1);
@@ -702,6 +726,7 @@ int main(void)
 		cmocka_unit_test(test_releases_beside_threads_lose_nothing),
 		cmocka_unit_test(test_what_was_first_written_to_after_it_was_broken_closes_nothing),
 		cmocka_unit_test(test_holes_that_were_filled_are_free_slots_again),
+		cmocka_unit_test(test_looking_does_not_end_with_the_last_chunk),
 		cmocka_unit_test(test_what_khugepaged_fills_is_found_and_given_back),
 	};
 

@@ -13,8 +13,9 @@ sparse=$BUILD/tests/system/sparse
 [ -x "$sparse" ] || { echo "Bail out! $sparse is not built"; exit 1; }
 unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 FILL_MIB=128
-# What a heap may keep beside what lives: metadata, and what the rest of the process touches.
-REST_KIB=4096
+# What a heap may keep beside what lives: metadata, the slabs it used last, and what the rest of the
+# process touches.
+REST_KIB=6144
 
 at_exit sh -c "echo $(sed 's/.*\[\(.*\)\].*/\1/' $thp/enabled) >$thp/enabled"
 for setting in scan_sleep_millisecs alloc_sleep_millisecs; do
@@ -64,7 +65,7 @@ run_one() {
   khugepaged 600000
   cgroup_new huge || tap_skip_all "$CGROUP_WHY"
   # A tenth of a CPU to give back what khugepaged filled: this machine is emulated.
-  coproc service { SPILLWAY_SCAVENGE_CPU=10% SPILLWAY_HUGE_PAGES=$on LD_PRELOAD=$BUILD/lib/libspillway.so cgroup_exec "$sparse" $FILL_MIB 2>&1; }
+  coproc service { SPILLWAY_SCAVENGE_CPU=10% SPILLWAY_HUGE_PAGES=$on LD_PRELOAD=$BUILD/lib/libspillway.so cgroup_exec "$sparse" $FILL_MIB 2>"$TAP_DIR/said"; }
   local pid=$service_PID
   do_it stats
   empty_kib=$(usage_kib)
@@ -101,6 +102,7 @@ run_one() {
   tap_ok "$name: for good" [ "$(most_kib_in 6)" -le $most_kib ]
   do_it stats
   tap_diag "$answer, $(usage_kib) KiB, $(huge_kib) KiB huge"
+  tap_diag "$(grep '^huge pages\|^background' "$TAP_DIR/said" | tail -n 2)"
   do_it empty
   tap_is "$name: what lived is as it was" "$answer" empty
   do_it "$level"

@@ -6,12 +6,13 @@
  *     thin     frees all but one small block in each 2 MiB of addresses; says how many are left
  *     empty    frees the rest
  *     lazy, eager, full    asks its own heap for one release at that level
- *     stats    what the heap says of itself, in MiB
+ *     stats    what the heap says of itself, in MiB; all of it goes to stderr
  *
  * The blocks' addresses are kept outside the heap.  It ends with its stdin.
  */
 #include "shim/spillway.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,7 @@ static void release(enum spillway_level level)
 static void say_stats(void)
 {
 	struct spillway_stats stats;
+	malloc_stats();
 	spillway_stats(&stats, sizeof stats);
 	printf("in_use=%zu dirty=%zu lazy=%zu clean=%zu advise_ms=%zu calls=%zu\n",
 		(size_t)stats.in_use_bytes / MIB, (size_t)stats.idle_dirty_bytes / MIB,
