@@ -179,12 +179,14 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 		[OS_FREE] = MADV_FREE,
 		[OS_DONTNEED] = MADV_DONTNEED,
 		[OS_POPULATE] = MADV_POPULATE_WRITE,
+		[OS_HUGE] = MADV_HUGEPAGE,
+		[OS_SMALL] = MADV_NOHUGEPAGE,
 	};
 	int behaviour = behaviours[advice];
 	size_t done = 0;
 	int error = 0;
 
-	if (advice != OS_POPULATE && count <= OS_RANGES_MAX)
+	if (advice <= OS_DONTNEED && count <= OS_RANGES_MAX)
 		done = advise_batched(ranges, count, behaviour);
 	for (size_t i = 0; i < count; i++) {
 		int result;
@@ -199,6 +201,39 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 			error = result;
 	}
 	return error;
+}
+
+#define HUGE_PAGES "/sys/kernel/mm/transparent_hugepage/"
+#define HUGE_BYTES 2097152U
+
+/* What a file of the kernel says, cut to the text's size; false: nothing. */
+static bool file_read(const char *path, char *text, size_t bytes)
+{
+	long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	long got;
+
+	if (is_error(fd))
+		return false;
+	got = call(SYS_read, fd, (long)text, (long)bytes - 1, 0, 0, 0);
+	call(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (is_error(got))
+		return false;
+	text[got] = '\0';
+	return true;
+}
+
+bool os_has_huge_pages(void)
+{
+	char text[64];
+
+	if (os_page_bytes() != OS_PAGE_BYTES_MIN ||
+		call(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0) != 0)
+		return false;
+	if (!file_read(HUGE_PAGES "hpage_pmd_size", text, sizeof text) ||
+		strtoul(text, NULL, 10) != HUGE_BYTES)
+		return false;
+	return file_read(HUGE_PAGES "enabled", text, sizeof text) &&
+	       strstr(text, "[never]") == NULL;
 }
 
 void os_touch(void *start, size_t bytes)

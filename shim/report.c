@@ -80,6 +80,7 @@ EXPORT void malloc_stats(void)
 		"regret bytes     = %20llu released, %llu held\n"
 		"break-even       = %20llu ns\n"
 		"background CPU   = %20llu ns\n"
+		"huge pages       = %20llu bytes, %llu broken, %llu filled again\n"
 		"lock waits       = %20llu in %llu ns, at most %llu ns\n",
 		COUNT(stats.mapped_bytes), COUNT(stats.in_use_bytes), COUNT(stats.free_slot_bytes),
 		COUNT(stats.idle_dirty_bytes), COUNT(stats.lazy_bytes), COUNT(stats.clean_bytes),
@@ -92,7 +93,8 @@ EXPORT void malloc_stats(void)
 		COUNT(stats.advise_ns), COUNT(stats.refault_bytes),
 		COUNT(stats.refault_touched_bytes), COUNT(stats.regret_release_bytes),
 		COUNT(stats.regret_hold_bytes), COUNT(stats.break_even_ns),
-		COUNT(stats.background_cpu_ns), COUNT(stats.lock_waits), COUNT(stats.lock_wait_ns),
+		COUNT(stats.background_cpu_ns), COUNT(stats.huge_bytes), COUNT(stats.huge_broken),
+		COUNT(stats.huge_filled), COUNT(stats.lock_waits), COUNT(stats.lock_wait_ns),
 		COUNT(stats.lock_wait_max_ns));
 	fputs(text, stderr);
 }

@@ -114,6 +114,19 @@ static void link_start(const char *text)
 	(void)written;
 }
 
+static void huge_pages_start(char **environment)
+{
+	static const char name[] = "SPILLWAY_HUGE_PAGES";
+	const char *value = environment_find(environment, name);
+
+	if (value == NULL || strcmp(value, "off") == 0)
+		return;
+	if (strcmp(value, "on") == 0)
+		heap_use_huge_pages(true);
+	else
+		environment_complain(name, value, "on or off");
+}
+
 __attribute__((constructor)) static void start(int count, char **arguments, char **environment)
 {
 	int saved = errno;
@@ -130,6 +143,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	if (getauxval(AT_SECURE) != 0)
 		environment = NULL;
 	if (environment != NULL) {
+		huge_pages_start(environment);
 		link_text = environment_find(environment, LINK_ENVIRONMENT);
 		if (link_text != NULL)
 			link_start(link_text);

@@ -2,6 +2,7 @@
 
 #include "shim/heap/budget.h"
 #include "shim/heap/growth.h"
+#include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap.h"
@@ -190,12 +191,13 @@ uint64_t heap_background(uint64_t now_ns)
 	}
 	work.released_bytes = 0;
 	refault_look(now_ns);
+	huge_look(now_ns);
 	more = plan_perform(&plan, start_ns + STEP_NS);
 	growth_plan(policy, &view, &plan, more);
 	spent_ns = os_cpu_ns() - start_ns;
 	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
 	if (is_settled(&plan, now_ns))
-		return HEAP_UNTIL_USED;
+		return huge_pause_ns(now_ns);
 	return pause_for(more ? AGAIN_NS : plan.pause_ns, os_now_ns(), spent_ns);
 }
 
@@ -207,6 +209,7 @@ void background_stats(struct heap_stats *stats)
 	stats->free_page_ns = costs.free_page_ns[RUN_16_PAGES];
 	stats->dontneed_page_ns = costs.dontneed_page_ns[RUN_16_PAGES];
 	stats->refault_page_ns = costs.refault_page_ns;
+	stats->refault_huge_page_ns = costs.refault_huge_page_ns;
 	stats->break_even_ns = atomic_load_explicit(&break_even_ns, memory_order_relaxed);
 	stats->background_cpu_ns = atomic_load_explicit(&spent_total_ns, memory_order_relaxed);
 }

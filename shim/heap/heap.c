@@ -4,6 +4,7 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap_fast.h"
+#include "shim/heap/huge.h"
 #include "shim/heap/large.h"
 #include "shim/heap/lock.h"
 #include "shim/heap/meta.h"
@@ -196,6 +197,9 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->refault_touched_bytes = refault_touched_pages(pages.refaulted) * PAGE_BYTES;
 	stats->regret_release_bytes = pages.regret_release * PAGE_BYTES;
 	stats->regret_hold_bytes = pages.regret_hold * PAGE_BYTES;
+	stats->huge_bytes = pages.huge * CHUNK_BYTES;
+	stats->huge_broken = pages.huge_broken;
+	stats->huge_filled = pages.huge_filled;
 	stats->free_slot_bytes = slots.ready_bytes + cached_bytes;
 	stats->blocks = stats->large_blocks;
 	/* The counts are read one after the other while others change them. */
@@ -247,5 +251,6 @@ void heap_fork_child(void)
 	transit_resume();
 	scavenge_after_fork();
 	background_after_fork();
+	huge_after_fork();
 	cache_after_fork(inside);
 }

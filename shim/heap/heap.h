@@ -94,9 +94,17 @@ size_t heap_usable_size(const void *ptr);
 void heap_set_gate(bool (*gate)(size_t bytes));
 
 /*
- * One bounded piece of giving back: at most max_bytes are advised, no lock is
- * held over a system call.  cushion_bytes of idle dirty memory are kept (0 at
- * full); only pages that idled since before idle_before_ns go (UINT64_MAX: any).
+ * Has the kernel back the heap by huge pages of 2 MiB, where it has them (huge.h): fewer
+ * faults and TLB misses, more memory.  Once, at the start, before anything was given
+ * back and while no other thread is in the heap; without it the heap has none.
+ */
+void heap_use_huge_pages(bool use);
+
+/*
+ * One bounded piece of giving back: at most max_bytes are advised (and less than a
+ * huge page more, where there are such), no lock is held over a system call.  cushion_bytes of idle
+ * dirty memory are kept (0 at full); only pages that idled since before idle_before_ns go
+ * (UINT64_MAX: any).
  *
  * Free slots are pages only once they are out of the caches and all free slots
  * of their page are together: caches and slabs that nobody used since before
@@ -163,7 +171,7 @@ struct heap_tuning {
 
 /* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price
  * the highest. */
-void heap_tune(const struct heap_tuning *tuning);
+void heap_tune(const struct heap_tuning *now);
 
 /*
  * One step of scavenging at calm, a millisecond of work at most but for what a last
@@ -204,6 +212,13 @@ struct heap_stats {
 	uint64_t free_page_ns;
 	uint64_t dontneed_page_ns;
 	uint64_t refault_page_ns;
+	uint64_t refault_huge_page_ns; /* the same of one that comes with a huge page; 0: none does
+					*/
+	/* Chunks that may be huge pages; how many were broken, and how many of these the kernel
+	 * filled again. */
+	uint64_t huge_bytes;
+	uint64_t huge_broken;
+	uint64_t huge_filled;
 	/* What threads waited for the heap's locks, all together and at most at once. */
 	uint64_t lock_waits;
 	uint64_t lock_wait_ns;

@@ -5,6 +5,7 @@
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_hunt.h"
+#include "shim/heap/page_map.h"
 #include "shim/heap/transit.h"
 
 /* Holes of several slabs of one class on their way to the kernel. */
@@ -15,7 +16,7 @@ struct hole_batch {
 	size_t span_count;
 	size_t pages; /* in the ranges */
 	size_t room;  /* pages that may still be advised */
-	uint64_t idle_before_ns;
+	const struct hole_wants *wants;
 };
 
 /* So many slabs are looked at before the class's lock is dropped, and so many that are still in use
@@ -71,6 +72,18 @@ static bool batch_add(struct hole_batch *batch, struct span *span, uint64_t page
 	return (pages & ~added) == 0;
 }
 
+/* Lock held.  Whether a slab is left alone for the sake of its huge page. */
+static bool is_kept_huge(const struct span *span, enum huge_break breaks)
+{
+	unsigned idle;
+
+	if (!huge_is_on() || span->used == 0)
+		return false;
+	idle = bits_count(span_idle_pages(span));
+	return idle != 0 &&
+	       !huge_break(span->start, size_classes[span->size_class].pages, idle, breaks);
+}
+
 /* Lock held.  One slab's idle pages become holes; false: the batch is full. */
 static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
 {
@@ -101,7 +114,8 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX || batch->room == 0)
 			return true;
 		central_candidate_remove(central, span);
-		if (span->advising != 0 || span->used_ns > batch->idle_before_ns) {
+		if (span->advising != 0 || span->used_ns > batch->wants->idle_before_ns ||
+			is_kept_huge(span, batch->wants->breaks)) {
 			/* In use, or another scavenger is at it; it stays a candidate. */
 			young++;
 			central_candidate_add(central, span);
@@ -158,16 +172,16 @@ static bool make_holes(struct central *central, struct hole_batch *batch,
 }
 
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
-	uint64_t max_bytes, uint64_t idle_before_ns, uint64_t *clean_bytes)
+	const struct hole_wants *wants, uint64_t *clean_bytes)
 {
-	size_t room = (size_t)(max_bytes / PAGE_BYTES);
+	size_t room = (size_t)(wants->max_bytes / PAGE_BYTES);
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		bool more = true;
 
 		while (more) {
 			size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
-			struct hole_batch batch = {.room = most, .idle_before_ns = idle_before_ns};
+			struct hole_batch batch = {.room = most, .wants = wants};
 			bool failed = false;
 
 			more = make_holes(&centrals[c], &batch, advise, with, &failed);
@@ -180,4 +194,86 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 		}
 	}
 	return false;
+}
+
+/* Whole chunks --------------------------------------------------------------- */
+
+/* The slab over a page at or behind *page of a chunk, its class's lock held; NULL: none.  *page
+ * goes behind it. */
+static struct span *chunk_slab_lock(uintptr_t chunk, size_t *page)
+{
+	while (*page < CHUNK_PAGES) {
+		uintptr_t address = chunk + *page * PAGE_BYTES;
+		unsigned size_class = page_map_class(page_map_get((void *)address));
+		struct span *span;
+		uint64_t entry;
+
+		++*page;
+		if (size_class == 0)
+			continue;
+		lock_take(&centrals[size_class].lock);
+		entry = page_map_get((void *)address);
+		span = page_map_span(entry);
+		if (page_map_class(entry) == size_class) {
+			address = span->start + size_classes[size_class].pages * PAGE_BYTES;
+			*page = (address - chunk) / PAGE_BYTES;
+			return span;
+		}
+		lock_drop(&centrals[size_class].lock);
+	}
+	return NULL;
+}
+
+bool holes_are_resident(uintptr_t chunk, bool *any)
+{
+	struct leaving leaving = {NULL};
+	struct span *span;
+	size_t page = 0;
+
+	while ((span = chunk_slab_lock(chunk, &page)) != NULL) {
+		struct central *central = &centrals[span->size_class];
+		size_t first;
+		uintptr_t address;
+		bool resident;
+
+		if (span->hole == 0 || span->advising != 0) {
+			lock_drop(&central->lock);
+			continue;
+		}
+		first = bits_lowest(span->hole);
+		address = span->start + first * PAGE_BYTES;
+		/* Nobody fills it meanwhile. */
+		span->advising = bits_mask(first, first + 1);
+		lock_drop_kindly(&central->lock);
+		resident = os_resident_bytes((void *)address, PAGE_BYTES) != 0;
+		lock_take(&central->lock);
+		span->advising = 0;
+		if (span->used == 0)
+			central_became_empty(central, span, &leaving);
+		lock_drop_kindly(&central->lock);
+		leaving_finish(&leaving);
+		*any = true;
+		return resident;
+	}
+	*any = false;
+	return false;
+}
+
+void holes_fill_chunk(uintptr_t chunk)
+{
+	struct leaving leaving = {NULL};
+	struct span *span;
+	size_t page = 0;
+
+	while ((span = chunk_slab_lock(chunk, &page)) != NULL) {
+		struct central *central = &centrals[span->size_class];
+
+		span->born_clean = 0;
+		if (span->hole != 0 && span->advising == 0)
+			central_fill(central, span, span->hole, 0);
+		if (span->used == 0)
+			central_became_empty(central, span, &leaving);
+		lock_drop_kindly(&central->lock);
+	}
+	leaving_finish(&leaving);
 }

@@ -1,6 +1,7 @@
 #ifndef SHIM_HEAP_HOLES_H
 #define SHIM_HEAP_HOLES_H
 
+#include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 
 /*
@@ -14,8 +15,25 @@
  * Only slabs that nobody used since before idle_before_ns are looked at (UINT64_MAX: any).
  * At most max_bytes are advised; *clean_bytes grows by what went.  True: there
  * is more to do.
+ *
+ * In huge chunks holes are made as `breaks` says (huge.h); to tell whether nearly
+ * all of one lives, the slab stands for its chunk.
  */
+struct hole_wants {
+	uint64_t max_bytes;
+	uint64_t idle_before_ns;
+	enum huge_break breaks;
+};
+
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
-	uint64_t max_bytes, uint64_t idle_before_ns, uint64_t *clean_bytes);
+	const struct hole_wants *wants, uint64_t *clean_bytes);
+
+/* Whether the first hole in a chunk's slabs is resident all the same; *any: whether there is one.
+ * In transit. */
+bool holes_are_resident(uintptr_t chunk, bool *any);
+
+/* All of a chunk became resident: the holes of its slabs are free slots, and of no page is it
+ * believed that nobody touched it. */
+void holes_fill_chunk(uintptr_t chunk);
 
 #endif

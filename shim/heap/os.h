@@ -27,7 +27,10 @@ void os_unreserve(void *start, size_t bytes);
 enum os_advice {
 	OS_FREE,     /* MADV_FREE: content lost when the kernel wants the page */
 	OS_DONTNEED, /* MADV_DONTNEED: not resident, zero when touched again */
-	OS_POPULATE  /* MADV_POPULATE_WRITE: resident now; -EINVAL before Linux 5.14 */
+	OS_POPULATE, /* MADV_POPULATE_WRITE: resident now; -EINVAL before Linux 5.14 */
+	OS_HUGE,     /* MADV_HUGEPAGE: may be backed by huge pages from now on */
+	OS_SMALL,    /* MADV_NOHUGEPAGE: no longer, but for those that are there */
+	OS_ADVICES
 };
 
 struct os_range {
@@ -39,6 +42,11 @@ struct os_range {
  * self for it, else one by one.  What failed is left as it was. */
 #define OS_RANGES_MAX 64
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
+
+/* Whether OS_HUGE has an effect here: pages of 4 KiB, and huge ones of 2 MiB that are not switched
+ * off.
+ */
+bool os_has_huge_pages(void);
 
 /* Writes to each kernel page of a range, which makes them resident. */
 void os_touch(void *start, size_t bytes);

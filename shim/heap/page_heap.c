@@ -3,6 +3,7 @@
 #include "shim/heap/bits.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/growth.h"
+#include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
@@ -58,6 +59,7 @@ static bool region_try(size_t bytes, struct region **region)
 		return false;
 	}
 	*region = region_insert(start, bytes / PAGE_BYTES, start + bytes);
+	huge_region_locked(*region);
 	page_heap.reserved_bytes += bytes;
 	return true;
 }
@@ -222,6 +224,11 @@ static struct page_taken take_place(
 		taken.clean_mask = taken.zero ? UINT64_MAX >> (pages < 64 ? 64 - pages : 0)
 					      : clean_mask_of(place, pages);
 	page_ages_taken_locked(place->region, place->page, pages, counts);
+	if (place->region->once_huge) {
+		huge_taken_locked(place->region, place->page, pages);
+		taken.clean_mask =
+			huge_clean_mask_locked(place->region, place->page, taken.clean_mask);
+	}
 	region_take(place->region, place->page, pages);
 	count_taken(counts, pages);
 	return taken;
@@ -242,7 +249,7 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 		!heap_find(RUN_WARM, pages, alignment, &place) &&
 		!heap_find(RUN_ANY, pages, alignment, &place)) {
 		if (!may_be_cold) {
-			*cold = pages;
+			*cold = huge_is_on() ? round_up(pages, CHUNK_PAGES) : pages;
 			return none;
 		}
 		if (!heap_grow(pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
@@ -251,6 +258,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 	}
 	counts = region_count(place.region, place.page, pages);
 	*cold = counts.clean;
+	if (place.region->huge)
+		*cold += huge_cold_locked(place.region, place.page, pages);
 	if (counts.clean != 0 && !may_be_cold)
 		return none;
 	return take_place(&place, pages, &counts);
@@ -308,6 +317,8 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 	*cold = beyond;
 	if (pages > beyond)
 		*cold += region_count(region, page, pages - beyond).clean;
+	if (region->huge)
+		*cold += huge_cold_locked(region, page, pages);
 	if (*cold != 0 && !may_be_cold)
 		return false;
 	if (beyond != 0 && !region_commit(region, round_up(beyond, CHUNK_PAGES))) {
@@ -316,6 +327,8 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 	}
 	counts = region_count(region, page, pages);
 	page_ages_taken_locked(region, page, pages, &counts);
+	if (region->once_huge)
+		huge_taken_locked(region, page, pages);
 	region_take(region, page, pages);
 	count_taken(&counts, pages);
 	return true;
@@ -363,13 +376,16 @@ static void soil_chunk(struct region *region, size_t page, uint64_t now_ns)
 void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 {
 	uint64_t now_ns = os_now_coarse_ns();
-	size_t clean = bits_count(clean_mask);
 	struct region *region;
+	size_t clean;
 	size_t page;
 
 	lock_take(&page_heap.lock);
 	region = page_heap_region((uintptr_t)start);
 	page = region_page(region, (uintptr_t)start);
+	if (region->once_huge)
+		clean_mask = huge_clean_mask_locked(region, page, clean_mask);
+	clean = bits_count(clean_mask);
 	region_give(region, page, pages, clean_mask, now_ns);
 	page_heap.stats.in_use -= pages;
 	page_heap.stats.clean += clean;
@@ -422,6 +438,7 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 	struct page_counts counts = {0};
 	size_t allocated = 0;
 	size_t committed = 0;
+	size_t huge = 0;
 
 	for (size_t i = 0; i < page_heap.count; i++) {
 		const char *wrong = region_check(&page_heap.regions[i], &counts, &allocated);
@@ -429,6 +446,8 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 		if (wrong != NULL)
 			return wrong;
 		committed += page_heap.regions[i].committed;
+		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES)
+			huge += region_chunk(&page_heap.regions[i], at)->huge;
 	}
 	if (page_heap.transit_dirty != 0 || page_heap.transit_lazy != 0)
 		return "pages are in transit though no scavenger runs";
@@ -441,6 +460,8 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 		return "the clean counter differs from the bits and the holes";
 	if (allocated != stats->in_use + hole_pages)
 		return "the in-use counter differs from the bits and the holes";
+	if (huge != stats->huge)
+		return "the counter of huge chunks is wrong";
 	if (span_pages > allocated)
 		return "spans have more pages than are allocated";
 	return NULL;

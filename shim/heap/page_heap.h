@@ -38,6 +38,9 @@ struct page_stats {
 	size_t regret_release;
 	size_t regret_hold;
 	size_t metadata;
+	size_t huge;        /* chunks that are huge, of 512 pages */
+	size_t huge_broken; /* ever */
+	size_t huge_filled; /* broken ones that the kernel filled again */
 };
 
 /* NULL: memory is out.  *clean_mask (where not NULL): which of the first 64 pages are zero and not

@@ -5,7 +5,7 @@
 #include "shim/heap/page_heap.h"
 #include "shim/heap/region.h"
 
-/* The page heap as page_heap.c and page_hunt.c see it; all under its lock. */
+/* The page heap as page_heap.c, page_hunt.c and huge.c see it; all under its lock. */
 
 #define REGIONS_MAX 256U
 

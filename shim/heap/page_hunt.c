@@ -34,7 +34,8 @@ static size_t dirty_over_cushion(const struct page_hunt *hunt)
 /* Pages that may still go into this batch. */
 static size_t hunt_room(const struct page_hunt *hunt)
 {
-	size_t room = PAGE_HUNT_BATCH_PAGES - hunt->dirty_pages - hunt->lazy_pages;
+	size_t pages = hunt->dirty_pages + hunt->lazy_pages;
+	size_t room = pages < PAGE_HUNT_BATCH_PAGES ? PAGE_HUNT_BATCH_PAGES - pages : 0;
 
 	return hunt->pages_max < room ? hunt->pages_max : room;
 }
@@ -78,16 +79,38 @@ static bool hunt_widen(
 	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
 {
 	size_t base = *first - *first % CHUNK_PAGES;
+	bool huge = region_chunk(region, base)->huge != 0;
 	struct page_counts counts;
 
-	if (!hunt->dirty || !hunt->lazy || !region_chunk_is_free(region, base))
+	if ((!huge && (!hunt->dirty || !hunt->lazy)) || !region_chunk_is_free(region, base))
 		return false;
 	counts = region_count(region, base, CHUNK_PAGES);
-	if (counts.dirty > dirty_over_cushion(hunt) || counts.dirty + counts.lazy > hunt_room(hunt))
+	if (counts.dirty > dirty_over_cushion(hunt) ||
+		(!huge && counts.dirty + counts.lazy > hunt_room(hunt)))
 		return false;
 	*first = base;
 	*end = base + CHUNK_PAGES;
 	return true;
+}
+
+static void hunt_whole(struct page_hunt *hunt, const struct region *region, size_t page)
+{
+	uintptr_t start = region_address(region, page);
+
+	hunt->maps[hunt->chunk_count++] = page_map_of_chunk(start);
+	if (region->huge && region_chunk(region, page)->huge != 0)
+		hunt->huge_chunk = (void *)start;
+}
+
+static void hunt_count(struct page_hunt *hunt, const struct page_counts *counts)
+{
+	size_t pages = counts->dirty + counts->lazy;
+
+	page_heap.transit_dirty += counts->dirty;
+	page_heap.transit_lazy += counts->lazy;
+	hunt->dirty_pages += counts->dirty;
+	hunt->lazy_pages += counts->lazy;
+	hunt->pages_max -= pages < hunt->pages_max ? pages : hunt->pages_max;
 }
 
 static bool hunt_region(struct page_hunt *hunt, struct region *region)
@@ -97,6 +120,8 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		.ages = hunt->ages,
 		.pages_min = hunt->run_pages_min,
 		.lazy = hunt->lazy,
+		.broken_only = hunt->breaks == HUGE_KEEP,
+		.sparse_only = hunt->breaks == HUGE_BREAK_SPARSE,
 	};
 	size_t below = region->committed;
 
@@ -119,24 +144,24 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		whole = hunt_widen(hunt, region, &first, &end);
 		below = first;
 		cut = first;
-		if (!whole)
+		if (!whole && region_chunk(region, first)->huge != 0 &&
+			region_chunk_is_free(region, first))
+			end = cut;
+		else if (!whole)
 			hunt_cut(hunt, region, &cut, &end);
 		if (cut >= end)
 			continue;
 		if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
 			return false;
 		if (whole)
-			hunt->maps[hunt->chunk_count++] =
-				page_map_of_chunk(region_address(region, cut));
+			hunt_whole(hunt, region, cut);
+		else
+			hunt->parts |= region->once_huge;
 		hunt->below = region_address(region, cut);
 		below = cut;
 		counts = region_count(region, cut, end - cut);
 		region_hold(region, cut, end - cut);
-		page_heap.transit_dirty += counts.dirty;
-		page_heap.transit_lazy += counts.lazy;
-		hunt->dirty_pages += counts.dirty;
-		hunt->lazy_pages += counts.lazy;
-		hunt->pages_max -= counts.dirty + counts.lazy;
+		hunt_count(hunt, &counts);
 	}
 }
 
@@ -146,6 +171,8 @@ bool page_hunt(struct page_hunt *hunt)
 	hunt->chunk_count = 0;
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;
+	hunt->parts = false;
+	hunt->huge_chunk = NULL;
 	lock_take(&page_heap.lock);
 	for (size_t i = page_heap.count; i > 0; i--)
 		if (!hunt_region(hunt, &page_heap.regions[i - 1]))
@@ -170,6 +197,9 @@ void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
 		if (outcome != PAGE_AS_BEFORE)
 			page_ages_released_locked(region, region_page(region, start),
 				hunt->ranges[i].bytes / PAGE_BYTES, outcome == PAGE_CLEAN);
+		if (outcome == PAGE_CLEAN && region->once_huge)
+			huge_gone_locked(region, region_page(region, start),
+				hunt->ranges[i].bytes / PAGE_BYTES);
 		region_release(region, region_page(region, start),
 			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
 	}

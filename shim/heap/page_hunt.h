@@ -1,6 +1,7 @@
 #ifndef SHIM_HEAP_PAGE_HUNT_H
 #define SHIM_HEAP_PAGE_HUNT_H
 
+#include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page.h"
 #include "shim/heap/reuse.h"
@@ -13,7 +14,9 @@
  *
  * The last warm pages of a chunk in which nothing lives are taken together with
  * the clean ones: advising 2 MiB as a whole gives the kernel's page table back
- * too (Linux 6.14), and the chunk's page of the page map can go.
+ * too (Linux 6.14), and the chunk's page of the page map can go.  A huge chunk goes
+ * whole or not at all while nothing lives in it, and what bounds the batch and the
+ * hunt is exceeded by one of them.
  */
 
 /* A batch has no more warm pages, since who maps or unmaps waits in the kernel while it is advised.
@@ -34,6 +37,7 @@ struct page_hunt {
 	size_t cushion_pages;         /* idle dirty ones to keep */
 	size_t run_pages_min;
 	size_t pages_max; /* warm ones; counts down */
+	enum huge_break breaks;
 	uintptr_t below;
 
 	struct os_range ranges[OS_RANGES_MAX];
@@ -43,6 +47,8 @@ struct page_hunt {
 	size_t chunk_count;                 /* whole ones */
 	size_t dirty_pages;                 /* in those ranges */
 	size_t lazy_pages;
+	bool parts;       /* some ranges may be parts of huge pages */
+	void *huge_chunk; /* a whole one among them, which will be huge again; NULL: none */
 };
 
 /* False when nothing was found. */

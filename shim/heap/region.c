@@ -1,6 +1,7 @@
 #include "shim/heap/region.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/huge.h"
 
 #include <string.h>
 
@@ -326,6 +327,13 @@ bool region_chunk_is_free(const struct region *region, size_t page)
 	return region->levels[0][page / CHUNK_PAGES].start[RUN_ANY] == CHUNK_PAGES;
 }
 
+bool region_chunk_is_void(const struct region *region, size_t page)
+{
+	const struct summary *summary = &region->levels[0][page / CHUNK_PAGES];
+
+	return summary->start[RUN_ANY] == CHUNK_PAGES && summary->max[RUN_WARM] == 0;
+}
+
 bool region_is_free(const struct region *region, size_t page, size_t pages)
 {
 	size_t end = page + pages;
@@ -468,6 +476,29 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 	summaries_update(region, page, pages);
 }
 
+struct page_counts region_soil(struct region *region, size_t page, size_t pages)
+{
+	struct page_counts counts = {0};
+	size_t end = page + pages;
+
+	if (pages == 0)
+		return counts;
+	for (size_t at = page; at < end; at = word_next(at)) {
+		struct word_at word = word_of(region, at, end);
+		uint64_t free = word.mask & ~word.chunk->allocated[word.index];
+		uint64_t lazy = word.chunk->lazy[word.index] & free;
+		uint64_t clean = word.chunk->clean[word.index] & free;
+
+		counts.clean += bits_count(clean);
+		counts.fresh += bits_count(clean & lazy);
+		counts.lazy += bits_count(lazy & ~clean);
+		word.chunk->lazy[word.index] &= ~free;
+		word.chunk->clean[word.index] &= ~free;
+	}
+	summaries_update(region, page, pages);
+	return counts;
+}
+
 /* Hunting --------------------------------------------------------------- */
 
 /* Whether such a run may be there: what is hunted is warm, so no run is longer than the warm ones.
@@ -485,6 +516,19 @@ static bool is_of_age(const struct hunt_age *age, uint64_t since_ns, uint64_t no
 
 	return age->before_ns != 0 && since_ns <= age->before_ns &&
 	       (age->buckets >> reuse_bucket(age_ns) & 1) != 0;
+}
+
+/* Whether a chunk is left as it is because it may be a huge page of which a part lives. */
+static bool is_kept_huge(const struct region *region, size_t at, const struct region_hunt *hunt)
+{
+	const struct chunk *chunk = &region->chunks[at];
+	size_t idle = CHUNK_PAGES;
+
+	if (chunk->huge == 0 || region_chunk_is_free(region, at * CHUNK_PAGES))
+		return false;
+	for (size_t i = 0; i < CHUNK_WORDS && hunt->sparse_only; i++)
+		idle -= bits_count(chunk->allocated[i]);
+	return hunt->broken_only || (hunt->sparse_only && !huge_is_sparse(idle, CHUNK_PAGES));
 }
 
 static bool chunk_hunt(const struct region *region, size_t at, const struct region_hunt *hunt,
@@ -506,6 +550,8 @@ static bool chunk_hunt(const struct region *region, size_t at, const struct regi
 	} else if (chunk->idle_since_ns > hunt->idle_before_ns) {
 		return false;
 	}
+	if (is_kept_huge(region, at, hunt))
+		return false;
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
 		bits[i] = ~chunk->allocated[i] & ~chunk->clean[i];
 		if (!lazy)
@@ -588,6 +634,8 @@ const char *region_check(const struct region *region, struct page_counts *counts
 
 		if ((taken & (lazy | clean)) != 0)
 			return "an allocated page has an idle state";
+		if (word.chunk->huge != 0 && clean != 0)
+			return "a huge chunk has pages that are not resident";
 		*allocated += bits_count(taken);
 		counts->dirty += bits_count(~taken & ~lazy & ~clean);
 		counts->lazy += bits_count(lazy & ~clean);

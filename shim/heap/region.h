@@ -46,7 +46,9 @@ struct chunk {
 	uint64_t clean[CHUNK_WORDS];
 	uint64_t idle_since_ns; /* when pages were last freed here */
 	uint64_t released_ns;   /* when pages of it last became clean */
-	uint64_t padding[6];
+	uint32_t huge;          /* 1: may be one huge page, nothing of it is clean (huge.h) */
+	uint32_t small_seen;    /* 1: there were small pages in it while part of it was clean */
+	uint64_t padding[5];
 };
 
 struct summary {
@@ -69,6 +71,9 @@ struct region {
 	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
 	struct chunk *chunks;
+	bool huge;         /* the kernel may use huge pages here, */
+	bool once_huge;    /* or might once, and some may be left */
+	size_t looks_left; /* chunks to look at since it may no longer */
 };
 
 struct page_counts {
@@ -109,6 +114,12 @@ size_t region_free_at_end(const struct region *region);
 
 /* Whether all of the chunk that a page lies in is free. */
 bool region_chunk_is_free(const struct region *region, size_t page);
+/* Whether nothing of it is resident. */
+bool region_chunk_is_void(const struct region *region, size_t page);
+static inline struct chunk *region_chunk(const struct region *region, size_t page)
+{
+	return &region->chunks[page / CHUNK_PAGES];
+}
 bool region_is_free(const struct region *region, size_t page, size_t pages);
 bool region_is_any_free(const struct region *region, size_t page, size_t pages);
 struct page_counts region_count(const struct region *region, size_t page, size_t pages);
@@ -126,6 +137,9 @@ enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };
 void region_hold(struct region *region, size_t page, size_t pages);
 void region_release(struct region *region, size_t page, size_t pages, enum region_state state);
 
+/* Free pages that were lazy or clean are dirty from now on: how many of each there were. */
+struct page_counts region_soil(struct region *region, size_t page, size_t pages);
+
 /* The size by which reuse.h counts pages of the chunk that a page lies in. */
 enum run_class region_run_class(const struct region *region, size_t page);
 
@@ -140,6 +154,8 @@ struct region_hunt {
 	uint64_t idle_before_ns;
 	const struct hunt_ages *ages;
 	size_t pages_min;
+	bool broken_only; /* not in huge chunks of which a part lives, */
+	bool sparse_only; /* or not in those of which nearly all does */
 };
 
 /* The highest run below page `below` within one chunk; false when there is none. */

@@ -3,6 +3,7 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
 #include "shim/heap/holes.h"
+#include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_hunt.h"
 #include "shim/heap/scavenge_costs.h"
@@ -33,17 +34,25 @@ static int advise_timed(const struct os_range *ranges, size_t count, enum os_adv
 	return error;
 }
 
-/* Makes ranges not resident. */
+/* Makes ranges not resident, which may be parts of huge pages: MADV_FREE splits these. */
+static int advise_parts_away(const struct os_range *ranges, size_t count, bool parts)
+{
+	int error = parts ? advise_timed(ranges, count, OS_FREE) : 0;
+
+	return error == 0 ? advise_timed(ranges, count, OS_DONTNEED) : error;
+}
+
 static int advise_away(void *with, const struct os_range *ranges, size_t count)
 {
 	(void)with;
-	return advise_timed(ranges, count, OS_DONTNEED);
+	return advise_parts_away(ranges, count, huge_is_on());
 }
 
 /* Ranges in transit become lazy, or not resident; of whole chunks the page map goes along then. */
 static int advise_hunted(const struct page_hunt *hunt, bool away)
 {
-	int error = advise_timed(hunt->ranges, hunt->count, away ? OS_DONTNEED : OS_FREE);
+	int error = away ? advise_parts_away(hunt->ranges, hunt->count, hunt->parts)
+			 : advise_timed(hunt->ranges, hunt->count, OS_FREE);
 
 	if (!away)
 		return error;
@@ -51,13 +60,18 @@ static int advise_hunted(const struct page_hunt *hunt, bool away)
 	/* Where the kernel's pages are larger than ours, a chunk's entries have none of their own.
 	 */
 	if (error == 0 && hunt->chunk_count != 0 && os_page_bytes() == PAGE_BYTES)
-		error = advise_away(NULL, hunt->maps, hunt->chunk_count);
+		error = advise_timed(hunt->maps, hunt->chunk_count, OS_DONTNEED);
 	return error;
 }
 
 /* What a fault costs, on pages that have just gone. */
 static int measure_now_and_then(const struct page_hunt *hunt)
 {
+	if (hunt->huge_chunk != NULL && scavenge_costs_huge_due(os_now_ns()))
+		return scavenge_costs_measure_huge(hunt->huge_chunk);
+	/* A touch in a chunk of which nothing is left might bring all of it. */
+	if (huge_is_on() && hunt->chunk_count != 0)
+		return 0;
 	for (size_t i = 0; i < hunt->count; i++)
 		if (hunt->ranges[i].bytes >= SCAVENGE_MEASURE_BYTES)
 			return scavenge_costs_due(os_now_ns())
@@ -97,9 +111,27 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 	return done;
 }
 
+/* At calm, and when the heap grows, whole huge pages stay whole. */
+static enum huge_break breaks_of(const struct heap_pass *pass, enum heap_cause cause)
+{
+	if (cause < HEAP_BY_LAZY || pass->level < HEAP_EAGER)
+		return HUGE_KEEP;
+	return pass->level == HEAP_FULL ? HUGE_BREAK : HUGE_BREAK_SPARSE;
+}
+
 static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 {
-	static const size_t runs_pages[] = {CHUNK_PAGES, RUN_BYTES_PREFERRED / PAGE_BYTES, 1};
+	static const struct {
+		size_t run_pages;
+		bool breaks;
+	} turns[] = {
+		{CHUNK_PAGES, false},
+		{RUN_BYTES_PREFERRED / PAGE_BYTES, false},
+		{1, false},
+		{RUN_BYTES_PREFERRED / PAGE_BYTES, true},
+		{1, true},
+	};
+	enum huge_break breaks = breaks_of(pass, cause);
 	struct page_hunt hunt;
 
 	hunt.dirty = true;
@@ -108,8 +140,11 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
-	for (size_t turn = 0; turn < sizeof runs_pages / sizeof runs_pages[0]; turn++) {
-		hunt.run_pages_min = runs_pages[turn];
+	for (size_t turn = 0; turn < sizeof turns / sizeof turns[0]; turn++) {
+		if (turns[turn].breaks && (breaks == HUGE_KEEP || !huge_is_on()))
+			break;
+		hunt.run_pages_min = turns[turn].run_pages;
+		hunt.breaks = turns[turn].breaks ? breaks : HUGE_KEEP;
 		hunt.below = UINTPTR_MAX;
 		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass, cause))
 			;
@@ -123,6 +158,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 		pass->level == HEAP_FULL ? UINT64_MAX : pass->slabs_idle_before_ns;
 	size_t room_pages;
 
+	if (cause >= HEAP_BY_LAZY)
+		huge_look(os_now_ns());
 	if (slabs_before_ns != 0) {
 		cache_drain_all(slabs_before_ns);
 		central_dissolve(slabs_before_ns);
@@ -130,9 +167,15 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 	room_pages = scavenge_pages(pass, cause);
 	pass->more |= room_pages == 0;
 	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0 &&
-		!pass->without_holes)
-		pass->more |= holes_make(advise_away, NULL, room_pages * PAGE_BYTES,
-			slabs_before_ns, &pass->clean_bytes);
+		!pass->without_holes) {
+		struct hole_wants wants = {
+			.max_bytes = room_pages * PAGE_BYTES,
+			.idle_before_ns = slabs_before_ns,
+			.breaks = breaks_of(pass, cause),
+		};
+
+		pass->more |= holes_make(advise_away, NULL, &wants, &pass->clean_bytes);
+	}
 }
 
 void scavenge_after_fork(void)

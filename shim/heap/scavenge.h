@@ -21,7 +21,9 @@
  *
  * A partial MADV_DONTNEED inside a transparent huge page frees nothing until
  * the kernel splits the page, and one touched slot makes 2 MiB resident that
- * nobody asked the gate for.  So os_reserve keeps huge pages out of the heap.
+ * nobody asked the gate for.  So os_reserve keeps huge pages out of the heap, unless
+ * heap_use_huge_pages has them in; then the turns above leave those alone of which
+ * a part lives, and releases at eager and full have two more in which they don't (huge.h).
  */
 
 /* In the child of a fork: the passes of threads that are not there are over. */

@@ -82,7 +82,7 @@ static bool nothing_is_known(const struct reuse *reuse, unsigned size)
 static void choose(const struct scavenge_view *view, unsigned size, struct going *going)
 {
 	const struct scavenge_costs *costs = view->costs;
-	uint64_t refault = costs->refault_page_ns << COST_SHIFT;
+	uint64_t refault = scavenge_refault_page_ns(costs, (enum run_class)size) << COST_SHIFT;
 	uint64_t away = costs->dontneed_page_ns[size] << COST_SHIFT;
 	uint64_t lazy_away = costs->dontneed_lazy_page_ns << COST_SHIFT;
 	uint64_t lazy_write = costs->lazy_write_page_ns << COST_SHIFT;

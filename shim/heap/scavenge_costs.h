@@ -15,6 +15,9 @@
  * MADV_FREEs them, writes again and gives them back: 40 us or so, eight times within
  * seconds at first, then once a minute.
  *
+ * Where whole chunks become huge pages, one of them is touched as a whole in the same
+ * manner, and what that costs a page is kept beside.
+ *
  * An outlier moves an average by an eighth, and no average goes further from the
  * first value than 64 times up or 8 times down.
  */
@@ -27,9 +30,11 @@ void scavenge_costs_note(
 
 /* Whether it is time to measure again; then the caller is the one to do it. */
 bool scavenge_costs_due(uint64_t now_ns);
+bool scavenge_costs_huge_due(uint64_t now_ns);
 
 /* In transit and clean: measures, and leaves it clean.  0 or -errno of giving it back. */
 int scavenge_costs_measure(void *start, size_t bytes);
+int scavenge_costs_measure_huge(void *chunk);
 #define SCAVENGE_MEASURE_BYTES ((size_t)64 << 10)
 
 #endif

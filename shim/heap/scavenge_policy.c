@@ -33,7 +33,8 @@ const struct scavenge_costs scavenge_costs_first = {
 uint64_t scavenge_break_even_ns(
 	const struct scavenge_costs *costs, enum run_class size, uint64_t price_ns)
 {
-	uint64_t round_trip_ns = costs->dontneed_page_ns[size] + costs->refault_page_ns;
+	uint64_t round_trip_ns =
+		costs->dontneed_page_ns[size] + scavenge_refault_page_ns(costs, size);
 
 	if (price_ns == 0 || round_trip_ns / price_ns >= HOUR_NS / SECOND_NS)
 		return HOUR_NS;

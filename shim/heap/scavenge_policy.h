@@ -78,7 +78,15 @@ struct scavenge_costs {
 	uint64_t dontneed_lazy_page_ns;
 	uint64_t refault_page_ns;
 	uint64_t lazy_write_page_ns;
+	uint64_t refault_huge_page_ns; /* 0: whole chunks don't become huge pages */
 };
+
+static inline uint64_t scavenge_refault_page_ns(
+	const struct scavenge_costs *costs, enum run_class size)
+{
+	return size == RUN_CHUNK && costs->refault_huge_page_ns != 0 ? costs->refault_huge_page_ns
+								     : costs->refault_page_ns;
+}
 
 /* What holds before anything was measured: medians of one machine. */
 extern const struct scavenge_costs scavenge_costs_first;

@@ -83,6 +83,7 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 {
 	unsigned c = size_class_of(4096);
 	unsigned each = size_classes[c].slots;
+	struct hole_wants wants = {.max_bytes = (uint64_t)10 * 4096, .idle_before_ns = UINT64_MAX};
 	uint64_t clean = 0;
 	size_t advised = 0;
 	void *slots[400];
@@ -93,7 +94,7 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	for (unsigned i = 0; i < 20 * each; i++)
 		if (i % each != 0)
 			central_put(c, slots + i, 1);
-	while (holes_make(advise_nothing, &advised, (uint64_t)10 * 4096, UINT64_MAX, &clean)) {
+	while (holes_make(advise_nothing, &advised, &wants, &clean)) {
 		passes++;
 		assert_int_equal(clean, (uint64_t)passes * 10 * 4096);
 		assert_null(heap_check());

@@ -4,6 +4,7 @@
 #define os_commit real_os_commit
 #define os_unreserve real_os_unreserve
 #define os_advise real_os_advise
+#define os_has_huge_pages real_os_has_huge_pages
 #define os_now_ns real_os_now_ns
 #define os_now_coarse_ns real_os_now_coarse_ns
 #define os_fence_threads real_os_fence_threads
@@ -13,6 +14,7 @@
 #undef os_commit
 #undef os_unreserve
 #undef os_advise
+#undef os_has_huge_pages
 #undef os_now_ns
 #undef os_now_coarse_ns
 #undef os_fence_threads
@@ -24,6 +26,7 @@ void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
+bool os_has_huge_pages(void);
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
 int os_fence_threads(void);
@@ -123,11 +126,23 @@ int os_commit(void *start, size_t bytes)
 
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
+	void (*watch)(const struct os_range *ranges, size_t count, enum os_advice advice);
+
 	let_happen(FAKE_OS_ADVISE, ranges[0].start);
 	atomic_fetch_add(&fake_os.advised[advice], 1);
-	if (is_refused() || (advice != OS_POPULATE && atomic_load(&fake_os.refuse_advice)))
+	if (is_refused() || (advice <= OS_DONTNEED && atomic_load(&fake_os.refuse_advice)))
 		return -EINVAL;
+	watch = atomic_load(&fake_os.watch);
+	if (watch != NULL)
+		watch(ranges, count, advice);
+	if (advice == OS_HUGE || advice == OS_SMALL)
+		return 0;
 	return real_os_advise(ranges, count, advice);
+}
+
+bool os_has_huge_pages(void)
+{
+	return atomic_load(&fake_os.huge_pages);
 }
 
 uint64_t os_now_ns(void)

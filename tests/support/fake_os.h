@@ -18,10 +18,13 @@ struct fake_os {
 	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */
 	_Atomic bool refuse_fence;    /* no os_fence_threads here */
 	_Atomic bool skip_fence;      /* it claims to have fenced and has not */
-	_Atomic size_t reserve_bytes_max;          /* larger reservations fail; 0 = no limit */
-	_Atomic uint64_t advised[OS_POPULATE + 1]; /* calls by advice */
-	_Atomic uint64_t now_ahead_ns;             /* the clock runs ahead by so much */
-	_Atomic size_t page_bytes;                 /* what os_page_bytes says; 0 = the truth */
+	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */
+	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
+	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
+	_Atomic size_t page_bytes;            /* what os_page_bytes says; 0 = the truth */
+	_Atomic bool huge_pages;              /* os_has_huge_pages says so; none are used */
+	/* Sees each advice that is not refused, before the kernel does. */
+	void (*_Atomic watch)(const struct os_range *ranges, size_t count, enum os_advice advice);
 	/* What happens while the kernel is at it, before it does it; advice: for this and more. */
 	void (*_Atomic meanwhile)(enum fake_os_call call, const void *start);
 };

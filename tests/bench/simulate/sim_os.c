@@ -138,6 +138,11 @@ size_t os_resident_bytes(const void *start, size_t bytes)
 	return bytes;
 }
 
+bool os_has_huge_pages(void)
+{
+	return false;
+}
+
 bool os_is_sandboxed(void)
 {
 	return false;
