@@ -14,6 +14,8 @@
 
 #define PAUSE_NS_MIN (50 * MS_NS)
 #define PAUSE_NS_MAX (1000 * MS_NS)
+#define PAUSE_NS_FEW (400 * MS_NS)
+#define FEW_BYTES ((uint64_t)2 << 20)
 #define SETTLE_NS (5 * SECOND_NS)
 /* Less than this of idle pages is not waited for. */
 #define IDLE_BYTES_MIN ((uint64_t)64 << 10)
@@ -180,6 +182,9 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 	plan->slabs_before_ns = view->now_ns > slabs_ns ? view->now_ns - slabs_ns : 0;
 	plan->holes = true;
 	plan->pause_ns = first_ns / 2 > PAUSE_NS_MIN ? first_ns / 2 : PAUSE_NS_MIN;
+	/* Little is not worth many looks, and more is seen soon enough. */
+	if (view->dirty_bytes + view->lazy_bytes < FEW_BYTES && plan->pause_ns < PAUSE_NS_FEW)
+		plan->pause_ns = PAUSE_NS_FEW;
 	plan->settle_ns = slabs_ns + SETTLE_NS;
 	if (view->dirty_bytes + view->lazy_bytes > IDLE_BYTES_MIN && last_ns > slabs_ns)
 		plan->settle_ns = last_ns + SETTLE_NS;

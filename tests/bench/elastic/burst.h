@@ -9,12 +9,12 @@
  * to the sixth on.  Counted in the requests of one worker, each of which has a time at which it is
  * due: what a request does depends on its number alone, not on how fast those before it were.
  *
- * A burst takes 800 to 1,200 ms: 400 requests of each worker add BURST_STEP_BYTES each, 200 MiB in
+ * A burst takes 800 to 1,200 ms: 400 requests of each worker add BURST_STEP_BYTES each, 250 MiB in
  * all; up to 400 more come while that is held; and 400 free it again, in random order.
  */
 
 #define REQUESTS_PER_S 1000U
-#define BURST_STEP_BYTES ((size_t)256 * 1024)
+#define BURST_STEP_BYTES ((size_t)320 * 1024)
 #define BURST_GROW 400U
 #define BURSTS_MAX 60U
 

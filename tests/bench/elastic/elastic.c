@@ -9,9 +9,9 @@
 /*
  * elastic SECONDS [TRIM_MS]: a server with bursts.
  *
- * Two workers serve requests (worker.h), in bursts (burst.h) that need five times the 40 MiB that
- * always live.  The main thread notes the live bytes every 20 ms and allocates nothing meanwhile.
- * With TRIM_MS another thread calls malloc_trim after each such time.
+ * Two workers serve requests (worker.h), in bursts (burst.h) that need three and a half times the
+ *96 MiB that always live.  The main thread notes the live bytes every 20 ms and allocates nothing
+ *meanwhile. With TRIM_MS another thread calls malloc_trim after each such time.
  *
  * On stdout when all is over, a word and numbers each, times since the first request was due:
  *
@@ -25,8 +25,10 @@
  *	latency all|calm|burst COUNT P50 P99 P99.9 MAX	of requests, in ns
  *	late NS				the most that a request began after it was due
  *	blocks COUNT			allocated
+ *	flat REQUESTS			by second, in ten seconds without a pause behind all that
  *
- * All from the first request on: the live set is there by then.
+ * All but that from the first request on until the last that is paced: the live set is
+ * there by then.
  */
 
 #define SECONDS_LEAST 10U
@@ -159,6 +161,7 @@ static void workers_tell(void)
 static void run(void)
 {
 	uint64_t workers_ns = 0;
+	double flat_s = 0;
 	uint64_t main_ns;
 	struct rusage before;
 	struct rusage after;
@@ -169,14 +172,18 @@ static void run(void)
 	service.start_ns = clock_ns(CLOCK_MONOTONIC);
 	pthread_barrier_wait(&service.start);
 	record_run();
+	getrusage(RUSAGE_SELF, &after);
+	main_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - main_ns;
+	printf("wall %llu\n", since_start_us(clock_ns(CLOCK_MONOTONIC)));
+	pthread_barrier_wait(&service.flat);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(service.workers[i].thread, NULL);
 		workers_ns += service.workers[i].cpu_ns;
+		flat_s += (double)service.workers[i].flat_requests /
+			  ((double)service.workers[i].flat_ns / 1e9);
 	}
-	getrusage(RUSAGE_SELF, &after);
-	main_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - main_ns;
 	printf("start %llu\n", (unsigned long long)service.start_ns);
-	printf("wall %llu\n", since_start_us(clock_ns(CLOCK_MONOTONIC)));
+	printf("flat %.0f\n", flat_s);
 	printf("cpu %llu %llu %llu %llu\n", (unsigned long long)workers_ns / 1000,
 		(unsigned long long)main_ns / 1000, spent_us(before.ru_utime, after.ru_utime),
 		spent_us(before.ru_stime, after.ru_stime));
@@ -198,6 +205,7 @@ int main(int argc, char **argv)
 	service.requests = seconds * REQUESTS_PER_S;
 	service.running = WORKERS;
 	pthread_barrier_init(&service.filled, NULL, WORKERS + 1);
+	pthread_barrier_init(&service.flat, NULL, WORKERS + 1);
 	pthread_barrier_init(&service.start, NULL, WORKERS + 1);
 	record_init(seconds);
 	for (unsigned i = 0; i < WORKERS; i++)

@@ -6,14 +6,20 @@
 
 #include <errno.h>
 
-#define HALF_BYTES (20 * MIB)
-/* Below the mean of block_bytes. */
-#define BYTES_AT_LEAST 1400U
+#define HALF_BYTES (48 * MIB)
+/* Below the mean of staying_bytes. */
+#define BYTES_AT_LEAST 8000U
 #define TEMPORARY 512U
-#define REPLACED 4U
+#define REPLACED 1U
 #define OTHERS_ONE_IN 8U
 #define HOT_ONE_IN 8U
 #define LARGE_ONE_IN 1000U
+
+/* The part flat out. */
+#define SECOND_NS ((uint64_t)1000000000)
+#define FLAT_S 10U
+#define FLAT_BURST_S 3U
+#define FLAT_HOLD 200U
 
 struct service service;
 
@@ -42,9 +48,11 @@ static void block_end(struct worker *worker, void *block)
 
 static size_t staying_bytes(uint64_t *seed)
 {
+	size_t bytes = (size_t)64 << random_step(seed) % 10;
+
 	if (random_step(seed) % LARGE_ONE_IN == 0)
 		return 100 * KIB + random_step(seed) % (156 * KIB + 1);
-	return block_bytes(seed);
+	return bytes + random_step(seed) % bytes;
 }
 
 void worker_init(struct worker *worker, uint64_t seed)
@@ -162,6 +170,26 @@ static void requests_serve(struct worker *worker)
 	}
 }
 
+/* Requests without a pause, a burst among them, for FLAT_S. */
+static void requests_serve_flat(struct worker *worker)
+{
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+	struct burst burst = {.first = UINT32_MAX - 2 * BURST_GROW - FLAT_HOLD, .hold = FLAT_HOLD};
+	uint64_t now_ns = begin_ns;
+	uint32_t number = 0;
+
+	for (; now_ns - begin_ns < FLAT_S * SECOND_NS; number++) {
+		if (now_ns - begin_ns > FLAT_BURST_S * SECOND_NS && number < burst.first)
+			burst.first = number;
+		request_serve(worker,
+			number >= burst.first && number < burst_end(&burst) ? &burst : NULL,
+			number);
+		now_ns = clock_ns(CLOCK_MONOTONIC);
+	}
+	worker->flat_requests = number;
+	worker->flat_ns = now_ns - begin_ns;
+}
+
 void *worker_run(void *arg)
 {
 	struct worker *worker = arg;
@@ -174,5 +202,7 @@ void *worker_run(void *arg)
 	requests_serve(worker);
 	worker->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - worker->cpu_ns;
 	service.running--;
+	pthread_barrier_wait(&service.flat);
+	requests_serve_flat(worker);
 	return NULL;
 }

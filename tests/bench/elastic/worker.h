@@ -10,14 +10,15 @@
 #include <stdint.h>
 
 /*
- * The server's threads.  Each holds half of the live set, 20 MiB, in a table of places, and has a
- * request every ms: 512 blocks that live as long as the request, and 4 that take the place of
- * others in the live set, one time in eight in the other worker's half: so that some blocks are
+ * The server's threads.  Each holds half of the live set, 48 MiB, in a table of places, and has a
+ * request every ms: 512 blocks that live as long as the request, and one that takes the place of
+ * another in the live set, one time in eight in the other worker's half: so that some blocks are
  * freed by another thread than the one that allocated them.  Half of the replacements are in an
  * eighth of the places: some blocks live for a second, most for many.  In a burst a request also
  * takes blocks that stay, or frees some of these, picked at random.
  *
- * Blocks are as in bench-idle; of those that stay one in a thousand has 100 to 256 KiB.  Every byte
+ * Blocks that live as long as a request are as in bench-idle.  Those that stay have 64 bytes to 64
+ * KiB, each power of two as often as the next, and one in a thousand 100 to 256 KiB.  Every byte
  * is written.  Which of two blocks of a place is freed by whom may differ from run to run, where
  * both workers replace it at once; everything else is the same with every allocator.
  *
@@ -49,6 +50,8 @@ struct worker {
 	struct histogram burst;
 	uint64_t late_max_ns; /* behind the time when a request was due */
 	uint64_t burst_end_ns[BURSTS_MAX];
+	uint32_t flat_requests;
+	uint64_t flat_ns;
 	uint64_t cpu_ns; /* of requests, and of going to sleep and waking up between them */
 };
 
@@ -60,6 +63,7 @@ struct service {
 	uint32_t requests;
 	_Atomic unsigned running; /* workers that have not served all of them */
 	pthread_barrier_t filled; /* the live set is there */
+	pthread_barrier_t flat;   /* the paced part is over */
 	pthread_barrier_t start;  /* start_ns is set */
 	uint64_t start_ns;
 };
@@ -68,7 +72,8 @@ extern struct service service;
 
 /* Allocates the worker's tables: live bytes as all others are. */
 void worker_init(struct worker *worker, uint64_t seed);
-/* Of the worker at arg: fills its half of the live set, then serves all requests. */
+/* Fills its half of the live set, then serves all requests when they are due; then for ten seconds
+ * as many as it can, one burst among them. */
 void *worker_run(void *arg);
 
 /* When request number is due. */

@@ -1,8 +1,6 @@
 #ifndef TESTS_BENCH_SIMULATE_COST_H
 #define TESTS_BENCH_SIMULATE_COST_H
 
-#include "shim/heap/scavenge_policy.h"
-
 #include <stdint.h>
 
 /*
@@ -34,8 +32,9 @@
 /*
  * Keeping a page costs the price for as long as it idles (heap_tuning.price_ns).
  * A lazily freed page is charged to its cgroup until the kernel wants it, and then
- * goes at no cost to this process: it counts for a part of one, as adaptive has it.
+ * goes at no cost to this process: it counts for half of one, whatever a policy takes
+ * it for.
  */
-#define COST_LAZY_SHARE_PERMILLE SCAVENGE_LAZY_PERMILLE
+#define COST_LAZY_SHARE_PERMILLE 500U
 
 #endif
