@@ -9,9 +9,9 @@
 /*
  * elastic SECONDS [TRIM_MS]: a server with bursts.
  *
- * Two workers serve requests (worker.h), in bursts (burst.h) that need three and a half times the
- *96 MiB that always live.  The main thread notes the live bytes every 20 ms and allocates nothing
- *meanwhile. With TRIM_MS another thread calls malloc_trim after each such time.
+ * Two workers serve requests (worker.h), in bursts (burst.h) that need three and a half
+ * times the 96 MiB that always live.  The main thread notes the live bytes every 20 ms and
+ * allocates nothing meanwhile.  With TRIM_MS another thread calls malloc_trim after each such time.
  *
  * On stdout when all is over, a word and numbers each, times since the first request was due:
  *
