@@ -16,7 +16,8 @@ struct replay_costs {
 	uint64_t advise_ns; /* all that giving back took, wake-ups and measuring included */
 	uint64_t refault_ns;
 	uint64_t lazy_reuse_ns;
-	uint64_t keep_ns; /* the price of what idled: pages, a lazy one by its share, and free slots */
+	uint64_t keep_ns; /* the price of what idled: pages, a lazy one by its share, and free slots
+			   */
 	double seconds;
 	double resident_byte_s; /* in use, dirty and lazy, over time */
 	double in_use_byte_s;
