@@ -64,8 +64,9 @@ run_one() {
   [ "$on" = off ] || [ "$enabled" = never ] || huge=yes
   khugepaged 600000
   cgroup_new huge || tap_skip_all "$CGROUP_WHY"
-  # A tenth of a CPU to give back what khugepaged filled: this machine is emulated.
-  coproc service { SPILLWAY_SCAVENGE_CPU=10% SPILLWAY_HUGE_PAGES=$on LD_PRELOAD=$BUILD/lib/libspillway.so cgroup_exec "$sparse" $FILL_MIB 2>"$TAP_DIR/said"; }
+  # A tenth of a CPU to give back what khugepaged filled, since this machine is emulated; and so that
+  # it is given back for good: memory.current counts what is lazy.
+  coproc service { SPILLWAY_SCAVENGE_CPU=10% SPILLWAY_MADVISE=dontneed SPILLWAY_HUGE_PAGES=$on LD_PRELOAD=$BUILD/lib/libspillway.so cgroup_exec "$sparse" $FILL_MIB 2>"$TAP_DIR/said"; }
   local pid=$service_PID
   do_it stats
   empty_kib=$(usage_kib)
@@ -117,9 +118,8 @@ run_one() {
 for enabled in ${SPILLWAY_TEST_THP:-always madvise never}; do
   echo "$enabled" >$thp/enabled
   for on in ${SPILLWAY_TEST_HUGE:-off on}; do
-    # Where there is nothing huge, the other settings differ in nothing.
-    [ "$on$enabled" != offalways ] && [ "$on$enabled" != onalways ] && [ "$on$enabled" != onmadvise ] ||
-      run_one "$on" eager
+    # Elsewhere it differs in nothing from full.
+    [ "$on$enabled" != onalways ] || run_one "$on" eager
     run_one "$on" full
   done
 done
