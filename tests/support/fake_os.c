@@ -145,14 +145,21 @@ bool os_has_huge_pages(void)
 	return atomic_load(&fake_os.huge_pages);
 }
 
+static uint64_t now_base_ns(uint64_t real_ns)
+{
+	uint64_t stands_ns = atomic_load(&fake_os.now_stands_ns);
+
+	return stands_ns != 0 ? stands_ns : real_ns;
+}
+
 uint64_t os_now_ns(void)
 {
-	return real_os_now_ns() + atomic_load(&fake_os.now_ahead_ns);
+	return now_base_ns(real_os_now_ns()) + atomic_load(&fake_os.now_ahead_ns);
 }
 
 uint64_t os_now_coarse_ns(void)
 {
-	return real_os_now_coarse_ns() + atomic_load(&fake_os.now_ahead_ns);
+	return now_base_ns(real_os_now_coarse_ns()) + atomic_load(&fake_os.now_ahead_ns);
 }
 
 int os_fence_threads(void)

@@ -21,6 +21,7 @@ struct fake_os {
 	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */
 	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
+	_Atomic uint64_t now_stands_ns;       /* and stands here but for that; 0: it goes */
 	_Atomic size_t page_bytes;            /* what os_page_bytes says; 0 = the truth */
 	_Atomic bool huge_pages;              /* os_has_huge_pages says so; none are used */
 	/* Sees each advice that is not refused, before the kernel does. */
