@@ -14,14 +14,14 @@
 
 #define PAUSE_NS_MIN (50 * MS_NS)
 #define PAUSE_NS_MAX (1000 * MS_NS)
-#define PAUSE_NS_FEW (400 * MS_NS)
+#define PAUSE_NS_FEW (200 * MS_NS)
 #define FEW_BYTES ((uint64_t)2 << 20)
 #define SETTLE_NS (5 * SECOND_NS)
 /* Less than this of idle pages is not waited for. */
 #define IDLE_BYTES_MIN ((uint64_t)64 << 10)
 
-/* Caches and slabs are emptied as the shortest runs would go, but not later than at their
- * break-even, and within these. */
+/* Caches and slabs are emptied as the shortest runs would go, but not later than at the break-even
+ * of those that a batch of holes is like, and within these. */
 #define SLABS_IDLE_NS_MIN (500 * MS_NS)
 #define SLABS_IDLE_NS_MAX (10 * SECOND_NS)
 
@@ -160,7 +160,7 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 {
 	uint64_t first_ns = PAUSE_NS_MAX * 2;
 	uint64_t last_ns = 0;
-	uint64_t slabs_ns = scavenge_break_even_ns(view->costs, RUN_SHORT, view->price_ns);
+	uint64_t slabs_ns = scavenge_break_even_ns(view->costs, RUN_64_PAGES, view->price_ns);
 
 	for (unsigned size = 0; size < RUN_CLASSES; size++) {
 		struct going going = going_of(view, size);
