@@ -81,16 +81,21 @@ static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 	return idle_bytes == 0 || now_ns - work.changed_ns >= plan->settle_ns;
 }
 
-/* How long to sleep after so much work: at least until the next step may be spent. */
-static uint64_t pause_for(uint64_t pause_ns, uint64_t now_ns, uint64_t spent_ns)
+/* Until a step may be spent. */
+static uint64_t budget_pause_ns(uint64_t now_ns)
 {
 	uint64_t permille = atomic_load_explicit(&tuning.cpu_permille, memory_order_relaxed);
 	uint64_t limit_ns = permille * BUDGET_PERMILLE_NS;
-	uint64_t wait_ns;
 
-	budget_spend(&work.budget, now_ns, spent_ns);
-	wait_ns = budget_wait_ns(&work.budget, now_ns, STEP_NS + limit_ns / 10, limit_ns);
-	return wait_ns > pause_ns ? wait_ns : pause_ns;
+	return budget_wait_ns(&work.budget, now_ns, STEP_NS + limit_ns / 10, limit_ns);
+}
+
+static void spend(uint64_t start_cpu_ns)
+{
+	uint64_t spent_ns = os_cpu_ns() - start_cpu_ns;
+
+	budget_spend(&work.budget, os_now_ns(), spent_ns);
+	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
 }
 
 /* What the policy sees of the heap. */
@@ -174,11 +179,14 @@ uint64_t heap_background(uint64_t now_ns)
 	enum heap_policy policy =
 		(enum heap_policy)atomic_load_explicit(&tuning.policy, memory_order_relaxed);
 	uint64_t start_ns = os_cpu_ns();
+	uint64_t pause_ns = budget_pause_ns(now_ns);
 	struct scavenge_view view;
 	struct scavenge_plan plan;
-	uint64_t spent_ns;
 	bool more;
 
+	/* Who was woken before its time has no more to spend for that. */
+	if (pause_ns != 0)
+		return pause_ns;
 	scavenge_costs_read(&work.costs);
 	view_read(&view, now_ns);
 	page_ages_account(
@@ -187,6 +195,7 @@ uint64_t heap_background(uint64_t now_ns)
 	atomic_store_explicit(&break_even_ns, plan.break_even_ns, memory_order_relaxed);
 	if (plan.pause_ns == HEAP_UNTIL_USED) {
 		growth_tune(HEAP_CALM, 0);
+		spend(start_ns);
 		return HEAP_UNTIL_USED;
 	}
 	work.released_bytes = 0;
@@ -194,11 +203,13 @@ uint64_t heap_background(uint64_t now_ns)
 	huge_look(now_ns);
 	more = plan_perform(&plan, start_ns + STEP_NS);
 	growth_plan(policy, &view, &plan, more);
-	spent_ns = os_cpu_ns() - start_ns;
-	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
+	spend(start_ns);
 	if (is_settled(&plan, now_ns))
 		return huge_pause_ns(now_ns);
-	return pause_for(more ? AGAIN_NS : plan.pause_ns, os_now_ns(), spent_ns);
+	pause_ns = budget_pause_ns(os_now_ns());
+	if (more)
+		plan.pause_ns = AGAIN_NS;
+	return pause_ns > plan.pause_ns ? pause_ns : plan.pause_ns;
 }
 
 void background_stats(struct heap_stats *stats)

@@ -292,6 +292,25 @@ static void test_the_budget_holds_over_any_ten_seconds(void **state)
 	assert_in_range(busiest_ns(2), 4 * MS_NS, 20 * MS_NS);
 }
 
+static void test_whoever_calls_too_soon_spends_no_more(void **state)
+{
+	(void)state;
+	struct heap_tuning tuning = {
+		.policy = HEAP_GO1_13, .cpu_permille = 1, .price_ns = HEAP_PRICE_NS};
+	uint64_t before_ns;
+
+	begin(HEAP_GO1_13);
+	ahead(60 * SECOND_NS);
+	heap_tune(&tuning);
+	before_ns = stats_now().background_cpu_ns;
+	for (int i = 0; i < 200; i++) {
+		take(BLOCKS);
+		put(BLOCKS);
+		heap_background(os_now_ns());
+	}
+	assert_in_range(stats_now().background_cpu_ns - before_ns, 1, 10 * MS_NS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_growth_is_paid_back_by_go1_12_alone),
 		cmocka_unit_test(test_dirty_pages_are_taken_before_lazy_ones),
 		cmocka_unit_test(test_the_budget_holds_over_any_ten_seconds),
+		cmocka_unit_test(test_whoever_calls_too_soon_spends_no_more),
 	};
 
 	atomic_store(&fake_os.now_stands_ns, 1000000 * SECOND_NS);
