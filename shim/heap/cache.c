@@ -105,6 +105,41 @@ static struct cache *cache_get(void)
 	return cache_self != &cache_none ? cache_self : NULL;
 }
 
+/* Marks ----------------------------------------------------------------- */
+
+/* Inside, as all of these; the bin has no mark, and so many slots at least. */
+static void bin_mark(struct bin_room *room, unsigned cold)
+{
+	room->cold_slot = room->base[cold];
+	room->base[cold] = NULL;
+	room->cold = cold;
+}
+
+static bool bin_unmark(struct bin_room *room)
+{
+	if (room->cold == 0)
+		return false;
+	room->base[room->cold] = room->cold_slot;
+	room->cold = 0;
+	return true;
+}
+
+/* A slot of a bin that is empty down to its mark, if it is that. */
+static void *cache_take_cold(struct cache *cache, unsigned size_class)
+{
+	struct bin *bin = &cache->bins[size_class];
+	void *slot = NULL;
+
+	if (!cache_enter(cache))
+		return NULL;
+	if (bin_unmark(&cache->rooms[size_class])) {
+		slot = *bin_top(bin);
+		bin_set_top(bin, bin_top(bin) - 1);
+	}
+	cache_leave(cache);
+	return slot;
+}
+
 /* Limits --------------------------------------------------------------- */
 
 /* Up to CENTRAL_BATCH of a class's slots, the coldest, move to `slots`.  Inside. */
@@ -116,6 +151,7 @@ static unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned mo
 
 	if (shed > CENTRAL_BATCH)
 		shed = CENTRAL_BATCH;
+	bin_unmark(&cache->rooms[size_class]);
 	memcpy(slots, first, shed * sizeof *slots);
 	memmove(first, first + shed, (count - shed) * sizeof *slots);
 	bin_set_top(&cache->bins[size_class], first - 1 + (count - shed));
@@ -211,6 +247,7 @@ void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
 	void *slots[CENTRAL_BATCH];
+	void *slot;
 	unsigned want;
 	unsigned got;
 	unsigned kept = 1;
@@ -218,6 +255,9 @@ void *cache_take_slow(unsigned size_class)
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
 	cache_attend(cache);
+	slot = cache_take_cold(cache, size_class);
+	if (slot != NULL)
+		return slot;
 	cache_grow_limit(cache, size_class);
 	want = cache_limit(cache, size_class) / 2 + 1;
 	if (want > CENTRAL_BATCH)
@@ -338,22 +378,51 @@ static uint64_t cache_look(const struct cache *cache)
 	return look;
 }
 
-/* Whether a cache has been as it is since before idle_before_ns, as far as passes have looked. */
-static bool cache_is_idle(struct cache *cache, uint64_t idle_before_ns)
+enum due { DUE_NOTHING, DUE_MARKS, DUE_ALL };
+
+/* What is to be done with a cache about slots that were idle since before idle_before_ns, as far as
+ * passes have looked. */
+static enum due cache_due(struct cache *cache, uint64_t idle_before_ns)
 {
 	uint64_t look = cache_look(cache);
-	bool idle;
+	enum due due = DUE_NOTHING;
 
 	if (idle_before_ns == UINT64_MAX)
-		return true;
+		return DUE_ALL;
 	lock_take(&cache->thief);
 	if (cache->seen != look || cache->seen_since_ns == 0) {
 		cache->seen = look;
 		cache->seen_since_ns = os_now_ns();
 	}
-	idle = cache->seen_since_ns <= idle_before_ns;
+	if (cache->seen_since_ns <= idle_before_ns)
+		due = DUE_ALL;
+	else if (cache->marked_ns <= idle_before_ns)
+		due = DUE_MARKS;
 	lock_drop(&cache->thief);
-	return idle;
+	return due;
+}
+
+/* Seized.  What is under a mark still goes; then each bin that has slots is marked. */
+static void cache_age(struct cache *cache)
+{
+	void *slots[CENTRAL_BATCH];
+
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		unsigned cold = cache->rooms[c].cold;
+		unsigned count;
+
+		while (cold != 0) {
+			unsigned shed = cache_shed(cache, c, cold, slots);
+
+			central_put(c, slots, shed);
+			cold -= shed;
+		}
+		count = cache_count(cache, c);
+		if (count != 0)
+			bin_mark(&cache->rooms[c], (count + 1) / 2);
+	}
+	cache->marked_ns = os_now_ns();
+	cache->seen = cache_look(cache);
 }
 
 /* Looking at what is idle is not for every pass. */
@@ -374,11 +443,19 @@ void cache_drain_all(uint64_t idle_before_ns)
 		return;
 
 	for (; cache != NULL; cache = cache->next) {
-		if ((!cache_has_slots(cache) && cache_is_bare(cache)) ||
-			!cache_is_idle(cache, idle_before_ns) || !cache_seize(cache))
+		enum due due;
+
+		if (!cache_has_slots(cache) && cache_is_bare(cache))
 			continue;
-		cache_empty(cache);
-		cache_bare(cache);
+		due = cache_due(cache, idle_before_ns);
+		if (due == DUE_NOTHING || !cache_seize(cache))
+			continue;
+		if (due == DUE_ALL) {
+			cache_empty(cache);
+			cache_bare(cache);
+		} else {
+			cache_age(cache);
+		}
 		cache_release(cache);
 	}
 }
@@ -476,8 +553,10 @@ static bool cache_is_unowned(const struct cache *cache)
 /* Of a cache whose owner could not be kept out while memory was copied nothing is certain. */
 static void cache_forget(struct cache *cache)
 {
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		bin_set_top(&cache->bins[c], cache->rooms[c].base);
+		cache->rooms[c].cold = 0;
+	}
 }
 
 void cache_after_fork(bool inside)

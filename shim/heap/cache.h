@@ -23,9 +23,18 @@
  * A class may keep up to `limit` slots.  Limits start at nothing and double
  * when a class runs dry or over, up to CACHE_CLASS_BYTES and the array's
  * length; the sum of limits times slot size stays under CACHE_BYTES_MAX, and
- * once it is reached one class grows only as another one shrinks.  A cache in
- * which nothing happened for a while is emptied by the next scavenger that
- * comes by.
+ * once it is reached one class grows only as another one shrinks.
+ *
+ * The bounds are wide, because a thread that finds its own slots again is spared
+ * more than the lock of a class: the lines of a slot that another processor wrote
+ * last are fetched from there, at a hundred ns each where the two share no cache.
+ * What makes wide bounds cheap is that slots nobody needs do not stay.  A cache in
+ * which nothing happened for a while is emptied by the next scavenger that comes
+ * by.  In one that is used he marks the colder half of each bin (cold); the owner
+ * who gets down to a mark finds the bin empty, as it seems, and takes the mark
+ * away.  One that is there still when the scavenger's patience is over has under
+ * it what the owner did without all that time, which goes back to the class; so a
+ * bin halves until its owner uses more than half of it.  The fast paths know nothing of this.
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be
@@ -33,12 +42,13 @@
  * cache that is drained, of a parked thread or of none: zero, as they come
  * back, is what an empty bin looks like.
  */
-#define CACHE_BYTES_MAX ((size_t)1 << 20)
-#define CACHE_CLASS_BYTES ((size_t)64 << 10)
+#define CACHE_BYTES_MAX ((size_t)4 << 20)
+#define CACHE_CLASS_BYTES ((size_t)512 << 10)
 #define CACHE_CLASS_SLOTS 256U
 
 /* The slots of a class: base[1] .. *top; base[0] is NULL for ever, so that *top tells when none is
- * left. */
+ * left.  Where there is a mark, base[cold] is NULL as well, and the slot that belongs there is in
+ * cold_slot. */
 struct bin {
 	void **_Atomic top; /* written inside only, read anywhere */
 	void **end;         /* base + limit; the owner's */
@@ -47,6 +57,8 @@ struct bin {
 struct bin_room {
 	void **base;
 	uint32_t room; /* slots behind base[0], the most that limit can be */
+	uint32_t cold; /* slots under the mark, 0: none; at most as many as there are */
+	void *cold_slot;
 };
 
 struct cache {
@@ -58,13 +70,14 @@ struct cache {
 	bool seized; /* by cache_seize_all */
 	struct lock thief;
 	/* The owner's: */
-	struct bin_room rooms[SIZE_CLASSES + 1]; /* written as the cache is made */
+	struct bin_room rooms[SIZE_CLASSES + 1]; /* marks are written inside only */
 	uint32_t victim;                         /* the class that shrinks next */
 	_Atomic uint32_t slow_calls;             /* written by the owner */
 	size_t limit_bytes;                      /* sum over bins */
 	/* A thief's: */
 	uint64_t seen;               /* what the cache looked like */
 	uint64_t seen_since_ns;      /* and since when */
+	uint64_t marked_ns;          /* when its bins were marked; 0: never */
 	_Atomic uint32_t bare_calls; /* slow_calls as the arrays were given back */
 	struct cache *next;          /* all caches */
 	struct cache *next_free;
@@ -103,7 +116,8 @@ void *cache_take_slow(unsigned size_class);
 void cache_put_slow(unsigned size_class, void *slot);
 
 /* Empties every cache, of running and of parked threads, that is as it was since before
- * idle_before_ns (UINT64_MAX: any), and gives its arrays back. */
+ * idle_before_ns (UINT64_MAX: any), and gives its arrays back; takes from the others what was
+ * not needed since then, as far as marks tell. */
 void cache_drain_all(uint64_t idle_before_ns);
 
 /* Slots in all caches, and their bytes. */

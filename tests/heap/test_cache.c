@@ -1,5 +1,6 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/os.h"
 #include "shim/heap/size_class.h"
 #include "tests/support/random.h"
 
@@ -9,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -138,6 +140,64 @@ static void test_full_reaches_the_cache_of_a_parked_thread(void **state)
 	assert_null(heap_check());
 }
 
+/* A pass that finds idle what was so as the last one ended; passes look at caches each 200 ms. */
+static uint64_t look(uint64_t idle_before_ns)
+{
+	struct heap_pass pass = {
+		.level = HEAP_LAZY,
+		.max_bytes = UINT64_MAX,
+		.slabs_idle_before_ns = idle_before_ns,
+	};
+
+	nanosleep(&(struct timespec){.tv_nsec = 210000000}, NULL);
+	heap_scavenge(&pass, HEAP_BY_LAZY);
+	return os_now_ns();
+}
+
+/* Takes slots in use, each with a word of its own, and frees them. */
+static void use(void **blocks, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		blocks[i] = heap_malloc(1000);
+		memset(blocks[i], 0, 1000);
+		memcpy(blocks[i], &i, sizeof i);
+	}
+	for (size_t i = 0; i < count; i++) {
+		assert_memory_equal(blocks[i], &i, sizeof i);
+		heap_free(blocks[i]);
+	}
+}
+
+static void test_a_cache_in_use_gives_back_what_it_does_not_need(void **state)
+{
+	static void *blocks[256];
+	uint64_t looked_ns;
+	uint64_t most_bytes;
+	unsigned size_class = size_class_of(1000);
+
+	(void)state;
+	churn();
+	for (int i = 0; i < 10; i++)
+		use(blocks, 256);
+	most_bytes = cached_bytes();
+	assert_true(most_bytes > CACHE_BYTES_MAX / 2);
+	looked_ns = look(1);
+	for (int i = 0; i < 9; i++) {
+		use(blocks, 60);
+		looked_ns = look(looked_ns);
+	}
+	/* Twice what is used; and of other classes, what halves at each look. */
+	assert_in_range(cache_count(cache_self, size_class), 60, 128);
+	assert_true(cached_bytes() <= 128 * 1024 + most_bytes / 256);
+	assert_null(heap_check());
+	for (int i = 0; i < 9; i++) {
+		use(blocks, 256);
+		looked_ns = look(looked_ns);
+	}
+	assert_in_range(cache_count(cache_self, size_class), 200, 256);
+	assert_null(heap_check());
+}
+
 static unsigned hook_calls;
 
 static void on_first_cache(void)
@@ -183,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_a_cache_keeps_no_more_than_its_bound),
 		cmocka_unit_test(test_a_heap_goes_without_caches),
 		cmocka_unit_test(test_full_reaches_the_cache_of_a_parked_thread),
+		cmocka_unit_test(test_a_cache_in_use_gives_back_what_it_does_not_need),
 		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
 	};
 
