@@ -121,7 +121,7 @@ SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
 ELASTIC := $(BENCH)/elastic/elastic
-$(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/worker alloc/workload idle/block)
+$(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
 	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o

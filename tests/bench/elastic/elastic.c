@@ -1,4 +1,5 @@
 #include "tests/bench/alloc/workload.h"
+#include "tests/bench/elastic/crossing.h"
 #include "tests/bench/elastic/worker.h"
 #include "tests/bench/idle/block.h"
 #include "tests/preload/check.h"
@@ -26,6 +27,7 @@
  *	late NS				the most that a request began after it was due
  *	blocks COUNT			allocated
  *	flat REQUESTS			by second, in ten seconds without a pause behind all that
+ *	crossing NS NS			between processors before those and after them (crossing.h)
  *
  * All but that from the first request on until the last that is paced: the live set is
  * there by then.
@@ -162,6 +164,7 @@ static void run(void)
 {
 	uint64_t workers_ns = 0;
 	double flat_s = 0;
+	uint32_t crossing;
 	uint64_t main_ns;
 	struct rusage before;
 	struct rusage after;
@@ -175,6 +178,7 @@ static void run(void)
 	getrusage(RUSAGE_SELF, &after);
 	main_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - main_ns;
 	printf("wall %llu\n", since_start_us(clock_ns(CLOCK_MONOTONIC)));
+	crossing = crossing_ns();
 	pthread_barrier_wait(&service.flat);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(service.workers[i].thread, NULL);
@@ -184,6 +188,7 @@ static void run(void)
 	}
 	printf("start %llu\n", (unsigned long long)service.start_ns);
 	printf("flat %.0f\n", flat_s);
+	printf("crossing %u %u\n", crossing, crossing_ns());
 	printf("cpu %llu %llu %llu %llu\n", (unsigned long long)workers_ns / 1000,
 		(unsigned long long)main_ns / 1000, spent_us(before.ru_utime, after.ru_utime),
 		spent_us(before.ru_stime, after.ru_stime));

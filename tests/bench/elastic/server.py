@@ -14,6 +14,7 @@ SAMPLE_S = 0.02
 OPTIONS = {"glibc-trim": ["1000"]}  # TRIM_MS
 SETTLED, SETTLE_MOST_S = 1.2, 2
 LATE_MS = 250  # beyond which it was the machine
+FAR = 2  # times the least crossing of all runs: its processors shared no cache while it ran flat out
 NEVER = float("inf")
 PEERS = ["glibc", "glibc-trim", "jemalloc", "jemalloc-bg", "mimalloc", "tcmalloc-rate10"]
 NAMES = PEERS + ["spillway"] + [f"spillway-{policy}" for policy in allocators.POLICIES]
@@ -96,7 +97,8 @@ class Run:
                         for name, ns in zip(("p50", "p99", "p99.9", "max"), times)}
         return figures | {"requests by cpu s": latency["all"][0] / (workers_us / 1e6), "flat out": said["flat"][0],
                           "cpu s": (user_us + system_us) / 1e6, "faults": said["faults"][0],
-                          "late ms": said["late"][0] / 1e6}
+                          "late ms": said["late"][0] / 1e6,
+                          "crossing ns": max(said["crossing"])}
 
 
 def measure(names, seconds, rounds, cgroups, say):
@@ -147,8 +149,12 @@ def table(results, seconds, kind):
 
 def remarks(results):
     lates = {name: max(run.figures["late ms"] for run in runs) for name, runs in results.items()}
+    near = min(run.figures["crossing ns"] for runs in results.values() for run in runs)
+    far = {name: sum(run.figures["crossing ns"] > FAR * near for run in runs) for name, runs in results.items()}
     return [f"doubtful: {name}: a request began {late:.0f} ms after it was due: this machine was too busy"
-            for name, late in lates.items() if late > LATE_MS]
+            for name, late in lates.items() if late > LATE_MS] + \
+           [f"doubtful: {name}: flat out in {count} of {len(results[name])} rounds its two processors shared no cache (crossing ns in elastic.tsv)"
+            for name, count in far.items() if count]
 
 
 def verdicts(results):
