@@ -48,6 +48,21 @@ void central_candidate_remove(struct central *central, struct span *span)
 		central->candidates_last = span->candidate_previous;
 }
 
+void central_candidates_rotate(struct central *central, struct span *span)
+{
+	struct span *next;
+
+	if (span == NULL || span->candidate_next == NULL)
+		return;
+	next = span->candidate_next;
+	span->candidate_next = NULL;
+	next->candidate_previous = NULL;
+	central->candidates_last->candidate_next = central->candidates;
+	central->candidates->candidate_previous = central->candidates_last;
+	central->candidates = next;
+	central->candidates_last = span;
+}
+
 static enum slab_kind kind_of(bool has_ready)
 {
 	return has_ready ? SLAB_READY : SLAB_HOLED;

@@ -28,6 +28,8 @@ void central_count(_Atomic uint64_t *count, int64_t change);
 
 void central_candidate_add(struct central *central, struct span *span);
 void central_candidate_remove(struct central *central, struct span *span);
+/* The candidates up to and including this one become the last ones; NULL: none. */
+void central_candidates_rotate(struct central *central, struct span *span);
 
 /* Moves a slab to where its counts say it belongs; had_ready: what they said before. */
 void central_place(struct span *span, bool had_ready);

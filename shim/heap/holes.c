@@ -101,35 +101,40 @@ static bool batch_slab(struct central *central, struct hole_batch *batch, struct
 	return all;
 }
 
-/* Fills the batch from the candidates.  True: some are left for the next. */
+/* Fills the batch from the candidates.  True: some are left for the next.  Those that are in use,
+ * or that another scavenger is at, stay candidates, behind those that were not looked at. */
 static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
 {
-	struct span *stop = NULL;
+	struct span *young_last = NULL;
+	struct span *next = central->candidates;
 	unsigned young = 0;
 	unsigned looks = 0;
+	bool more = false;
 
-	while (central->candidates != NULL && central->candidates != stop && young < YOUNG_MAX) {
-		struct span *span = central->candidates;
+	while (next != NULL && young < YOUNG_MAX && !more) {
+		struct span *span = next;
 
-		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX || batch->room == 0)
-			return true;
-		central_candidate_remove(central, span);
-		if (span->advising != 0 || span->used_ns > batch->wants->idle_before_ns ||
-			is_kept_huge(span, batch->wants->breaks)) {
-			/* In use, or another scavenger is at it; it stays a candidate. */
+		next = span->candidate_next;
+		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX ||
+			batch->room == 0) {
+			more = true;
+		} else if (span->advising != 0 || span->used_ns > batch->wants->idle_before_ns ||
+			   is_kept_huge(span, batch->wants->breaks)) {
 			young++;
-			central_candidate_add(central, span);
-			if (stop == NULL)
-				stop = span;
-		} else if (span->used == 0) {
-			central_not_empty(central, span);
-			central_leave(central, span, leaving);
-		} else if (!batch_slab(central, batch, span)) {
-			central_candidate_add(central, span);
-			return true;
+			young_last = span;
+		} else {
+			central_candidate_remove(central, span);
+			if (span->used == 0) {
+				central_not_empty(central, span);
+				central_leave(central, span, leaving);
+			} else if (!batch_slab(central, batch, span)) {
+				central_candidate_add(central, span);
+				more = true;
+			}
 		}
 	}
-	return false;
+	central_candidates_rotate(central, young_last);
+	return more;
 }
 
 static void batch_end(struct central *central, const struct hole_batch *batch, bool advised,

@@ -44,12 +44,12 @@ struct span {
 	bool listed;      /* in a set of its class */
 	bool candidate;   /* on its class's list of slabs to look for holes in */
 	uint64_t used_ns; /* when slots last went out, or the last came in; by the coarse clock */
+	struct span *candidate_next; /* in one cache line with that */
+	struct span *candidate_previous;
 	uint64_t hole;
 	uint64_t advising;
 	uint64_t born_clean; /* pages that were not resident when the slab began */
 	struct span *next;   /* of those that leave their class together */
-	struct span *candidate_next;
-	struct span *candidate_previous;
 	uint64_t ready[];
 };
 
