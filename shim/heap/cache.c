@@ -10,6 +10,15 @@
 
 #define FIRST_LIMIT_BYTES 4096U
 #define LOOK_NS 200000000U
+/* No more than about these are fetched at once. */
+#define TAKE_BYTES 32768U
+/* The limit of a class of large slots grows with one miss for so many bytes of a slot: what a slot
+ * costs that is kept for a second, at the price that page runs are kept by, is twenty to fifty
+ * trips to the class, of a hundred ns or two, for 64 KiB.  Misses of a put and a take count each.
+ */
+#define MISS_BYTES 128U
+#define LARGE_BYTES 4096U
+#define FALL_NS 1000000000U
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
@@ -30,7 +39,7 @@ static struct {
 
 /* Making --------------------------------------------------------------- */
 
-static uint32_t class_room(unsigned size_class)
+static uint16_t class_room(unsigned size_class)
 {
 	size_t bytes = size_classes[size_class].bytes;
 	size_t slots = CACHE_CLASS_BYTES / bytes;
@@ -38,7 +47,7 @@ static uint32_t class_room(unsigned size_class)
 
 	if (slots > CACHE_CLASS_SLOTS)
 		slots = CACHE_CLASS_SLOTS;
-	return (uint32_t)(slots < least ? least : slots);
+	return (uint16_t)(slots < least ? least : slots);
 }
 
 static size_t cache_bytes(void)
@@ -107,37 +116,19 @@ static struct cache *cache_get(void)
 
 /* Marks ----------------------------------------------------------------- */
 
-/* Inside, as all of these; the bin has no mark, and so many slots at least. */
-static void bin_mark(struct bin_room *room, unsigned cold)
+/* Inside, as all of these; the bin has no mark, and some slots. */
+static void bin_mark(struct bin_room *room, unsigned count)
 {
-	room->cold_slot = room->base[cold];
-	room->base[cold] = NULL;
-	room->cold = cold;
+	room->cold_slot = room->base[count];
+	room->base[count] = NULL;
+	room->cold = (uint16_t)count;
 }
 
-static bool bin_unmark(struct bin_room *room)
+static void bin_unmark(struct bin_room *room)
 {
-	if (room->cold == 0)
-		return false;
-	room->base[room->cold] = room->cold_slot;
+	if (room->cold != 0)
+		room->base[room->cold] = room->cold_slot;
 	room->cold = 0;
-	return true;
-}
-
-/* A slot of a bin that is empty down to its mark, if it is that. */
-static void *cache_take_cold(struct cache *cache, unsigned size_class)
-{
-	struct bin *bin = &cache->bins[size_class];
-	void *slot = NULL;
-
-	if (!cache_enter(cache))
-		return NULL;
-	if (bin_unmark(&cache->rooms[size_class])) {
-		slot = *bin_top(bin);
-		bin_set_top(bin, bin_top(bin) - 1);
-	}
-	cache_leave(cache);
-	return slot;
 }
 
 /* Limits --------------------------------------------------------------- */
@@ -174,6 +165,20 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 	return shed != 0;
 }
 
+/* A bin that its owner emptied down to a mark gives up what is under it; false: it did not. */
+static bool cache_turn_over(struct cache *cache, unsigned size_class)
+{
+	bool reached;
+
+	if (!cache_enter(cache))
+		return false;
+	reached = cache->rooms[size_class].cold != 0;
+	cache_leave(cache);
+	while (reached && cache_shed_over(cache, size_class, 0))
+		;
+	return reached;
+}
+
 static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
 {
 	size_t bytes = size_classes[size_class].bytes;
@@ -181,6 +186,7 @@ static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned l
 	cache->limit_bytes += limit * bytes;
 	cache->limit_bytes -= cache_limit(cache, size_class) * bytes;
 	cache->bins[size_class].end = cache->rooms[size_class].base + limit;
+	cache->rooms[size_class].misses = 0;
 }
 
 /* Another class gives up half of its limit.  Outside. */
@@ -208,10 +214,11 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 	unsigned before = cache_limit(cache, size_class);
 	unsigned limit = before * 2;
 
-	if (before == room)
+	if (before == room ||
+		(bytes > LARGE_BYTES && ++cache->rooms[size_class].misses < bytes / MISS_BYTES))
 		return;
 	if (limit == 0)
-		limit = bytes < FIRST_LIMIT_BYTES / 2 ? FIRST_LIMIT_BYTES / bytes : 2;
+		limit = bytes < FIRST_LIMIT_BYTES ? FIRST_LIMIT_BYTES / bytes : 1;
 	if (limit > room)
 		limit = room;
 	if (cache->limit_bytes + (limit - before) * (size_t)bytes > CACHE_BYTES_MAX) {
@@ -222,14 +229,31 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 	cache_set_limit(cache, size_class, limit);
 }
 
+/* Large slots are to be missed again.  Outside. */
+static void cache_limits_fall(struct cache *cache)
+{
+	for (unsigned c = SIZE_CLASSES; size_classes[c].bytes > LARGE_BYTES; c--) {
+		unsigned limit = cache_limit(cache, c) / 2;
+
+		cache_set_limit(cache, c, limit);
+		while (cache_shed_over(cache, c, limit))
+			;
+	}
+}
+
 /* Slow paths ------------------------------------------------------------ */
 
 /* What every slow call does first: what a thief could not do, and a sign of life. */
 static void cache_attend(struct cache *cache)
 {
 	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+	uint64_t now_ns = os_now_coarse_ns();
 	bool kept_out = false;
 
+	if (now_ns - cache->fallen_ns >= FALL_NS) {
+		cache->fallen_ns = now_ns;
+		cache_limits_fall(cache);
+	}
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 	if (!atomic_load_explicit(&cache->drain_wanted, memory_order_relaxed))
 		return;
@@ -247,7 +271,6 @@ void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
 	void *slots[CENTRAL_BATCH];
-	void *slot;
 	unsigned want;
 	unsigned got;
 	unsigned kept = 1;
@@ -255,13 +278,13 @@ void *cache_take_slow(unsigned size_class)
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
 	cache_attend(cache);
-	slot = cache_take_cold(cache, size_class);
-	if (slot != NULL)
-		return slot;
-	cache_grow_limit(cache, size_class);
+	if (!cache_turn_over(cache, size_class))
+		cache_grow_limit(cache, size_class);
 	want = cache_limit(cache, size_class) / 2 + 1;
 	if (want > CENTRAL_BATCH)
 		want = CENTRAL_BATCH;
+	if (want > TAKE_BYTES / size_classes[size_class].bytes)
+		want = TAKE_BYTES / size_classes[size_class].bytes + 1;
 	got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
@@ -408,7 +431,8 @@ static void cache_age(struct cache *cache)
 	void *slots[CENTRAL_BATCH];
 
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		unsigned cold = cache->rooms[c].cold;
+		struct bin_room *room = &cache->rooms[c];
+		unsigned cold = room->cold;
 		unsigned count;
 
 		while (cold != 0) {
@@ -419,7 +443,7 @@ static void cache_age(struct cache *cache)
 		}
 		count = cache_count(cache, c);
 		if (count != 0)
-			bin_mark(&cache->rooms[c], (count + 1) / 2);
+			bin_mark(room, count);
 	}
 	cache->marked_ns = os_now_ns();
 	cache->seen = cache_look(cache);

@@ -23,18 +23,21 @@
  * A class may keep up to `limit` slots.  Limits start at nothing and double
  * when a class runs dry or over, up to CACHE_CLASS_BYTES and the array's
  * length; the sum of limits times slot size stays under CACHE_BYTES_MAX, and
- * once it is reached one class grows only as another one shrinks.
+ * once it is reached one class grows only as another one shrinks.  Large slots have
+ * to be missed more often for that, in proportion to their size, since what it
+ * saves is the same for all: within a second, after which their limits halve.
  *
  * The bounds are wide, because a thread that finds its own slots again is spared
  * more than the lock of a class: the lines of a slot that another processor wrote
  * last are fetched from there, at a hundred ns each where the two share no cache.
- * What makes wide bounds cheap is that slots nobody needs do not stay.  A cache in
- * which nothing happened for a while is emptied by the next scavenger that comes
- * by.  In one that is used he marks the colder half of each bin (cold); the owner
- * who gets down to a mark finds the bin empty, as it seems, and takes the mark
- * away.  One that is there still when the scavenger's patience is over has under
- * it what the owner did without all that time, which goes back to the class; so a
- * bin halves until its owner uses more than half of it.  The fast paths know nothing of this.
+ * But a cache that always finds its own slots again keeps those it came by when the heap
+ * was large, and the high slabs that they are in; and what it does not need.  So no slot
+ * stays for long.  A cache in which nothing happened for a while is emptied by the next
+ * scavenger that comes by.  In one that is used he puts all bins on trial, by a mark on
+ * top (cold).  The owner who gets down to a mark finds the bin empty, as it seems, and
+ * changes the slots under it for the lowest of the class; those that he did not reach by
+ * the time when the scavenger's patience is over go back.  The fast paths know nothing
+ * of this.
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be
@@ -56,8 +59,9 @@ struct bin {
 
 struct bin_room {
 	void **base;
-	uint32_t room; /* slots behind base[0], the most that limit can be */
-	uint32_t cold; /* slots under the mark, 0: none; at most as many as there are */
+	uint16_t room;   /* slots behind base[0], the most that limit can be */
+	uint16_t cold;   /* slots under the mark, 0: none; at most as many as there are */
+	uint16_t misses; /* since the limit last changed; the owner's */
 	void *cold_slot;
 };
 
@@ -74,6 +78,7 @@ struct cache {
 	uint32_t victim;                         /* the class that shrinks next */
 	_Atomic uint32_t slow_calls;             /* written by the owner */
 	size_t limit_bytes;                      /* sum over bins */
+	uint64_t fallen_ns;                      /* when limits of large slots last fell */
 	/* A thief's: */
 	uint64_t seen;               /* what the cache looked like */
 	uint64_t seen_since_ns;      /* and since when */

@@ -105,7 +105,7 @@ void central_leave(struct central *central, struct span *span, struct leaving *l
 	if (span->hole != 0)
 		page_heap_hole_filled(bits_count(span->hole), 0);
 	page_map_set(span->start, size_classes[span->size_class].pages, NULL, 0);
-	span->next = leaving->first;
+	span->candidate_next = leaving->first;
 	leaving->first = span;
 }
 
@@ -114,7 +114,7 @@ void leaving_finish(struct leaving *leaving)
 	struct span *span = leaving->first;
 
 	while (span != NULL) {
-		struct span *next = span->next;
+		struct span *next = span->candidate_next;
 		size_t pages = size_classes[span->size_class].pages;
 		uint64_t clean = span->hole | span_untouched(span, bits_mask(0, pages));
 
@@ -124,44 +124,25 @@ void leaving_finish(struct leaving *leaving)
 	}
 }
 
-static unsigned empties_most(unsigned size_class)
-{
-	return size_classes[size_class].slots == 1 ? CENTRAL_EMPTIES_MAX : 1;
-}
-
 void central_became_empty(struct central *central, struct span *span, struct leaving *leaving)
 {
-	unsigned highest = 0;
+	struct span *other = central->empty;
 
-	if (span->advising != 0)
+	if (span->advising != 0 || span == other)
 		return;
-	for (unsigned i = 0; i < central->empty_count; i++) {
-		if (central->empties[i] == span)
-			return;
-		if (central->empties[i]->start > central->empties[highest]->start)
-			highest = i;
-	}
-	if (central->empty_count < empties_most(span->size_class)) {
-		central->empties[central->empty_count++] = span;
+	if (other != NULL && (span->start > other->start || other->advising != 0)) {
+		central_leave(central, span, leaving);
 		return;
 	}
-	if (span->start < central->empties[highest]->start) {
-		struct span *other = central->empties[highest];
-
-		central->empties[highest] = span;
-		span = other;
-	}
-	central_leave(central, span, leaving);
+	central->empty = span;
+	if (other != NULL)
+		central_leave(central, other, leaving);
 }
 
 void central_not_empty(struct central *central, const struct span *span)
 {
-	for (unsigned i = 0; i < central->empty_count; i++) {
-		if (central->empties[i] == span) {
-			central->empties[i] = central->empties[--central->empty_count];
-			return;
-		}
-	}
+	if (central->empty == span)
+		central->empty = NULL;
 }
 
 /* Taking --------------------------------------------------------------- */
@@ -386,13 +367,11 @@ void central_dissolve(uint64_t idle_before_ns)
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		struct central *central = &centrals[c];
 		struct leaving leaving = {NULL};
+		struct span *span;
 
 		lock_take(&central->lock);
-		for (unsigned i = central->empty_count; i > 0; i--) {
-			struct span *span = central->empties[i - 1];
-
-			if (span->advising != 0 || span->used_ns > idle_before_ns)
-				continue;
+		span = central->empty;
+		if (span != NULL && span->advising == 0 && span->used_ns <= idle_before_ns) {
 			central_not_empty(central, span);
 			central_leave(central, span, &leaving);
 		}
@@ -436,10 +415,9 @@ const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t re
 	if (atomic_load_explicit(&central->used_slots, memory_order_relaxed) != used ||
 		atomic_load_explicit(&central->ready_slots, memory_order_relaxed) != ready)
 		return "a class's slot counters differ from its slabs'";
-	if (central->empty_count != empty)
-		return "a class does not know its empty slabs";
-	for (unsigned i = 0; i < central->empty_count; i++)
-		if (central->empties[i]->used != 0)
-			return "an empty slab of a class is not empty";
+	if ((central->empty != NULL) != empty)
+		return "a class does not know its empty slab";
+	if (central->empty != NULL && central->empty->used != 0)
+		return "the empty slab of a class is not empty";
 	return NULL;
 }

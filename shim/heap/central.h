@@ -18,8 +18,8 @@
  *			through the page map
  *
  * Besides, a slab into which a slot was freed since holes were last looked for
- * is on the candidates list.  One slab per class (a few where a slab is one slot)
- * stays although it is empty, against blocks that come and go; central_dissolve sends it away.
+ * is on the candidates list.  One slab per class stays although it is empty, against
+ * blocks that come and go; central_dissolve sends it away.
  */
 
 /* No more slots change hands in one call. */

@@ -4,9 +4,6 @@
 #include "shim/heap/lock.h"
 #include "shim/heap/slab_index.h"
 
-/* Of a class whose slabs are one slot, a slab is empty with every free; of others it seldom is. */
-#define CENTRAL_EMPTIES_MAX 4U
-
 /*
  * One class as central.c and holes.c see it.  Every function here but
  * leaving_finish is called with the class's lock held.
@@ -15,8 +12,7 @@ struct central {
 	struct lock lock;
 	struct span *candidates;
 	struct span *candidates_last;
-	struct span *empties[CENTRAL_EMPTIES_MAX]; /* slabs that stay although they are empty */
-	unsigned empty_count;
+	struct span *empty; /* the slab that stays although it is empty, or NULL */
 	/* Written under the lock, read anywhere. */
 	_Atomic uint64_t used_slots;
 	_Atomic uint64_t ready_slots;
@@ -45,7 +41,7 @@ struct leaving {
 void central_leave(struct central *central, struct span *span, struct leaving *leaving);
 void leaving_finish(struct leaving *leaving);
 
-/* A slab's last slot came back: it stays if few other empty ones do, else the highest of them
+/* A slab's last slot came back: it stays if no other empty one does, else the higher of them
  * leaves. */
 void central_became_empty(struct central *central, struct span *span, struct leaving *leaving);
 /* It is used again, or leaves. */

@@ -89,7 +89,7 @@ static void test_a_bin_far_over_its_limit_is_shed_in_batches(void **state)
 	pthread_create(&thread, NULL, run_thief, &thief);
 	thief_wait(&thief, 1);
 	for (unsigned i = 0; i < TURNS_MAX && cache_limit(cache, size_class) > SHRUNK; i++)
-		heap_free(heap_malloc(size_classes[1 + i % SIZE_CLASSES].bytes));
+		heap_free(heap_malloc(size_classes[2 + i % (size_class_of(4096) - 1)].bytes));
 	thief_go(&thief, 2);
 	pthread_join(thread, NULL);
 	assert_int_equal(cache_limit(cache, size_class), SHRUNK);
