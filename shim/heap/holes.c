@@ -16,6 +16,8 @@ struct hole_batch {
 	size_t span_count;
 	size_t pages; /* in the ranges */
 	size_t room;  /* pages that may still be advised */
+	uint32_t now_ms;
+	uint32_t idle_before_ms;
 	const struct hole_wants *wants;
 };
 
@@ -23,6 +25,12 @@ struct hole_batch {
  * before the class is left for a later pass. */
 #define LOOKS_MAX 64U
 #define YOUNG_MAX 32U
+
+/* Binary ones, which wrap around. */
+static uint32_t ms_of(uint64_t ns)
+{
+	return (uint32_t)(ns >> 20);
+}
 
 /* Pages of whole kernel pages only. */
 static uint64_t whole_kernel_pages(const struct span *span, uint64_t pages)
@@ -84,25 +92,43 @@ static bool is_kept_huge(const struct span *span, enum huge_break breaks)
 	       !huge_break(span->start, size_classes[span->size_class].pages, idle, breaks);
 }
 
-/* Lock held.  One slab's idle pages become holes; false: the batch is full. */
+/* Lock held.  Whether slots were handed out of a slab lately. */
+static bool is_in_use(const struct hole_batch *batch, const struct span *span)
+{
+	return span->used_ns > batch->wants->idle_before_ns;
+}
+
+static bool is_on_trial(const struct hole_batch *batch, const struct span *span)
+{
+	return span->trial != 0 && (int32_t)(batch->idle_before_ms - span->trial_ms) < 0;
+}
+
+/* Lock held.  One slab's pages that idled for long enough become holes, the other idle ones go on
+ * trial; false: the batch is full. */
 static bool batch_slab(struct central *central, struct hole_batch *batch, struct span *span)
 {
 	uint64_t idle = whole_kernel_pages(span, span_idle_pages(span));
-	uint64_t untouched = span_untouched(span, idle);
+	uint64_t due = is_in_use(batch, span) ? idle & span->trial : idle;
+	uint64_t untouched = span_untouched(span, due);
 	uint64_t before = span->hole;
 	unsigned ready = span->ready_slots;
 	bool all;
 
 	span_make_holes(span, untouched);
-	all = batch_add(batch, span, idle & ~untouched);
+	all = batch_add(batch, span, due & ~untouched);
 	page_heap_hole_made(bits_count(span->hole & ~before));
 	central_count(&central->ready_slots, (int64_t)span->ready_slots - (int64_t)ready);
 	central_place(span, ready != 0);
+	if (all) {
+		span->trial = idle & ~due;
+		span->trial_ms = batch->now_ms;
+	}
 	return all;
 }
 
-/* Fills the batch from the candidates.  True: some are left for the next.  Those that are in use,
- * or that another scavenger is at, stay candidates, behind those that were not looked at. */
+/* Fills the batch from the candidates.  True: some are left for the next.  Those that have nothing
+ * due yet, or that another scavenger is at, stay candidates, behind those that were not looked at.
+ */
 static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
 {
 	struct span *young_last = NULL;
@@ -118,18 +144,22 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX ||
 			batch->room == 0) {
 			more = true;
-		} else if (span->advising != 0 || span->used_ns > batch->wants->idle_before_ns ||
+		} else if (span->advising != 0 ||
+			   (is_in_use(batch, span) &&
+				   (span->used == 0 || is_on_trial(batch, span))) ||
 			   is_kept_huge(span, batch->wants->breaks)) {
 			young++;
 			young_last = span;
+		} else if (span->used == 0) {
+			central_not_empty(central, span);
+			central_leave(central, span, leaving);
 		} else {
-			central_candidate_remove(central, span);
-			if (span->used == 0) {
-				central_not_empty(central, span);
-				central_leave(central, span, leaving);
-			} else if (!batch_slab(central, batch, span)) {
-				central_candidate_add(central, span);
-				more = true;
+			more = !batch_slab(central, batch, span);
+			if (more || span->trial != 0) {
+				young++;
+				young_last = span;
+			} else {
+				central_candidate_remove(central, span);
 			}
 		}
 	}
@@ -186,7 +216,12 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 
 		while (more) {
 			size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
-			struct hole_batch batch = {.room = most, .wants = wants};
+			struct hole_batch batch = {
+				.room = most,
+				.now_ms = ms_of(os_now_ns()),
+				.idle_before_ms = ms_of(wants->idle_before_ns),
+				.wants = wants,
+			};
 			bool failed = false;
 
 			more = make_holes(&centrals[c], &batch, advise, with, &failed);

@@ -12,7 +12,11 @@
  * the lock of its class, so that no slot over them is handed out; then `advise`
  * is called with no lock held (0 = done; what fails is filled again).
  *
- * Only slabs that nobody used since before idle_before_ns are looked at (UINT64_MAX: any).
+ * Of a slab out of which no slot went since before idle_before_ns (UINT64_MAX: any) all idle
+ * pages go.  In one that is in use idle pages are put on trial: those of which nothing went
+ * out since before idle_before_ns go at a later look.  Lowest slots go out first, so the
+ * upper pages of a slab may idle for as long as it is in use.
+ *
  * At most max_bytes are advised; *clean_bytes grows by what went.  True: there
  * is more to do.
  *

@@ -33,6 +33,15 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 		span->ready[i] = bits_mask(0, slots - i * 64 > 64 ? 64 : slots - i * 64);
 }
 
+/* The pages under a slot. */
+static uint64_t pages_of(const struct span *span, size_t slot)
+{
+	size_t offset = size_class_offset(span->size_class, slot);
+
+	return bits_mask(
+		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
+}
+
 /* Whether a take is better ended after the slot at this offset. */
 static bool ends_a_page(const struct size_class *class, size_t offset, unsigned got, unsigned want)
 {
@@ -45,6 +54,7 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 	const struct size_class *class = class_of(span);
 	size_t words = words_of(span->size_class);
 	unsigned got = 0;
+	size_t first_page = 0;
 	size_t slot = 0;
 
 	for (size_t i = 0; i < words && got < want; i++) {
@@ -56,6 +66,8 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 			slot = i * 64 + bits_lowest(word);
 			offset = size_class_offset(span->size_class, slot);
 			word &= word - 1;
+			if (got == 0)
+				first_page = offset >> PAGE_SHIFT;
 			slots[got++] = (void *)(span->start + offset);
 			if (ends_a_page(class, offset, got, want))
 				want = got;
@@ -66,16 +78,9 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 	span->ready_slots = (uint16_t)(span->ready_slots - got);
 	if (got != 0 && slot >= span->touched)
 		span->touched = (uint16_t)(slot + 1);
+	if (span->trial != 0 && got != 0)
+		span->trial &= ~bits_mask(first_page, bits_highest(pages_of(span, slot)) + 1U);
 	return got;
-}
-
-/* The pages under a slot. */
-static uint64_t pages_of(const struct span *span, size_t slot)
-{
-	size_t offset = size_class_offset(span->size_class, slot);
-
-	return bits_mask(
-		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
 /* The slots over a page: first .. last. */
@@ -174,6 +179,8 @@ const char *span_check(const struct span *span)
 		return "a slab has another length than its class";
 	if ((span->advising & ~span->hole) != 0)
 		return "a slab's page is advised and no hole";
+	if ((span->trial & ~span->hole & ~span_idle_pages(span)) != 0)
+		return "a page on trial is in use";
 	for (size_t slot = 0; slot < class->slots; slot++) {
 		bool over_hole = span_is_holed(span, slot);
 

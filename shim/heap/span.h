@@ -37,19 +37,21 @@
 struct span {
 	uintptr_t start;
 	_Atomic size_t pages;
-	uint32_t size_class;
+	uint16_t size_class;
 	uint16_t used;
 	uint16_t ready_slots;
 	uint16_t touched;
-	bool listed;      /* in a set of its class */
-	bool candidate;   /* on its class's list of slabs to look for holes in */
-	uint64_t used_ns; /* when slots last went out, or the last came in; by the coarse clock */
-	struct span *candidate_next; /* in one cache line with that */
+	bool listed;       /* in a set of its class */
+	bool candidate;    /* on its class's list of slabs to look for holes in */
+	uint32_t trial_ms; /* since when pages are on trial; it wraps around */
+	uint64_t used_ns;  /* when slots last went out, or the last came in; by the coarse clock */
+	struct span
+		*candidate_next; /* in one cache line with that; in the chain of those that leave */
 	struct span *candidate_previous;
 	uint64_t hole;
 	uint64_t advising;
 	uint64_t born_clean; /* pages that were not resident when the slab began */
-	struct span *next;   /* of those that leave their class together */
+	uint64_t trial; /* pages that were idle at trial_ms, and of which nothing went out since */
 	uint64_t ready[];
 };
 
