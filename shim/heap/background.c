@@ -19,6 +19,11 @@
 /* A thousandth of ten seconds. */
 #define BUDGET_PERMILLE_NS (10 * MS_NS)
 #define QUANTUM_BYTES ((uint64_t)1 << 20)
+/* A look that found little is followed by a rest, so that those looks leave most of the budget to
+ * the next burst; what becomes idle meanwhile ends it. */
+#define REST_BYTES ((uint64_t)4 << 20)
+#define REST_NS (400 * MS_NS)
+#define PEEK_NS (200 * MS_NS)
 /* A larger change of what is idle is news. */
 #define CHANGE_BYTES ((uint64_t)64 << 10)
 
@@ -36,6 +41,9 @@ static struct {
 	uint64_t released_bytes; /* by this step */
 	uint64_t idle_bytes;     /* what was left when it last changed, and when that was */
 	uint64_t changed_ns;
+	uint64_t rest_until_ns;
+	uint64_t rest_bytes;    /* of dirty pages: as many end it */
+	uint64_t rest_price_ns; /* another price or policy does, too */
 	struct budget budget;
 } work;
 
@@ -96,6 +104,34 @@ static void spend(uint64_t start_cpu_ns)
 
 	budget_spend(&work.budget, os_now_ns(), spent_ns);
 	atomic_fetch_add_explicit(&spent_total_ns, spent_ns, memory_order_relaxed);
+}
+
+static uint64_t dirty_bytes(void)
+{
+	struct page_stats pages;
+
+	page_heap_stats(&pages);
+	return pages.dirty * PAGE_BYTES;
+}
+
+/* For how long a rest still goes on: a peek at most. */
+static uint64_t rest_ns(enum heap_policy policy, uint64_t now_ns)
+{
+	uint64_t price_ns = atomic_load_explicit(&tuning.price_ns, memory_order_relaxed);
+
+	if (now_ns >= work.rest_until_ns || policy != HEAP_ADAPTIVE ||
+		price_ns != work.rest_price_ns || dirty_bytes() >= work.rest_bytes)
+		return 0;
+	return work.rest_until_ns - now_ns < PEEK_NS ? work.rest_until_ns - now_ns : PEEK_NS;
+}
+
+static void rest_begin(uint64_t now_ns)
+{
+	if (work.released_bytes >= REST_BYTES)
+		return;
+	work.rest_until_ns = now_ns + REST_NS;
+	work.rest_bytes = dirty_bytes() + REST_BYTES;
+	work.rest_price_ns = atomic_load_explicit(&tuning.price_ns, memory_order_relaxed);
 }
 
 /* What the policy sees of the heap. */
@@ -185,6 +221,8 @@ uint64_t heap_background(uint64_t now_ns)
 	bool more;
 
 	/* Who was woken before its time has no more to spend for that. */
+	if (pause_ns == 0)
+		pause_ns = rest_ns(policy, now_ns);
 	if (pause_ns != 0)
 		return pause_ns;
 	scavenge_costs_read(&work.costs);
@@ -206,9 +244,14 @@ uint64_t heap_background(uint64_t now_ns)
 	spend(start_ns);
 	if (is_settled(&plan, now_ns))
 		return huge_pause_ns(now_ns);
-	pause_ns = budget_pause_ns(os_now_ns());
-	if (more)
+	now_ns = os_now_ns();
+	pause_ns = budget_pause_ns(now_ns);
+	if (more) {
 		plan.pause_ns = AGAIN_NS;
+	} else if (pause_ns == 0) {
+		rest_begin(now_ns);
+		pause_ns = rest_ns(policy, now_ns);
+	}
 	return pause_ns > plan.pause_ns ? pause_ns : plan.pause_ns;
 }
 
