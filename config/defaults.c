@@ -45,5 +45,5 @@ const struct config_policy default_policy = {
 	.scavenge = CONFIG_SCAVENGE_ADAPTIVE,
 	.madvise = CONFIG_MADVISE_AUTO,
 	.scavenge_cpu_permille = 10,
-	.core_worth_bytes = UINT64_C(2) << 30,
+	.core_worth_bytes = UINT64_C(1) << 30,
 };

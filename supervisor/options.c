@@ -75,7 +75,7 @@ const char *options_help(void)
 	       "                            how it goes: as that says, or always MADV_DONTNEED\n"
 	       "      --scavenge-cpu=SHARE  of one CPU, the most that may take; 1% by default\n"
 	       "      --core-worth=SIZE     so much idle memory costs as much as one busy CPU;\n"
-	       "                            2G by default\n"
+	       "                            1G by default\n"
 	       "\n"
 	       "A wrapped command's exit status is passed on, 128+N where signal N ended it; 127 "
 	       "it\n"

@@ -164,9 +164,9 @@ struct heap_tuning {
 	uint64_t price_ns;     /* keeping one idle page for one second, in ns of CPU time; not 0 */
 };
 
-/* 10 permille of a CPU; 2 GiB of idle memory cost as much as one busy CPU. */
+/* 10 permille of a CPU; 1 GiB of idle memory costs as much as one busy CPU. */
 #define HEAP_CPU_PERMILLE 10U
-#define HEAP_PRICE_NS 1907U
+#define HEAP_PRICE_NS 3814U
 #define HEAP_PRICE_NS_MAX 10000000U
 
 /* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price

@@ -31,7 +31,7 @@ static void test_defaults_are_what_wrap_mode_starts_from(void **state)
 	assert_int_equal(policy->scavenge, CONFIG_SCAVENGE_ADAPTIVE);
 	assert_int_equal(policy->madvise, CONFIG_MADVISE_AUTO);
 	assert_int_equal(policy->scavenge_cpu_permille, 10);
-	assert_int_equal(policy->core_worth_bytes, UINT64_C(2) << 30);
+	assert_int_equal(policy->core_worth_bytes, UINT64_C(1) << 30);
 	assert_int_equal(a.supervisor.pressure_signal_count, 2);
 	assert_int_equal(a.supervisor.pressure_signals[0].number, SIGUSR1);
 	assert_int_equal(a.supervisor.pressure_signals[0].level, LEVEL_EAGER);

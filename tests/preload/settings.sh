@@ -24,17 +24,17 @@ names_value() {
 	grep -qF "'$1'" "$TAP_DIR/stderr"
 }
 
-default="0 0 10 1907"
+default="0 0 10 3814"
 tap_ok "without a word of the environment it is the default" in_force "$default"
 number=0
 for policy in adaptive off go1.11 go1.12 go1.13 decay; do
-	tap_ok "SPILLWAY_SCAVENGE=$policy" in_force "$number 0 10 1907" "SPILLWAY_SCAVENGE=$policy"
+	tap_ok "SPILLWAY_SCAVENGE=$policy" in_force "$number 0 10 3814" "SPILLWAY_SCAVENGE=$policy"
 	number=$((number + 1))
 done
-tap_ok "SPILLWAY_MADVISE=dontneed" in_force "0 1 10 1907" SPILLWAY_MADVISE=dontneed
+tap_ok "SPILLWAY_MADVISE=dontneed" in_force "0 1 10 3814" SPILLWAY_MADVISE=dontneed
 tap_ok "SPILLWAY_MADVISE=auto" in_force "$default" SPILLWAY_MADVISE=auto
 while read -r share permille; do
-	tap_ok "SPILLWAY_SCAVENGE_CPU=$share" in_force "0 0 $permille 1907" "SPILLWAY_SCAVENGE_CPU=$share"
+	tap_ok "SPILLWAY_SCAVENGE_CPU=$share" in_force "0 0 $permille 3814" "SPILLWAY_SCAVENGE_CPU=$share"
 done <<'ROWS'
 1% 10
 0.5% 5
@@ -54,8 +54,8 @@ done <<'ROWS'
 1T 3
 1048576K 3814
 ROWS
-tap_ok "all of them together" in_force "3 1 20 3814" SPILLWAY_SCAVENGE=go1.12 \
-	SPILLWAY_MADVISE=dontneed SPILLWAY_SCAVENGE_CPU=2% SPILLWAY_CORE_WORTH=1G
+tap_ok "all of them together" in_force "3 1 20 7629" SPILLWAY_SCAVENGE=go1.12 \
+	SPILLWAY_MADVISE=dontneed SPILLWAY_SCAVENGE_CPU=2% SPILLWAY_CORE_WORTH=512M
 for value in SCAVENGE= SCAVENGE=Adaptive SCAVENGE=go1.1 "SCAVENGE=off " MADVISE= MADVISE=free \
 	SCAVENGE_CPU= SCAVENGE_CPU=1 SCAVENGE_CPU=0% SCAVENGE_CPU=0.05% SCAVENGE_CPU=101% \
 	SCAVENGE_CPU=-1% SCAVENGE_CPU=1.% SCAVENGE_CPU=.5% SCAVENGE_CPU=1%% \
@@ -69,5 +69,5 @@ tap_ok "a value on more than a line is said on one" refused $'SPILLWAY_SCAVENGE=
 tap_ok "a long one is cut" refused "SPILLWAY_MADVISE=$(printf '%0500d' 0)"
 tap_ok "one that is bad leaves the others in force" eval \
 	'SPILLWAY_SCAVENGE=x SPILLWAY_MADVISE=dontneed under "$programs/settings" &&
-	[ "$(cat "$TAP_DIR/stdout")" = "0 1 10 1907" ]'
+	[ "$(cat "$TAP_DIR/stdout")" = "0 1 10 3814" ]'
 tap_done

@@ -2,7 +2,7 @@
  * A service that says on stdout what the supervisor's half of its link holds, at once and whenever
  * that has changed, one line each:
  *
- *   woken sequence=3 scavenge=1 madvise=0 cpu_permille=10 price_ns=1907
+ *   woken sequence=3 scavenge=1 madvise=0 cpu_permille=10 price_ns=3814
  *
  * "woken" where a new sequence number woke it or was there before it slept, "seen" where it looked
  * by itself.

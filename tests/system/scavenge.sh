@@ -69,7 +69,7 @@ tap_ok "both services are up" wait_until 30 said_both
 watcher=$(pgrep -P "$pid" -f "^$link")
 tap_ok "a service finds the defaults on its link" said 'scavenge=0 madvise=0 cpu_permille=10 price_ns='
 tap_ok "and a price from its first moment" eval '! said "price_ns=0\$"'
-tap_ok "which is that of the default core_worth" wait_until 10 price_fits 1907
+tap_ok "which is that of the default core_worth" wait_until 10 price_fits 3814
 
 write_ini 'scavenge = go1.12' 'madvise = dontneed' 'scavenge_cpu = 5%'
 kill -HUP "$pid"
