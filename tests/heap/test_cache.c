@@ -181,7 +181,7 @@ static void test_a_cache_in_use_gives_back_what_it_does_not_need(void **state)
 		use(blocks, 256);
 	most_bytes = cached_bytes();
 	assert_true(most_bytes > CACHE_BYTES_MAX / 2);
-	looked_ns = look(1);
+	looked_ns = look(os_now_ns());
 	for (int i = 0; i < 9; i++) {
 		use(blocks, 60);
 		looked_ns = look(looked_ns);
@@ -195,6 +195,29 @@ static void test_a_cache_in_use_gives_back_what_it_does_not_need(void **state)
 		looked_ns = look(looked_ns);
 	}
 	assert_in_range(cache_count(cache_self, size_class), 200, 256);
+	assert_null(heap_check());
+}
+
+static void test_a_cache_in_use_changes_its_slots_for_the_lowest(void **state)
+{
+	static void *blocks[2000];
+	unsigned size_class = size_class_of(1000);
+	void *block;
+
+	(void)state;
+	for (size_t i = 0; i < 2000; i++)
+		blocks[i] = heap_malloc(1000);
+	/* The low ones go by, the high ones stay in the bin. */
+	for (size_t i = 0; i < 2000; i++)
+		heap_free(blocks[i]);
+	assert_true(cache_count(cache_self, size_class) >= 64);
+	block = heap_malloc(1000);
+	assert_true((uintptr_t)block > (uintptr_t)blocks[1500]);
+	heap_free(block);
+	look(os_now_ns());
+	block = heap_malloc(1000);
+	assert_true((uintptr_t)block < (uintptr_t)blocks[500]);
+	heap_free(block);
 	assert_null(heap_check());
 }
 
@@ -244,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_a_heap_goes_without_caches),
 		cmocka_unit_test(test_full_reaches_the_cache_of_a_parked_thread),
 		cmocka_unit_test(test_a_cache_in_use_gives_back_what_it_does_not_need),
+		cmocka_unit_test(test_a_cache_in_use_changes_its_slots_for_the_lowest),
 		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
 	};
 

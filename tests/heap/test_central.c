@@ -1,12 +1,14 @@
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/holes.h"
+#include "shim/heap/os.h"
 #include "tests/support/panic.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -109,6 +111,49 @@ static void test_making_holes_is_bounded_and_goes_on(void **state)
 	assert_null(heap_check());
 }
 
+static void rest(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static void test_pages_that_idle_in_a_slab_in_use_become_holes(void **state)
+{
+	unsigned c = size_class_of(2048);
+	unsigned each = size_classes[c].slots;
+	struct hole_wants wants = {.max_bytes = UINT64_MAX, .idle_before_ns = 1};
+	uint64_t clean = 0;
+	size_t advised = 0;
+	void *slots[64];
+
+	(void)state;
+	take_many(c, slots, each);
+	central_put(c, slots + 1, each - 1);
+	/* Nothing idled for long; pages go on trial. */
+	holes_make(advise_nothing, &advised, &wants, &clean);
+	assert_int_equal(clean, 0);
+	rest();
+	wants.idle_before_ns = os_now_ns();
+	rest();
+	/* Out of the first two pages slots go and come. */
+	assert_int_equal(central_take(c, slots + 1, 2), 2);
+	central_put(c, slots + 1, 2);
+	holes_make(advise_nothing, &advised, &wants, &clean);
+	assert_int_equal(clean, (size_classes[c].pages - 2) * 4096);
+	assert_null(heap_check());
+	/* The second page is on trial again since that look, and goes at the next one. */
+	rest();
+	wants.idle_before_ns = os_now_ns();
+	rest();
+	assert_int_equal(central_take(c, slots + 1, 1), 1);
+	central_put(c, slots + 1, 1);
+	holes_make(advise_nothing, &advised, &wants, &clean);
+	assert_int_equal(clean, (size_classes[c].pages - 1) * 4096);
+	central_put(c, slots, 1);
+	central_dissolve(UINT64_MAX);
+	assert_int_equal(in_use_bytes(), 0);
+	assert_null(heap_check());
+}
+
 static void put_in_wrong_class(void *arg)
 {
 	void *slot;
@@ -130,6 +175,7 @@ int main(void)
 		cmocka_unit_test(test_one_empty_slab_of_a_class_stays_and_dissolves),
 		cmocka_unit_test(test_the_lowest_slab_serves_first_and_high_ones_empty),
 		cmocka_unit_test(test_making_holes_is_bounded_and_goes_on),
+		cmocka_unit_test(test_pages_that_idle_in_a_slab_in_use_become_holes),
 		cmocka_unit_test(test_a_slot_of_another_class_is_refused),
 	};
 
