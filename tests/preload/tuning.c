@@ -37,17 +37,17 @@ static void test_live(void)
 	link_make();
 	struct puppet puppet = puppet_with_thread();
 
-	tap_ok(settings_are(&puppet, "1 0 10 1907"),
+	tap_ok(settings_are(&puppet, "1 0 10 3814"),
 		"the link's word goes before the environment's");
 	link_tune(LINK_SCAVENGE_GO1_12, LINK_MADVISE_DONTNEED, 25, 5000);
 	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "3 1 25 5000")),
 		"a change of the header reaches the heap");
 	PLAYER_WAIT(3, false);
 	link_tune(LINK_SCAVENGE_OFF, LINK_MADVISE_AUTO, 0, 0);
-	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "1 0 10 1907")),
+	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "1 0 10 3814")),
 		"and one whose thread sleeps for good; 0 is the default");
 	link_tune(LINK_SCAVENGES, LINK_MADVISES, 1001, UINT64_MAX);
-	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "0 0 10 1907")),
+	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "0 0 10 3814")),
 		"what is out of range is the default");
 	link_tune(LINK_SCAVENGE_DECAY, LINK_MADVISE_AUTO, 1000, 1000000000);
 	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "5 0 1000 1000000000")),

@@ -78,11 +78,11 @@ tap_ok "a reload puts another way to scavenge there and wakes who sleeps" \
 write_ini 'scavenge = sometimes'
 kill -HUP "$pid"
 tap_ok "a bad value is refused" wait_until 10 said 'services.ini:7: scavenge: "sometimes"' "$log"
-write_ini 'scavenge = go1.12' 'madvise = dontneed' 'scavenge_cpu = 5%' 'core_worth = 1G'
+write_ini 'scavenge = go1.12' 'madvise = dontneed' 'scavenge_cpu = 5%' 'core_worth = 512M'
 kill -HUP "$pid"
-tap_ok "core_worth changes the price" wait_until 10 price_fits 3814
+tap_ok "core_worth changes the price" wait_until 10 price_fits 7629
 if [ -n "$CGROUP" ]; then
-	tap_is "and wakes nobody" "$(grep -c '^woken .* price_ns=3814$' "$out")" 0
+	tap_is "and wakes nobody" "$(grep -c '^woken .* price_ns=7629$' "$out")" 0
 else
 	tap_skip "and wakes nobody" "$CGROUP_WHY"
 fi
