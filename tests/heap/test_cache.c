@@ -188,7 +188,7 @@ static void test_a_cache_in_use_gives_back_what_it_does_not_need(void **state)
 	}
 	/* Twice what is used; and of other classes, what halves at each look. */
 	assert_in_range(cache_count(cache_self, size_class), 60, 128);
-	assert_true(cached_bytes() <= 128 * 1024 + most_bytes / 256);
+	assert_true(cached_bytes() <= (uint64_t)128 * 1024 + most_bytes / 256);
 	assert_null(heap_check());
 	for (int i = 0; i < 9; i++) {
 		use(blocks, 256);
