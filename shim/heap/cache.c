@@ -165,18 +165,18 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 	return shed != 0;
 }
 
-/* A bin that its owner emptied down to a mark gives up what is under it; false: it did not. */
-static bool cache_turn_over(struct cache *cache, unsigned size_class)
+/* A bin that its owner emptied down to a mark gives up what is under it; how many these were. */
+static unsigned cache_turn_over(struct cache *cache, unsigned size_class)
 {
-	bool reached;
+	unsigned cold;
 
 	if (!cache_enter(cache))
-		return false;
-	reached = cache->rooms[size_class].cold != 0;
+		return 0;
+	cold = cache->rooms[size_class].cold;
 	cache_leave(cache);
-	while (reached && cache_shed_over(cache, size_class, 0))
+	while (cold != 0 && cache_shed_over(cache, size_class, 0))
 		;
-	return reached;
+	return cold;
 }
 
 static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
@@ -278,13 +278,15 @@ void *cache_take_slow(unsigned size_class)
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
 	cache_attend(cache);
-	if (!cache_turn_over(cache, size_class))
+	want = cache_turn_over(cache, size_class);
+	if (want == 0) {
 		cache_grow_limit(cache, size_class);
-	want = cache_limit(cache, size_class) / 2 + 1;
+		want = cache_limit(cache, size_class) / 2 + 1;
+		if (want > TAKE_BYTES / size_classes[size_class].bytes)
+			want = TAKE_BYTES / size_classes[size_class].bytes + 1;
+	}
 	if (want > CENTRAL_BATCH)
 		want = CENTRAL_BATCH;
-	if (want > TAKE_BYTES / size_classes[size_class].bytes)
-		want = TAKE_BYTES / size_classes[size_class].bytes + 1;
 	got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
