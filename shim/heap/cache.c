@@ -12,9 +12,9 @@
 #define LOOK_NS 200000000U
 /* No more than about these are fetched at once. */
 #define TAKE_BYTES 32768U
-/* The limit of a class of large slots grows with one miss for so many bytes of a slot: what a slot
- * costs that is kept for a second, at the price that page runs are kept by, is twenty to fifty
- * trips to the class, of a hundred ns or two, for 64 KiB.  Misses of a put and a take count each.
+/* The limit of a class of large slots grows with one miss, of a put or a take, for so many bytes of
+ * a slot.  64 KiB kept for a second cost 61 us at the default price of idle pages: some five
+ * hundred trips to the class, of a hundred ns or two each.
  */
 #define MISS_BYTES 128U
 #define LARGE_BYTES 4096U

@@ -29,7 +29,7 @@
  *
  * The bounds are wide, because a thread that finds its own slots again is spared
  * more than the lock of a class: the lines of a slot that another processor wrote
- * last are fetched from there, at a hundred ns each where the two share no cache.
+ * last are fetched from there, at up to two hundred ns each where they share no cache.
  * But a cache that always finds its own slots again keeps those it came by when the heap
  * was large, and the high slabs that they are in; and what it does not need.  So no slot
  * stays for long.  A cache in which nothing happened for a while is emptied by the next

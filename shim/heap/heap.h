@@ -108,8 +108,9 @@ void heap_use_huge_pages(bool use);
  *
  * Free slots are pages only once they are out of the caches and all free slots
  * of their page are together: caches and slabs that nobody used since before
- * slabs_idle_before_ns (0: never) are emptied, and from eager on holes are made
- * in such slabs.  full does that with all of them.
+ * slabs_idle_before_ns (0: never) are emptied, as is of those in use what was not
+ * needed (cache.h), and from eager on holes are made where pages idled (holes.h).  full
+ * does that with all of them.
  *
  * Several threads may do this at once; one in the background then leaves it to
  * the others, whom it would only keep waiting with a lock in hand.  calm does
