@@ -91,8 +91,7 @@ static void test_nobody_attends(void)
 	struct puppet puppet = gated_puppet(0);
 
 	play.header->gate_wait_ms = 3000;
-	heart_stopped = true;
-	play.header->heartbeat_ms = (uint64_t)(check_now_s() * 1000) - 6000;
+	heart_stop();
 	tap_ok(puppet_ask(&puppet, "grow 8192") < 2500,
 		"nobody waits for a supervisor that is gone");
 	heart_stopped = false;

@@ -158,9 +158,8 @@ static void test_level_in_force(void)
 		"an impossible level is calm");
 	link_ask(LINK_CALM, LINK_CALM);
 	puppet_ask(&puppet, "idle 65536 65536");
-	heart_stopped = true;
+	heart_stop();
 	link_ask(LINK_EAGER, LINK_CALM);
-	atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000) - 6000);
 	puppet_ask(&puppet, "idle 65536 65536");
 	tap_ok(!PLAYER_WAIT(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
 		"a level that nobody attends is calm");

@@ -21,7 +21,7 @@
  * the link, starts puppets under the library, asks them for memory, and looks
  * at what their slots and the kernel say.  TAP on stdout.
  *
- * Whenever it waits it keeps the heartbeat fresh, unless heart_stopped.
+ * Whenever it waits it keeps the heartbeat fresh, unless heart_stop() was called.
  */
 
 #define TOKEN "00112233445566778899aabbccddeeff"
@@ -67,6 +67,16 @@ static inline void heart_beat(void)
 {
 	if (!heart_stopped)
 		atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000));
+}
+
+/*
+ * The supervisor has been dead for 6 s.  To be called before what nobody must
+ * attend is written: a thread that was just woken for it reads the heart at once.
+ */
+static inline void heart_stop(void)
+{
+	heart_stopped = true;
+	atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000) - 6000);
 }
 
 /* The value of condition, once it holds or after seconds. */

@@ -52,10 +52,8 @@ static void test_live(void)
 	link_tune(LINK_SCAVENGE_DECAY, LINK_MADVISE_AUTO, 1000, 1000000000);
 	tap_ok(PLAYER_WAIT(WAIT_S, settings_are(&puppet, "5 0 1000 1000000000")),
 		"the ends of the ranges are not");
-	heart_stopped = true;
+	heart_stop();
 	link_tune(LINK_SCAVENGE_GO1_11, LINK_MADVISE_AUTO, 0, 0);
-	atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000) - 6000);
-	link_ask(LINK_CALM, LINK_CALM);
 	tap_ok(!PLAYER_WAIT(1, !settings_are(&puppet, "5 0 1000 1000000000")),
 		"what nobody attends leaves the last in force");
 	tap_ok(puppet_end(&puppet), "the process ends well");
@@ -102,8 +100,7 @@ static void test_told(void)
 	tap_ok(PLAYER_WAIT(WAIT_S, puppet_ask(&puppet, "level") == LINK_EAGER &&
 					   puppet_ask(&puppet, "told") % 100 == LINK_EAGER),
 		"the supervisor raises it again");
-	heart_stopped = true;
-	atomic_store(&play.header->heartbeat_ms, (uint64_t)(check_now_s() * 1000) - 6000);
+	heart_stop();
 	tap_ok(PLAYER_WAIT(WAIT_S, puppet_ask(&puppet, "told") % 100 == LINK_CALM),
 		"a supervisor that died leaves calm");
 	tap_ok(puppet_end(&puppet), "the process ends well");
