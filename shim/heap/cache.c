@@ -13,12 +13,12 @@
 /* No more than about these are fetched at once. */
 #define TAKE_BYTES 32768U
 /* The limit of a class of large slots grows with one miss, of a put or a take, for so many bytes of
- * a slot.  64 KiB kept for a second cost 61 us at the default price of idle pages: some five
- * hundred trips to the class, of a hundred ns or two each.
+ * a slot.  64 KiB kept for FALL_NS cost 15 us at the default price of idle pages: some 128
+ * trips to the class, of a hundred ns or two each.
  */
-#define MISS_BYTES 128U
-#define LARGE_BYTES 4096U
-#define FALL_NS 1000000000U
+#define MISS_BYTES 512U
+#define LARGE_BYTES 2048U
+#define FALL_NS 250000000U
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
@@ -116,12 +116,13 @@ static struct cache *cache_get(void)
 
 /* Marks ----------------------------------------------------------------- */
 
-/* Inside, as all of these; the bin has no mark, and some slots. */
-static void bin_mark(struct bin_room *room, unsigned count)
+/* Inside, as all of these; the bin has no mark, and at least so many slots. */
+static void bin_mark(struct bin_room *room, unsigned count, bool changed)
 {
 	room->cold_slot = room->base[count];
 	room->base[count] = NULL;
 	room->cold = (uint16_t)count;
+	room->changed = changed;
 }
 
 static void bin_unmark(struct bin_room *room)
@@ -165,18 +166,27 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 	return shed != 0;
 }
 
-/* A bin that its owner emptied down to a mark gives up what is under it; how many these were. */
-static unsigned cache_turn_over(struct cache *cache, unsigned size_class)
+/* A bin that its owner emptied down to a mark gives up what is under it; *cold: how many these
+ * were. Where that was done already the mark goes, and a slot from under it is returned. */
+static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold)
 {
-	unsigned cold;
+	struct bin_room *room = &cache->rooms[size_class];
+	void *slot = NULL;
 
+	*cold = 0;
 	if (!cache_enter(cache))
-		return 0;
-	cold = cache->rooms[size_class].cold;
+		return NULL;
+	if (!room->changed) {
+		*cold = room->cold;
+	} else if (room->cold != 0 && room->cold == cache_count(cache, size_class)) {
+		bin_unmark(room);
+		slot = *bin_top(&cache->bins[size_class]);
+		bin_set_top(&cache->bins[size_class], bin_top(&cache->bins[size_class]) - 1);
+	}
 	cache_leave(cache);
-	while (cold != 0 && cache_shed_over(cache, size_class, 0))
+	while (*cold != 0 && cache_shed_over(cache, size_class, 0))
 		;
-	return cold;
+	return slot;
 }
 
 static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
@@ -215,7 +225,7 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 	unsigned limit = before * 2;
 
 	if (before == room ||
-		(bytes > LARGE_BYTES && ++cache->rooms[size_class].misses < bytes / MISS_BYTES))
+		(bytes > LARGE_BYTES && ++cache->rooms[size_class].misses <= bytes / MISS_BYTES))
 		return;
 	if (limit == 0)
 		limit = bytes < FIRST_LIMIT_BYTES ? FIRST_LIMIT_BYTES / bytes : 1;
@@ -271,6 +281,8 @@ void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
 	void *slots[CENTRAL_BATCH];
+	void *slot;
+	unsigned cold;
 	unsigned want;
 	unsigned got;
 	unsigned kept = 1;
@@ -278,7 +290,11 @@ void *cache_take_slow(unsigned size_class)
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
 	cache_attend(cache);
-	want = cache_turn_over(cache, size_class);
+	slot = cache_turn_over(cache, size_class, &cold);
+	if (slot != NULL)
+		return slot;
+	/* A bin that is worth a thought comes down faster. */
+	want = cold * size_classes[size_class].bytes > TAKE_BYTES ? cold / 2 : cold;
 	if (want == 0) {
 		cache_grow_limit(cache, size_class);
 		want = cache_limit(cache, size_class) / 2 + 1;
@@ -298,6 +314,8 @@ void *cache_take_slow(unsigned size_class)
 		for (; kept < got && top < bin->end; kept++)
 			*++top = slots[got - kept];
 		bin_set_top(bin, top);
+		if (cold != 0 && kept > 2 && cache->rooms[size_class].cold == 0)
+			bin_mark(&cache->rooms[size_class], kept / 2, true);
 		cache_leave(cache);
 	}
 	if (kept < got)
@@ -445,7 +463,7 @@ static void cache_age(struct cache *cache)
 		}
 		count = cache_count(cache, c);
 		if (count != 0)
-			bin_mark(room, count);
+			bin_mark(room, count, false);
 	}
 	cache->marked_ns = os_now_ns();
 	cache->seen = cache_look(cache);

@@ -25,7 +25,7 @@
  * length; the sum of limits times slot size stays under CACHE_BYTES_MAX, and
  * once it is reached one class grows only as another one shrinks.  Large slots have
  * to be missed more often for that, in proportion to their size, since what it
- * saves is the same for all: within a second, after which their limits halve.
+ * saves is the same for all: within a quarter of a second, after which their limits halve.
  *
  * The bounds are wide, because a thread that finds its own slots again is spared
  * more than the lock of a class: the lines of a slot that another processor wrote
@@ -35,8 +35,9 @@
  * stays for long.  A cache in which nothing happened for a while is emptied by the next
  * scavenger that comes by.  In one that is used he puts all bins on trial, by a mark on
  * top (cold).  The owner who gets down to a mark finds the bin empty, as it seems, and
- * changes the slots under it for the lowest of the class; those that he did not reach by
- * the time when the scavenger's patience is over go back.  The fast paths know nothing
+ * changes the slots under it for the lowest of the class, half of them on trial again; that
+ * mark he just lifts.  What is under a mark when the scavenger's patience is over goes back, so
+ * that a bin comes down to what is taken from it at a time.  The fast paths know nothing
  * of this.
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
@@ -62,6 +63,7 @@ struct bin_room {
 	uint16_t room;   /* slots behind base[0], the most that limit can be */
 	uint16_t cold;   /* slots under the mark, 0: none; at most as many as there are */
 	uint16_t misses; /* since the limit last changed; the owner's */
+	bool changed;    /* the mark is one in changed slots */
 	void *cold_slot;
 };
 
