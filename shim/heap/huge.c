@@ -77,6 +77,7 @@ static void soil_locked(struct region *region, size_t page, size_t pages)
 
 void huge_taken_locked(struct region *region, size_t page, size_t pages)
 {
+	uint64_t now_ns = os_now_coarse_ns();
 	size_t end = page + pages;
 
 	for (size_t base = chunk_base(page); base < end; base += CHUNK_PAGES) {
@@ -86,7 +87,8 @@ void huge_taken_locked(struct region *region, size_t page, size_t pages)
 		if (region->huge && region_chunk_is_void(region, base)) {
 			chunk->huge = 1;
 			chunk->small_seen = 0;
-			chunk->idle_since_ns = os_now_coarse_ns();
+			for (size_t i = 0; i < CHUNK_WORDS; i++)
+				chunk->idle_since_ns[i] = now_ns;
 			page_heap.stats.huge++;
 		}
 		if (chunk->huge == 0)

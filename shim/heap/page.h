@@ -11,7 +11,7 @@
 #define PAGE_SHIFT 12
 #define PAGE_BYTES ((size_t)1 << PAGE_SHIFT)
 
-/* A chunk is what bitmaps, ages and growth go by: one huge page. */
+/* A chunk is what bitmaps and growth go by: one huge page. */
 #define CHUNK_PAGES ((size_t)512)
 #define CHUNK_BYTES (CHUNK_PAGES * PAGE_BYTES)
 #define CHUNK_WORDS (CHUNK_PAGES / 64)

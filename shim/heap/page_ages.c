@@ -5,12 +5,13 @@
 #include "shim/heap/refault.h"
 
 /* Looked at before the lock is dropped for a moment, and in all. */
-#define CHUNKS_AT_ONCE 64U
-#define CHUNKS_MAX 4096U
+#define CHUNKS_AT_ONCE 32U
+#define CHUNKS_MAX 1024U
 
-static size_t chunk_end(size_t page, size_t end)
+/* Where the next chunk, or word of 64 pages, begins. */
+static size_t part_end(size_t page, size_t part_pages, size_t end)
 {
-	size_t next = (page / CHUNK_PAGES + 1) * CHUNK_PAGES;
+	size_t next = (page / part_pages + 1) * part_pages;
 
 	return next < end ? next : end;
 }
@@ -20,24 +21,60 @@ static uint64_t since_ns(uint64_t now_ns, uint64_t then_ns)
 	return now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
-/* Pages of one chunk, not all of them fresh. */
-static void chunk_taken(const struct region *region, size_t page, size_t pages,
-	const struct page_counts *counts, uint64_t now_ns)
+static uint64_t idle_since_ns(const struct region *region, size_t page)
 {
-	const struct chunk *chunk = &region->chunks[page / CHUNK_PAGES];
-	uint64_t age_ns = since_ns(now_ns, chunk->idle_since_ns);
+	return region->chunks[page / CHUNK_PAGES].idle_since_ns[page % CHUNK_PAGES / 64];
+}
+
+static uint64_t *released_ns(const struct region *region, size_t page)
+{
+	return &region->chunks[page / CHUNK_PAGES].released_ns[page % CHUNK_PAGES / 64];
+}
+
+static bool is_of_one_age(const struct region *region, size_t page, size_t other)
+{
+	return idle_since_ns(region, page) == idle_since_ns(region, other) &&
+	       *released_ns(region, page) == *released_ns(region, other);
+}
+
+/* Pages of one age. */
+static void part_taken(
+	const struct region *region, size_t page, const struct page_counts *counts, uint64_t now_ns)
+{
+	uint64_t age_ns = since_ns(now_ns, idle_since_ns(region, page));
 	size_t clean = counts->clean - counts->fresh;
 
 	reuse_wanted(&page_heap.reuse, region_run_class(region, page), age_ns,
 		counts->dirty + counts->lazy + clean);
 	if (page_heap.break_even_ns != 0 && age_ns > page_heap.break_even_ns)
 		page_heap.stats.regret_hold += counts->dirty;
-	if (clean == 0)
-		return;
-	if (since_ns(now_ns, chunk->released_ns) < page_heap.break_even_ns)
+	if (clean != 0 && since_ns(now_ns, *released_ns(region, page)) < page_heap.break_even_ns)
 		page_heap.stats.regret_release += clean;
+}
+
+/* Pages of one chunk; counts: theirs, or NULL. */
+static void chunk_taken(const struct region *region, size_t page, size_t pages,
+	const struct page_counts *counts, uint64_t now_ns)
+{
+	size_t first = page;
+	size_t end = page + pages;
+	size_t clean = 0;
+
+	for (size_t next; page < end; page = next) {
+		struct page_counts part;
+
+		next = part_end(page, 64, end);
+		while (next < end && is_of_one_age(region, page, next))
+			next = part_end(next, 64, end);
+		part = counts != NULL && next - page == pages
+			       ? *counts
+			       : region_count(region, page, next - page);
+		clean += part.clean - part.fresh;
+		if (part.fresh != next - page)
+			part_taken(region, page, &part, now_ns);
+	}
 	if (clean == pages)
-		refault_note_locked(region_address(region, page), clean, now_ns);
+		refault_note_locked(region_address(region, first), pages, now_ns);
 }
 
 void page_ages_taken_locked(
@@ -49,17 +86,13 @@ void page_ages_taken_locked(
 	if (counts->fresh == pages)
 		return;
 	now_ns = os_now_coarse_ns();
-	if (chunk_end(page, end) == end) {
+	if (part_end(page, CHUNK_PAGES, end) == end) {
 		chunk_taken(region, page, pages, counts, now_ns);
 		return;
 	}
 	for (size_t next; page < end; page = next) {
-		struct page_counts part;
-
-		next = chunk_end(page, end);
-		part = region_count(region, page, next - page);
-		if (part.fresh != next - page)
-			chunk_taken(region, page, next - page, &part, now_ns);
+		next = part_end(page, CHUNK_PAGES, end);
+		chunk_taken(region, page, next - page, NULL, now_ns);
 	}
 }
 
@@ -69,15 +102,13 @@ void page_ages_released_locked(struct region *region, size_t page, size_t pages,
 	size_t end = page + pages;
 
 	for (size_t next; page < end; page = next) {
-		struct chunk *chunk = &region->chunks[page / CHUNK_PAGES];
-
-		next = chunk_end(page, end);
+		next = part_end(page, 64, end);
 		if (page_heap.break_even_ns != 0 &&
-			since_ns(now_ns, chunk->idle_since_ns) > page_heap.break_even_ns)
+			since_ns(now_ns, idle_since_ns(region, page)) > page_heap.break_even_ns)
 			page_heap.stats.regret_hold +=
 				region_count(region, page, next - page).dirty;
 		if (clean)
-			chunk->released_ns = now_ns;
+			*released_ns(region, page) = now_ns;
 	}
 }
 
@@ -85,14 +116,21 @@ void page_ages_released_locked(struct region *region, size_t page, size_t pages,
 static void chunk_account(
 	const struct region *region, size_t chunk, uint64_t from_ns, uint64_t now_ns, size_t weight)
 {
-	uint64_t idle_since_ns = region->chunks[chunk].idle_since_ns;
-	size_t pages;
+	enum run_class size = region_run_class(region, chunk * CHUNK_PAGES);
+	size_t idle = 0;
 
-	if (idle_since_ns == 0 || region->levels[0][chunk].max[RUN_ANY] == 0)
+	if (region->levels[0][chunk].max[RUN_ANY] == 0)
 		return;
-	pages = region_used_once(&region->chunks[chunk]);
-	reuse_exposed(&page_heap.reuse, region_run_class(region, chunk * CHUNK_PAGES),
-		since_ns(from_ns, idle_since_ns), since_ns(now_ns, idle_since_ns), pages * weight);
+	for (size_t i = 0; i < CHUNK_WORDS; i++) {
+		uint64_t idle_ns = region->chunks[chunk].idle_since_ns[i];
+		size_t pages = region_used_once(&region->chunks[chunk], i) * weight;
+
+		idle += pages;
+		if (pages != 0)
+			reuse_exposed(&page_heap.reuse, size, since_ns(from_ns, idle_ns),
+				since_ns(now_ns, idle_ns), pages);
+	}
+	reuse_idle(&page_heap.reuse, size, idle);
 }
 
 /* Chunks of one region from *chunk on, until enough were looked at; false: the region's end. */

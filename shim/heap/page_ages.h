@@ -8,11 +8,11 @@
  * what was regretted.
  *
  *	regretted release	clean pages handed out again within a break-even of
- *				the time when pages of their chunk last became clean
+ *				the time when pages of their word last became clean
  *	regretted hold		pages that were dirty and idle for longer than a
  *				break-even before they went or were wanted
  *
- * Ages are those of chunks, so both are estimates that err towards young.
+ * Ages are those of words, 64 pages, so both are estimates that err towards young.
  */
 
 /* The page heap's lock is held.  Pages are about to be taken, which are these. */

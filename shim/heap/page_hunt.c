@@ -75,14 +75,15 @@ static void hunt_cut(
 }
 
 /* Widens a run to its chunk where that is all free and what is warm of it fits the budgets. */
-static bool hunt_widen(
-	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
+static bool hunt_widen(const struct page_hunt *hunt, const struct region *region,
+	const struct region_hunt *want, size_t *first, size_t *end)
 {
 	size_t base = *first - *first % CHUNK_PAGES;
 	bool huge = region_chunk(region, base)->huge != 0;
 	struct page_counts counts;
 
-	if ((!huge && (!hunt->dirty || !hunt->lazy)) || !region_chunk_is_free(region, base))
+	if ((!huge && (!hunt->dirty || !hunt->lazy)) || !region_chunk_is_free(region, base) ||
+		!region_hunts_all(region, want, base))
 		return false;
 	counts = region_count(region, base, CHUNK_PAGES);
 	if (counts.dirty > dirty_over_cushion(hunt) ||
@@ -141,7 +142,7 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 			return true;
 		if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
 			return false;
-		whole = hunt_widen(hunt, region, &first, &end);
+		whole = hunt_widen(hunt, region, &want, &first, &end);
 		below = first;
 		cut = first;
 		if (!whole && region_chunk(region, first)->huge != 0 &&

@@ -49,8 +49,10 @@ static bool still_taken(const struct sample *sample)
 	const struct region *region = page_heap_region(sample->start);
 	size_t page = region_page(region, sample->start);
 
-	return !region_is_any_free(region, page, sample->pages) &&
-	       region->chunks[page / CHUNK_PAGES].released_ns <= sample->taken_ns;
+	for (size_t at = page; at < page + sample->pages; at = (at | 63) + 1)
+		if (region_chunk(region, at)->released_ns[at % CHUNK_PAGES / 64] > sample->taken_ns)
+			return false;
+	return !region_is_any_free(region, page, sample->pages);
 }
 
 void refault_look(uint64_t now_ns)

@@ -385,13 +385,9 @@ enum run_class region_run_class(const struct region *region, size_t page)
 	return run_class_of(region->levels[0][page / CHUNK_PAGES].max[RUN_ANY]);
 }
 
-size_t region_used_once(const struct chunk *chunk)
+size_t region_used_once(const struct chunk *chunk, size_t word)
 {
-	size_t pages = 0;
-
-	for (size_t i = 0; i < CHUNK_WORDS; i++)
-		pages += bits_count(~chunk->allocated[i] & ~(chunk->lazy[i] & chunk->clean[i]));
-	return pages;
+	return bits_count(~chunk->allocated[word] & ~(chunk->lazy[word] & chunk->clean[word]));
 }
 
 /* Changing -------------------------------------------------------------- */
@@ -433,7 +429,7 @@ void region_give(
 		struct word_at word = word_of(region, at, end);
 
 		word.chunk->allocated[word.index] &= ~word.mask;
-		word.chunk->idle_since_ns = now_ns;
+		word.chunk->idle_since_ns[word.index] = now_ns;
 	}
 	for (; clean_mask != 0; clean_mask &= clean_mask - 1) {
 		size_t at = page + bits_lowest(clean_mask);
@@ -510,12 +506,44 @@ static bool hunt_wants(const struct region_hunt *hunt, const struct summary *ove
 	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
 }
 
-static bool is_of_age(const struct hunt_age *age, uint64_t since_ns, uint64_t now_ns)
+static bool is_of_age(const struct region_hunt *hunt, const struct hunt_age *age, uint64_t since_ns)
 {
-	uint64_t age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+	uint64_t age_ns;
 
+	if (hunt->ages == NULL)
+		return since_ns <= hunt->idle_before_ns;
+	age_ns = hunt->ages->now_ns > since_ns ? hunt->ages->now_ns - since_ns : 0;
 	return age->before_ns != 0 && since_ns <= age->before_ns &&
 	       (age->buckets >> reuse_bucket(age_ns) & 1) != 0;
+}
+
+/* The pages of a word that are hunted; size: the chunk's. */
+static uint64_t word_hunted(
+	const struct region_hunt *hunt, const struct chunk *chunk, size_t word, enum run_class size)
+{
+	static const struct hunt_ages none;
+	const struct hunt_ages *ages = hunt->ages != NULL ? hunt->ages : &none;
+	uint64_t since_ns = chunk->idle_since_ns[word];
+	uint64_t lazy = ~chunk->allocated[word] & ~chunk->clean[word] & chunk->lazy[word];
+	uint64_t dirty = ~chunk->allocated[word] & ~chunk->clean[word] & ~chunk->lazy[word];
+
+	if (!hunt->dirty || dirty == 0 || !is_of_age(hunt, &ages->dirty[size], since_ns))
+		dirty = 0;
+	if (!hunt->lazy || lazy == 0 || !is_of_age(hunt, &ages->lazy[size], since_ns))
+		lazy = 0;
+	return dirty | lazy;
+}
+
+bool region_hunts_all(const struct region *region, const struct region_hunt *hunt, size_t page)
+{
+	const struct chunk *chunk = &region->chunks[page / CHUNK_PAGES];
+	enum run_class size = region_run_class(region, page);
+
+	for (size_t i = 0; i < CHUNK_WORDS; i++)
+		if ((~chunk->allocated[i] & ~chunk->clean[i] &
+			    ~word_hunted(hunt, chunk, i, size)) != 0)
+			return false;
+	return true;
 }
 
 /* Whether a chunk is left as it is because it may be a huge page of which a part lives. */
@@ -536,29 +564,15 @@ static bool chunk_hunt(const struct region *region, size_t at, const struct regi
 {
 	const struct chunk *chunk = &region->chunks[at];
 	enum run_class size = region_run_class(region, at * CHUNK_PAGES);
-	bool dirty = hunt->dirty;
-	bool lazy = hunt->lazy;
 	uint64_t bits[CHUNK_WORDS];
+	uint64_t any = 0;
 
-	if (hunt->ages != NULL) {
-		dirty &= is_of_age(
-			&hunt->ages->dirty[size], chunk->idle_since_ns, hunt->ages->now_ns);
-		lazy &= is_of_age(
-			&hunt->ages->lazy[size], chunk->idle_since_ns, hunt->ages->now_ns);
-		if (!dirty && !lazy)
-			return false;
-	} else if (chunk->idle_since_ns > hunt->idle_before_ns) {
-		return false;
-	}
-	if (is_kept_huge(region, at, hunt))
-		return false;
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		bits[i] = ~chunk->allocated[i] & ~chunk->clean[i];
-		if (!lazy)
-			bits[i] &= ~chunk->lazy[i];
-		if (!dirty)
-			bits[i] &= chunk->lazy[i];
+		bits[i] = word_hunted(hunt, chunk, i, size);
+		any |= bits[i];
 	}
+	if (any == 0 || is_kept_huge(region, at, hunt))
+		return false;
 	while (bits_last_run(bits, below, first, end)) {
 		if (*end - *first >= hunt->pages_min)
 			return true;

@@ -22,6 +22,9 @@
  *	    0       0      1	clean: given back, zero when touched
  *	    0       1      1	fresh: clean and never handed out
  *
+ * Ages are kept for 64 pages together, a word of bits: a chunk that is in use always
+ * has pages that were freed just now, and others that idle beside them.
+ *
  * A run of free pages is one run whatever its pages' states are: there is
  * nothing to coalesce, since runs are read off the bits.
  *
@@ -44,11 +47,11 @@ struct chunk {
 	uint64_t allocated[CHUNK_WORDS];
 	uint64_t lazy[CHUNK_WORDS];
 	uint64_t clean[CHUNK_WORDS];
-	uint64_t idle_since_ns; /* when pages were last freed here */
-	uint64_t released_ns;   /* when pages of it last became clean */
-	uint32_t huge;          /* 1: may be one huge page, nothing of it is clean (huge.h) */
-	uint32_t small_seen;    /* 1: there were small pages in it while part of it was clean */
-	uint64_t padding[5];
+	uint64_t idle_since_ns[CHUNK_WORDS]; /* when pages of that word were last freed */
+	uint64_t released_ns[CHUNK_WORDS];   /* when some of them last became clean */
+	uint32_t huge;       /* 1: may be one huge page, nothing of it is clean (huge.h) */
+	uint32_t small_seen; /* 1: there were small pages in it while part of it was clean */
+	uint64_t padding[7];
 };
 
 struct summary {
@@ -143,10 +146,10 @@ struct page_counts region_soil(struct region *region, size_t page, size_t pages)
 /* The size by which reuse.h counts pages of the chunk that a page lies in. */
 enum run_class region_run_class(const struct region *region, size_t page);
 
-/* Free pages of a chunk that were in use once. */
-size_t region_used_once(const struct chunk *chunk);
+/* Free pages of a word of a chunk that were in use once. */
+size_t region_used_once(const struct chunk *chunk, size_t word);
 
-/* What to look for: dirty pages, lazy pages, in chunks idle since before idle_before_ns, or by the
+/* What to look for: dirty pages, lazy pages, in words idle since before idle_before_ns, or by the
  * chunk's size where there are ages. */
 struct region_hunt {
 	bool dirty;
@@ -161,6 +164,9 @@ struct region_hunt {
 /* The highest run below page `below` within one chunk; false when there is none. */
 bool region_hunt(const struct region *region, const struct region_hunt *hunt, size_t below,
 	size_t *first, size_t *end);
+
+/* Whether that is all that is warm of the chunk that a page lies in, be its runs long or short. */
+bool region_hunts_all(const struct region *region, const struct region_hunt *hunt, size_t page);
 
 /* NULL = all invariants hold.  Adds what it counted. */
 const char *region_check(

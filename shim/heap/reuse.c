@@ -69,14 +69,21 @@ void reuse_wanted(struct reuse *reuse, enum run_class size, uint64_t age_ns, siz
 	add(&reuse->exposed[size][bucket], exposure(part, age_ns - reuse_bucket_start_ns(bucket)));
 }
 
+void reuse_idle(struct reuse *reuse, enum run_class size, size_t pages)
+{
+	uint64_t part = (uint64_t)pages * REUSE_PART;
+
+	if (part > reuse->most[size])
+		reuse->most[size] = part;
+}
+
 void reuse_exposed(struct reuse *reuse, enum run_class size, uint64_t from_age_ns,
 	uint64_t to_age_ns, size_t pages)
 {
 	unsigned end = reuse_bucket(to_age_ns);
 	uint64_t part = (uint64_t)pages * REUSE_PART;
 
-	if (part > reuse->most[size])
-		reuse->most[size] = part;
+	reuse_idle(reuse, size, pages);
 	for (unsigned i = reuse_bucket(from_age_ns); i < end; i++)
 		add(&reuse->exposed[size][i],
 			exposure(part, reuse_bucket_start_ns(i + 1) - reuse_bucket_start_ns(i)));

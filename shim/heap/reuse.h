@@ -8,7 +8,7 @@
  * How soon idle pages are wanted again: a decaying histogram by size and age.
  *
  * Size is that of the longest free run of the chunk that a page lies in, in
- * five classes; age is the time since something was last freed in that chunk.
+ * five classes; age is the time since one of the same 64 pages was last freed.
  * For each of both it is known how many pages were handed out again at that age
  * (wanted) and for how long pages were idle at that age at all (exposed), the
  * ones that were given back included.  Their quotient is the rate at which an
@@ -34,7 +34,7 @@ unsigned reuse_bucket(uint64_t age_ns);
 uint64_t reuse_bucket_start_ns(unsigned bucket);
 
 /*
- * Which pages go, by the size of their chunk: those whose last free there was before
+ * Which pages go, by the size of their chunk: those of whose 64 the last was freed before
  * this (0: none, UINT64_MAX: any) and whose age now lies in one of these buckets, a bit
  * each.
  */
@@ -73,6 +73,9 @@ void reuse_wanted(struct reuse *reuse, enum run_class size, uint64_t age_ns, siz
  */
 void reuse_exposed(struct reuse *reuse, enum run_class size, uint64_t from_age_ns,
 	uint64_t to_age_ns, size_t pages);
+
+/* So many pages were idle at once. */
+void reuse_idle(struct reuse *reuse, enum run_class size, size_t pages);
 
 /* Lets both sums fade; now_ns never falls. */
 void reuse_decay(struct reuse *reuse, uint64_t now_ns);

@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/heap/page.h"
 #include "tests/support/fake_os.h"
 
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #define SECOND_NS (1000 * MS_NS)
 #define BLOCK_BYTES MIB
 #define BLOCKS 64U
+#define BUSY_BYTES ((size_t)200 << 10)
 
 static void *blocks[BLOCKS];
 
@@ -109,9 +111,34 @@ static void test_adaptive_lets_go_about_the_break_even_and_then_sleeps(void **st
 	assert_true(break_even_ns > 0);
 	run_for(break_even_ns / 2);
 	assert_true(stats_now().idle_dirty_bytes >= BLOCKS * BLOCK_BYTES);
-	run_for(break_even_ns);
+	/* What goes first is measured and moves the break-even, by how much this machine tells. */
+	for (int i = 0; i < 5 && stats_now().idle_dirty_bytes >= MIB; i++)
+		run_for(stats_now().break_even_ns);
 	assert_true(stats_now().idle_dirty_bytes < MIB);
 	assert_true(run_for(60 * SECOND_NS) < 60 * SECOND_NS);
+	assert_null(heap_check());
+}
+
+/* What idles beside pages that come and go in the same chunk. */
+static void test_what_idles_in_a_chunk_in_use_goes(void **state)
+{
+	void *busy;
+
+	(void)state;
+	begin(HEAP_ADAPTIVE);
+	busy = heap_malloc(BUSY_BYTES);
+	memset(busy, 1, BUSY_BYTES);
+	take(1);
+	assert_int_equal((uintptr_t)busy / CHUNK_BYTES,
+		((uintptr_t)blocks[0] + BLOCK_BYTES - 1) / CHUNK_BYTES);
+	put(1);
+	for (int i = 0; i < 30; i++) {
+		run_for(stats_now().break_even_ns / 10);
+		heap_free(busy);
+		busy = heap_malloc(BUSY_BYTES);
+	}
+	assert_true(stats_now().idle_dirty_bytes < BLOCK_BYTES / 2);
+	heap_free(busy);
 	assert_null(heap_check());
 }
 
@@ -317,6 +344,7 @@ int main(void)
 		/* First, while nothing is known. */
 		cmocka_unit_test(test_adaptive_lets_go_about_the_break_even_and_then_sleeps),
 		cmocka_unit_test(test_off_keeps_everything_and_never_wakes),
+		cmocka_unit_test(test_what_idles_in_a_chunk_in_use_goes),
 		cmocka_unit_test(test_what_is_wanted_all_the_time_is_kept),
 		cmocka_unit_test(test_regrets_are_counted),
 		cmocka_unit_test(test_refaults_are_those_that_are_touched),

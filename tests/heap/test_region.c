@@ -242,7 +242,7 @@ static void test_random_operations_equal_a_byte_per_page(void **state)
 	verify();
 }
 
-static void test_hunt_passes_over_young_chunks_and_short_runs(void **state)
+static void test_hunt_passes_over_young_pages_and_short_runs(void **state)
 {
 	struct region_hunt hunt = {.dirty = true, .idle_before_ns = 50, .pages_min = 16};
 	size_t first;
@@ -263,6 +263,35 @@ static void test_hunt_passes_over_young_chunks_and_short_runs(void **state)
 	assert_false(region_hunt(&region, &hunt, PAGES, &first, &end));
 }
 
+static void test_hunt_tells_the_ages_of_words_of_one_chunk(void **state)
+{
+	struct region_hunt hunt = {.dirty = true, .idle_before_ns = 50, .pages_min = 1};
+	size_t first;
+	size_t end;
+
+	(void)state;
+	region_take(&region, 0, CHUNK_PAGES);
+	region_give(&region, 0, 192, 0, 40);
+	assert_true(region_hunts_all(&region, &hunt, 5));
+	region_give(&region, 500, 1, 0, 60);
+	assert_false(region_hunts_all(&region, &hunt, 5));
+	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_int_equal(first, 0);
+	assert_int_equal(end, 192);
+	/* The word in the middle is used again. */
+	region_take(&region, 100, 1);
+	region_give(&region, 100, 1, 0, 60);
+	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_int_equal(first, 128);
+	assert_int_equal(end, 192);
+	assert_true(region_hunt(&region, &hunt, first, &first, &end));
+	assert_int_equal(first, 0);
+	assert_int_equal(end, 64);
+	assert_false(region_hunt(&region, &hunt, first, &first, &end));
+	hunt.idle_before_ns = 60;
+	assert_true(region_hunts_all(&region, &hunt, 5));
+}
+
 static void test_a_run_over_many_groups_is_found(void **state)
 {
 	(void)state;
@@ -279,7 +308,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_random_operations_equal_a_byte_per_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_hunt_passes_over_young_chunks_and_short_runs, setup, teardown),
+			test_hunt_passes_over_young_pages_and_short_runs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_hunt_tells_the_ages_of_words_of_one_chunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_run_over_many_groups_is_found, setup, teardown),
 	};
