@@ -8,7 +8,7 @@
 #include "shim/heap/page_map.h"
 #include "shim/heap/transit.h"
 
-/* Holes of several slabs of one class on their way to the kernel. */
+/* Holes of several slabs, class after class, on their way to the kernel. */
 struct hole_batch {
 	struct os_range ranges[OS_RANGES_MAX];
 	struct span *spans[OS_RANGES_MAX];
@@ -126,8 +126,14 @@ static bool batch_slab(struct central *central, struct hole_batch *batch, struct
 	return all;
 }
 
-/* Fills the batch from the candidates.  True: some are left for the next.  Those that have nothing
- * due yet, or that another scavenger is at, stay candidates, behind those that were not looked at.
+static bool is_full(const struct hole_batch *batch)
+{
+	return batch->range_count == OS_RANGES_MAX || batch->room == 0;
+}
+
+/* Lock held.  Fills the batch from the candidates.  True: there is more to look at.  Those that
+ * have nothing due yet, or that another scavenger is at, stay candidates, behind those that were
+ * not looked at.
  */
 static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
 {
@@ -141,8 +147,7 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 		struct span *span = next;
 
 		next = span->candidate_next;
-		if (looks++ == LOOKS_MAX || batch->range_count == OS_RANGES_MAX ||
-			batch->room == 0) {
+		if (looks++ == LOOKS_MAX || is_full(batch)) {
 			more = true;
 		} else if (span->advising != 0 ||
 			   (is_in_use(batch, span) &&
@@ -167,71 +172,76 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 	return more;
 }
 
-static void batch_end(struct central *central, const struct hole_batch *batch, bool advised,
-	struct leaving *leaving)
+/* The holes of a batch are made, or filled again. */
+static void batch_end(const struct hole_batch *batch, bool advised, struct leaving *leaving)
 {
 	for (size_t i = 0; i < batch->span_count; i++) {
 		struct span *span = batch->spans[i];
+		struct central *central = &centrals[span->size_class];
 		uint64_t pages = span->advising;
 
+		if (i == 0 || span->size_class != batch->spans[i - 1]->size_class)
+			lock_take(&central->lock);
 		span->advising = 0;
 		if (!advised)
 			central_fill(central, span, pages, 0);
 		if (span->used == 0)
 			central_became_empty(central, span, leaving);
+		if (i + 1 == batch->span_count ||
+			span->size_class != batch->spans[i + 1]->size_class)
+			lock_drop_kindly(&central->lock);
 	}
 }
 
-/* One batch of one class.  True: there is more. */
-static bool make_holes(struct central *central, struct hole_batch *batch,
-	int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
-	bool *failed)
+/* Fills the batch from the classes, from *size_class on, which goes behind those that are done. */
+static void batch_gather(struct hole_batch *batch, unsigned *size_class, struct leaving *leaving)
 {
-	struct leaving leaving = {NULL};
-	bool more;
+	while (*size_class <= SIZE_CLASSES) {
+		struct central *central = &centrals[*size_class];
+		bool more;
 
-	if (!transit_begin())
-		return *failed = true;
-	lock_take(&central->lock);
-	more = batch_fill(central, batch, &leaving);
-	lock_drop_kindly(&central->lock);
-	if (batch->span_count != 0) {
-		*failed = advise(with, batch->ranges, batch->range_count) != 0;
 		lock_take(&central->lock);
-		batch_end(central, batch, !*failed, &leaving);
+		more = batch_fill(central, batch, leaving);
 		lock_drop_kindly(&central->lock);
+		if (!more)
+			++*size_class;
+		else if (is_full(batch))
+			return;
 	}
-	transit_end();
-	leaving_finish(&leaving);
-	return more;
 }
 
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
 	const struct hole_wants *wants, uint64_t *clean_bytes)
 {
 	size_t room = (size_t)(wants->max_bytes / PAGE_BYTES);
+	unsigned size_class = 1;
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		bool more = true;
+	while (size_class <= SIZE_CLASSES) {
+		size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
+		struct hole_batch batch = {
+			.room = most,
+			.now_ms = ms_of(os_now_ns()),
+			.idle_before_ms = ms_of(wants->idle_before_ns),
+			.wants = wants,
+		};
+		struct leaving leaving = {NULL};
+		bool done = true;
 
-		while (more) {
-			size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
-			struct hole_batch batch = {
-				.room = most,
-				.now_ms = ms_of(os_now_ns()),
-				.idle_before_ms = ms_of(wants->idle_before_ns),
-				.wants = wants,
-			};
-			bool failed = false;
-
-			more = make_holes(&centrals[c], &batch, advise, with, &failed);
-			if (failed)
-				return false;
-			*clean_bytes += batch.pages * PAGE_BYTES;
-			room -= batch.pages;
-			if (more && room == 0)
-				return true;
+		if (!transit_begin())
+			return false;
+		batch_gather(&batch, &size_class, &leaving);
+		if (batch.span_count != 0) {
+			done = advise(with, batch.ranges, batch.range_count) == 0;
+			batch_end(&batch, done, &leaving);
 		}
+		transit_end();
+		leaving_finish(&leaving);
+		if (!done)
+			return false;
+		*clean_bytes += batch.pages * PAGE_BYTES;
+		room -= batch.pages;
+		if (size_class <= SIZE_CLASSES && room == 0)
+			return true;
 	}
 	return false;
 }
