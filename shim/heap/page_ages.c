@@ -4,9 +4,11 @@
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/refault.h"
 
-/* Looked at before the lock is dropped for a moment, and in all. */
-#define CHUNKS_AT_ONCE 32U
-#define CHUNKS_MAX 1024U
+/* Words of 64 pages looked at before the lock is dropped for a moment, and in all; and how often.
+ */
+#define WORDS_AT_ONCE 128U
+#define WORDS_MAX 1024U
+#define ACCOUNT_NS 50000000U
 
 /* Where the next chunk, or word of 64 pages, begins. */
 static size_t part_end(size_t page, size_t part_pages, size_t end)
@@ -112,45 +114,40 @@ void page_ages_released_locked(struct region *region, size_t page, size_t pages,
 	}
 }
 
-/* One look: the chunk's idle pages grew older since from_ns. */
-static void chunk_account(
-	const struct region *region, size_t chunk, uint64_t from_ns, uint64_t now_ns, size_t weight)
+/* One look: idle pages of a word, which stands for `weight` of them, grew older since from_ns. */
+static void word_account(
+	const struct region *region, size_t word, uint64_t from_ns, uint64_t now_ns, size_t weight)
 {
-	enum run_class size = region_run_class(region, chunk * CHUNK_PAGES);
-	size_t idle = 0;
+	size_t page = word * 64;
+	enum run_class size = region_run_class(region, page);
+	size_t pages = region_used_once(region_chunk(region, page), word % CHUNK_WORDS);
+	uint64_t idle_ns = idle_since_ns(region, page);
 
-	if (region->levels[0][chunk].max[RUN_ANY] == 0)
+	if (pages == 0)
 		return;
-	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		uint64_t idle_ns = region->chunks[chunk].idle_since_ns[i];
-		size_t pages = region_used_once(&region->chunks[chunk], i) * weight;
-
-		idle += pages;
-		if (pages != 0)
-			reuse_exposed(&page_heap.reuse, size, since_ns(from_ns, idle_ns),
-				since_ns(now_ns, idle_ns), pages);
-	}
-	reuse_idle(&page_heap.reuse, size, idle);
+	reuse_idle(&page_heap.reuse, size, pages * (weight > CHUNK_WORDS ? weight : CHUNK_WORDS));
+	reuse_exposed(&page_heap.reuse, size, since_ns(from_ns, idle_ns), since_ns(now_ns, idle_ns),
+		pages * weight);
 }
 
-/* Chunks of one region from *chunk on, until enough were looked at; false: the region's end. */
+/* Words of one region from *word on, until enough were looked at; false: the region's end. */
 static bool region_account(
-	size_t index, size_t *chunk, size_t stride, uint64_t from_ns, uint64_t now_ns)
+	size_t index, size_t *word, size_t stride, uint64_t from_ns, uint64_t now_ns)
 {
 	const struct region *region;
 	bool more = false;
 
 	lock_take(&page_heap.lock);
 	if (index < page_heap.count) {
-		size_t chunks;
+		size_t words;
 
 		region = &page_heap.regions[index];
-		chunks = region->committed / CHUNK_PAGES;
-		for (unsigned looks = 0; *chunk < chunks && looks < CHUNKS_AT_ONCE; looks++) {
-			chunk_account(region, *chunk, from_ns, now_ns, stride);
-			*chunk += stride;
+		words = region->committed / 64;
+		for (unsigned looks = 0; *word < words && looks < WORDS_AT_ONCE; looks++) {
+			word_account(region, *word, from_ns, now_ns, stride);
+			*word += stride;
 		}
-		more = *chunk < chunks;
+		more = *word < words;
 	}
 	lock_drop_kindly(&page_heap.lock);
 	return more;
@@ -163,17 +160,19 @@ void page_ages_account(uint64_t now_ns, uint64_t break_even_ns, struct reuse *re
 	size_t regions;
 	size_t stride;
 
+	if (last_ns != 0 && now_ns - last_ns < ACCOUNT_NS)
+		return;
 	lock_take(&page_heap.lock);
 	reuse_decay(&page_heap.reuse, now_ns);
 	page_heap.break_even_ns = break_even_ns;
 	regions = page_heap.count;
-	stride = page_heap.stats.committed / CHUNK_PAGES / CHUNKS_MAX + 1;
+	stride = page_heap.stats.committed / 64 / WORDS_MAX + 1;
 	lock_drop(&page_heap.lock);
 	turn++;
 	for (size_t i = 0; i < regions && last_ns != 0; i++) {
-		size_t chunk = turn % stride;
+		size_t word = turn % stride;
 
-		while (region_account(i, &chunk, stride, last_ns, now_ns))
+		while (region_account(i, &word, stride, last_ns, now_ns))
 			;
 	}
 	last_ns = now_ns;
