@@ -19,9 +19,10 @@
 /* A thousandth of ten seconds. */
 #define BUDGET_PERMILLE_NS (10 * MS_NS)
 #define QUANTUM_BYTES ((uint64_t)1 << 20)
-/* A look that found little is followed by a rest, so that those looks leave most of the budget to
- * the next burst; what becomes idle meanwhile ends it. */
+/* Where little idles, a look that found little is followed by a rest, so that those looks leave
+ * most of the budget to the next burst; what becomes idle meanwhile ends it. */
 #define REST_LITTLE_BYTES ((uint64_t)2 << 20)
+#define REST_MOST_BYTES ((uint64_t)8 << 20)
 #define REST_END_BYTES ((uint64_t)4 << 20)
 #define REST_NS (400 * MS_NS)
 #define PEEK_NS (200 * MS_NS)
@@ -128,7 +129,7 @@ static uint64_t rest_ns(enum heap_policy policy, uint64_t now_ns)
 
 static void rest_begin(uint64_t now_ns)
 {
-	if (work.released_bytes >= REST_LITTLE_BYTES)
+	if (work.released_bytes >= REST_LITTLE_BYTES || dirty_bytes() > REST_MOST_BYTES)
 		return;
 	work.rest_until_ns = now_ns + REST_NS;
 	work.rest_bytes = dirty_bytes() + REST_END_BYTES;

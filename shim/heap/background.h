@@ -11,9 +11,9 @@
  * when there is room for its millisecond and a tenth of the whole, for a pass that
  * overruns.
  *
- * A burst may need most of that at once.  So a look by the adaptive policy that found little
- * is followed by a rest, in which it is only asked now and then whether more became idle, and
- * looks at little leave the budget to what is worth more.
+ * A burst may need most of that at once.  So a look by the adaptive policy that found little,
+ * with little left to find, is followed by a rest, in which it is only asked now and then
+ * whether more became idle, and looks at little leave the budget to what is worth more.
  *
  * Nothing to do is told from what is left: when no more is idle than the policy
  * keeps, or what is idle stays in spite of some steps while the heap was hardly
