@@ -25,8 +25,8 @@ void page_ages_released_locked(struct region *region, size_t page, size_t pages,
 /*
  * No lock is held.  Counts for how long pages were idle since the last call, looking
  * at a thousand words at most, which stand for the others; then what is known
- * is copied to *reuse.  Called again within 50 ms it does nothing.  One caller at a time.  break_even_ns is what regrets are
- * measured by from now on.
+ * is copied to *reuse.  Called again within 50 ms it does nothing.  One caller at a time.
+ * break_even_ns is what regrets are measured by from now on.
  */
 void page_ages_account(uint64_t now_ns, uint64_t break_even_ns, struct reuse *reuse);
 

@@ -1,6 +1,7 @@
 #include "shim/heap/scavenge_policy.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/page.h"
 
 /* The arithmetic of scavenge_policy.h, in whole numbers: costs in 256ths of a nanosecond a page,
  * parts of one in 2^16ths. */
@@ -16,6 +17,8 @@
 #define PAUSE_NS_MAX (1000 * MS_NS)
 #define PAUSE_NS_FEW (200 * MS_NS)
 #define FEW_BYTES ((uint64_t)2 << 20)
+/* What a look costs at which nothing goes. */
+#define LOOK_US ((uint64_t)100)
 #define SETTLE_NS (5 * SECOND_NS)
 /* Less than this of idle pages is not waited for. */
 #define IDLE_BYTES_MIN ((uint64_t)64 << 10)
@@ -156,6 +159,36 @@ static uint64_t latest_ns(const struct going *going, uint64_t now_ns)
 	return bucket_ns > age_ns ? bucket_ns : age_ns;
 }
 
+static uint64_t square_root(uint64_t value)
+{
+	uint64_t root = (uint64_t)1 << 32;
+	uint64_t next = value < root ? value : root - 1;
+
+	/* Newton's, from above. */
+	while (next < root && next != 0) {
+		root = next;
+		next = (root + value / root) / 2;
+	}
+	return next == 0 ? 0 : root;
+}
+
+/* min(h / 2, sqrt(2 c h / k)) of the header, within bounds. */
+static uint64_t pause_ns(const struct scavenge_view *view, uint64_t held_ns)
+{
+	uint64_t idle_bytes = view->dirty_bytes + view->lazy_bytes;
+	uint64_t pages = idle_bytes / PAGE_BYTES;
+	/* For a second. */
+	uint64_t keep_us = pages / 1000 * view->price_ns + pages % 1000 * view->price_ns / 1000;
+	uint64_t pause = held_ns / 2;
+
+	if (keep_us != 0)
+		pause = least(pause,
+			square_root(2 * LOOK_US * (held_ns / 1000) * 1000000 / keep_us) * 1000);
+	pause = pause > PAUSE_NS_MIN ? pause : PAUSE_NS_MIN;
+	/* Little is not worth many looks, and more is seen soon enough. */
+	return idle_bytes < FEW_BYTES && pause < PAUSE_NS_FEW ? PAUSE_NS_FEW : pause;
+}
+
 void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *plan)
 {
 	uint64_t first_ns = PAUSE_NS_MAX * 2;
@@ -181,10 +214,7 @@ void scavenge_adaptive(const struct scavenge_view *view, struct scavenge_plan *p
 	slabs_ns = least(slabs_ns, SLABS_IDLE_NS_MAX);
 	plan->slabs_before_ns = view->now_ns > slabs_ns ? view->now_ns - slabs_ns : 0;
 	plan->holes = true;
-	plan->pause_ns = first_ns / 2 > PAUSE_NS_MIN ? first_ns / 2 : PAUSE_NS_MIN;
-	/* Little is not worth many looks, and more is seen soon enough. */
-	if (view->dirty_bytes + view->lazy_bytes < FEW_BYTES && plan->pause_ns < PAUSE_NS_FEW)
-		plan->pause_ns = PAUSE_NS_FEW;
+	plan->pause_ns = pause_ns(view, first_ns);
 	plan->settle_ns = slabs_ns + SETTLE_NS;
 	if (view->dirty_bytes + view->lazy_bytes > IDLE_BYTES_MIN && last_ns > slabs_ns)
 		plan->settle_ns = last_ns + SETTLE_NS;

@@ -69,6 +69,11 @@
  * rate alone keeping pays exactly until b, for what keeping saves, (A + R) / age,
  * falls under p there: the ski-rental rule is what this arithmetic says when it
  * has seen nothing, and evidence moves it from there.
+ *
+ * Whether pages are due is looked at each P.  They go P / 2 late then, which costs
+ * k P / 2 where keeping what idles costs k a second, once in the time h that they are
+ * held; looking costs c h / P meanwhile.  The sum is least at P = sqrt(2 c h / k).  P is
+ * at most h / 2, because more may become idle in it.
  */
 
 /* ns a page; each size has advice costs of its own, since a call has a fixed part. */

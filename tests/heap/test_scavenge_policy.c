@@ -94,6 +94,48 @@ static void test_who_knows_nothing_holds_until_break_even(void **state)
 	}
 }
 
+/* What looking each pause_ns and going late cost over a hold, in ns. */
+static double looking(double pause_ns, double held_ns, double keep_ns)
+{
+	return 100e3 * held_ns / pause_ns + keep_ns * pause_ns / 2e9;
+}
+
+static void test_looks_are_as_far_apart_as_is_cheapest(void **state)
+{
+	unsigned between = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		struct scavenge_state policy = {.begun = false};
+		struct scavenge_view view = view_at(START_NS);
+		struct scavenge_plan plan;
+		double held_ns = 2e9;
+		double keep_ns;
+
+		view.price_ns = 1 + (random_next() >> (34 + random_below(29)));
+		view.dirty_bytes = random_next() >> (24 + random_below(30));
+		plan = step(&policy, HEAP_ADAPTIVE, &view);
+		for (unsigned size = 0; size < RUN_CLASSES; size++) {
+			uint64_t age_ns = age_of(START_NS, plan.away.dirty[size]);
+
+			held_ns = (double)age_ns < held_ns ? (double)age_ns : held_ns;
+		}
+		assert_in_range(plan.pause_ns, SECOND_NS / 20, SECOND_NS);
+		keep_ns = (double)(view.dirty_bytes >> 12) * (double)view.price_ns;
+		if (plan.pause_ns > SECOND_NS / 20 && view.dirty_bytes >= 2 * MIB) {
+			double cost_ns = looking((double)plan.pause_ns, held_ns, keep_ns);
+
+			assert_true(
+				cost_ns <= looking(0.9 * (double)plan.pause_ns, held_ns, keep_ns));
+			assert_true(
+				(uint64_t)held_ns / 2 <= plan.pause_ns ||
+				cost_ns <= looking(1.1 * (double)plan.pause_ns, held_ns, keep_ns));
+			between++;
+		}
+	}
+	assert_true(between > 1000);
+}
+
 /* Costs of one page, in ns, whose idle times are these (UINT64_MAX: never wanted again). */
 struct bill {
 	uint64_t paid;
@@ -519,6 +561,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_break_even_is_what_wide_arithmetic_says),
 		cmocka_unit_test(test_who_knows_nothing_holds_until_break_even),
+		cmocka_unit_test(test_looks_are_as_far_apart_as_is_cheapest),
 		cmocka_unit_test(test_adversaries_cost_at_most_twice_the_optimum),
 		cmocka_unit_test(test_the_bound_is_tight),
 		cmocka_unit_test(test_what_always_comes_late_goes_at_once),
