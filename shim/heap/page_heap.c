@@ -11,6 +11,8 @@
 #include "shim/heap/slab_index.h"
 #include "shim/heap/transit.h"
 
+#include <string.h>
+
 /* Address space is taken in one such piece where it is plenty; where that is
  * refused, in pieces of a quarter of what there is, so that the rest of the
  * process finds room under its limit too. */
@@ -88,6 +90,21 @@ static struct region *region_new(size_t pages)
 	return region_try(need, &region) ? region : NULL;
 }
 
+/* One of which nothing was committed: where memory is not overcommitted what describes it is
+ * charged, 200 MiB for a TiB. */
+static void region_drop(struct region *region)
+{
+	size_t at = (size_t)(region - page_heap.regions);
+	void *start = (void *)region->start;
+	size_t bytes = region->pages * PAGE_BYTES;
+
+	page_heap.count--;
+	memmove(&page_heap.regions[at], &page_heap.regions[at + 1],
+		(page_heap.count - at) * sizeof *region);
+	page_heap.reserved_bytes -= bytes;
+	os_unreserve(start, bytes + region_metadata_bytes(bytes / PAGE_BYTES));
+}
+
 /* What describes so many committed pages: summaries, the page map, the index of slabs. */
 static size_t metadata_pages(size_t committed)
 {
@@ -145,7 +162,12 @@ static bool heap_grow(size_t pages)
 			return growth == GROWTH_DONE;
 	}
 	region = region_new(pages);
-	return region != NULL && region_extend(region, pages) == GROWTH_DONE;
+	if (region == NULL)
+		return false;
+	if (region_extend(region, pages) == GROWTH_DONE)
+		return true;
+	region_drop(region);
+	return false;
 }
 
 /* Taking ---------------------------------------------------------------- */

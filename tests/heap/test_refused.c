@@ -1,4 +1,5 @@
 #include "shim/heap/heap.h"
+#include "shim/heap/page_heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -259,6 +260,36 @@ static void test_shrinking_never_fails(void **state)
 	assert_null(heap_check());
 }
 
+static size_t regions(void)
+{
+	uintptr_t start;
+	size_t pages;
+	size_t count = 0;
+
+	while (page_heap_region_locked(count, &start, &pages))
+		count++;
+	return count;
+}
+
+static void test_a_region_of_which_nothing_is_given_goes_again(void **state)
+{
+	size_t before;
+
+	(void)state;
+	heap_free(heap_malloc(MIB));
+	before = regions();
+	/* Reserved and described it is, but not committed. */
+	atomic_store(&fake_os.calls, 0);
+	atomic_store(&fake_os.refuse_all_from, true);
+	atomic_store(&fake_os.refuse_at, 3);
+	assert_null(heap_malloc((size_t)128 << 30));
+	atomic_store(&fake_os.refuse_at, 0);
+	atomic_store(&fake_os.refuse_all_from, false);
+	assert_int_equal(regions(), before);
+	heap_free(heap_malloc(MIB));
+	assert_null(heap_check());
+}
+
 static void limited_address_space(void)
 {
 	static void *blocks_of_mib[400];
@@ -329,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_most_of_a_limited_address_space_can_be_used),
 		cmocka_unit_test(test_shrinking_never_fails),
 		cmocka_unit_test(test_absurd_sizes_are_refused_and_do_no_harm),
+		cmocka_unit_test(test_a_region_of_which_nothing_is_given_goes_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
