@@ -123,7 +123,8 @@ static void word_account(
 	size_t pages = region_used_once(region_chunk(region, page), word % CHUNK_WORDS);
 	uint64_t idle_ns = idle_since_ns(region, page);
 
-	if (pages == 0)
+	/* Pages of which none was ever freed came with a huge page. */
+	if (pages == 0 || idle_ns == 0)
 		return;
 	reuse_idle(&page_heap.reuse, size, pages * (weight > CHUNK_WORDS ? weight : CHUNK_WORDS));
 	reuse_exposed(&page_heap.reuse, size, since_ns(from_ns, idle_ns), since_ns(now_ns, idle_ns),
