@@ -24,7 +24,7 @@ struct hole_batch {
 /* So many slabs are looked at before the class's lock is dropped, and so many that are still in use
  * before the class is left for a later pass. */
 #define LOOKS_MAX 64U
-#define YOUNG_MAX 32U
+#define YOUNG_MAX 96U
 
 /* Binary ones, which wrap around. */
 static uint32_t ms_of(uint64_t ns)
@@ -131,19 +131,20 @@ static bool is_full(const struct hole_batch *batch)
 	return batch->range_count == OS_RANGES_MAX || batch->room == 0;
 }
 
-/* Lock held.  Fills the batch from the candidates.  True: there is more to look at.  Those that
+/* Lock held.  Fills the batch from the candidates, until *young of the class are left alone.  True:
+ * there is more to look at.  Those that
  * have nothing due yet, or that another scavenger is at, stay candidates, behind those that were
  * not looked at.
  */
-static bool batch_fill(struct central *central, struct hole_batch *batch, struct leaving *leaving)
+static bool batch_fill(
+	struct central *central, struct hole_batch *batch, unsigned *young, struct leaving *leaving)
 {
 	struct span *young_last = NULL;
 	struct span *next = central->candidates;
-	unsigned young = 0;
 	unsigned looks = 0;
 	bool more = false;
 
-	while (next != NULL && young < YOUNG_MAX && !more) {
+	while (next != NULL && *young < YOUNG_MAX && !more) {
 		struct span *span = next;
 
 		next = span->candidate_next;
@@ -153,7 +154,7 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 			   (is_in_use(batch, span) &&
 				   (span->used == 0 || is_on_trial(batch, span))) ||
 			   is_kept_huge(span, batch->wants->breaks)) {
-			young++;
+			++*young;
 			young_last = span;
 		} else if (span->used == 0) {
 			central_not_empty(central, span);
@@ -161,7 +162,7 @@ static bool batch_fill(struct central *central, struct hole_batch *batch, struct
 		} else {
 			more = !batch_slab(central, batch, span);
 			if (more || span->trial != 0) {
-				young++;
+				++*young;
 				young_last = span;
 			} else {
 				central_candidate_remove(central, span);
@@ -196,17 +197,21 @@ static void batch_end(const struct hole_batch *batch, bool advised, struct leavi
 /* Fills the batch from the classes, from *size_class on, which goes behind those that are done. */
 static void batch_gather(struct hole_batch *batch, unsigned *size_class, struct leaving *leaving)
 {
+	unsigned young = 0;
+
 	while (*size_class <= SIZE_CLASSES) {
 		struct central *central = &centrals[*size_class];
 		bool more;
 
 		lock_take(&central->lock);
-		more = batch_fill(central, batch, leaving);
+		more = batch_fill(central, batch, &young, leaving);
 		lock_drop_kindly(&central->lock);
-		if (!more)
-			++*size_class;
-		else if (is_full(batch))
+		if (more && is_full(batch))
 			return;
+		if (!more) {
+			++*size_class;
+			young = 0;
+		}
 	}
 }
 
