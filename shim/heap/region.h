@@ -68,6 +68,11 @@ struct summary {
 #define REGION_LEVELS 5
 #define REGION_TOP (REGION_LEVELS - 1)
 
+static inline size_t region_node_pages(int level)
+{
+	return CHUNK_PAGES << REGION_FAN_SHIFT * level;
+}
+
 struct region {
 	uintptr_t start;
 	size_t pages;     /* whole chunks */
