@@ -167,7 +167,7 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 }
 
 /* A bin that its owner emptied down to a mark gives up what is under it; *cold: how many these
- * were. Where that was done already the mark goes, and a slot from under it is returned. */
+ * were.  Where that was done already the mark goes, and a slot from under it is returned. */
 static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold)
 {
 	struct bin_room *room = &cache->rooms[size_class];
@@ -225,7 +225,7 @@ static void cache_grow_limit(struct cache *cache, unsigned size_class)
 	unsigned limit = before * 2;
 
 	if (before == room ||
-		(bytes > LARGE_BYTES && ++cache->rooms[size_class].misses <= bytes / MISS_BYTES))
+		(bytes > LARGE_BYTES && ++cache->rooms[size_class].misses < bytes / MISS_BYTES))
 		return;
 	if (limit == 0)
 		limit = bytes < FIRST_LIMIT_BYTES ? FIRST_LIMIT_BYTES / bytes : 1;
@@ -293,7 +293,7 @@ void *cache_take_slow(unsigned size_class)
 	slot = cache_turn_over(cache, size_class, &cold);
 	if (slot != NULL)
 		return slot;
-	/* A bin that is worth a thought comes down faster. */
+	/* Where that is more than a fetch, the bin comes down faster. */
 	want = cold * size_classes[size_class].bytes > TAKE_BYTES ? cold / 2 : cold;
 	if (want == 0) {
 		cache_grow_limit(cache, size_class);

@@ -132,9 +132,8 @@ static bool is_full(const struct hole_batch *batch)
 }
 
 /* Lock held.  Fills the batch from the candidates, until *young of the class are left alone.  True:
- * there is more to look at.  Those that
- * have nothing due yet, or that another scavenger is at, stay candidates, behind those that were
- * not looked at.
+ * there is more to look at.  Those that have nothing due yet, or that another scavenger is at, stay
+ * candidates, behind those that were not looked at.
  */
 static bool batch_fill(
 	struct central *central, struct hole_batch *batch, unsigned *young, struct leaving *leaving)

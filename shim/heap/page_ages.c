@@ -126,6 +126,8 @@ static void word_account(
 	/* Pages of which none was ever freed came with a huge page. */
 	if (pages == 0 || idle_ns == 0)
 		return;
+	/* The most that idles at once is taken by chunks: as if all of this one were like the word.
+	 */
 	reuse_idle(&page_heap.reuse, size, pages * (weight > CHUNK_WORDS ? weight : CHUNK_WORDS));
 	reuse_exposed(&page_heap.reuse, size, since_ns(from_ns, idle_ns), since_ns(now_ns, idle_ns),
 		pages * weight);

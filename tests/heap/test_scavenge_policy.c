@@ -109,7 +109,7 @@ static void test_looks_are_as_far_apart_as_is_cheapest(void **state)
 		struct scavenge_state policy = {.begun = false};
 		struct scavenge_view view = view_at(START_NS);
 		struct scavenge_plan plan;
-		double held_ns = 2e9;
+		double held_ns = 2e9; /* no look is further away than a second */
 		double keep_ns;
 
 		view.price_ns = 1 + (random_next() >> (34 + random_below(29)));
