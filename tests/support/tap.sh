@@ -21,8 +21,9 @@
 #   tap_done                  prints the plan; exits 0 when all passed, 1 otherwise.  The last line
 #                             of every script: the runner fails a script that printed no plan.
 # Waiting
-#   wait_until SECONDS COMMAND...   polls every 50 ms until COMMAND succeeds; 1 after SECONDS, or
-#                                   after four times that in the virtual machine: it is slow
+#   wait_until SECONDS COMMAND...   polls every 50 ms until COMMAND succeeds; 1 when SECONDS are over.
+#                                   The deadline stretches with the load, as tests/support/patience.h
+#                                   says, and is four times as long in the virtual machine: it is slow
 #   now_ms                          prints milliseconds since boot
 # Cleaning up, also when the script is interrupted or dies of set -u
 #   at_exit COMMAND...        runs at exit, the last one first
@@ -43,6 +44,7 @@
 #   cgroup_pids DIR           prints every process in and below DIR
 
 TAP_COUNT=0
+TAP_PROCESSORS=$(nproc)
 TAP_PATIENCE=${SPILLWAY_VM:+4}
 TAP_PATIENCE=${TAP_PATIENCE:-1}
 TAP_FAILED=0
@@ -109,13 +111,26 @@ now_ms() {
   echo $((${up%.*} * 1000 + (1${up#*.} - 100) * 10))
 }
 
+# How many of $1 ms count: with more runnable threads than processors a part, and at most 200.
+tap_counted_ms() {
+  local average running counted=$1
+  read -r average average average running average </proc/loadavg
+  running=${running%/*}
+  [ "$counted" -le 200 ] || counted=200
+  [ "$running" -le "$TAP_PROCESSORS" ] || counted=$((counted * TAP_PROCESSORS / running))
+  echo "$counted"
+}
+
 wait_until() {
-  local wait_end
-  wait_end=$(($(now_ms) + $1 * 1000 * TAP_PATIENCE))
+  local left_ms=$(($1 * 1000 * TAP_PATIENCE)) polled_ms now_ms
+  polled_ms=$(now_ms)
   shift
   until "$@"; do
-    [ "$(now_ms)" -lt "$wait_end" ] || return 1
+    [ "$left_ms" -gt 0 ] || return 1
     sleep 0.05
+    now_ms=$(now_ms)
+    left_ms=$((left_ms - $(tap_counted_ms $((now_ms - polled_ms)))))
+    polled_ms=$now_ms
   done
 }
 
