@@ -46,6 +46,7 @@ LIBS_config := -linih
 LIBS_supervisor := -lcgroup -levent_core
 LIBS_tests := -lcmocka
 
+comma := ,
 # $(call room,FOLDER): its objects, the folder being the rule.
 room = $(patsubst %.c,$(OUT)/%.o,$(filter-out supervisor/main.c,$(wildcard $(1)/*.c)))
 CONFIG := $(OUT)/libconfig.a
@@ -87,15 +88,22 @@ NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
-NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG)
+NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR)
 LINK_config := $(LIBS_config)
 LINK_fuzz := -Wl,-T,tests/support/heap_state.ld
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
+# What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
+WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal
+WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
+WRAP_cgroup := $(WRAP_children) mkdir rmdir write open
+WRAP_supervisor_cgroup := $(WRAP_cgroup)
+WRAP_supervisor_service := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended)
 ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
-	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) $$(LINK_$(1)) $$(LIBS_tests)
+	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
+		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LIBS_tests)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant
