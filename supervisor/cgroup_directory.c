@@ -84,6 +84,11 @@ int cgroup_directory_each(int fd, int (*each)(pid_t pid, void *context), void *c
 	}
 	while (result == 0 && getline(&line, &size, file) > 0)
 		result = each((pid_t)strtol(line, NULL, 10), context);
+	/* getline fails when the read fails, as in a threaded cgroup, or when there is no memory
+	 * for the line.  That is not the end of the list: a cgroup whose processes cannot be
+	 * listed must not look like one that is ours alone. */
+	if (result == 0 && !feof(file))
+		result = -errno;
 	free(line);
 	fclose(file);
 	return result;
