@@ -97,7 +97,10 @@ WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitp
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
 WRAP_cgroup := $(WRAP_children) mkdir rmdir write open
 WRAP_supervisor_cgroup := $(WRAP_cgroup)
-WRAP_supervisor_service := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended)
+WRAP_tick := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended) \
+	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
+WRAP_supervisor_service := $(WRAP_tick)
+WRAP_supervisor_service_launch := $(WRAP_tick)
 ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
