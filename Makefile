@@ -101,6 +101,7 @@ WRAP_tick := $(WRAP_children) $(addprefix tick_,leaf link service_prepare servic
 	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
 WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
+WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
