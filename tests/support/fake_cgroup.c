@@ -250,7 +250,8 @@ static ssize_t write_control(const char *directory, const char *file, const char
 		kill_all_below(directory);
 	} else if (strcmp(file, "cgroup.subtree_control") == 0) {
 		write_file(directory, file, strcmp(text, "+memory") == 0 ? "memory\n" : "\n");
-	} else {
+	} else if (strcmp(file, "memory.pressure") != 0) {
+		/* A trigger is not what the file says. */
 		write_file(directory, file, text);
 	}
 	return (ssize_t)strlen(text);
