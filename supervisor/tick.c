@@ -264,6 +264,9 @@ void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
 		log_warn("%s: its cgroup is still busy, left for later",
 			tick->config->services[service].name);
 	removed->leaf = NULL;
+	/* The door has one place for each service that there can be.  The remains must not take one
+	 * from those that a reload is about to start. */
+	link_leave_door(removed->link);
 	tick->generation++;
 	struct tick_remains *remains = malloc(sizeof *remains);
 	/* Without memory for it the loop finds closed descriptors, which is the lesser evil. */
