@@ -100,6 +100,9 @@ WRAP_supervisor_cgroup := $(WRAP_cgroup)
 WRAP_tick := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended) \
 	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
 WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger_alive events_rearm)
+WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read
+WRAP_supervisor_fleet := $(WRAP_fleet)
+WRAP_supervisor_reload := $(WRAP_fleet)
 WRAP_supervisor_tick := $(WRAP_machine)
 WRAP_supervisor_tick_reload := $(WRAP_machine)
 WRAP_supervisor_service := $(WRAP_tick)

@@ -134,8 +134,11 @@ static void begin_sweep(struct fleet *fleet, uint64_t now_ms)
 static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 {
 	bool main_is_gone = fleet->wrap && fleet->service[0].pid != 0 && !fleet->service[0].lives;
-	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL))
+	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL)) {
+		/* A reload during the sweep has brought services back. */
+		fleet->ending = FLEET_SERVES;
 		return;
+	}
 	if (fleet->childless) {
 		loop_stop(fleet->loop);
 		return;
