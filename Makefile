@@ -95,7 +95,7 @@ LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
 # What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
 WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
-WRAP_cgroup := $(WRAP_children) mkdir rmdir write open
+WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
 WRAP_supervisor_cgroup := $(WRAP_cgroup)
 WRAP_tick := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended) \
 	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
@@ -103,6 +103,9 @@ WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger
 WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read
 WRAP_supervisor_fleet := $(WRAP_fleet)
 WRAP_supervisor_reload := $(WRAP_fleet)
+WRAP_refused := malloc calloc realloc strdup asprintf getline fdopen opendir openat socket memfd_create eventfd epoll_create1
+WRAP_supervisor_refused := $(WRAP_fleet) $(WRAP_refused)
+WRAP_supervisor_loop_refused := $(WRAP_refused)
 WRAP_supervisor_tick := $(WRAP_machine)
 WRAP_supervisor_tick_reload := $(WRAP_machine)
 WRAP_supervisor_service := $(WRAP_tick)

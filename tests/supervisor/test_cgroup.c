@@ -315,6 +315,28 @@ static void test_processes_are_put_in_told_and_killed(void **state)
 }
 
 /* pid 0 in the list is a process of a foreign pid namespace: kill(0) would hit ourselves. */
+static void test_a_list_longer_than_a_read_is_read_whole(void **state)
+{
+	struct cgroup_leaf *leaf;
+	(void)state;
+	fake_cgroup_open("a/us", false);
+	struct cgroup_tree *tree = open_tree("a/us");
+	assert_int_equal(cgroup_leaf_create(tree, "web", 1, 1, &leaf), 0);
+	/* Seven bytes each: a number lies across the end of the first page. */
+	for (int i = 0; i < 250; i++) {
+		struct fake_child *child = fake_children_add(0);
+		child->ignores = true;
+		fake_cgroup_put("a/us/web", child->pid);
+	}
+	for (int i = 0; i < 500; i++)
+		fake_cgroup_put("a/us/web", 200000 + i);
+	assert_int_equal(cgroup_leaf_signal(leaf, SIGTERM), 250);
+	assert_int_equal(fake_children.signal_count, 250 + 500);
+	for (int i = 0; i < 500; i++)
+		fake_cgroup_take_out(200000 + i);
+	cgroup_tree_close(tree, 0);
+}
+
 static void test_a_process_of_a_foreign_namespace_is_left_alone(void **state)
 {
 	struct cgroup_leaf *leaf;
@@ -322,9 +344,13 @@ static void test_a_process_of_a_foreign_namespace_is_left_alone(void **state)
 	fake_cgroup_open("a/us", false);
 	struct cgroup_tree *tree = open_tree("a/us");
 	assert_int_equal(cgroup_leaf_create(tree, "web", 1, 1, &leaf), 0);
-	fake_cgroup_set("a/us/web", "cgroup.procs", "0\n0\n");
-	assert_int_equal(cgroup_leaf_signal(leaf, SIGTERM), 0);
-	assert_int_equal(fake_children.signal_count, 0);
+	static const char *const lists[] = {
+		"0\n0\n", "4294967297\n", "99999999999999999999999\n\n\n", "-\n", "x\n", ""};
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		fake_cgroup_set("a/us/web", "cgroup.procs", lists[i]);
+		assert_int_equal(cgroup_leaf_signal(leaf, SIGTERM), 0);
+		assert_int_equal(fake_children.signal_count, 0);
+	}
 	cgroup_tree_close(tree, 0);
 }
 
@@ -419,6 +445,7 @@ int main(void)
 		TEST(test_leaves_have_their_limits_and_keep_apart),
 		TEST(test_a_leaf_whose_limits_are_refused_leaves_nothing),
 		TEST(test_processes_are_put_in_told_and_killed),
+		TEST(test_a_list_longer_than_a_read_is_read_whole),
 		TEST(test_a_process_of_a_foreign_namespace_is_left_alone),
 		TEST(test_a_leaf_that_stays_busy_is_tried_again_at_the_end),
 		TEST(test_what_stays_behind_at_the_end_is_told),

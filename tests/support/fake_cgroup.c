@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "tests/support/fake_children.h"
+#include "tests/support/refused.h"
 
-#define PLACES_MAX 512
+#define PLACES_MAX 1024
 #define PATH_BYTES 1600
 
 struct fake_cgroup fake_cgroup;
@@ -56,8 +57,11 @@ static void write_file(const char *directory, const char *file, const char *text
 {
 	char path[PATH_BYTES];
 	snprintf(path, sizeof path, "%.1500s/%s", directory, file);
-	int fd = __real_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0 || __real_write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+	size_t size = strlen(text);
+	/* Cut after and not before: ext4 flushes a file that was cut to nothing. */
+	int fd = __real_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || __real_write(fd, text, size) != (ssize_t)size ||
+		ftruncate(fd, (off_t)size) != 0)
 		fail("write", path);
 	close(fd);
 }
@@ -117,7 +121,7 @@ static void refresh_up(const char *directory)
 	}
 }
 
-static void take_out(pid_t pid)
+void fake_cgroup_take_out(pid_t pid)
 {
 	for (size_t i = 0; i < place_count; i++) {
 		if (places[i].pid != pid)
@@ -131,7 +135,7 @@ static void take_out(pid_t pid)
 
 static void put(const char *directory, pid_t pid)
 {
-	take_out(pid);
+	fake_cgroup_take_out(pid);
 	if (place_count == PLACES_MAX)
 		fail("too many processes", directory);
 	places[place_count].pid = pid;
@@ -283,6 +287,8 @@ int __wrap_open(const char *path, int flags, ...)
 		mode = va_arg(arguments, mode_t);
 		va_end(arguments);
 	}
+	if (refused_now(REFUSED_DESCRIPTORS))
+		return -1;
 	if (opened && strcmp(path, "/") == 0)
 		path = fake_cgroup.tree.path;
 	return __real_open(path, flags, mode);
@@ -325,7 +331,7 @@ void fake_cgroup_open(const char *own, bool machine_root)
 	fake_cgroup_put(own, getpid());
 	path_of(path, own);
 	write_proc(own);
-	fake_children.ended = take_out;
+	fake_children.ended = fake_cgroup_take_out;
 }
 
 void fake_cgroup_close(void)

@@ -13,7 +13,7 @@
  * A cgroup v2 hierarchy of plain files that behaves like one as far as the
  * supervisor can tell.
  *
- * The linker wraps mkdir, rmdir, write and open (WRAP_cgroup in the Makefile):
+ * The linker wraps mkdir, rmdir, write, open, poll and clock_gettime (WRAP_cgroup in the Makefile):
  *
  *   mkdir   fills the new cgroup with control files; memory.* only where the
  *           parent hands out memory
@@ -23,6 +23,7 @@
  *           control files it replaces the text
  *   open    of "/" gives the fake tree, in which proc/self/cgroup and
  *           proc/self/mountinfo are written by fake_cgroup_open
+ *   poll    without descriptors sleeps no time: the clock goes on by it
  *
  * The hierarchy is at the tree's own path below "/", inside the tree and out
  * of it alike: absolute paths are the same with and without the tree as root.
@@ -56,6 +57,7 @@ struct mode fake_cgroup_mode(const char *own);
 /* cgroup is relative to the mount. */
 void fake_cgroup_make(const char *cgroup);
 void fake_cgroup_put(const char *cgroup, pid_t pid);
+void fake_cgroup_take_out(pid_t pid);
 bool fake_cgroup_has(const char *cgroup, pid_t pid);
 bool fake_cgroup_exists(const char *cgroup);
 
