@@ -16,6 +16,14 @@
 /* Above what a test refuses and counts. */
 #define KEPT_FD_MIN 900
 
+/* A sanitizer reports to the real stderr: it ends the test, and nobody would read what was kept. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+void __sanitizer_set_report_fd(void *fd);
+#define REPORT_TO(fd) __sanitizer_set_report_fd((void *)(intptr_t)(fd))
+#else
+#define REPORT_TO(fd) ((void)(fd))
+#endif
+
 static int kept_fd = -1;
 static int stderr_fd = -1;
 
@@ -43,6 +51,7 @@ void said_begin(void)
 	stderr_fd = lift(STDERR_FILENO);
 	if (dup2(kept_fd, STDERR_FILENO) < 0)
 		fail("said");
+	REPORT_TO(stderr_fd);
 }
 
 void said_end(void)
@@ -50,6 +59,7 @@ void said_end(void)
 	if (stderr_fd < 0)
 		return;
 	dup2(stderr_fd, STDERR_FILENO);
+	REPORT_TO(STDERR_FILENO);
 	close(stderr_fd);
 	close(kept_fd);
 	stderr_fd = -1;
@@ -80,6 +90,8 @@ size_t said(const char *text)
 
 void said_show(void)
 {
+	if (stderr_fd < 0)
+		return;
 	const char *text = read_all();
 	ssize_t ignored = write(stderr_fd, text, strlen(text));
 	(void)ignored;
