@@ -1,11 +1,15 @@
+#ifndef TESTS_SUPERVISOR_REFUSED_STORY_H
+#define TESTS_SUPERVISOR_REFUSED_STORY_H
+
 /*
  * A fleet from open to close with one allocation or descriptor refused: the first,
- * the second, and so on, once or for the rest of a phase.
+ * the second, and so on, once or for the rest of the story.
  *
- * The story: two services start, a reload changes one, removes none and adds
- * one, all stop.  Whatever was refused, the fleet does not start, or it goes
- * on: all that the config in force names runs in the end, a reload that failed
- * has changed nothing, and nothing is left behind.
+ * Two services start, a reload with an error is refused, a reload changes one
+ * service and adds one, one crashes, all stop.  Whatever was refused, the
+ * fleet does not start, or it goes on: all that the config in force names runs
+ * in the end, a reload that failed has changed nothing, and nothing is left
+ * behind.
  */
 
 #include "supervisor/fleet_private.h"
@@ -41,8 +45,6 @@
 
 /* Long enough for every delay before a new start that the story can cause. */
 #define ALL_DELAYS_MS 2000U
-
-REFUSED_MALLOC
 
 static struct descriptors nothing_inherited;
 
@@ -184,6 +186,11 @@ static void assert_nothing_is_left(void)
 /* true: something was refused. */
 static bool tell(enum refused_kind kind, enum refused_how how, uint64_t at)
 {
+	static char path[] = "PATH=/usr/bin:/bin";
+	static char *few[] = {path, NULL};
+	char **all = environ;
+	/* Each start copies the environment. */
+	environ = few;
 	fake_fleet_setup(NULL);
 	size_t descriptors = open_descriptors();
 	refused_begin(kind, how, at);
@@ -204,19 +211,20 @@ static bool tell(enum refused_kind kind, enum refused_how how, uint64_t at)
 							 0))
 		assert_nothing_is_left();
 	fake_fleet_teardown(NULL);
+	environ = all;
 	return refused.refused > 0;
 }
 
-static void tell_all(enum refused_kind kind, enum refused_how how)
+static void refused_story_tell_all(enum refused_kind kind, enum refused_how how)
 {
 	uint64_t at = 1;
 	while (tell(kind, how, at))
-		at += how == REFUSED_ONCE ? 1 : 5;
+		at += how == REFUSED_ONCE ? 1 : 8;
 	assert_true(at > 50);
 }
 
 /* A story that fails ends in the middle: what it said, the failure included, is shown. */
-static int teardown(void **state)
+static int refused_story_teardown(void **state)
 {
 	(void)state;
 	refused.on = false;
@@ -225,42 +233,4 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void test_any_allocation_may_fail(void **state)
-{
-	(void)state;
-	tell_all(REFUSED_MEMORY, REFUSED_ONCE);
-}
-
-static void test_all_allocations_from_one_on_may_fail(void **state)
-{
-	(void)state;
-	tell_all(REFUSED_MEMORY, REFUSED_FROM_THEN_ON);
-}
-
-static void test_any_descriptor_may_be_refused(void **state)
-{
-	(void)state;
-	tell_all(REFUSED_DESCRIPTORS, REFUSED_ONCE);
-}
-
-static void test_all_descriptors_from_one_on_may_be_refused(void **state)
-{
-	(void)state;
-	tell_all(REFUSED_DESCRIPTORS, REFUSED_FROM_THEN_ON);
-}
-
-#define TEST(name) cmocka_unit_test_teardown(name, teardown)
-
-int main(void)
-{
-	static char path[] = "PATH=/usr/bin:/bin";
-	static char *few[] = {path, NULL};
-	environ = few;
-	const struct CMUnitTest tests[] = {
-		TEST(test_any_allocation_may_fail),
-		TEST(test_all_allocations_from_one_on_may_fail),
-		TEST(test_any_descriptor_may_be_refused),
-		TEST(test_all_descriptors_from_one_on_may_be_refused),
-	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+#endif
