@@ -14,8 +14,6 @@
 #include "supervisor/fleet_private.h"
 #include "supervisor/log.h"
 
-#define REMOVE_WAIT_MS 1000U
-
 static size_t index_of(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->service_count; i++)
@@ -156,9 +154,11 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	struct fleet_reload *reload = fleet->reload;
 	if (reload == NULL || !is_ready(fleet))
 		return;
+	/* Without a wait, which would hold up the turns of all services: what is down has an empty
+	 * cgroup, unless a process of it cannot be killed. */
 	for (size_t i = 0; i < fleet->count; i++)
 		if (!reload->is_kept[i])
-			tick_service_remove(fleet->host.tick, i, REMOVE_WAIT_MS);
+			tick_service_remove(fleet->host.tick, i, 0);
 	tick_reload(fleet->host.tick, reload->config, reload->previous);
 	rearrange(fleet);
 	struct config *old = fleet->config;

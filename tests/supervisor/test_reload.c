@@ -16,6 +16,7 @@
 
 #include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
+#include "tests/support/fake_clock.h"
 #include "tests/support/fake_fleet.h"
 #include "tests/support/fake_loop.h"
 #include "tests/support/fake_machine.h"
@@ -333,7 +334,10 @@ static void test_a_removed_service_that_cannot_be_killed_holds_nobody_up_for_eve
 	fake_fleet_reap();
 	fake_fleet_pass(10000);
 	assert_null(fake_children_of("log"));
+	uint64_t slept_ms = fake_clock_slept_ms();
 	fake_fleet_pass(2000);
+	/* Nor does it hold up the loop. */
+	assert_int_equal(fake_clock_slept_ms(), slept_ms);
 	assert_int_equal(said("web: a process of it cannot be killed"), 1);
 	assert_int_equal(said("web: its cgroup is still busy, left for later"), 1);
 	assert_int_equal(fake_children_spawned("log"), 1);

@@ -1,4 +1,6 @@
-/* A clock that a sleep moves: poll() without descriptors takes no time and seems to take it. */
+/* Sleeps that take no time and move the clock. */
+
+#include "tests/support/fake_clock.h"
 
 #include <poll.h>
 #include <stdatomic.h>
@@ -14,6 +16,11 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+uint64_t fake_clock_slept_ms(void)
+{
+	return atomic_load(&slept_ms);
+}
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
