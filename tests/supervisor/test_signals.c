@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -117,8 +118,8 @@ static void test_a_signal_that_is_pending_is_not_queued_again(void **state)
 
 static int fault(void)
 {
-	volatile int *nowhere = NULL;
-	*nowhere = 1;
+	volatile char *page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page[0] = 1;
 	return 0;
 }
 

@@ -381,7 +381,7 @@ static void test_a_link_full_of_rubbish_decides_nothing(void **state)
 	fake_machine_use("box", 100 * MIB);
 	uint64_t *words = (uint64_t *)map_slots(&header);
 	for (int round = 0; round < 20; round++) {
-		for (size_t i = 0; i < LINK_SLOTS * LINK_SLOT_BYTES / sizeof *words; i++) {
+		for (size_t i = 0; i < (size_t)LINK_SLOTS * LINK_SLOT_BYTES / sizeof *words; i++) {
 			seed ^= seed << 13;
 			seed ^= seed >> 7;
 			seed ^= seed << 17;

@@ -23,6 +23,8 @@
 #define DB "[service:db]\ncommand = y\nmemory_max = 64M\n"
 #define LOG "[service:log]\ncommand = z\n"
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 static struct config next_config;
 
 static int setup(void **state)
@@ -43,12 +45,13 @@ static int teardown(void **state)
 }
 
 /* As reload.c does: removed first, then all under the new config. */
-static void reload(const char *text, const size_t *previous)
+static void reload(const char *text, const size_t *previous, size_t count)
 {
 	bool kept[CONFIG_SERVICES_MAX] = {false};
 	config_free(&next_config);
 	fake_machine_load(text, &next_config);
-	for (size_t i = 0; i < next_config.service_count; i++)
+	assert_int_equal(next_config.service_count, count);
+	for (size_t i = 0; i < count; i++)
 		if (previous[i] != SIZE_MAX)
 			kept[previous[i]] = true;
 	for (size_t i = 0; i < machine.config.service_count; i++)
@@ -93,7 +96,7 @@ static void test_services_move_with_all_that_is_theirs(void **state)
 	struct link *web = tick_link(machine.tick, 0);
 	struct link *db = tick_link(machine.tick, 1);
 	struct cgroup_leaf *db_leaf = tick_leaf(machine.tick, 1);
-	reload(LOG DB WEB, previous);
+	reload(LOG DB WEB, previous, COUNT(previous));
 	assert_null(tick_link(machine.tick, 0));
 	assert_ptr_equal(tick_link(machine.tick, 1), db);
 	assert_ptr_equal(tick_link(machine.tick, 2), web);
@@ -120,7 +123,7 @@ static void test_a_level_goes_with_its_service(void **state)
 	assert_int_equal(fake_machine_level(0), LEVEL_CALM);
 	assert_int_equal(fake_machine_level(1), LEVEL_FULL);
 	said_clear();
-	reload(DB WEB, previous);
+	reload(DB WEB, previous, COUNT(previous));
 	fake_machine_turn(10);
 	assert_int_equal(fake_machine_level(0), LEVEL_FULL);
 	assert_int_equal(fake_machine_level(1), LEVEL_CALM);
@@ -169,7 +172,7 @@ static void test_a_removed_service_leaves_nothing_but_its_descriptors(void **sta
 	uint64_t generation = tick_watches_generation(machine.tick);
 	size_t count = watches_of(0, gone);
 	assert_int_equal(count, 3);
-	reload(DB, previous);
+	reload(DB, previous, COUNT(previous));
 	assert_false(fake_cgroup_exists("box/web"));
 	assert_true(fake_cgroup_exists("box/db"));
 	assert_true(tick_watches_generation(machine.tick) != generation);
@@ -198,7 +201,7 @@ static void test_a_busy_cgroup_is_left_for_later_and_its_name_as_well(void **sta
 	struct fake_child *stuck = fake_children_add(0);
 	stuck->unkillable = true;
 	assert_int_equal(cgroup_leaf_attach(tick_leaf(machine.tick, 0), stuck->pid), 0);
-	reload(DB, none);
+	reload(DB, none, COUNT(none));
 	assert_int_equal(said("web: its cgroup is still busy, left for later"), 1);
 	tick_watches_settled(machine.tick);
 	config_free(&machine.config);
@@ -207,7 +210,7 @@ static void test_a_busy_cgroup_is_left_for_later_and_its_name_as_well(void **sta
 	const size_t same[] = {0};
 	tick_reload(machine.tick, &machine.config, same);
 	/* It comes back, renamed as far as the kernel is concerned. */
-	reload(DB WEB, back);
+	reload(DB WEB, back, COUNT(back));
 	assert_int_equal(tick_service_prepare(machine.tick, 1), 0);
 	assert_non_null(strstr(cgroup_leaf_directory(tick_leaf(machine.tick, 1)), "/box/web-2"));
 	assert_true(fake_cgroup_has("box/web", stuck->pid));
@@ -341,7 +344,7 @@ static void test_all_services_can_be_exchanged(void **state)
 	struct tick_watch watch[TICK_WATCHES_MAX];
 	assert_int_equal(tick_watches(machine.tick, watch), TICK_WATCHES_MAX);
 	fake_machine_turn(1000);
-	reload(text[1], previous);
+	reload(text[1], previous, COUNT(previous));
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		assert_int_equal(tick_service_prepare(machine.tick, i), 0);
 		tick_service_started(machine.tick, i);

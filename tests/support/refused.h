@@ -32,13 +32,13 @@
 	{ \
 		return refused_now(REFUSED_MEMORY) ? NULL : __libc_malloc(size); \
 	} \
-	void *calloc(size_t count, size_t size) \
+	void *calloc(size_t nmemb, size_t size) \
 	{ \
-		return refused_now(REFUSED_MEMORY) ? NULL : __libc_calloc(count, size); \
+		return refused_now(REFUSED_MEMORY) ? NULL : __libc_calloc(nmemb, size); \
 	} \
-	void *realloc(void *block, size_t size) \
+	void *realloc(void *ptr, size_t size) \
 	{ \
-		return refused_now(REFUSED_MEMORY) ? NULL : __libc_realloc(block, size); \
+		return refused_now(REFUSED_MEMORY) ? NULL : __libc_realloc(ptr, size); \
 	}
 #endif
 
