@@ -25,7 +25,7 @@ progress_line() {
   if [ "$2" -gt 0 ]; then
     echo "$1, about $(progress_time "$2") left"
   else
-    echo "$1, takes longer than usual"
+    echo "$1, takes longer than expected"
   fi
 }
 
