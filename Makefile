@@ -146,6 +146,7 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
+.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-simulate
 .PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
 
 check: export ROOM := $(ROOM)
@@ -174,29 +175,37 @@ soak-one: $(OUT)/tests/heap/soak
 		"soak: $(VARIANT), $$((3 - $(SOAKS_LEFT))) of 3" $$(($(MINUTES) * 60)) $$(($(SOAKS_LEFT) * $(MINUTES) * 60)) \
 		setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
 
+needs-demo: all $(addprefix $(DEMO)/,worker driver report)
+needs-alloc: all $(BENCH)/alloc/workloads
+needs-idle: all $(IDLE)
+needs-elastic: all $(ELASTIC)
+needs-simulate: $(SHIM) $(SIMULATE)
+needs-demo needs-alloc needs-idle needs-elastic needs-simulate:
+	@:
+
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
-	@$(MAKE) --no-print-directory all $(addprefix $(DEMO)/,worker driver report)
+	@$(MAKE) --no-print-directory needs-demo
 	@tests/bench/demo/run
 
 bench-alloc: ## time allocators side by side: table and chart in build/bench (ROUNDS=, WORKLOADS=, COUNTS=1)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(BENCH)/alloc/workloads
+	@$(MAKE) --no-print-directory needs-alloc
 	@tests/bench/alloc/run
 
 bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/bench (ROUNDS=, PARTS=, TIMES=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(IDLE)
+	@$(MAKE) --no-print-directory needs-idle
 	@tests/bench/idle/run
 
 bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: build/bench (ROUNDS=, SECONDS=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(ELASTIC)
+	@$(MAKE) --no-print-directory needs-elastic
 	@tests/bench/elastic/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory $(SHIM) $(SIMULATE)
+	@$(MAKE) --no-print-directory needs-simulate
 	@tests/bench/simulate/run
 
 format: ## rewrite the sources as .clang-format has them
