@@ -96,7 +96,7 @@ static _Noreturn void be_child(int turn)
 	char name[] = "sh";
 	char *arguments[] = {name, option, command, NULL};
 
-	alarm(40);
+	check_hang();
 	check_kept();
 	check_churn(100, 100);
 	check_churn(20, 200 * KIB);
