@@ -11,6 +11,9 @@
 
 #include "supervisor/loop.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 struct seen {
 	struct loop *loop;
 	struct loop_timer *timer;

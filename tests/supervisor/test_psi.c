@@ -14,6 +14,9 @@
 
 #include "tests/support/fake_tree.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static void test_triggers_are_a_share_of_an_allowed_window(void **state)
 {
 	static const struct {

@@ -17,6 +17,9 @@
 #include "supervisor/descendants.h"
 #include "supervisor/spawn.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static struct signals signals;
 static struct environment environment;
 static char output[4096];
