@@ -136,7 +136,7 @@ int main(void)
 
 	for (size_t i = 0; i < 4; i++)
 		CHECK(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)) == 0);
-	for (int i = 0; i < (int)check_soak(100); i++) {
+	for (int i = 0; i < (int)check_soak(60); i++) {
 		pid_t children[2];
 
 		keep();
