@@ -56,6 +56,7 @@ LIBS_config := -linih
 LIBS_supervisor := -lcgroup -levent_core
 LIBS_tests := -lcmocka
 
+comma := ,
 # $(call room,FOLDER): its objects, the folder being the rule.
 room = $(patsubst %.c,$(OUT)/%.o,$(filter-out supervisor/main.c,$(wildcard $(1)/*.c)))
 CONFIG := $(OUT)/libconfig.a
@@ -97,15 +98,35 @@ NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
-NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG)
+NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
 LINK_fuzz := -Wl,-T,tests/support/heap_state.ld
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
+# What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
+WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal
+WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
+WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
+WRAP_supervisor_cgroup := $(WRAP_cgroup)
+WRAP_tick := $(WRAP_children) $(addprefix tick_,leaf link service_prepare service_started service_ended) \
+	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
+WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger_alive events_rearm)
+WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read
+WRAP_supervisor_fleet := $(WRAP_fleet)
+WRAP_supervisor_reload := $(WRAP_fleet)
+WRAP_refused := malloc calloc realloc strdup asprintf getline fdopen opendir openat socket memfd_create eventfd epoll_create1
+WRAP_supervisor_refused := $(WRAP_fleet) $(WRAP_refused)
+WRAP_supervisor_loop_refused := $(WRAP_refused)
+WRAP_supervisor_tick := $(WRAP_machine)
+WRAP_supervisor_tick_reload := $(WRAP_machine)
+WRAP_supervisor_service := $(WRAP_tick)
+WRAP_supervisor_service_launch := $(WRAP_tick)
+WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
-	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) $$(LINK_$(1)) $$(LIBS_tests)
+	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
+		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LIBS_tests)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant

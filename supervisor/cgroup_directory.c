@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #define MOVE_ROUNDS 64
 #define POLL_MS 20
+#define LIST_TEXT_BYTES 4096
 
 int cgroup_directory_open(const char *path, int *fd)
 {
@@ -69,23 +71,52 @@ bool cgroup_directory_hands_out_memory(int fd)
 	return false;
 }
 
+/* The numbers of a list that arrives in pieces.  What no pid can be counts as 0. */
+struct list {
+	bool in_number;
+	uint64_t number;
+	int (*each)(pid_t pid, void *context);
+	void *context;
+};
+
+static int list_take(struct list *list, const char *text, size_t length)
+{
+	int result = 0;
+	for (size_t i = 0; i < length && result == 0; i++) {
+		if (text[i] >= '0' && text[i] <= '9') {
+			list->in_number = true;
+			if (list->number <= INT_MAX)
+				list->number = list->number * 10 + (uint64_t)(text[i] - '0');
+		} else if (list->in_number) {
+			result = list->each(
+				list->number <= INT_MAX ? (pid_t)list->number : 0, list->context);
+			list->in_number = false;
+			list->number = 0;
+		}
+	}
+	return result;
+}
+
+/* Nothing is allocated: our way back to where we came from leads through here.  A read that fails,
+ * as in a threaded cgroup, is an error: a cgroup whose processes cannot be listed must not look
+ * like one that has none. */
 int cgroup_directory_each(int fd, int (*each)(pid_t pid, void *context), void *context)
 {
-	char *line = NULL;
-	size_t size = 0;
+	char text[LIST_TEXT_BYTES];
+	struct list list = {.each = each, .context = context};
+	ssize_t length;
 	int result = 0;
 	int file_fd = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	if (file_fd < 0)
 		return -errno;
-	FILE *file = fdopen(file_fd, "r");
-	if (file == NULL) {
-		close(file_fd);
-		return -ENOMEM;
-	}
-	while (result == 0 && getline(&line, &size, file) > 0)
-		result = each((pid_t)strtol(line, NULL, 10), context);
-	free(line);
-	fclose(file);
+	do {
+		length = read(file_fd, text, sizeof text);
+		if (length > 0)
+			result = list_take(&list, text, (size_t)length);
+		else if (length < 0 && errno != EINTR)
+			result = -errno;
+	} while (result == 0 && length != 0);
+	close(file_fd);
 	return result;
 }
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,11 +38,24 @@ static bool parse_stat(const char *text, struct process *process)
 	return true;
 }
 
+/* 0 = not the folder of a process.  Zero and negative numbers must not pass: kill() takes them for
+ * whole groups, or everybody. */
+static pid_t parse_pid(const char *name)
+{
+	char *after;
+	if (!isdigit((unsigned char)name[0]))
+		return 0;
+	errno = 0;
+	long value = strtol(name, &after, 10);
+	return errno == 0 && *after == '\0' && value <= INT_MAX ? (pid_t)value : 0;
+}
+
 static bool read_process(int proc_fd, const char *name, struct process *process)
 {
 	char path[64];
 	char text[512];
-	if (!isdigit((unsigned char)name[0]))
+	pid_t pid = parse_pid(name);
+	if (pid == 0)
 		return false;
 	snprintf(path, sizeof path, "%.32s/stat", name);
 	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
@@ -52,7 +66,7 @@ static bool read_process(int proc_fd, const char *name, struct process *process)
 	if (got <= 0)
 		return false;
 	text[got] = '\0';
-	*process = (struct process){.pid = (pid_t)strtol(name, NULL, 10)};
+	*process = (struct process){.pid = pid};
 	return parse_stat(text, process);
 }
 

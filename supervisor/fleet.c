@@ -134,8 +134,11 @@ static void begin_sweep(struct fleet *fleet, uint64_t now_ms)
 static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 {
 	bool main_is_gone = fleet->wrap && fleet->service[0].pid != 0 && !fleet->service[0].lives;
-	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL))
+	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL)) {
+		/* A reload during the sweep has brought services back. */
+		fleet->ending = FLEET_SERVES;
 		return;
+	}
 	if (fleet->childless) {
 		loop_stop(fleet->loop);
 		return;
@@ -171,24 +174,31 @@ static void drop_watches(struct fleet *fleet)
 	fleet->watch_count = 0;
 }
 
+/* A watch that could not be made is tried again in every turn, and told of once: without it a
+ * service that rings would have to wait for the next turn, for as long as it runs. */
 static void renew_watches(struct fleet *fleet)
 {
 	struct tick_watch wanted[TICK_WATCHES_MAX];
 	uint64_t generation = tick_watches_generation(fleet->host.tick);
-	if (fleet->watches_known && generation == fleet->watches_generation)
+	bool is_new = !fleet->watches_known || generation != fleet->watches_generation;
+	if (!is_new && !fleet->watches_missing)
 		return;
 	drop_watches(fleet);
+	fleet->watches_missing = false;
 	size_t count = tick_watches(fleet->host.tick, wanted);
 	for (size_t i = 0; i < count; i++) {
 		struct fleet_watch *watch = &fleet->watch[fleet->watch_count];
 		*watch = (struct fleet_watch){.fleet = fleet, .what = wanted[i]};
 		int error =
 			loop_watch_new(fleet->loop, wanted[i].fd, on_watch, watch, &watch->handle);
-		if (error != 0)
+		if (error == 0) {
+			fleet->watch_count++;
+			continue;
+		}
+		fleet->watches_missing = true;
+		if (is_new)
 			log_warn("cannot wait for descriptor %d: %s", wanted[i].fd,
 				strerror(-error));
-		else
-			fleet->watch_count++;
 	}
 	tick_watches_settled(fleet->host.tick);
 	fleet->watches_generation = generation;

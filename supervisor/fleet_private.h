@@ -51,6 +51,7 @@ struct fleet {
 	size_t watch_count;
 	uint64_t watches_generation;
 	bool watches_known;
+	bool watches_missing; /* some of that generation could not be made */
 
 	bool childless; /* as of the last reaping */
 	bool stopping;

@@ -149,12 +149,18 @@ out:
 	return error;
 }
 
+void link_leave_door(struct link *link)
+{
+	if (link->door != NULL)
+		link_door_remove(link->door, link->token);
+	link->door = NULL;
+}
+
 void link_close(struct link *link)
 {
 	if (link == NULL)
 		return;
-	if (link->door != NULL)
-		link_door_remove(link->door, link->token);
+	link_leave_door(link);
 	/* Whoever still runs is alone from now on, and must not wait at the gate for us. */
 	atomic_store(&link->header->level, LINK_CALM);
 	atomic_store(&link->header->release_level, LINK_CALM);

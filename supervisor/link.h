@@ -53,6 +53,9 @@ struct link_totals {
 int link_open(const char *name, struct link_door *door, struct link **link);
 void link_close(struct link *link);
 
+/* Gives up the link's place at the door: no further process can fetch it.  All else goes on. */
+void link_leave_door(struct link *link);
+
 /* The descriptor that a child inherits: high, close-on-exec here, so the child clears that flag
  * on the same number after fork. */
 int link_fd(const struct link *link);

@@ -7,6 +7,8 @@
 
 #include <event2/event.h>
 
+#define A_DAY_S (UINT64_C(24) * 3600)
+
 struct loop {
 	struct event_base *base;
 	bool stopped; /* libevent forgets a break that came before it ran */
@@ -92,8 +94,9 @@ int loop_watch_new(struct loop *loop, int fd, void (*ready)(void *context), void
 	made->event = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_ready, made);
 	if (made->event == NULL)
 		goto fail;
+	errno = 0;
 	if (event_add(made->event, NULL) != 0) {
-		error = -EINVAL;
+		error = errno != 0 ? -errno : -EINVAL;
 		goto fail;
 	}
 	*watch = made;
@@ -123,16 +126,20 @@ static void on_expired(evutil_socket_t fd, short what, void *argument)
 int loop_timer_new(
 	struct loop *loop, void (*expired)(void *context), void *context, struct loop_timer **timer)
 {
+	const struct timeval a_day = {.tv_sec = A_DAY_S};
 	struct loop_timer *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
 	made->expired = expired;
 	made->context = context;
 	made->event = evtimer_new(loop->base, on_expired, made);
-	if (made->event == NULL) {
-		free(made);
+	/* Only the first event_add needs memory, for a place among the timers, and the place stays.
+	 */
+	if (made->event == NULL || event_add(made->event, &a_day) != 0) {
+		loop_timer_free(made);
 		return -ENOMEM;
 	}
+	event_del(made->event);
 	*timer = made;
 	return 0;
 }
@@ -141,20 +148,20 @@ void loop_timer_free(struct loop_timer *timer)
 {
 	if (timer == NULL)
 		return;
-	event_free(timer->event);
+	if (timer->event != NULL)
+		event_free(timer->event);
 	free(timer);
 }
 
 void loop_timer_set(struct loop_timer *timer, uint64_t in_ms)
 {
-	const uint64_t a_day_ms = 24ULL * 3600 * 1000;
-	if (in_ms > a_day_ms)
-		in_ms = a_day_ms;
+	if (in_ms > A_DAY_S * 1000)
+		in_ms = A_DAY_S * 1000;
 	struct timeval delay = {
 		.tv_sec = (time_t)(in_ms / 1000),
 		.tv_usec = (suseconds_t)(in_ms % 1000 * 1000),
 	};
-	/* Fails only for want of memory, and the timer's place is kept from the first time. */
+	/* Fails only for want of memory, and loop_timer_new has made sure of it. */
 	event_add(timer->event, &delay);
 }
 

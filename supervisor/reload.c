@@ -159,9 +159,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	for (size_t i = 0; i < fleet->count; i++)
 		if (!reload->is_kept[i])
 			tick_service_remove(fleet->host.tick, i, REMOVE_WAIT_MS);
-	int error = tick_reload(fleet->host.tick, reload->config, reload->previous);
-	if (error != 0)
-		log_error("%s: not all of it came into force: %s", fleet->file, strerror(-error));
+	tick_reload(fleet->host.tick, reload->config, reload->previous);
 	rearrange(fleet);
 	struct config *old = fleet->config;
 	fleet->config = reload->config;

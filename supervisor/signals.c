@@ -72,8 +72,18 @@ fail:
 	return error;
 }
 
+/* A signal that is still pending would end us as soon as the mask is gone, and our exit status
+ * with it.  It came while we were ending anyway, so it is taken and dropped. */
+static void drop_pending(const struct signals *signals)
+{
+	struct signals_event event;
+	while (signals_read(signals, &event) == 1)
+		;
+}
+
 void signals_close(struct signals *signals)
 {
+	drop_pending(signals);
 	close(signals->fd);
 	signals_restore(signals);
 	signals->fd = -1;

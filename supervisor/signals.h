@@ -36,6 +36,8 @@ struct signals_event {
 
 /* 0 or -errno. */
 int signals_open(struct signals *signals);
+
+/* Drops what is pending, and gives back what signals_open took. */
 void signals_close(struct signals *signals);
 
 /* 1 and the next event, 0 where there is none, or -errno. */

@@ -18,6 +18,14 @@ struct tick_remains {
 	struct tick_remains *next;
 };
 
+/* What a reload moves, as it was.  It has a place from the start: by the time it is needed the
+ * services that the new config does not have are gone, and there is no way back. */
+struct tick_before {
+	struct tick_service service[CONFIG_SERVICES_MAX];
+	struct perform perform;
+	struct policy_state policy;
+};
+
 struct tick {
 	const struct config *config;
 	int root_fd;
@@ -34,6 +42,7 @@ struct tick {
 	uint64_t generation;
 	struct tick_remains *remains;
 	struct tick_service service[CONFIG_SERVICES_MAX];
+	struct tick_before before;
 	struct sample sample;
 	struct plan plan;
 };
@@ -264,6 +273,9 @@ void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
 		log_warn("%s: its cgroup is still busy, left for later",
 			tick->config->services[service].name);
 	removed->leaf = NULL;
+	/* The door has one place for each service that there can be.  The remains must not take one
+	 * from those that a reload is about to start. */
+	link_leave_door(removed->link);
 	tick->generation++;
 	struct tick_remains *remains = malloc(sizeof *remains);
 	/* Without memory for it the loop finds closed descriptors, which is the lesser evil. */
@@ -277,17 +289,13 @@ void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
 	*removed = (struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
 }
 
-int tick_reload(struct tick *tick, const struct config *config, const size_t *previous)
+void tick_reload(struct tick *tick, const struct config *config, const size_t *previous)
 {
 	size_t count = config->service_count;
-	struct policy_state *policy = calloc(1, sizeof *policy);
-	struct tick_service *old = malloc(sizeof tick->service);
-	struct perform *performed = malloc(sizeof *performed);
-	int error = -ENOMEM;
-	if (policy == NULL || old == NULL || performed == NULL)
-		goto out;
-	memcpy(old, tick->service, sizeof tick->service);
-	*performed = tick->perform;
+	struct tick_before *before = &tick->before;
+	memcpy(before->service, tick->service, sizeof before->service);
+	before->perform = tick->perform;
+	before->policy = tick->policy;
 	memset(tick->perform.ask, 0, sizeof tick->perform.ask);
 	memset(tick->perform.releases, 0, sizeof tick->perform.releases);
 	memset(tick->perform.brakes, 0, sizeof tick->perform.brakes);
@@ -297,15 +305,14 @@ int tick_reload(struct tick *tick, const struct config *config, const size_t *pr
 			(struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
 		if (from >= CONFIG_SERVICES_MAX)
 			continue;
-		tick->service[i] = old[from];
-		tick->perform.ask[i] = performed->ask[from];
-		tick->perform.brakes[i] = performed->brakes[from];
-		memcpy(tick->perform.releases[i], performed->releases[from],
-			sizeof performed->releases[from]);
+		tick->service[i] = before->service[from];
+		tick->perform.ask[i] = before->perform.ask[from];
+		tick->perform.brakes[i] = before->perform.brakes[from];
+		memcpy(tick->perform.releases[i], before->perform.releases[from],
+			sizeof before->perform.releases[from]);
 	}
 	sampler_move_services(tick->sampler, previous, count);
-	policy_state_remap(policy, &tick->policy, previous, count);
-	tick->policy = *policy;
+	policy_state_remap(&tick->policy, &before->policy, previous, count);
 	tick->config = config;
 	tick->generation++;
 	uint64_t limit_bytes = sampler_wall_bytes(tick->sampler);
@@ -313,12 +320,6 @@ int tick_reload(struct tick *tick, const struct config *config, const size_t *pr
 		if (tick->service[i].prepared)
 			tick_service_reload(&tick->service[i], &config->services[i],
 				policy_of(config, i), limit_bytes);
-	error = 0;
-out:
-	free(policy);
-	free(old);
-	free(performed);
-	return error;
 }
 
 void tick_ask(struct tick *tick, size_t service, enum level level)

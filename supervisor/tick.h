@@ -55,8 +55,9 @@ uint64_t tick_service_ended(struct tick *tick, size_t service);
 void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms);
 
 /* The same services under a new config: previous[i] is the old index of new service i, or SIZE_MAX
- * where it is new.  Services that are in no previous[] must have been removed before. */
-int tick_reload(struct tick *tick, const struct config *config, const size_t *previous);
+ * where it is new.  Services that are in no previous[] must have been removed before.  Always
+ * succeeds; limits that the kernel refuses are logged. */
+void tick_reload(struct tick *tick, const struct config *config, const size_t *previous);
 
 /* The operator's wish, once; SIZE_MAX = every service.  Takes effect at the next tick_step(). */
 void tick_ask(struct tick *tick, size_t service, enum level level);

@@ -1,0 +1,310 @@
+/* The life of one service by the clock: restarts, stops, sweeps.  No process runs. */
+
+#include "supervisor/service.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_children.h"
+#include "tests/support/fake_tick.h"
+#include "tests/support/said.h"
+
+static void test_a_service_that_crashes_waits_twice_as_long_each_time(void **state)
+{
+	static const uint32_t delays_ms[] = {
+		100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000};
+	(void)state;
+	life_start();
+	for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
+		uint64_t died_ms = life.now_ms;
+		life_die(1);
+		assert_int_equal(life.service.restart.state, RESTART_BACKOFF);
+		assert_int_equal(service_deadline_ms(&life.service), died_ms + delays_ms[i]);
+		life_step_at(died_ms + delays_ms[i] - 1);
+		assert_int_equal(fake_children_spawned("web"), i + 1);
+		life_step_at(died_ms + delays_ms[i]);
+		assert_int_equal(fake_children_spawned("web"), i + 2);
+	}
+	/* Almost steady is not steady. */
+	life.now_ms += RESTART_STEADY_MS - 1;
+	life_die(1);
+	assert_int_equal(life.service.restart.delay_ms, 30000);
+	life_pass_until(life.now_ms + 30000);
+	life.now_ms += RESTART_STEADY_MS;
+	life_die(1);
+	assert_int_equal(life.service.restart.delay_ms, RESTART_DELAY_MIN_MS);
+}
+
+static void test_how_it_ended_decides_whether_it_comes_back(void **state)
+{
+	enum { EXIT, SIGNAL, OOM };
+	static const struct {
+		enum config_autorestart autorestart;
+		int how;
+		int status;
+		bool comes_back;
+		bool expected;
+		int exit_status;
+	} rows[] = {
+		{CONFIG_RESTART_NEVER, EXIT, 0, false, true, 0},
+		{CONFIG_RESTART_NEVER, EXIT, 1, false, false, 1},
+		{CONFIG_RESTART_NEVER, SIGNAL, SIGSEGV, false, false, 128 + SIGSEGV},
+		{CONFIG_RESTART_NEVER, OOM, SIGKILL, false, false, 128 + SIGKILL},
+		{CONFIG_RESTART_UNEXPECTED, EXIT, 0, false, true, 0},
+		{CONFIG_RESTART_UNEXPECTED, EXIT, 255, true, false, 255},
+		{CONFIG_RESTART_UNEXPECTED, SIGNAL, SIGTERM, true, false, 128 + SIGTERM},
+		{CONFIG_RESTART_UNEXPECTED, OOM, SIGKILL, true, false, 128 + SIGKILL},
+		{CONFIG_RESTART_ALWAYS, EXIT, 0, true, true, 0},
+		{CONFIG_RESTART_ALWAYS, EXIT, 2, true, false, 2},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		life.config.autorestart = rows[i].autorestart;
+		service_init(&life.service, 0, &life.config);
+		struct fake_child *child = life_start();
+		fake_tick.oom_kills = rows[i].how == OOM;
+		if (rows[i].how == EXIT)
+			fake_children_exit(child, rows[i].status);
+		else
+			fake_children_killed(child, rows[i].status);
+		life_reap(child);
+		life_step_at(life.now_ms);
+		assert_int_equal(service_is_down(&life.service), !rows[i].comes_back);
+		assert_int_equal(life.service.expected, rows[i].expected);
+		assert_int_equal(life.service.exit_status, rows[i].exit_status);
+		assert_int_equal(life.service.oom_kills, rows[i].how == OOM);
+	}
+}
+
+/* The count of OOM kills is of the whole cgroup: only a main process that SIGKILL ended can have
+ * been the victim. */
+static void test_an_oom_kill_is_one_of_the_main_process_only(void **state)
+{
+	static const struct {
+		bool exited;
+		int status;
+		uint64_t counted;
+	} rows[] = {{false, SIGKILL, 1}, {false, SIGTERM, 0}, {true, 137, 0}, {true, 0, 0}};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		service_init(&life.service, 0, &life.config);
+		struct fake_child *child = life_start();
+		fake_tick.oom_kills = 3;
+		if (rows[i].exited)
+			fake_children_exit(child, rows[i].status);
+		else
+			fake_children_killed(child, rows[i].status);
+		life_reap(child);
+		assert_int_equal(life.service.oom_kills, rows[i].counted);
+	}
+	assert_int_equal(said("web: OOM-killed after 0.000 s (1 so far)"), 1);
+}
+
+static void test_kill_comes_when_the_stop_has_had_its_time_and_not_before(void **state)
+{
+	(void)state;
+	life.config.stopsignal = SIGINT;
+	struct fake_child *child = life_start();
+	child->ignores = true;
+	service_stop(&life.service, &life.host, life.now_ms);
+	assert_int_equal(fake_children_signalled(child->pid, SIGINT), 1);
+	assert_int_equal(service_deadline_ms(&life.service), LIFE_START_MS + LIFE_STOPWAIT_MS);
+	/* A second wish moves nothing. */
+	service_stop(&life.service, &life.host, LIFE_START_MS + 5000);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS - 1);
+	assert_int_equal(fake_children_signalled(child->pid, SIGINT), 1);
+	assert_int_equal(child->state, FAKE_CHILD_ALIVE);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 1);
+	assert_int_equal(said("web: still there after 10000 ms, killed"), 1);
+	life_reap(child);
+	life_step_at(life.now_ms);
+	assert_true(service_is_down(&life.service));
+	assert_int_equal(life.service.restart.state, RESTART_STOPPED);
+}
+
+static void test_a_process_that_the_kernel_holds_is_killed_every_second(void **state)
+{
+	(void)state;
+	struct fake_child *child = life_start();
+	child->unkillable = true;
+	service_stop(&life.service, &life.host, life.now_ms);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 4500);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 5);
+	assert_false(service_is_down(&life.service));
+}
+
+static void test_what_the_main_process_left_shares_the_time_of_the_stop(void **state)
+{
+	(void)state;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	left->ignores = true;
+	service_stop(&life.service, &life.host, life.now_ms);
+	life.now_ms += 4000;
+	life_reap(child);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 1);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS - 1);
+	assert_int_equal(left->state, FAKE_CHILD_ALIVE);
+	assert_false(service_is_down(&life.service));
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(left->state, FAKE_CHILD_ZOMBIE);
+	fake_children_reap(left);
+	life_step_at(life.now_ms);
+	assert_true(service_is_down(&life.service));
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 1);
+}
+
+static void test_a_service_starts_again_when_all_of_the_old_one_is_gone(void **state)
+{
+	(void)state;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	left->ignores = true;
+	fake_children_exit(child, 1);
+	life_reap(child);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS - 1);
+	assert_int_equal(fake_children_spawned("web"), 1);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(left->state, FAKE_CHILD_ZOMBIE);
+	fake_children_reap(left);
+	/* The delay has run since the death, and is over. */
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(fake_children_spawned("web"), 2);
+	assert_int_equal(life.service.restart.state, RESTART_RUNNING);
+}
+
+static void test_a_rest_that_cannot_be_killed_is_given_up(void **state)
+{
+	(void)state;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	left->unkillable = true;
+	fake_children_exit(child, 1);
+	life_reap(child);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 1999);
+	assert_int_equal(said("cannot be killed"), 0);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 2000);
+	assert_int_equal(said("web: a process of it cannot be killed"), 1);
+	assert_int_equal(fake_children_spawned("web"), 2);
+	/* The number of the old group is not signalled any more. */
+	size_t before = fake_children_signalled(-child->pid, SIGKILL);
+	service_kill(&life.service, &life.host);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), before);
+}
+
+static void test_a_stop_during_the_sweep_or_the_wait_is_obeyed(void **state)
+{
+	(void)state;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	left->ignores = true;
+	fake_children_exit(child, 1);
+	life_reap(child);
+	service_stop(&life.service, &life.host, LIFE_START_MS + 100);
+	assert_false(service_is_down(&life.service));
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	fake_children_reap(left);
+	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 60000);
+	assert_true(service_is_down(&life.service));
+	assert_int_equal(fake_children_spawned("web"), 1);
+
+	life_start();
+	life_die(1);
+	assert_int_equal(life.service.restart.state, RESTART_BACKOFF);
+	service_stop(&life.service, &life.host, life.now_ms);
+	assert_true(service_is_down(&life.service));
+	life_pass_until(life.now_ms + 60000);
+	assert_int_equal(fake_children_spawned("web"), 2);
+}
+
+static void test_a_leaf_is_told_once_and_waited_for(void **state)
+{
+	(void)state;
+	fake_tick.leaf = &life.leaf;
+	struct fake_child *child = life_start();
+	struct fake_child *detached = fake_children_add(0);
+	detached->ignores = true;
+	life.leaf.member[life.leaf.count++] = detached->pid;
+	fake_children_exit(child, 1);
+	life_reap(child);
+	assert_int_equal(fake_children_signalled(detached->pid, SIGTERM), 1);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 0);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS - 1);
+	assert_int_equal(fake_children_spawned("web"), 1);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(detached->state, FAKE_CHILD_ZOMBIE);
+	life_step_at(life.now_ms);
+	assert_int_equal(fake_children_spawned("web"), 2);
+}
+
+static void test_a_service_that_is_not_in_its_leaf_is_told_by_its_group(void **state)
+{
+	(void)state;
+	life.leaf.attach_error = -EACCES;
+	fake_tick.leaf = &life.leaf;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	assert_int_equal(said("web: not in its cgroup: Permission denied"), 1);
+	fake_children_exit(child, 1);
+	life_reap(child);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 1);
+	assert_int_equal(left->state, FAKE_CHILD_ZOMBIE);
+}
+
+static void test_where_somebody_else_tells_the_rest_only_kill_is_sent(void **state)
+{
+	(void)state;
+	life.host.sweep_only_kills = true;
+	struct fake_child *child = life_start();
+	struct fake_child *left = fake_children_add(child->pid);
+	left->ignores = true;
+	fake_children_exit(child, 0);
+	life_reap(child);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 0);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 1);
+}
+
+static void test_nothing_is_signalled_where_nothing_runs(void **state)
+{
+	(void)state;
+	service_signal(&life.service, SIGHUP);
+	service_kill(&life.service, &life.host);
+	struct fake_child *child = life_start();
+	life_die(0);
+	service_signal(&life.service, SIGHUP);
+	service_kill(&life.service, &life.host);
+	service_stop(&life.service, &life.host, life.now_ms);
+	assert_int_equal(fake_children_signalled(child->pid, SIGHUP), 0);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 0);
+	assert_true(service_is_down(&life.service));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_service_that_crashes_waits_twice_as_long_each_time),
+		TEST(test_how_it_ended_decides_whether_it_comes_back),
+		TEST(test_an_oom_kill_is_one_of_the_main_process_only),
+		TEST(test_kill_comes_when_the_stop_has_had_its_time_and_not_before),
+		TEST(test_a_process_that_the_kernel_holds_is_killed_every_second),
+		TEST(test_what_the_main_process_left_shares_the_time_of_the_stop),
+		TEST(test_a_service_starts_again_when_all_of_the_old_one_is_gone),
+		TEST(test_a_rest_that_cannot_be_killed_is_given_up),
+		TEST(test_a_stop_during_the_sweep_or_the_wait_is_obeyed),
+		TEST(test_a_leaf_is_told_once_and_waited_for),
+		TEST(test_a_service_that_is_not_in_its_leaf_is_told_by_its_group),
+		TEST(test_where_somebody_else_tells_the_rest_only_kill_is_sent),
+		TEST(test_nothing_is_signalled_where_nothing_runs),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

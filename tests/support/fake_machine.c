@@ -1,0 +1,135 @@
+/* A tick on fake cgroups with a clock of its own. */
+
+#include "tests/support/fake_machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "supervisor/psi.h"
+#include "tests/support/fake_cgroup.h"
+#include "tests/support/fake_children.h"
+#include "tests/support/patience.h"
+#include "tests/support/said.h"
+
+#define AHEAD_MS 1000000000U
+
+struct fake_machine machine;
+
+int __wrap_psi_open_trigger(struct psi_watch *watch, int directory_fd, const char *path,
+	const struct config_psi *pressure, uint32_t window_ms);
+int __wrap_psi_open_events(struct psi_watch *watch, int directory_fd, const char *path);
+bool __wrap_psi_trigger_alive(const struct psi_watch *watch);
+bool __wrap_psi_events_rearm(const struct psi_watch *watch);
+
+static int open_watch(struct psi_watch *watch, int directory_fd, const char *path)
+{
+	int file_fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC);
+	if (file_fd < 0)
+		return -errno;
+	*watch = (struct psi_watch){
+		.file_fd = file_fd, .epoll_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+	return 0;
+}
+
+int __wrap_psi_open_trigger(struct psi_watch *watch, int directory_fd, const char *path,
+	const struct config_psi *pressure, uint32_t window_ms)
+{
+	(void)pressure;
+	(void)window_ms;
+	return machine.triggers_refused ? -EINVAL : open_watch(watch, directory_fd, path);
+}
+
+int __wrap_psi_open_events(struct psi_watch *watch, int directory_fd, const char *path)
+{
+	return open_watch(watch, directory_fd, path);
+}
+
+bool __wrap_psi_trigger_alive(const struct psi_watch *watch)
+{
+	(void)watch;
+	return !machine.triggers_dead;
+}
+
+bool __wrap_psi_events_rearm(const struct psi_watch *watch)
+{
+	(void)watch;
+	return !machine.events_dead;
+}
+
+void fake_machine_open(void)
+{
+	memset(&machine, 0, sizeof machine);
+	machine.now_ms = patience_now_ns() / 1000000 + AHEAD_MS;
+	fake_children_reset();
+	fake_cgroup_open("box", false);
+	fake_cgroup_set("box", "memory.max", FAKE_MACHINE_LIMIT_TEXT);
+	fake_machine_use("box", 10 * MIB);
+}
+
+void fake_machine_close(void)
+{
+	tick_close(machine.tick, 0);
+	machine.tick = NULL;
+	config_free(&machine.config);
+	fake_cgroup_close();
+}
+
+void fake_machine_load(const char *text, struct config *config)
+{
+	static struct config_errors errors;
+	memset(&errors, 0, sizeof errors);
+	if (config_load_text(text, strlen(text), config, &errors) != 0)
+		fail_msg("line %u: %s", errors.error[0].line, errors.error[0].text);
+}
+
+void fake_machine_start(const char *config_text)
+{
+	fake_machine_load(config_text, &machine.config);
+	assert_int_equal(tick_open(&machine.config, &machine.tick), 0);
+	for (size_t i = 0; i < machine.config.service_count; i++) {
+		assert_int_equal(tick_service_prepare(machine.tick, i), 0);
+		tick_service_started(machine.tick, i);
+	}
+}
+
+uint32_t fake_machine_turn(uint64_t after_ms)
+{
+	machine.now_ms += after_ms;
+	return tick_step(machine.tick, machine.now_ms);
+}
+
+void fake_machine_use(const char *cgroup, uint64_t bytes)
+{
+	char text[32];
+	snprintf(text, sizeof text, "%llu\n", (unsigned long long)bytes);
+	fake_cgroup_set(cgroup, "memory.current", text);
+}
+
+struct tick_counts fake_machine_counts(size_t service)
+{
+	struct tick_counts counts;
+	tick_counts(machine.tick, service, &counts);
+	return counts;
+}
+
+enum level fake_machine_level(size_t service)
+{
+	return fake_machine_counts(service).level;
+}
+
+void fake_machine_events(const char *cgroup, unsigned max, unsigned oom_kill)
+{
+	char text[128];
+	snprintf(text, sizeof text, "low 0\nhigh 0\nmax %u\noom %u\noom_kill %u\n", max, oom_kill,
+		oom_kill);
+	fake_cgroup_set(cgroup, "memory.events", text);
+	fake_cgroup_set(cgroup, "memory.events.local", text);
+}

@@ -1,0 +1,54 @@
+#ifndef TESTS_SUPPORT_FAKE_MACHINE_H
+#define TESTS_SUPPORT_FAKE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "supervisor/tick.h"
+
+/*
+ * A tick on a fake hierarchy of cgroups, with a clock of its own (WRAP_machine
+ * in the Makefile).
+ *
+ * The supervisor is alone in the cgroup "box", which has a limit of 256 MiB.
+ * Plain files take no epoll, so triggers and memory.events are eventfds here:
+ * they open where the file is there, and are alive until the test says not.
+ */
+
+#define MIB (UINT64_C(1) << 20)
+#define FAKE_MACHINE_LIMIT_TEXT "268435456\n"
+
+struct fake_machine {
+	struct config config;
+	struct tick *tick;
+	/* Far ahead of the machine's own clock, by which the brake's thread counts. */
+	uint64_t now_ms;
+	bool triggers_dead;
+	bool events_dead;
+	bool triggers_refused; /* -EINVAL */
+};
+
+extern struct fake_machine machine;
+
+/* The hierarchy alone; a test that changes it calls fake_machine_start() then. */
+void fake_machine_open(void);
+void fake_machine_close(void);
+
+/* Parses the text; prepares and starts every service. */
+void fake_machine_start(const char *config_text);
+
+void fake_machine_load(const char *text, struct config *config);
+
+/* One turn, so many milliseconds later. */
+uint32_t fake_machine_turn(uint64_t after_ms);
+
+void fake_machine_use(const char *cgroup, uint64_t bytes);
+struct tick_counts fake_machine_counts(size_t service);
+enum level fake_machine_level(size_t service);
+
+/* memory.events and memory.events.local of a cgroup. */
+void fake_machine_events(const char *cgroup, unsigned max, unsigned oom_kill);
+
+#endif
