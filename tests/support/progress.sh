@@ -20,12 +20,12 @@ progress_time() {
   fi
 }
 
-# progress_line WHAT SECONDS_LEFT
+# progress_line WHAT SECONDS_LEFT SECONDS_PASSED
 progress_line() {
   if [ "$2" -gt 0 ]; then
     echo "$1, about $(progress_time "$2") left"
   else
-    echo "$1, takes longer than expected"
+    echo "$1, longer than expected: $(progress_time "$3") so far"
   fi
 }
 
@@ -44,7 +44,7 @@ progress_tick() {
   [ -t 2 ] || [ "$2" -le 300 ] || progress_every=30
   while kill -0 $$ 2>/dev/null; do
     [ $((progress_passed % progress_every)) -ne 0 ] ||
-      progress_show "$(progress_line "$1" $(($2 + $3 - progress_passed)))"
+      progress_show "$(progress_line "$1" $(($2 + $3 - progress_passed)) $progress_passed)"
     sleep 1
     progress_passed=$((progress_passed + 1))
   done
