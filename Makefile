@@ -26,6 +26,16 @@ $(error SAN=$(SAN): expected "address,undefined" or "thread")
 endif
 OUT := build/$(VARIANT)
 
+# A plain user's PATH lacks where depmod, nginx and setcap are.
+ifeq ($(findstring :/usr/sbin:,:$(PATH):),)
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+endif
+
+# A line for each file that is made; V=1 shows the commands, make -s neither.
+ifneq ($(V),1)
+say = @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo "  $(1)  $(2)";)
+endif
+
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 CFLAGS ?= -O2 -g
@@ -67,20 +77,20 @@ $(HEAP): $(call room,shim/heap)
 $(SUPPORT): $(call room,tests/support)
 $(OUT)/%.a:
 	@mkdir -p $(@D)
-	$(AR) rcsD $@.tmp $^ && mv $@.tmp $@
+	$(call say,AR  ,$@)$(AR) rcsD $@.tmp $^ && mv $@.tmp $@
 
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
+	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
 		$(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
 
 $(SHIM): $(call room,shim) $(HEAP) shim/exports.map
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
 		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
@@ -116,15 +126,15 @@ ROOMS := config policy heap supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
-	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
+	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
 		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LIBS_tests)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 unit: $(UNIT) ## build the unit tests of this variant
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
-	$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
@@ -141,73 +151,90 @@ $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.
 SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
 ELASTIC := $(BENCH)/elastic/elastic
 $(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -ldl -lm
 $(OUT)/tests/system/%: $(OUT)/tests/system/%.o
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
 $(OUT)/tests/bench/%: $(OUT)/tests/bench/%.o
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lm
 
-deps: ## install the Debian packages that building and testing need
-	@tests/support/deps build test glibc vm
+SETS = build $(or $(SUITES),house unit preload system vm)
+deps: ## install the Debian packages that building and testing need (SUITES=)
+	@tests/support/deps $(SETS)
 deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
+.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-simulate
 .PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
 
-check: ## build every variant, run all tests, count them in the last line (SUITES="unit house": some)
-	@tests/support/deps build test glibc vm
+check: export ROOM := $(ROOM)
+check: export TEST := $(TEST)
+check: ## build every variant, run all tests, count them in the last line (SUITES=, ROOM=, TEST=: some)
+	@tests/support/deps $(SETS)
 	@tests/run $(SUITES)
 
 SECONDS ?= 60
 fuzz: ## have libFuzzer look for operations that break the heap, for SECONDS=60; build/corpus is kept
-	@tests/support/deps build test fuzz
+	@tests/support/deps build fuzz
 	@$(MAKE) --no-print-directory FUZZ=1 build/fuzz/tests/fuzz/fuzz_heap
 	@mkdir -p build/corpus/heap
-	build/fuzz/tests/fuzz/fuzz_heap -max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0 \
-		-artifact_prefix=build/corpus/ build/corpus/heap
+	@. tests/support/progress.sh && progress_run "fuzz: looking for inputs that break the heap" $(SECONDS) 0 \
+		build/fuzz/tests/fuzz/fuzz_heap -max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/corpus/ build/corpus/heap
 
 MINUTES ?= 5
 soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that
 	@tests/support/deps build
-	@set -e; for san in '' address,undefined thread; do $(MAKE) --no-print-directory SAN=$$san soak-one; done
+	@set -e; left=3; for san in '' address,undefined thread; do left=$$((left - 1)); \
+		$(MAKE) --no-print-directory SAN=$$san SOAKS_LEFT=$$left soak-one; done
+SOAKS_LEFT ?= 0
 soak-one: $(OUT)/tests/heap/soak
-	TSAN_OPTIONS=halt_on_error=1 setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
+	@. tests/support/progress.sh && TSAN_OPTIONS=halt_on_error=1 progress_run \
+		"soak: $(VARIANT), $$((3 - $(SOAKS_LEFT))) of 3" $$(($(MINUTES) * 60)) $$(($(SOAKS_LEFT) * $(MINUTES) * 60)) \
+		setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
+
+needs-demo: all $(addprefix $(DEMO)/,worker driver report)
+needs-alloc: all $(BENCH)/alloc/workloads
+needs-idle: all $(IDLE)
+needs-elastic: all $(ELASTIC)
+needs-simulate: $(SHIM) $(SIMULATE)
+needs-demo needs-alloc needs-idle needs-elastic needs-simulate:
+	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
 	@tests/support/deps build
-	@$(MAKE) --no-print-directory all $(addprefix $(DEMO)/,worker driver report)
+	@$(MAKE) --no-print-directory needs-demo
 	@tests/bench/demo/run
 
 bench-alloc: ## time allocators side by side: table and chart in build/bench (ROUNDS=, WORKLOADS=, COUNTS=1)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(BENCH)/alloc/workloads
+	@$(MAKE) --no-print-directory needs-alloc
 	@tests/bench/alloc/run
 
 bench-idle: ## what idle heaps keep and what releases cost, by allocator: build/bench (ROUNDS=, PARTS=, TIMES=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(IDLE)
+	@$(MAKE) --no-print-directory needs-idle
 	@tests/bench/idle/run
 
 bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: build/bench (ROUNDS=, SECONDS=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory all $(ELASTIC)
+	@$(MAKE) --no-print-directory needs-elastic
 	@tests/bench/elastic/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench
-	@$(MAKE) --no-print-directory $(SHIM) $(SIMULATE)
+	@$(MAKE) --no-print-directory needs-simulate
 	@tests/bench/simulate/run
 
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
 tidy: ## run clang-tidy over every source
-	@tests/support/deps test
+	@tests/support/deps build house
 	@tests/support/tidy
 
 install: all ## install under $(DESTDIR)$(PREFIX)
@@ -223,5 +250,8 @@ clean: ## remove everything built, the cached kernels and the fuzzer's corpus ex
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  V=1 shows every command.  For check and deps: SUITES="house unit preload system vm", some of them;'
+	@echo '  for check: ROOM=heap, tests of that room only; TEST=test_cache, tests of that name only.'
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

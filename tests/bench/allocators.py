@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+# A plain user's PATH lacks where ldconfig is.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "bench"
 BUILT = ROOT / "build" / "release" / "tests" / "bench"
@@ -61,10 +63,6 @@ def environment(name):
     library, settings = VARIANTS.get(name, (name, {}))
     settings = {"LD_PRELOAD": library_path(LIBRARIES[library])} | settings
     return ["env"] + [f"{key}={value}" for key, value in settings.items()]
-
-
-def dot():
-    print(".", end="", file=sys.stderr, flush=True)
 
 
 def target(text, met):

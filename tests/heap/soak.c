@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 	uint64_t operations = 0;
 	unsigned lives = 0;
 
-	random_state ^= seed;
+	random_state = RANDOM_SEED ^ seed;
 	for (; lives == 0 || time(NULL) < end; lives++) {
 		struct heap_crowd crowd = crowd_of(seed);
 		const char *wrong;

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define WORDS 8
 #define BITS ((size_t)WORDS * 64)
 #define ROUNDS 3000

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define MS_NS ((uint64_t)1000000)
 #define WINDOW_NS (10000 * MS_NS)
 #define SPENDINGS 4000U

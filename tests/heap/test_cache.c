@@ -2,6 +2,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
 #include "shim/heap/size_class.h"
+#include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
 #include <pthread.h>
@@ -10,7 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -149,7 +149,7 @@ static uint64_t look(uint64_t idle_before_ns)
 		.slabs_idle_before_ns = idle_before_ns,
 	};
 
-	nanosleep(&(struct timespec){.tv_nsec = 210000000}, NULL);
+	atomic_fetch_add(&fake_os.now_ahead_ns, 210000000);
 	heap_scavenge(&pass, HEAP_BY_LAZY);
 	return os_now_ns();
 }
@@ -279,5 +279,6 @@ int main(void)
 		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
 	};
 
+	atomic_store(&fake_os.now_stands_ns, UINT64_C(1000000000000000));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

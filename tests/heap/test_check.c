@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 /* Each damage must be seen, and mending it must satisfy the check again. */
 
 static void *blocks[3];

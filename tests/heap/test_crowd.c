@@ -1,4 +1,5 @@
 #include "tests/support/heap_crowd.h"
+#include "tests/support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,14 +19,17 @@ static void live(struct heap_crowd crowd)
 static void test_blocks_go_from_thread_to_thread_in_any_weather(void **state)
 {
 	(void)state;
-	live((struct heap_crowd){
-		.seed = 3, .seats = 3, .thieves = 2, .rounds = 4, .operations = 6000});
+	live((struct heap_crowd){.seed = random_run_seed() + 3,
+		.seats = 3,
+		.thieves = 2,
+		.rounds = 4,
+		.operations = 6000});
 }
 
 static void test_a_crowd_that_forks_leaves_nothing(void **state)
 {
 	(void)state;
-	live((struct heap_crowd){.seed = 4,
+	live((struct heap_crowd){.seed = random_run_seed() + 4,
 		.seats = 4,
 		.thieves = 1,
 		.rounds = 2,

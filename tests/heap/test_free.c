@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static void free_at_once_again(void *arg)
 {
 	(void)arg;

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define LIVE_MAX 4000
 
 static void verify(struct heap_model *model)

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static struct heap_stats stats_now(void)
 {
 	struct heap_stats stats;

@@ -2,6 +2,7 @@
 #include "shim/heap/transit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,7 @@ static void test_waits_are_counted(void **state)
 	lock_take(&lock);
 	pthread_create(&thread, NULL, run_waiting, NULL);
 	while ((atomic_load(&lock.word) & LOCK_WAITED) == 0)
-		;
+		sched_yield();
 	lock_drop(&lock);
 	pthread_join(thread, NULL);
 	lock_stats(&after);

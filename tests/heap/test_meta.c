@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static void test_records_are_aligned_apart_and_reused(void **state)
 {
 	unsigned char *records[1000];

@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define RUNS 300
 
 static void verify(void)

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define GIB ((uintptr_t)1 << 30)
 
 static struct span *some_span(void)

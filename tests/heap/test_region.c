@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define CHUNKS 70 /* more than a group */
 #define PAGES ((size_t)CHUNKS * CHUNK_PAGES)
 #define START 0x10000000U

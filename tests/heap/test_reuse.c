@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define SECOND_NS ((uint64_t)1000000000)
 
 static void test_every_age_lies_in_its_bucket(void **state)

@@ -18,6 +18,12 @@
 
 #include <cmocka.h>
 
+/*
+ * Where two threads meet, TSan has more to see in test_crowd: there are thieves
+ * beside forks, too.
+ *
+ * variants: release asan
+ */
 #define BLOCKS 40000
 #define MIB ((size_t)1 << 20)
 
@@ -72,9 +78,8 @@ static void allocate(size_t i, size_t size)
 
 static void release(size_t i)
 {
-	for (size_t k = 0; k < sizes[i]; k++)
-		if (blocks[i][k] != fill_of(i))
-			fail_msg("block %zu of %zu bytes changed at %zu", i, sizes[i], k);
+	if (blocks[i][0] != fill_of(i) || memcmp(blocks[i], blocks[i] + 1, sizes[i] - 1) != 0)
+		fail_msg("block %zu of %zu bytes changed", i, sizes[i]);
 	heap_free(blocks[i]);
 	blocks[i] = NULL;
 }
@@ -519,5 +524,7 @@ int main(void)
 		cmocka_unit_test(test_a_child_of_a_process_that_scavenges_has_a_background_too),
 	};
 
+	/* The clock goes only where it is pushed ahead. */
+	atomic_store(&fake_os.now_stands_ns, UINT64_C(1000000000000000));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define SECOND_NS ((uint64_t)1000000000)
 #define MS_NS ((uint64_t)1000000)
 #define MIB ((uint64_t)1 << 20)

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static unsigned naive_class(size_t size)
 {
 	unsigned c = 1;

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define SPANS 400
 #define CLASSES 3
 

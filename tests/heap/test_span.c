@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define START 0x7000000000ULL
 
 static struct span *span_make(unsigned size_class, uint64_t clean)

@@ -123,7 +123,7 @@ static void *run_owner(void *arg)
 	const struct holder *self = arg;
 	_Atomic uint32_t *held[HELD];
 
-	random_state += self->name * (uint64_t)977;
+	random_begin(self->name);
 	for (uint32_t i = 0; i < self->steps && !atomic_load(&stopping); i++) {
 		size_t count = 1 + random_below(HELD);
 

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 /*
  * The protocol of shim/heap/cache_owner.h as a model, walked through in every
  * interleaving: an owner that comes by a few times, and thieves.  The bins are

@@ -50,7 +50,7 @@ static struct block *block_new(void)
 
 static void *run_worker(void *arg)
 {
-	random_state += (uintptr_t)arg * 977;
+	random_begin((uintptr_t)arg);
 	for (int i = 0; i < STEPS; i++) {
 		struct block *block = random_below(2) == 0 ? block_new() : NULL;
 
@@ -164,7 +164,7 @@ static void test_blocks_hold_while_others_free_scavenge_and_check(void **state)
 
 static void *run_endless_worker(void *arg)
 {
-	random_state += (uintptr_t)arg * 977;
+	random_begin((uintptr_t)arg);
 	while (!atomic_load(&stopping)) {
 		struct block *block = random_below(2) == 0 ? block_new() : NULL;
 

@@ -1,12 +1,15 @@
 #ifndef TESTS_PRELOAD_CHECK_H
 #define TESTS_PRELOAD_CHECK_H
 
+#include "tests/support/patience.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,19 +54,14 @@ static inline double check_now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static inline void check_pause(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-}
+/* Polls until condition holds, with a deadline that stretches with the load: patience.h. */
+#define CHECK_SOON(seconds, condition) CHECK(WAIT_UNTIL(seconds, condition))
 
-/* Polls for up to seconds until condition holds. */
-#define CHECK_SOON(seconds, condition) \
-	do { \
-		double check_end_s = check_now_s() + (seconds); \
-		while (!(condition) && check_now_s() < check_end_s) \
-			check_pause(); \
-		CHECK(condition); \
-	} while (0)
+/* Ends a program that hangs; on no machine is it reached otherwise. */
+static inline void check_hang(void)
+{
+	alarm(600);
+}
 
 /* Blocks that were written to, then freed: count of bytes each. */
 static inline void check_churn(size_t count, size_t bytes)
@@ -99,6 +97,48 @@ static inline long check_proc_number(const char *path, const char *key, int base
 	snprintf(wanted, sizeof wanted, "\n%s:", key);
 	at = strstr(text, wanted);
 	return at == NULL ? -1 : strtol(at + strlen(wanted), NULL, base);
+}
+
+/*
+ * Whether a thread of a process, which may be our own, sleeps on a futex without
+ * a deadline: it does not wake unless it is woken.
+ */
+static inline bool check_sleeps_for_good(pid_t pid, int thread)
+{
+	char path[64];
+	char text[256];
+	const char *at = text;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)pid, thread);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	length = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = '\0';
+	/* The call's number, then its arguments; the deadline is the fourth. */
+	if (strtol(text, NULL, 10) != SYS_futex)
+		return false;
+	for (int i = 0; at != NULL && i < 4; i++) {
+		at = strchr(at, ' ');
+		at = at != NULL ? at + 1 : NULL;
+	}
+	return at != NULL && strncmp(at, "0x0 ", 4) == 0;
+}
+
+/* How often a thread of a process began to run; -1 without such a thread. */
+static inline long check_wakeups(pid_t pid, int thread)
+{
+	char path[64];
+	long voluntary;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/status", (int)pid, thread);
+	voluntary = check_proc_number(path, "voluntary_ctxt_switches", 10);
+	return voluntary < 0
+		       ? -1
+		       : voluntary + check_proc_number(path, "nonvoluntary_ctxt_switches", 10);
 }
 
 /* The id of this process's thread called "spillway", 0 without. */

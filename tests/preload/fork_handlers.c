@@ -21,7 +21,7 @@ int main(void)
 	pid_t child;
 	int status;
 
-	alarm(20);
+	check_hang();
 	pthread_atfork(allocate, allocate, allocate);
 	child = fork();
 	CHECK(child >= 0);

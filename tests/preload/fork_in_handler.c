@@ -34,7 +34,7 @@ int main(int count, char **arguments)
 	(void)arguments;
 	if (count == 2)
 		CHECK(spillway_set_level(SPILLWAY_EAGER) == 0);
-	alarm(20 * (unsigned)check_soak(1));
+	check_hang();
 	CHECK(sigaction(SIGPROF, &action, NULL) == 0);
 	CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);
 	while (forks < most) {

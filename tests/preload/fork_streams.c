@@ -63,7 +63,7 @@ int main(void)
 {
 	pthread_t threads[2];
 
-	alarm(20);
+	check_hang();
 	stream = tmpfile();
 	CHECK(stream != NULL && fputs("text", stream) >= 0);
 	CHECK(pthread_barrier_init(&owned, NULL, 2) == 0);

@@ -96,7 +96,7 @@ static _Noreturn void be_child(int turn)
 	char name[] = "sh";
 	char *arguments[] = {name, option, command, NULL};
 
-	alarm(40);
+	check_hang();
 	check_kept();
 	check_churn(100, 100);
 	check_churn(20, 200 * KIB);
@@ -136,7 +136,7 @@ int main(void)
 
 	for (size_t i = 0; i < 4; i++)
 		CHECK(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)) == 0);
-	for (int i = 0; i < (int)check_soak(100); i++) {
+	for (int i = 0; i < (int)check_soak(60); i++) {
 		pid_t children[2];
 
 		keep();

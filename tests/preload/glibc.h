@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,8 +224,12 @@ static inline int glibc_posix_memalign(void **block, size_t alignment, size_t si
 	return errno;
 }
 
-/* The main of every test: in a child, so that it may have to end by a signal, and so that nothing
- * of it is left. */
+/*
+ * The main of every test: in a child, so that it may have to end by a signal, and
+ * so that nothing of it is left.  A test's own limit is one of CPU time here: how
+ * long it takes depends on what else the machine does.  The alarm is against a
+ * hang.
+ */
 static inline int glibc_main(int (*test)(void), int seconds, int signal_wanted)
 {
 	int status = 0;
@@ -234,7 +239,8 @@ static inline int glibc_main(int (*test)(void), int seconds, int signal_wanted)
 	child = xfork();
 	if (child == 0) {
 		setpgid(0, 0);
-		alarm((unsigned)seconds);
+		setrlimit(RLIMIT_CPU, &(struct rlimit){(rlim_t)seconds, RLIM_INFINITY});
+		alarm(600);
 		exit(test() != 0 || glibc_failures != 0);
 	}
 	setpgid(child, child);

@@ -2,8 +2,10 @@
 # glibc's own tests of malloc under the preload library.  TAP.
 #   BUILD: the variant's folder, build/release unless set
 # They come with Debian's package of glibc's sources and stay out of this tree: they are unpacked and
-# compiled in a temporary folder, with tests/preload/glibc.h in the place of what they include.  Each
-# is run on glibc's malloc first: what fails there does not count.
+# compiled with tests/preload/glibc.h in the place of what they include.  Each is run on glibc's own
+# malloc, too: what fails there does not count.
+# The programs, and that they pass on glibc's malloc, are kept in $BUILD/glibc and made again when
+# glibc, the compiler, glibc.h or this script changes: the library has no part in them.
 . "$(dirname "$0")/../support/preload.sh"
 
 # What is not run, and why.  All others are, also those that a newer glibc may bring.
@@ -38,10 +40,16 @@ parts=' tst-interpose-aux tst-interpose-aux-nothread tst-interpose-aux-thread ts
 
 archive=$(compgen -G '/usr/src/glibc/glibc-*.tar.xz' | sort -V | tail -n 1)
 [ -n "$archive" ] || tap_skip_all "glibc-source is not installed"
+key=$({ stat -Lc '%n %s %Y' "$archive" /lib/x86_64-linux-gnu/libc.so.6 "$(command -v gcc)"
+	cat tests/preload/glibc.h tests/preload/glibc.sh; } 2>/dev/null | sha256sum | cut -c 1-32)
+kept=$BUILD/glibc/$key
 source=$TAP_DIR/glibc
-mkdir -p "$source" "$TAP_DIR/include/support"
-tar -xJf "$archive" -C "$source" --strip-components=1 --wildcards '*/malloc/tst-*' '*/malloc/mallocbug.c' ||
-	{ tap_fail "the tests are unpacked"; tap_done; }
+mkdir -p "$source" "$TAP_DIR/include/support" "$TAP_DIR/made"
+
+unpack() {
+	tar -xJf "$archive" -C "$source" --strip-components=1 --wildcards '*/malloc/tst-*' '*/malloc/mallocbug.c'
+}
+
 for name in support/{check,support,xthread,xunistd,xsignal,temp_file,test-driver}.h \
 	array_length.h libc-diag.h malloc-size.h; do
 	echo '#include "tests/preload/glibc.h"' >"$TAP_DIR/include/$name"
@@ -73,37 +81,68 @@ compile() {
 	esac
 	# The calls are to be made, whatever the compiler knows of malloc.
 	gcc -std=gnu11 -O2 -g -w -fno-builtin -D_GNU_SOURCE -pthread -I. -I"$TAP_DIR/include" \
-		-o "$TAP_DIR/$1" "$source/malloc/$1.c" "${also[@]}"
+		-o "$TAP_DIR/made/$1" "$source/malloc/$1.c" "${also[@]}"
 }
 
-# Both at once: some only wait.  Sets the status of each.
-run() {
-	local pid
-	LD_PRELOAD=$LIB timeout 120 "$TAP_DIR/$1" >"$TAP_DIR/said" 2>&1 &
-	pid=$!
-	timeout 120 "$TAP_DIR/$1" >"$TAP_DIR/alone" 2>&1
-	alone=$?
-	wait "$pid"
-	status=$?
+# two_at_a_time FUNCTION: of every test that is not left out.  Some only wait.
+two_at_a_time() {
+	local test
+	for test in "${tests[@]}"; do
+		[[ -z ${left_out[$test]:-} && $parts != *" $test "* ]] || continue
+		"$1" "$test" &
+		[ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+	done
+	wait
 }
 
-for file in "$source"/malloc/*.c; do
-	test=$(basename "$file" .c)
+# Makes TEST and runs it on glibc's malloc.  Leaves the program, TEST.alone and TEST.status: how that
+# ended, or what the compiler said and "does not compile".
+make_one() {
+	local at=$TAP_DIR/made/$1
+	if ! compile "$1" >"$at.alone" 2>&1; then
+		echo "does not compile" >"$at.status"
+		return
+	fi
+	"$at" >"$at.alone" 2>&1
+	echo $? >"$at.status"
+}
+
+run_one() {
+	LD_PRELOAD=$LIB "$kept/$1" >"$TAP_DIR/$1.said" 2>&1
+	echo $? >"$TAP_DIR/$1.status"
+}
+
+if [ ! -d "$kept" ]; then
+	unpack || { tap_fail "the tests are unpacked"; tap_done; }
+	mapfile -t tests < <(cd "$source/malloc" && printf '%s\n' *.c | sed 's/\.c$//')
+	printf '%s\n' "${tests[@]}" >"$TAP_DIR/made/tests"
+	two_at_a_time make_one
+	rm -rf "$BUILD/glibc"
+	mkdir -p "$BUILD/glibc"
+	# As a whole, or not at all.
+	cp -r "$TAP_DIR/made" "$kept.new" && mv "$kept.new" "$kept"
+fi
+mapfile -t tests <"$kept/tests"
+two_at_a_time run_one
+for test in "${tests[@]}"; do
 	name="glibc's $test"
 	[[ $parts != *" $test "* ]] || continue
 	if [ -n "${left_out[$test]:-}" ]; then
 		tap_skip "$name" "${left_out[$test]}"
-	elif ! compile "$test" >"$TAP_DIR/said" 2>&1; then
-		tap_fail "$name" "does not compile: $(cat "$TAP_DIR/said")"
+		continue
+	fi
+	alone=$(cat "$kept/$test.status")
+	status=$(cat "$TAP_DIR/$test.status")
+	if [ "$alone" = "does not compile" ]; then
+		tap_fail "$name" "$alone: $(cat "$kept/$test.alone")"
+	elif [ "$status" -eq 0 ] && [ "$alone" -eq 0 ]; then
+		tap_pass "$name"
+	elif ! "$kept/$test" >"$TAP_DIR/alone" 2>&1; then
+		tap_skip "$name" "fails with glibc's own malloc, too: $(tail -n 1 "$TAP_DIR/alone")"
+	elif [ "$status" -ne 0 ]; then
+		tap_fail "$name" "status $status: $(tail -n 20 "$TAP_DIR/$test.said")"
 	else
-		run "$test"
-		if [ "$alone" -ne 0 ]; then
-			tap_skip "$name" "fails with glibc's own malloc, too: $(tail -n 1 "$TAP_DIR/alone")"
-		elif [ "$status" -ne 0 ]; then
-			tap_fail "$name" "status $status: $(tail -n 20 "$TAP_DIR/said")"
-		else
-			tap_pass "$name"
-		fi
+		tap_pass "$name"
 	fi
 done
 tap_done

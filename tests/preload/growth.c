@@ -10,10 +10,16 @@ static struct puppet gated_puppet(uint64_t credit_bytes)
 	struct puppet puppet = puppet_start();
 
 	puppet_ask(&puppet, "grow 4096");
-	PLAYER_WAIT(WAIT_S, slot_of(puppet.pid) != NULL && slot_of(puppet.pid)->has_thread == 1);
+	WAIT_UNTIL(WAIT_S, slot_of(puppet.pid) != NULL && slot_of(puppet.pid)->has_thread == 1);
 	play.header->gate_wait_ms = WAIT_MS;
 	play.gate->credit_bytes = credit_bytes;
 	return puppet;
+}
+
+/* Whether the growth comes to an end: what it waits for otherwise takes an hour. */
+static bool puppet_answers(struct puppet *puppet)
+{
+	return *puppet_hear(puppet) != '\0';
 }
 
 static void credit_give(uint64_t bytes)
@@ -30,15 +36,15 @@ static void test_no_credit(void)
 	uint32_t bell = play.gate->doorbell;
 
 	puppet_send(&puppet, "grow 8192");
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->wants_bytes >= 8 * MIB),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->wants_bytes >= 8 * MIB),
 		"a growing heap says what it wants");
 	tap_ok(play.gate->doorbell != bell, "and rings the doorbell");
 	long took_ms = atol(puppet_hear(&puppet));
-	tap_ok(took_ms >= WAIT_MS - 20 && took_ms < WAIT_MS * 5, "it waits no longer than it may");
+	tap_ok(took_ms >= WAIT_MS - 20, "it waits as long as it may, then goes on");
 	player_diag("waited ms", (unsigned long long)took_ms);
 	tap_ok(slot->wants_bytes == 0 && slot->gate_waits >= 1 &&
 			slot->gate_timeouts == slot->gate_waits,
-		"then it goes on, and the slot says so");
+		"and the slot says so");
 	tap_ok(slot->gate_wait_ns >= (WAIT_MS - 20) * 1000000ULL, "with the time that it cost");
 	puppet_end(&puppet);
 }
@@ -49,12 +55,11 @@ static void test_credit_comes(void)
 	struct link_slot *slot = slot_of(puppet.pid);
 	uint64_t wanted = 0;
 
-	play.header->gate_wait_ms = 5000;
+	play.header->gate_wait_ms = HOUR_MS;
 	puppet_send(&puppet, "grow 8192");
-	PLAYER_WAIT(WAIT_S, (wanted = slot->wants_bytes) != 0);
+	WAIT_UNTIL(WAIT_S, (wanted = slot->wants_bytes) != 0);
 	credit_give(64 * MIB);
-	long took_ms = atol(puppet_hear(&puppet));
-	tap_ok(wanted != 0 && took_ms < 4000, "credit lets it go on at once");
+	tap_ok(wanted != 0 && puppet_answers(&puppet), "credit lets it go on at once");
 	tap_ok(slot->gate_timeouts == 0 && slot->gate_waits == 1, "which is no timeout");
 	tap_ok(play.gate->credit_bytes == 64 * MIB - wanted, "and is taken out of the credit");
 	puppet_end(&puppet);
@@ -81,7 +86,7 @@ static void test_own_memory_pays(void)
 	play.gate->credit_bytes = 0;
 	long took_ms = puppet_ask(&puppet, "grow 8192");
 	tap_ok(took_ms >= 0 && slot->gate_waits == 0, "what idles in its own heap pays first");
-	tap_ok(PLAYER_WAIT(3, slot->released_growth_bytes >= 8 * MIB),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->released_growth_bytes >= 8 * MIB),
 		"and is counted as growth's");
 	puppet_end(&puppet);
 }
@@ -90,36 +95,52 @@ static void test_nobody_attends(void)
 {
 	struct puppet puppet = gated_puppet(0);
 
-	play.header->gate_wait_ms = 3000;
+	play.header->gate_wait_ms = HOUR_MS;
 	heart_stop();
-	tap_ok(puppet_ask(&puppet, "grow 8192") < 2500,
-		"nobody waits for a supervisor that is gone");
+	puppet_send(&puppet, "grow 8192");
+	tap_ok(puppet_answers(&puppet), "nobody waits for a supervisor that is gone");
 	heart_stopped = false;
 	heart_beat();
 	play.header->gate_wait_ms = 0;
-	tap_ok(puppet_ask(&puppet, "grow 8192") < 2500, "nor where no wait is allowed");
+	puppet_send(&puppet, "grow 8192");
+	tap_ok(puppet_answers(&puppet), "nor where no wait is allowed");
 	play.header->gate_wait_ms = UINT32_MAX;
 	puppet_send(&puppet, "grow 8192");
-	PLAYER_WAIT(2, slot_of(puppet.pid)->wants_bytes != 0);
+	tap_ok(WAIT_UNTIL(WAIT_S, slot_of(puppet.pid)->wants_bytes != 0),
+		"where a long one is, it waits");
 	play.gate->credit_bytes = UINT64_MAX;
 	credit_give(0);
-	tap_ok(atol(puppet_hear(&puppet)) < 9000, "an opened gate lets everybody go");
+	tap_ok(puppet_answers(&puppet), "an opened gate lets everybody go");
 	puppet_end(&puppet);
 }
 
-static void test_small_need(void)
+#define SMALL_WAIT_MS 4000L
+
+/* How long a need waits, in ms, that is small, where a large one would wait for SMALL_WAIT_MS. */
+static long small_need_waits(void)
 {
 	struct puppet puppet = gated_puppet(UINT64_MAX);
 
 	puppet_ask(&puppet, "idle 128 65536");
 	link_ask(LINK_CALM, LINK_FULL);
-	PLAYER_WAIT(WAIT_S, slot_of(puppet.pid)->sequence_done == play.header->sequence);
-	play.header->gate_wait_ms = 4000;
+	WAIT_UNTIL(WAIT_S, slot_of(puppet.pid)->sequence_done == play.header->sequence);
+	play.header->gate_wait_ms = SMALL_WAIT_MS;
 	play.gate->credit_bytes = 0;
 	long took_ms = puppet_ask(&puppet, "grow 40");
-	tap_ok(took_ms < 2500, "a small need waits a part of the time only");
 	player_diag("waited ms", (unsigned long long)took_ms);
 	puppet_end(&puppet);
+	return took_ms;
+}
+
+static void test_small_need(void)
+{
+	long took_ms = SMALL_WAIT_MS;
+
+	/* Less than the whole time is a proof.  More is none: it may not have got to run. */
+	for (int i = 0; i < 5 && took_ms >= SMALL_WAIT_MS; i++)
+		took_ms = small_need_waits();
+	tap_ok(took_ms >= SMALL_WAIT_MS / 8 - 20 && took_ms < SMALL_WAIT_MS,
+		"a small need waits a part of the time only");
 }
 
 static void test_fork_child(void)
@@ -127,14 +148,13 @@ static void test_fork_child(void)
 	struct puppet puppet = gated_puppet(UINT64_MAX);
 	pid_t child = (pid_t)puppet_ask(&puppet, "fork");
 
-	play.header->gate_wait_ms = 9000;
+	play.header->gate_wait_ms = HOUR_MS;
 	play.gate->credit_bytes = 0;
 	puppet_send(&puppet, "grow 8192");
-	tap_ok(PLAYER_WAIT(
-		       WAIT_S, slot_of(child) != NULL && slot_of(child)->wants_bytes >= 8 * MIB),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot_of(child) != NULL && slot_of(child)->wants_bytes >= 8 * MIB),
 		"a forked child without a slot takes one to say what it wants");
 	credit_give(64 * MIB);
-	tap_ok(atol(puppet_hear(&puppet)) < 8000, "and goes on");
+	tap_ok(puppet_answers(&puppet), "and goes on");
 	puppet_end(&puppet);
 }
 

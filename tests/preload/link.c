@@ -10,7 +10,7 @@ static struct puppet idle_puppet(long *rss_before_kib)
 	struct puppet puppet = puppet_start();
 
 	puppet_ask(&puppet, "idle 2048 65536");
-	PLAYER_WAIT(5, puppet_ask(&puppet, "worker") != 0);
+	CHECK(WAIT_UNTIL(WAIT_S, puppet_ask(&puppet, "worker") != 0));
 	*rss_before_kib = rss_kib(puppet.pid);
 	puppet_ask(&puppet, "idle 65536 65536");
 	return puppet;
@@ -32,8 +32,8 @@ static void test_join(void)
 	tap_ok(puppet_ask(&puppet, "worker") == 0 && slot->has_thread == 0,
 		"a small process has no thread");
 	puppet_ask(&puppet, "grow 20000");
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->has_thread == 1), "a grown process has one");
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->in_use_bytes >= 20000 * KIB),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->has_thread == 1), "a grown process has one");
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->in_use_bytes >= 20000 * KIB),
 		"the slot counts what is in use");
 	puppet_ask(&puppet, "exec");
 	tap_ok(slots_taken() == 1 && slot_of(puppet.pid) != NULL && slot->has_thread == 0,
@@ -55,12 +55,14 @@ static void test_lazy(void)
 	uint32_t bell = play.gate->doorbell;
 	uint32_t sequence = link_ask(LINK_CALM, LINK_LAZY);
 
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence), "a lazy request is answered");
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence), "a lazy request is answered");
 	tap_ok(play.gate->doorbell != bell, "the answer rings the doorbell");
 	tap_ok(slot->lazy_bytes >= IDLE_KIB * KIB * 9 / 10, "lazy: idle memory is lazily freed");
 	tap_ok(slot->released_lazy_bytes >= IDLE_KIB * KIB * 9 / 10 && slot->advise_calls > 0,
 		"lazy: the slot counts it");
-	tap_ok(lazyfree_kib(puppet.pid) >= IDLE_KIB * 9 / 10, "lazy: the kernel knows it");
+	/* Where memory is short the kernel has taken some of it by now. */
+	tap_ok(rss_kib(puppet.pid) - lazyfree_kib(puppet.pid) - before_kib < IDLE_KIB / 10,
+		"lazy: the kernel knows it");
 	tap_ok(puppet_end(&puppet), "the process ends well");
 }
 
@@ -78,7 +80,7 @@ static void test_release(uint32_t level, size_t block, const char *name)
 	uint32_t sequence = link_ask(LINK_CALM, level);
 
 	snprintf(text, sizeof text, "%s, blocks of %zu: the request is answered", name, block);
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence), text);
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence), text);
 	long left_kib = rss_kib(puppet.pid) - before_kib;
 	snprintf(text, sizeof text, "%s, blocks of %zu: RSS falls by 90 %% of what is idle", name,
 		block);
@@ -101,11 +103,11 @@ static void test_requests_in_a_row(void)
 
 	link_ask(LINK_CALM, LINK_LAZY);
 	uint32_t sequence = link_ask(LINK_CALM, LINK_FULL);
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence) &&
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence) &&
 			rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10,
 		"the later of two requests is answered when both are dealt with");
 	sequence = link_ask(LINK_LAZY, LINK_CALM);
-	tap_ok(PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence),
 		"a mere change of level counts too");
 	puppet_end(&puppet);
 }
@@ -120,22 +122,23 @@ static void test_requests_under_use(void)
 	struct puppet puppet = puppet_start();
 
 	puppet_ask(&puppet, "grow 4096");
-	PLAYER_WAIT(WAIT_S, slot_of(puppet.pid) != NULL && slot_of(puppet.pid)->has_thread == 1);
+	WAIT_UNTIL(WAIT_S, slot_of(puppet.pid) != NULL && slot_of(puppet.pid)->has_thread == 1);
 	struct link_slot *slot = slot_of(puppet.pid);
 	CHECK(slot != NULL);
-	puppet_send(&puppet, "churn 4000");
-	for (double end_s = check_now_s() + 3.5; check_now_s() < end_s; answered++) {
+	puppet_send(&puppet, "churn");
+	for (; answered < 200; answered++) {
 		play.header->gate_wait_ms = 2;
 		play.gate->credit_bytes = answered % 3 == 0 ? 64 * KIB : UINT64_MAX;
 		sequence = link_ask(answered / 8 % LINK_LEVELS, levels[answered % 4]);
-		if (!PLAYER_WAIT(WAIT_S, slot->sequence_done == sequence))
+		if (!WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence))
 			break;
 	}
 	player_diag("requests", answered);
 	player_diag("released MiB", (slot->released_lazy_bytes + slot->released_eager_bytes +
 					    slot->released_full_bytes) /
 					    MIB);
-	tap_ok(answered >= 20, "every request is answered while the heap is in use");
+	puppet_send(&puppet, "enough");
+	tap_ok(answered == 200, "every request is answered while the heap is in use");
 	tap_ok(strcmp(puppet_hear(&puppet), "done") == 0 && puppet_end(&puppet),
 		"and no block loses what was written to it");
 }
@@ -147,21 +150,21 @@ static void test_level_in_force(void)
 	struct puppet puppet = idle_puppet(&before_kib);
 
 	link_ask(LINK_EAGER, LINK_CALM);
-	tap_ok(PLAYER_WAIT(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+	tap_ok(WAIT_UNTIL(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
 		"a level in force takes what is idle");
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(PLAYER_WAIT(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+	tap_ok(WAIT_UNTIL(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
 		"and what becomes idle while it lasts");
 	link_ask(77, 99);
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(!PLAYER_WAIT(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
+	tap_ok(!WAIT_UNTIL(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
 		"an impossible level is calm");
 	link_ask(LINK_CALM, LINK_CALM);
 	puppet_ask(&puppet, "idle 65536 65536");
 	heart_stop();
 	link_ask(LINK_EAGER, LINK_CALM);
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(!PLAYER_WAIT(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
+	tap_ok(!WAIT_UNTIL(1, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 2),
 		"a level that nobody attends is calm");
 	puppet_end(&puppet);
 }
@@ -175,41 +178,56 @@ static void test_fork(void)
 	pid_t child = (pid_t)puppet_ask(&puppet, "fork");
 	tap_ok(slots_taken() == 1, "a forked child has no slot at first");
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(PLAYER_WAIT(WAIT_S, slot_of(child) != NULL && slot_of(child)->has_thread == 1),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot_of(child) != NULL && slot_of(child)->has_thread == 1),
 		"it takes its own, and a thread, when it has grown");
 	tap_ok(slot_of(puppet.pid) != NULL && slot_of(puppet.pid) != slot_of(child),
 		"the parent keeps its slot");
 	uint32_t sequence = link_ask(LINK_CALM, LINK_EAGER);
-	tap_ok(PLAYER_WAIT(WAIT_S, slot_of(child)->sequence_done == sequence &&
-					   slot_of(puppet.pid)->sequence_done == sequence),
+	tap_ok(WAIT_UNTIL(WAIT_S, slot_of(child)->sequence_done == sequence &&
+					  slot_of(puppet.pid)->sequence_done == sequence),
 		"both answer requests");
 	tap_ok(puppet_end(&puppet) && slots_taken() <= 1, "both end well");
 }
 
+/* A process waits 100 ms for the descriptor.  An answer that came later, since this program did not
+ * get to run, is no answer: then all is done again. */
+#define ANSWER_S 0.1
+
 static void test_socket(void)
 {
 	char command[64];
+	double start_s;
+	bool asked;
+	bool ready;
+	bool late;
 	link_make();
 	struct puppet puppet = puppet_start();
 
 	snprintf(command, sizeof command, "exec-closed %d", play.fd);
-	atomic_store(&slot_of(puppet.pid)->owner, 0);
-	puppet_send(&puppet, "%s", command);
-	tap_ok(PLAYER_WAIT(WAIT_S, link_answer()), "without the descriptor it asks with the token");
-	tap_ok(strcmp(puppet_hear(&puppet), "ready") == 0 && slot_of(puppet.pid) != NULL,
-		"and joins with the answer");
+	do {
+		struct link_slot *old = slot_of(puppet.pid);
+
+		if (old != NULL)
+			atomic_store(&old->owner, 0);
+		start_s = check_now_s();
+		puppet_send(&puppet, "%s", command);
+		asked = WAIT_UNTIL(WAIT_S, link_answer());
+		late = check_now_s() - start_s > ANSWER_S;
+		ready = strcmp(puppet_hear(&puppet), "ready") == 0;
+	} while (late && asked && ready);
+	tap_ok(asked, "without the descriptor it asks with the token");
+	tap_ok(ready && slot_of(puppet.pid) != NULL, "and joins with the answer");
 	struct link_slot *lost = slot_of(puppet.pid);
 	CHECK(lost != NULL);
 	atomic_store(&lost->owner, 1);
 	atomic_store(&lost->in_use_bytes, 0);
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(!PLAYER_WAIT(1.5, atomic_load(&lost->in_use_bytes) != 0),
+	tap_ok(!WAIT_UNTIL(1.5, atomic_load(&lost->in_use_bytes) != 0),
 		"a slot that was given away is not written to again");
 	atomic_store(&lost->owner, 0);
-	double start_s = check_now_s();
-	puppet_ask(&puppet, command);
-	tap_ok(check_now_s() - start_s < 3 && slots_taken() == 0,
-		"without an answer it runs alone after a moment");
+	puppet_send(&puppet, "%s", command);
+	tap_ok(strcmp(puppet_hear(&puppet), "ready") == 0 && slots_taken() == 0,
+		"without an answer it runs alone");
 	tap_ok(puppet_end(&puppet), "the process ends well");
 }
 
@@ -285,35 +303,24 @@ static void test_storm(void)
 	tap_ok(taken == 24 && slots_taken() == 0, "and free it when they end at once");
 }
 
-/* The thread's times that it slept, or -1. */
-static long sleeps(pid_t pid, long thread)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/%d/task/%ld/status", (int)pid, thread);
-	return check_proc_number(path, "voluntary_ctxt_switches", 10);
-}
-
 static void test_sleep(void)
 {
 	long before_kib;
 	link_make();
 	atomic_store(&play.header->scavenge, LINK_SCAVENGE_ADAPTIVE);
 	struct puppet puppet = idle_puppet(&before_kib);
-	long thread = puppet_ask(&puppet, "worker");
-	long before = -2;
-	long now = -1;
+	int thread = (int)puppet_ask(&puppet, "worker");
+	long before;
 
-	tap_ok(PLAYER_WAIT(40, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+	tap_ok(WAIT_UNTIL(40, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
 		"at calm what idled for some seconds goes by itself");
-	for (int i = 0; i < 10 && before != now; i++) {
-		before = now;
-		PLAYER_WAIT(2, false);
-		now = sleeps(puppet.pid, thread);
-	}
-	tap_ok(now > 0 && before == now, "then the thread sleeps without waking");
+	tap_ok(WAIT_UNTIL(40, check_sleeps_for_good(puppet.pid, thread)),
+		"then the thread sleeps without a deadline");
+	before = check_wakeups(puppet.pid, thread);
+	nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	tap_ok(before > 0 && before == check_wakeups(puppet.pid, thread), "and does not wake");
 	puppet_ask(&puppet, "idle 65536 65536");
-	tap_ok(PLAYER_WAIT(40, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+	tap_ok(WAIT_UNTIL(40, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
 		"until the heap is used again");
 	puppet_end(&puppet);
 }
@@ -327,7 +334,7 @@ static void test_foreign_namespace(void)
 
 	tap_ok(slots_taken() == 0, "a process of another pid namespace takes no slot");
 	link_ask(LINK_EAGER, LINK_CALM);
-	tap_ok(PLAYER_WAIT(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
+	tap_ok(WAIT_UNTIL(WAIT_S, rss_kib(puppet.pid) - before_kib < IDLE_KIB / 10),
 		"but follows the level");
 	puppet_end(&puppet);
 }
@@ -348,9 +355,9 @@ static void test_without_thread(void)
 	tap_ok(slot != NULL && slot->has_thread == 0,
 		"where no thread may be there is still a slot");
 	uint32_t sequence = link_ask(LINK_CALM, LINK_EAGER);
-	tap_ok(slot != NULL && PLAYER_WAIT(WAIT_S, (puppet_ask(&puppet, "grow 70000"),
-							   puppet_ask(&puppet, "drop"),
-							   slot->sequence_done == sequence)),
+	tap_ok(slot != NULL && WAIT_UNTIL(WAIT_S, (puppet_ask(&puppet, "grow 70000"),
+							  puppet_ask(&puppet, "drop"),
+							  slot->sequence_done == sequence)),
 		"growth does the scavenger's work");
 	tap_ok(puppet_end(&puppet), "the process ends well");
 }
@@ -360,7 +367,7 @@ static void test_event(struct puppet *puppet, int fd, long before_kib, const cha
 {
 	puppet_ask(puppet, "idle 65536 65536");
 	tap_ok(rss_kib(puppet->pid) - before_kib > IDLE_KIB / 2 && write(fd, "x", 1) == 1 &&
-			PLAYER_WAIT(WAIT_S, rss_kib(puppet->pid) - before_kib < IDLE_KIB / 10),
+			WAIT_UNTIL(WAIT_S, rss_kib(puppet->pid) - before_kib < IDLE_KIB / 10),
 		name);
 	tap_ok(puppet_end(puppet), "the process ends well");
 }
@@ -377,6 +384,8 @@ static void test_pressure_watch(void)
 
 	link_make();
 	unsetenv(LINK_ENVIRONMENT);
+	/* What idles goes by an event alone. */
+	setenv("SPILLWAY_SCAVENGE", "off", 1);
 	CHECK(mkdtemp(directory) != NULL);
 	snprintf(address.sun_path, sizeof address.sun_path, "%s/watch", directory);
 	setenv("MEMORY_PRESSURE_WATCH", address.sun_path, 1);
@@ -386,8 +395,8 @@ static void test_pressure_watch(void)
 	CHECK(listen(listener, 1) == 0);
 	setenv("MEMORY_PRESSURE_WRITE", "aGVsbG8A", 1);
 	puppet = idle_puppet(&before_kib);
-	PLAYER_WAIT(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);
-	tap_ok(fd >= 0 && PLAYER_WAIT(WAIT_S, recv(fd, said, sizeof said, MSG_DONTWAIT) == 6) &&
+	WAIT_UNTIL(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);
+	tap_ok(fd >= 0 && WAIT_UNTIL(WAIT_S, recv(fd, said, sizeof said, MSG_DONTWAIT) == 6) &&
 			strcmp(said, "hello") == 0,
 		"alone, it writes what the service manager wants written");
 	test_event(&puppet, fd, before_kib, "an event of a socket releases what is idle");
@@ -410,6 +419,7 @@ static void test_pressure_watch(void)
 	tap_ok(puppet_end(&puppet), "a trigger of the kernel does no harm");
 	unsetenv("MEMORY_PRESSURE_WATCH");
 	unsetenv("MEMORY_PRESSURE_WRITE");
+	unsetenv("SPILLWAY_SCAVENGE");
 }
 
 int main(int count, char **arguments)

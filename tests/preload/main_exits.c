@@ -19,7 +19,7 @@ int main(void)
 {
 	pthread_t thread;
 
-	alarm(20);
+	check_hang();
 	atexit(said);
 	check_churn(100, 100 * KIB);
 	CHECK_SOON(10, check_worker() != 0);

@@ -167,7 +167,7 @@ static _Noreturn void attempt(size_t beyond_kib)
 	long mapped_kib = check_proc_number("/proc/self/status", "VmSize", 10);
 	size_t before_bytes;
 
-	alarm(40);
+	check_hang();
 	limit.rlim_cur = ((rlim_t)mapped_kib + beyond_kib) * KIB;
 	CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 	use_all();

@@ -38,6 +38,8 @@ if command -v clang >/dev/null; then
 	tap_ok "clang has it" compiled "$TAP_DIR/plain.c" clang -std=c99 -O2
 	tap_ok "clang has it without position independence, too" \
 		compiled "$TAP_DIR/plain.c" clang -std=c99 -O2 -fno-pic -no-pie -fno-plt
+else
+	tap_skip "clang has it" "clang is not installed"
 fi
 rule "the figures add up, and their struct may grow" "$programs/public" stats
 rule "spillway_free_os_memory gives everything idle back" "$programs/public" free_os_memory

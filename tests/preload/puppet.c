@@ -1,8 +1,10 @@
 #include "shim/spillway.h"
 #include "tests/preload/check.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/wait.h>
 
@@ -19,8 +21,9 @@
  *   fork               goes on in a forked child; answers its pid
  *   exec               starts over as the same process
  *   exec-closed FD     the same without the descriptor FD
- *   churn MS           four threads allocate, free and check what they wrote, beside a
- *                      fifth that forks children who allocate
+ *   churn              until the next line, which is dropped: four threads allocate, free
+ *                      and check what they wrote, beside a fifth that forks children who
+ *                      allocate
  *   worker             answers the id of the scavenger's thread
  *   settings           answers policy, dontneed_only, cpu_permille and price_ns
  *   subscribe          wants to hear of the level in force
@@ -91,6 +94,8 @@ static void grow(size_t kib)
 
 #define CHURN_BLOCKS 400
 
+static _Atomic bool churned;
+
 static size_t churn_random(uint64_t *state, size_t below)
 {
 	*state ^= *state << 13;
@@ -100,13 +105,13 @@ static size_t churn_random(uint64_t *state, size_t below)
 }
 
 /* A block is full of one number that is its own; a fresh one from calloc is full of zeros. */
-static void *churn_run(void *end)
+static void *churn_run(void *unused)
 {
 	uint64_t *mine[CHURN_BLOCKS] = {NULL};
 	size_t words[CHURN_BLOCKS] = {0};
 	uint64_t state = (uint64_t)(uintptr_t)&mine | 1;
 
-	while (check_now_s() < *(double *)end) {
+	while (!atomic_load(&churned)) {
 		size_t i = churn_random(&state, CHURN_BLOCKS);
 
 		for (size_t j = 0; j < words[i]; j++)
@@ -128,23 +133,31 @@ static void *churn_run(void *end)
 	}
 	for (size_t i = 0; i < CHURN_BLOCKS; i++)
 		free(mine[i]);
-	return NULL;
+	return unused;
 }
 
-static void churn(size_t ms)
+static bool line_waits(void)
 {
-	double end_s = check_now_s() + (double)ms / 1000;
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	return poll(&input, 1, 0) != 0;
+}
+
+static void churn(void)
+{
+	char line[128];
 	pthread_t threads[4];
 
+	atomic_store(&churned, false);
 	for (int i = 0; i < 4; i++)
-		CHECK(pthread_create(&threads[i], NULL, churn_run, &end_s) == 0);
-	while (check_now_s() < end_s) {
+		CHECK(pthread_create(&threads[i], NULL, churn_run, NULL) == 0);
+	while (!line_waits()) {
 		int status;
 		pid_t child = fork();
 
 		CHECK(child >= 0);
 		if (child == 0) {
-			alarm(20);
+			check_hang();
 			check_churn(200, 300);
 			check_churn(10, 200 * KIB);
 			_exit(7);
@@ -152,8 +165,10 @@ static void churn(size_t ms)
 		CHECK(waitpid(child, &status, 0) == child);
 		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 	}
+	atomic_store(&churned, true);
 	for (int i = 0; i < 4; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
+	CHECK(line_read(line, sizeof line));
 	say("done\n");
 }
 
@@ -232,7 +247,7 @@ static void obey(char *line)
 		execv("/proc/self/exe", arguments);
 		_exit(1);
 	} else if (strcmp(line, "churn") == 0) {
-		churn(a);
+		churn();
 	} else if (strcmp(line, "worker") == 0) {
 		say("%d\n", check_worker());
 	} else if (strcmp(line, "settings") == 0) {

@@ -24,7 +24,7 @@ int main(void)
 	char *arguments[] = {name, NULL};
 	pthread_t threads[2];
 
-	alarm(30);
+	check_hang();
 	check_churn(100, 100 * KIB);
 	CHECK_SOON(10, check_worker() != 0);
 	for (int i = 0; i < 200; i++) {

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The real programs once more, each as a service of the supervisor.  TAP.
+# The real programs that have children and connections once more, each as a service of the
+# supervisor.  TAP.
 #   BUILD: the variant's folder, build/release unless set
 set -u
 cd "$(dirname "$0")/../.." || exit 2

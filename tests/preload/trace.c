@@ -13,11 +13,13 @@
 /*
  * What is recorded of a program whose calls are known, and traces as text.
  *
- *	trace calls		makes known calls between two marks; says which on stdout
+ *	trace calls		makes known calls between two marks; says which on stdout, and
+ *				how many ns they took
  *	trace fork		a child makes them; says its pid, then which
  *	trace threads		threads that hand blocks to each other
  *	trace killed		makes them, and one a second later, and is killed
- *	trace print FILE	the records between the marks, a line each, as calls has them
+ *	trace print FILE [NS]	the records between the marks, a line each, as calls has them;
+ *				fails where more than NS lie between the first and the last
  *	trace make		a trace on stdout of lines on stdin: OPERATION GAP_NS and what it
  *has
  */
@@ -25,6 +27,8 @@
 /* Sizes that nothing else asks for. */
 #define MARK_BEGIN 777771U
 #define MARK_END 777773U
+/* The call after it comes PAUSE_NS later or more. */
+#define MARK_PAUSE 7773U
 
 #define PAUSE_NS 200000000U
 #define LINES 64
@@ -72,8 +76,11 @@ static void note_free(void *block)
 
 static void print(const struct trace_record *record)
 {
-	if (record->gap_ns >= PAUSE_NS)
-		puts("pause");
+	static size_t bytes_before;
+
+	if (bytes_before == MARK_PAUSE)
+		puts(record->gap_ns >= PAUSE_NS ? "pause" : "no pause");
+	bytes_before = record->bytes;
 	printf("%s %llx %llu %llx %u\n", names[record->op], (unsigned long long)record->old,
 		(unsigned long long)record->bytes, (unsigned long long)record->block,
 		record->alignment_log2);
@@ -98,6 +105,7 @@ static void make_and_free(void)
 	void *d = note(TRACE_MALLOC, 0, 200000, malloc(200000), 0);
 	void *e = note(TRACE_MALLOC, 0, 40, _Znwm(40), 0);
 	void *f = note(TRACE_MEMALIGN, 0, 50, _ZnwmSt11align_val_t(50, 128), 7);
+	void *g;
 	uintptr_t old = (uintptr_t)c;
 
 	c = note(TRACE_REALLOC, old, 5000, realloc(check_opaque(c), 5000), 0);
@@ -120,9 +128,12 @@ static void make_and_free(void)
 	free(a);
 	note_free(b);
 	CHECK(check_opaque(realloc(check_opaque(b), 0)) == NULL);
+	g = note(TRACE_MALLOC, 0, MARK_PAUSE, malloc(MARK_PAUSE), 0);
 	usleep(PAUSE_NS / 1000 * 3 / 2);
-	note_free(c);
+	note_free(g);
 	expected[expected_count - 1].gap_ns = PAUSE_NS;
+	free(g);
+	note_free(c);
 	free(c);
 	note_free(d);
 	free(d);
@@ -139,12 +150,16 @@ static void mark(size_t bytes)
 
 static void calls(void)
 {
+	uint64_t begin_ns = patience_now_ns();
+
 	mark(MARK_BEGIN);
 	errno = EXDEV;
 	make_and_free();
 	mark(MARK_END);
+	begin_ns = patience_now_ns() - begin_ns;
 	for (size_t i = 0; i < expected_count; i++)
 		print(&expected[i]);
+	printf("took %llu\n", (unsigned long long)begin_ns);
 	fflush(stdout);
 }
 
@@ -208,7 +223,7 @@ static void killed(void)
 	raise(SIGKILL);
 }
 
-static int print_file(const char *path)
+static int print_file(const char *path, uint64_t most_ns)
 {
 	static unsigned char bytes[1 << 20];
 	FILE *file = fopen(path, "r");
@@ -217,17 +232,21 @@ static int print_file(const char *path)
 	const unsigned char *end = bytes + length;
 	struct trace_record record = {.op = TRACE_THREAD};
 	uint64_t before = 0;
+	uint64_t gaps_ns = 0;
 	bool on = false;
 
 	CHECK(length >= TRACE_HEADER_BYTES && memcmp(bytes, TRACE_MAGIC, TRACE_HEADER_BYTES) == 0);
 	while (at < end) {
 		CHECK(trace_get(&at, end, &record, &before));
 		on = on && record.bytes != MARK_END;
-		if (on)
+		if (on) {
 			print(&record);
+			gaps_ns += record.gap_ns;
+		}
 		on = on || record.bytes == MARK_BEGIN;
 	}
 	printf("%s\n", record.op == TRACE_END ? "whole" : "not whole");
+	CHECK(gaps_ns <= most_ns);
 	return fclose(file);
 }
 
@@ -272,7 +291,8 @@ int main(int count, char **arguments)
 	else if (strcmp(what, "killed") == 0)
 		killed();
 	else if (strcmp(what, "print") == 0 && count > 2)
-		return print_file(arguments[2]);
+		return print_file(
+			arguments[2], count > 3 ? strtoull(arguments[3], NULL, 10) : UINT64_MAX);
 	else if (strcmp(what, "make") == 0)
 		return make();
 	else

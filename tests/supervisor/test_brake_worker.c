@@ -1,7 +1,6 @@
 #include "supervisor/brake_worker.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,10 @@
 #include <cmocka.h>
 
 #include "tests/support/fake_tree.h"
+#include "tests/support/patience.h"
+
+/* No deadline of a test comes before its end, unless it is meant to. */
+#define HOUR_MS 3600000U
 
 static uint64_t clock_ms(void)
 {
@@ -23,22 +26,21 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The worker writes when it comes to it, so this waits until the file says so, or 5 s. */
+static bool says(const struct fake_tree *tree, const char *path, const char *wanted)
+{
+	char text[64] = "";
+	int fd = openat(tree->fd, path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[length > 0 ? (size_t)length : 0] = '\0';
+	/* A plain file keeps what a longer text left behind the newline. */
+	return strncmp(text, wanted, strlen(wanted)) == 0 && text[strlen(wanted)] == '\n';
+}
+
+/* The worker writes when it comes to it, so this waits until the file says so. */
 static bool becomes(const struct fake_tree *tree, const char *path, const char *wanted)
 {
-	uint64_t until_ms = clock_ms() + 5000;
-	do {
-		char text[64] = "";
-		int fd = openat(tree->fd, path, O_RDONLY | O_CLOEXEC);
-		ssize_t length = read(fd, text, sizeof text - 1);
-		close(fd);
-		text[length > 0 ? (size_t)length : 0] = '\0';
-		/* A plain file keeps what a longer text left behind the newline. */
-		if (strncmp(text, wanted, strlen(wanted)) == 0 && text[strlen(wanted)] == '\n')
-			return true;
-		poll(NULL, 0, 1);
-	} while (clock_ms() < until_ms);
-	return false;
+	return WAIT_UNTIL(10, says(tree, path, wanted));
 }
 
 struct yard {
@@ -74,7 +76,7 @@ static int teardown(void **state)
 static void test_a_brake_goes_on_and_off(void **state)
 {
 	struct yard *yard = *state;
-	uint64_t far_ms = clock_ms() + 60000;
+	uint64_t far_ms = clock_ms() + HOUR_MS;
 	assert_int_equal(
 		brake_worker_set(yard->worker, 0, yard->web, 1048576, UINT64_MAX, far_ms), 0);
 	assert_int_equal(brake_worker_set(yard->worker, 1, yard->db, 2097152, 4194304, far_ms), 0);
@@ -103,7 +105,7 @@ static void test_the_deadline_lifts_without_anybody_calling(void **state)
 static void test_closing_lifts_every_brake(void **state)
 {
 	struct yard *yard = *state;
-	uint64_t far_ms = clock_ms() + 60000;
+	uint64_t far_ms = clock_ms() + HOUR_MS;
 	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, far_ms);
 	brake_worker_set(yard->worker, 1, yard->db, 4096, UINT64_MAX, far_ms);
 	brake_worker_close(yard->worker);
@@ -116,7 +118,7 @@ static void test_forgetting_lifts_before_it_returns(void **state)
 {
 	struct yard *yard = *state;
 	char text[5] = "";
-	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + 60000);
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
 	brake_worker_forget(yard->worker, 0);
 	int fd = openat(yard->web, "memory.high", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(read(fd, text, 4), 4);
@@ -124,7 +126,7 @@ static void test_forgetting_lifts_before_it_returns(void **state)
 	assert_string_equal(text, "max\n");
 	/* And the slot can be used for another leaf. */
 	assert_int_equal(
-		brake_worker_set(yard->worker, 0, yard->db, 4096, UINT64_MAX, clock_ms() + 60000),
+		brake_worker_set(yard->worker, 0, yard->db, 4096, UINT64_MAX, clock_ms() + HOUR_MS),
 		0);
 	assert_true(becomes(&yard->tree, "db/memory.high", "4096"));
 }

@@ -16,6 +16,9 @@
 
 #include "tests/support/fake_tree.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 /* What a shim does: maps the descriptor that it was given. */
 struct peer {
 	struct link *link;

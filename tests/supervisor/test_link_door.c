@@ -19,6 +19,9 @@
 
 #include "shim/protocol.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static const char token_a[] = "00112233445566778899aabbccddeeff";
 static const char token_b[] = "ffeeddccbbaa99887766554433221100";
 

@@ -15,6 +15,9 @@
 
 #include "supervisor/log.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 static char text[8192];
 
 /* Stderr is a pipe while the lines are written. */

@@ -11,6 +11,9 @@
 
 #include "supervisor/loop.h"
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 struct seen {
 	struct loop *loop;
 	struct loop_timer *timer;
@@ -64,12 +67,12 @@ static void test_a_timer_expires_once_and_can_be_set_again(void **state)
 	seen.stop_at = 3;
 	assert_int_equal(loop_timer_new(seen.loop, count, &seen, &seen.timer), 0);
 	uint64_t begin_ms = loop_now_ms();
-	loop_timer_set(seen.timer, 60000);
+	loop_timer_set(seen.timer, 3600000);
 	loop_timer_set(seen.timer, 20);
 	assert_int_equal(loop_run(seen.loop), 0);
 	assert_int_equal(seen.count, 3);
-	uint64_t took_ms = loop_now_ms() - begin_ms;
-	assert_in_range(took_ms, 19, 10000);
+	/* Not after an hour, or this would not come to its end. */
+	assert_true(loop_now_ms() - begin_ms >= 19);
 }
 
 static void test_a_cleared_timer_does_not_expire(void **state)

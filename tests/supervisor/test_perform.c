@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
 #define MIB (UINT64_C(1) << 20)
 
 /* One service with a link of its own, and all that was logged. */

@@ -7,6 +7,8 @@
 #define os_has_huge_pages real_os_has_huge_pages
 #define os_now_ns real_os_now_ns
 #define os_now_coarse_ns real_os_now_coarse_ns
+#define os_cpu_ns real_os_cpu_ns
+#define os_touch real_os_touch
 #define os_fence_threads real_os_fence_threads
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
@@ -17,6 +19,8 @@
 #undef os_has_huge_pages
 #undef os_now_ns
 #undef os_now_coarse_ns
+#undef os_cpu_ns
+#undef os_touch
 #undef os_fence_threads
 
 #include "tests/support/fake_os.h"
@@ -29,6 +33,8 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 bool os_has_huge_pages(void);
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
+uint64_t os_cpu_ns(void);
+void os_touch(void *start, size_t bytes);
 int os_fence_threads(void);
 
 struct fake_os fake_os;
@@ -67,6 +73,24 @@ static void let_happen(enum fake_os_call call, const void *start)
 
 	if (meanwhile != NULL)
 		meanwhile(call, start);
+}
+
+static void charge(uint64_t ns)
+{
+	if (atomic_load(&fake_os.cpu_ns) != 0)
+		atomic_fetch_add(&fake_os.cpu_ns, ns);
+}
+
+uint64_t os_cpu_ns(void)
+{
+	charge(FAKE_OS_READ_CPU_NS);
+	return atomic_load(&fake_os.cpu_ns) != 0 ? atomic_load(&fake_os.cpu_ns) : real_os_cpu_ns();
+}
+
+void os_touch(void *start, size_t bytes)
+{
+	charge(bytes / real_os_page_bytes() * FAKE_OS_TOUCH_CPU_NS);
+	real_os_touch(start, bytes);
 }
 
 size_t os_page_bytes(void)
@@ -129,6 +153,9 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 	void (*watch)(const struct os_range *ranges, size_t count, enum os_advice advice);
 
 	let_happen(FAKE_OS_ADVISE, ranges[0].start);
+	charge(FAKE_OS_ADVISE_CPU_NS);
+	for (size_t i = 0; i < count; i++)
+		charge(ranges[i].bytes / real_os_page_bytes() * FAKE_OS_PAGE_CPU_NS);
 	atomic_fetch_add(&fake_os.advised[advice], 1);
 	if (is_refused() || (advice <= OS_DONTNEED && atomic_load(&fake_os.refuse_advice)))
 		return -EINVAL;

@@ -22,8 +22,11 @@ struct fake_os {
 	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
 	_Atomic uint64_t now_stands_ns;       /* and stands here but for that; 0: it goes */
-	_Atomic size_t page_bytes;            /* what os_page_bytes says; 0 = the truth */
-	_Atomic bool huge_pages;              /* os_has_huge_pages says so; none are used */
+	/* os_cpu_ns says this and a little more each time, and advice and touching have a price;
+	 * 0: what the calling thread really took. */
+	_Atomic uint64_t cpu_ns;
+	_Atomic size_t page_bytes; /* what os_page_bytes says; 0 = the truth */
+	_Atomic bool huge_pages;   /* os_has_huge_pages says so; none are used */
 	/* Sees each advice that is not refused, before the kernel does. */
 	void (*_Atomic watch)(const struct os_range *ranges, size_t count, enum os_advice advice);
 	/* What happens while the kernel is at it, before it does it; advice: for this and more. */
@@ -31,6 +34,12 @@ struct fake_os {
 };
 
 extern struct fake_os fake_os;
+
+/* What the fake clock of the CPU is charged: about what scavenge_costs_first says. */
+#define FAKE_OS_READ_CPU_NS 50U     /* reading it: for whatever was done since */
+#define FAKE_OS_ADVISE_CPU_NS 1000U /* a call */
+#define FAKE_OS_PAGE_CPU_NS 250U    /* and each page of it */
+#define FAKE_OS_TOUCH_CPU_NS 1600U  /* each page that is touched */
 
 /* Unmaps all that was reserved, while nobody uses it; false: there was more than is remembered. */
 bool fake_os_unmap(void);

@@ -53,7 +53,7 @@ static void found(const char *what)
 		atomic_compare_exchange_strong(&wrong, &none, what);
 }
 
-/* xorshift stands still at 0. */
+/* A row that follows from the seed alone, whatever the run's is.  xorshift stands still at 0. */
 static void random_seed(uint64_t seed)
 {
 	random_state = seed * 0x9e3779b97f4a7c15U;

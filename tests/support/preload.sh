@@ -8,8 +8,8 @@
 #   LIB        the preload library
 #   programs   the folder of the tiny programs
 # and has
-#   under COMMAND...       runs it under the library, within 60 s: 60 * SOAK where SOAK is set, which
-#                          also makes the programs' loads so many times as long
+#   under COMMAND...       runs it under the library; SOAK=N makes the programs' loads N times as
+#                          long.  A process of it may use 60 * SOAK seconds of CPU time
 #   rule NAME COMMAND...   a test: the command ends with 0 under the library
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
@@ -24,7 +24,7 @@ unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 }
 
 under() {
-	timeout $((60 * ${SOAK:-1})) env LD_PRELOAD="$LIB" "$@" 2>"$TAP_DIR/stderr" >"$TAP_DIR/stdout" ||
+	(ulimit -t $((60 * ${SOAK:-1})) && exec env LD_PRELOAD="$LIB" "$@") 2>"$TAP_DIR/stderr" >"$TAP_DIR/stdout" ||
 		{ local status=$?; cat "$TAP_DIR/stderr" >&2; return $status; }
 }
 

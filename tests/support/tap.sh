@@ -17,6 +17,7 @@
 #   tap_is NAME GOT WANTED    ok when the two strings are equal; says both when they are not
 #   tap_pass NAME             ok                     tap_fail NAME [WHY]   not ok
 #   tap_skip NAME REASON      one test skipped       tap_skip_all REASON   all of them; exits
+#                             The runner names all whose reason begins with "needs root" in one line.
 #   tap_diag TEXT...          a comment line
 #   tap_done                  prints the plan; exits 0 when all passed, 1 otherwise.  The last line
 #                             of every script: the runner fails a script that printed no plan.
@@ -43,7 +44,11 @@
 #   cgroup_stat DIR KEY       prints KEY of memory.stat, 0 when missing
 #   cgroup_pids DIR           prints every process in and below DIR
 
+. tests/support/path.sh
 TAP_COUNT=0
+# What a reason begins with where another user than root could not do it.
+TAP_ROOT=
+[ "$(id -u)" -eq 0 ] || TAP_ROOT="needs root: "
 TAP_PROCESSORS=$(nproc)
 TAP_PATIENCE=${SPILLWAY_VM:+4}
 TAP_PATIENCE=${TAP_PATIENCE:-1}
@@ -192,7 +197,7 @@ cgroup_new() {
   v2=$(cgroup_mount cgroup2)
   v1=$(cgroup_mount cgroup memory)
   if [ -n "$v1" ]; then
-    CGROUP_WHY="cannot make a cgroup below our own in $v1"
+    CGROUP_WHY="${TAP_ROOT}cannot make a cgroup below our own in $v1"
     cgroup_make "$v1$(cgroup_own memory)" "$name" || return 1
     CGROUP_MEMORY=$CGROUP_MADE
     if [ -n "$v2" ] && cgroup_make "$v2$(cgroup_own '')" "$name"; then
@@ -202,7 +207,7 @@ cgroup_new() {
   fi
   CGROUP_WHY="no memory controller in any cgroup tree"
   [ -n "$v2" ] && grep -qw memory "$v2/cgroup.controllers" || return 1
-  CGROUP_WHY="cannot give a cgroup below $v2 the memory controller"
+  CGROUP_WHY="${TAP_ROOT}cannot give a cgroup below $v2 the memory controller"
   parent=$(cgroup_v2_parent "$v2" "$(cgroup_own '')") || return 1
   cgroup_make "$parent" "$name" || return 1
   CGROUP=$CGROUP_MADE

@@ -73,7 +73,7 @@ END
 (cgroup_exec unshare --cgroup --mount -- sh "$TAP_DIR/inside" "$spillway") >"$out" 2>"$log"
 status=$?
 if [ $status = 9 ]; then
-  tap_skip "a container's root" "no namespaces here"
+  tap_skip "a container's root" "${TAP_ROOT}no namespaces here"
 else
   tap_diag "$(grep -o 'mode .*' "$log")"
   tap_is "a container's processes go to the supervisor's leaf and back" "$(tr '\n' ' ' <"$out")" \

@@ -263,7 +263,7 @@ if unshare --fork --pid --mount-proc true 2>/dev/null; then
 	status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c "setsid sleep $mark & exit 2" >/dev/null
 	tap_ok "as PID 1 it leaves nobody" none_runs "sleep $mark"
 else
-	tap_skip "as PID 1" "a PID namespace cannot be made here"
+	tap_skip "as PID 1" "${TAP_ROOT}a PID namespace cannot be made here"
 fi
 
 export TAP_PATIENCE

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import allocators
+import progress
 from allocators import target
 
 ELASTIC = allocators.BUILT / "elastic" / "elastic"
@@ -101,9 +102,11 @@ class Run:
                           "crossing ns": max(said["crossing"])}
 
 
-def measure(names, seconds, rounds, cgroups, say):
+def measure(names, seconds, rounds, cgroups):
     """{name: its runs}, failures."""
     runs, failures = {name: [] for name in names}, []
+    count = rounds * len(names)
+    steps = progress.Progress(f"runs of {seconds} s", count, count * (seconds + 1))
     for turn in range(rounds):
         for k in range(len(names)):
             name = names[(k + turn) % len(names)]
@@ -112,7 +115,7 @@ def measure(names, seconds, rounds, cgroups, say):
                 failures.append(run.failure)
             else:
                 runs[name].append(run)
-            say()
+            steps.step(name)
     return {name: some for name, some in runs.items() if some}, failures
 
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import allocators
+import progress
 from allocators import target
 
 PAUSE = allocators.BUILT / "idle" / "pause"
@@ -105,20 +106,21 @@ class Run:
                           "meanwhile max ms": most_us / 1000, "released mib": released / (1 << 20)} | self.waits()
 
 
-def measure(names, seconds, rounds, say):
+def measure(names, seconds, rounds):
     """{scenario: [figures of each round]}, failures."""
     results, failures = {scenario: [] for scenario in scenarios(names)}, []
+    steps = progress.Progress("pauses, runs", rounds * len(results), rounds * len(results) * (seconds + 0.5))
     for _ in range(rounds):
         busy_us = BUSY_US
         for scenario, runs in results.items():
             run = Run(scenario, seconds, busy_us)
+            steps.step(title(scenario))
             if run.failed:
                 failures.append(f"{title(scenario)}: {(run.errors.strip().splitlines() or ['?'])[-1]}")
                 continue
             runs.append(run.figures())
             if scenario[2] == "release":
                 busy_us = int(runs[-1]["meanwhile ms"] * 1000)
-            say()
     return {scenario: runs for scenario, runs in results.items() if runs}, failures
 
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import allocators
+import progress
 from allocators import target
 
 IDLE = allocators.BUILT / "idle" / "idle"
@@ -16,6 +17,7 @@ PROGRAM_BYTES = 440 << 20
 SHARE = 0.7
 # Between one program's moments and the next one's.
 APART_S = 0.5
+CELL_S = 1.5  # about what each adds to its batch's time
 TARGET_MIB = {"all": lambda live: 8, "runs": lambda live: 1.3 * live, "scatter": lambda live: 45}
 BACKGROUND_SHARE, BACKGROUND_S, BUDGET_MS = 1.5, 12, 100
 
@@ -90,10 +92,13 @@ def run_batch(cells, cgroups, times):
     return figures, failures
 
 
-def measure(names, patterns, endings, times, rounds, cgroups, say):
+def measure(names, patterns, endings, times, rounds, cgroups):
     """{cell: figures}, each the median of the rounds; [(round, cell, figures)]; failures."""
     size = max(1, int(cgroups.limit_bytes() * SHARE / PROGRAM_BYTES))
     everything, failures = [], []
+    batches = rounds * len(patterns) * -(-len(names) * len(endings) // size)
+    steps = progress.Progress("reach, batches of programs", batches,
+                              batches * (times[-1] + 3) + rounds * len(patterns) * len(names) * len(endings) * CELL_S)
     for turn, pattern in itertools.product(range(rounds), patterns):
         cells = [(names[(k + turn) % len(names)], pattern, ending)
                  for ending in endings for k in range(len(names))]
@@ -101,7 +106,7 @@ def measure(names, patterns, endings, times, rounds, cgroups, say):
             some, failed = run_batch(cells[first:first + size], cgroups, times)
             everything += [(turn, cell, figures) for cell, figures in some.items()]
             failures += failed
-            say()
+            steps.step(f"{pattern}, round {turn + 1}")
     cells = {(name, pattern, ending): [figures for _, cell, figures in everything if cell == (name, pattern, ending)]
              for pattern in patterns for ending in endings for name in names}
     medians = {cell: {key: statistics.median(run[key] for run in runs) for key in runs[0]}

@@ -10,7 +10,9 @@ import tempfile
 import time
 
 import allocators
+import progress
 
+ONE_S = 20  # about what one takes
 FOLDER = allocators.OUT / "traces"
 
 # Rows of small objects fill slabs, those with long text whole pages, too.
@@ -110,11 +112,12 @@ def record(name):
 
 def files():
     """Those that there are, after those that were missing were made; and why some are not there."""
-    failures = []
-    for name in PROGRAMS:
-        if not (FOLDER / f"{name}.trace").exists():
-            try:
-                record(name)
-            except (Failure, OSError, subprocess.SubprocessError) as failure:
-                failures.append(f"no recording of {name}: {failure}")
+    failures, missing = [], [name for name in PROGRAMS if not (FOLDER / f"{name}.trace").exists()]
+    steps = progress.Progress("recordings of programs", len(missing), len(missing) * ONE_S) if missing else None
+    for name in missing:
+        try:
+            record(name)
+        except (Failure, OSError, subprocess.SubprocessError) as failure:
+            failures.append(f"no recording of {name}: {failure}")
+        steps.step(name)
     return [str(FOLDER / f"{name}.trace") for name in PROGRAMS if (FOLDER / f"{name}.trace").exists()], failures
