@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/account.h"
+#include "tests/support/root.h"
 
 static struct account account;
 
@@ -92,8 +93,7 @@ static int become_and_look(const struct account *whom)
 static void test_a_child_becomes_it_for_good(void **state)
 {
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	skip_unless_root();
 	assert_int_equal(account_resolve("54321:54322", &account), 0);
 	assert_int_equal(become_and_look(&account), 0);
 }

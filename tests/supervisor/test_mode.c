@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "tests/support/fake_tree.h"
+#include "tests/support/root.h"
 
 #define NOBODY 65534
 
@@ -91,8 +92,7 @@ static void test_a_tree_we_cannot_write_is_c(void **state)
 	struct fake_tree tree;
 	struct mode mode;
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	skip_unless_root();
 	fake_tree_open(&tree);
 	assert_int_equal(chmod(tree.path, 0755), 0);
 	write_proc(&tree, "0::/\n", V2_MOUNT);

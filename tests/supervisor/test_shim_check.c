@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "supervisor/shim_check.h"
+#include "tests/support/root.h"
 
 #define LOADER "/lib64/ld-linux-x86-64.so.2"
 
@@ -353,8 +354,9 @@ static void test_setuid_counts_unless_it_is_one_self(void **state)
 	(void)state;
 	struct statvfs mount;
 	struct program made = program_of(LOADER, "libc.so.6");
-	if (geteuid() != 0 || statvfs(folder, &mount) != 0 || (mount.f_flag & ST_NOSUID) != 0)
-		skip();
+	skip_unless_root();
+	if (statvfs(folder, &mount) != 0 || (mount.f_flag & ST_NOSUID) != 0)
+		skip_because("set-user-ID means nothing in this file system");
 	write_file("made", &made, sizeof made, 04755);
 	check(in_folder("made"), 0);
 	assert_true(verdict.load);
@@ -378,8 +380,9 @@ static void test_file_capabilities_count_for_others_than_root(void **state)
 	write_file("made", &made, sizeof made, 0755);
 	snprintf(
 		command, sizeof command, "setcap cap_net_raw+ep %s 2>/dev/null", in_folder("made"));
-	if (geteuid() != 0 || system(command) != 0)
-		skip();
+	skip_unless_root();
+	if (system(command) != 0)
+		skip_because("setcap cannot set capabilities here");
 	check(in_folder("made"), 65534);
 	assert_refused("capabilities");
 	check(in_folder("made"), 0);
