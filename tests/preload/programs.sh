@@ -26,10 +26,17 @@ under() {
 
 # Runs a server under the library in the background.
 server() {
+	server_kill
 	"${wrap[@]}" "$@" >"$TAP_DIR/server.log" 2>&1 &
 	server_pid=$!
-	at_exit kill "$server_pid"
 }
+
+# By a variable: the number of a server that ended may be another process's by then.
+server_pid=
+server_kill() {
+	[ -z "$server_pid" ] || kill "$server_pid"
+}
+at_exit server_kill
 
 # Ends the server; it must exit with 0 and must have had the library.
 server_ends() {
@@ -38,6 +45,7 @@ server_ends() {
 	kill -TERM "$server_pid" 2>/dev/null
 	wait "$server_pid"
 	status=$?
+	server_pid=
 	[ "$status" -eq 0 ] || { echo "status $status" >&2; tail "$TAP_DIR/server.log" >&2; }
 	return "$status"
 }

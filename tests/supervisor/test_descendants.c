@@ -139,7 +139,7 @@ static void test_all_below_are_reached_and_nobody_else(void **state)
 	assert_int_equal(kill(top, 0), 0);
 	assert_int_equal(kill(beside, 0), 0);
 	assert_int_equal(waitpid(beside, &status, WNOHANG), 0);
-	/* The dead are left out, whose zombies ever they are: top's, or ours. */
+	/* The three are zombies by then, top's and ours, and are not counted. */
 	assert_true(WAIT_UNTIL(30, descendants_signal(getpid(), 0) == 2));
 	assert_int_equal(descendants_signal(getpid(), SIGKILL), 2);
 	reap_all();

@@ -93,7 +93,7 @@ static void test_told_twice_everything_is_killed_at_once(void **state)
 	fake_fleet_reap();
 	assert_true(fake_loop.stopped);
 	assert_int_equal(orphan->state, FAKE_CHILD_GONE);
-	/* Nobody was told again what he ignores. */
+	/* At the second signal no process gets a TERM first. */
 	assert_int_equal(fake_children_signalled(0, SIGTERM), 0);
 }
 
@@ -240,7 +240,7 @@ static void end_as_a_wrapper(void *context)
 	assert_int_equal(fake_children_signalled(0, SIGTERM), 1);
 	fake_fleet_pass(1000);
 	assert_int_equal(orphan->state, FAKE_CHILD_ALIVE);
-	/* Nobody is there to take it, so it is for us. */
+	/* The service is gone, so the signal means the supervisor: kill what is left. */
 	fake_fleet_signal(SIGINT);
 	assert_int_equal(orphan->state, FAKE_CHILD_ZOMBIE);
 	fake_fleet_reap();
@@ -292,7 +292,8 @@ static void test_the_exit_status_tells_whether_all_ended_well(void **state)
 		{{0, 0}, 0, 0},
 		{{0, 3}, 0, 1},
 		{{5, 0}, 0, 1},
-		/* Told to stop, it did: what the services made of it is theirs. */
+		/* A fleet that was told to stop and did has succeeded, whatever its services say.
+		 */
 		{{5, 0}, SIGTERM, 0},
 	};
 	(void)state;

@@ -1,6 +1,12 @@
 /* A fleet from open to close with descriptors refused. */
 
-#include "tests/supervisor/refused_story.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/refused_story.h"
 
 static void test_any_descriptor_may_be_refused(void **state)
 {

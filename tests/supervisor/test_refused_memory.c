@@ -1,6 +1,12 @@
 /* A fleet from open to close with allocations refused. */
 
-#include "tests/supervisor/refused_story.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/refused_story.h"
 
 REFUSED_MALLOC
 

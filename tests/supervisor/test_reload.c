@@ -180,7 +180,7 @@ static void test_a_new_order_is_the_order_of_stopping(void **state)
 	reload(LOG WEB DB);
 	settle();
 	assert_int_equal(fake_children.signal_count, 0);
-	/* Whose death it was is known by the new numbers, too. */
+	/* A death is that of the service at its new index. */
 	fake_machine_events("box/web", 0, 1);
 	fake_children_killed(fake_fleet_child("web"), SIGKILL);
 	fake_fleet_reap();
@@ -318,7 +318,7 @@ static void test_a_restart_that_waits_is_kept_or_overtaken(void **state)
 	assert_int_equal(fake_children_spawned("web"), 2);
 	fake_children_exit(fake_fleet_child("web"), 3);
 	fake_fleet_reap();
-	/* Another process: what the old one did is not held against it. */
+	/* It is another process, so the delay of the old one does not apply. */
 	reload(SERVICE("web") " -v\n" DB);
 	assert_int_equal(fake_children_spawned("web"), 3);
 }
@@ -336,7 +336,7 @@ static void test_a_removed_service_that_cannot_be_killed_holds_nobody_up_for_eve
 	assert_null(fake_children_of("log"));
 	uint64_t slept_ms = fake_clock_slept_ms();
 	fake_fleet_pass(2000);
-	/* Nor does it hold up the loop. */
+	/* The loop did not sleep meanwhile. */
 	assert_int_equal(fake_clock_slept_ms(), slept_ms);
 	assert_int_equal(said("web: a process of it cannot be killed"), 1);
 	assert_int_equal(said("web: its cgroup is still busy, left for later"), 1);

@@ -253,7 +253,7 @@ static int be_told_to_end_while_closing(void)
 	return 7;
 }
 
-/* Somebody who says it twice must not take our exit status from us. */
+/* A second TERM that comes while the supervisor ends must not replace its exit status. */
 static void test_what_is_pending_at_the_end_does_not_kill(void **state)
 {
 	(void)state;

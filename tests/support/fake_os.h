@@ -21,7 +21,8 @@ struct fake_os {
 	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */
 	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
-	_Atomic uint64_t now_stands_ns;       /* and stands here but for that; 0: it goes */
+	/* And stands here but for that; 0: it goes, as it must where threads meet at locks. */
+	_Atomic uint64_t now_stands_ns;
 	/* os_cpu_ns says this and a little more each time, and advice and touching have a price;
 	 * 0: what the calling thread really took. */
 	_Atomic uint64_t cpu_ns;

@@ -1,16 +1,6 @@
-#ifndef TESTS_SUPERVISOR_REFUSED_STORY_H
-#define TESTS_SUPERVISOR_REFUSED_STORY_H
+/* The life of a fleet, told again and again with another call refused. */
 
-/*
- * A fleet from open to close with one allocation or descriptor refused: the first,
- * the second, and so on, once or for the rest of the story.
- *
- * Two services start, a reload with an error is refused, a reload changes one
- * service and adds one, one crashes, all stop.  Whatever was refused, the
- * fleet does not start, or it goes on: all that the config in force names runs
- * in the end, a reload that failed has changed nothing, and nothing is left
- * behind.
- */
+#include "tests/support/refused_story.h"
 
 #include "supervisor/fleet_private.h"
 
@@ -215,7 +205,7 @@ static bool tell(enum refused_kind kind, enum refused_how how, uint64_t at)
 	return refused.refused > 0;
 }
 
-static void refused_story_tell_all(enum refused_kind kind, enum refused_how how)
+void refused_story_tell_all(enum refused_kind kind, enum refused_how how)
 {
 	uint64_t at = 1;
 	while (tell(kind, how, at))
@@ -223,8 +213,7 @@ static void refused_story_tell_all(enum refused_kind kind, enum refused_how how)
 	assert_true(at > 50);
 }
 
-/* A story that fails ends in the middle: what it said, the failure included, is shown. */
-static int refused_story_teardown(void **state)
+int refused_story_teardown(void **state)
 {
 	(void)state;
 	refused.on = false;
@@ -232,5 +221,3 @@ static int refused_story_teardown(void **state)
 	said_end();
 	return 0;
 }
-
-#endif
