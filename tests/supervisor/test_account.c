@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/account.h"
-#include "tests/support/root.h"
+#include "tests/support/skip.h"
 
 static struct account account;
 

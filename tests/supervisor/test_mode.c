@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "tests/support/fake_tree.h"
-#include "tests/support/root.h"
+#include "tests/support/skip.h"
 
 #define NOBODY 65534
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "supervisor/shim_check.h"
-#include "tests/support/root.h"
+#include "tests/support/skip.h"
 
 #define LOADER "/lib64/ld-linux-x86-64.so.2"
 

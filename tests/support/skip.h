@@ -1,5 +1,5 @@
-#ifndef TESTS_SUPPORT_ROOT_H
-#define TESTS_SUPPORT_ROOT_H
+#ifndef TESTS_SUPPORT_SKIP_H
+#define TESTS_SUPPORT_SKIP_H
 
 #include <setjmp.h>
 #include <stdarg.h>
