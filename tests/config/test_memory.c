@@ -1,4 +1,5 @@
 #include "tests/config/loading.h"
+#include "tests/support/skip.h"
 
 #include <stdlib.h>
 
@@ -13,8 +14,7 @@
 static void test_any_allocation_may_fail(void **state)
 {
 	(void)state;
-	print_message("# reason: the sanitizer's malloc cannot be made to fail\n");
-	skip();
+	skip_because("the sanitizer's malloc cannot be made to fail");
 }
 
 #else

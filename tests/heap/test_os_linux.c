@@ -1,5 +1,6 @@
 #include "shim/heap/os.h"
 #include "tests/support/panic.h"
+#include "tests/support/skip.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -122,7 +123,7 @@ static void test_populate_makes_resident(void **state)
 	assert_int_equal(os_advise(&range, 1, OS_DONTNEED), 0);
 	error = os_advise(&range, 1, OS_POPULATE);
 	if (error == -EINVAL)
-		skip();
+		skip_because("this kernel cannot populate: it is older than 5.14");
 	assert_int_equal(error, 0);
 	for (size_t i = 0; i < PAGES; i++)
 		assert_true(is_resident(i));
@@ -157,7 +158,7 @@ static void test_no_huge_page_comes_unasked(void **state)
 	}
 	fclose(maps);
 	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0)
-		skip();
+		skip_because("this kernel has no huge pages");
 	assert_true(marked);
 }
 

@@ -3,6 +3,7 @@
 #include "shim/heap/heap_fast.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
+#include "tests/support/skip.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -313,13 +314,10 @@ static void test_a_counter_loses_where_the_fence_does_not_fence(void **state)
 
 	(void)state;
 #ifdef __SANITIZE_THREAD__
-	print_message("# reason: a race on purpose: nothing for ThreadSanitizer\n");
-	skip();
+	skip_because("a race on purpose: nothing for ThreadSanitizer");
 #endif
-	if (one_cpu()) {
-		print_message("# reason: one processor, nothing to reorder\n");
-		skip();
-	}
+	if (one_cpu())
+		skip_because("one processor, nothing to reorder");
 	atomic_store(&fake_os.skip_fence, true);
 	while (lost == 0 && bursts++ < BURSTS_MAX)
 		lost = bare_burst();
@@ -359,13 +357,10 @@ static void test_the_heap_breaks_where_the_fence_does_not_fence(void **state)
 {
 	(void)state;
 #ifdef __SANITIZE_THREAD__
-	print_message("# reason: a race on purpose: nothing for ThreadSanitizer\n");
-	skip();
+	skip_because("a race on purpose: nothing for ThreadSanitizer");
 #endif
-	if (one_cpu()) {
-		print_message("# reason: one processor, nothing to reorder\n");
-		skip();
-	}
+	if (one_cpu())
+		skip_because("one processor, nothing to reorder");
 	skipped_fence = false;
 	assert_int_equal(fork_and_wait(rounds_main), 0);
 	skipped_fence = true;

@@ -19,10 +19,8 @@ static void test_a_name_has_its_user_groups_and_home(void **state)
 {
 	(void)state;
 	const struct passwd *root = getpwnam("root");
-	if (root == NULL) {
-		skip();
-		return;
-	}
+	if (root == NULL)
+		skip_because("there is no user root");
 	assert_int_equal(account_resolve("root", &account), 0);
 	assert_int_equal(account.uid, 0);
 	assert_int_equal(account.gid, root->pw_gid);
@@ -36,7 +34,7 @@ static void test_a_number_with_an_entry_is_that_user(void **state)
 {
 	(void)state;
 	if (getpwuid(0) == NULL)
-		skip();
+		skip_because("user 0 has no entry");
 	assert_int_equal(account_resolve("0", &account), 0);
 	assert_string_equal(account.name, "root");
 	assert_int_equal(account_resolve("0:77", &account), 0);
