@@ -169,13 +169,18 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-simulate
-.PHONY: all unit programs deps deps-build check fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
 
-check: export ROOM := $(ROOM)
-check: export TEST := $(TEST)
+check check-loaded: export ROOM := $(ROOM)
+check check-loaded: export TEST := $(TEST)
 check: ## build every variant, run all tests, count them in the last line (SUITES=, ROOM=, TEST=: some)
 	@tests/support/deps $(SETS)
 	@tests/run $(SUITES)
+
+ROUNDS ?= 10
+check-loaded: ## pass the tests ROUNDS=10 times beside four busy loops a processor (SUITES=, ROOM=, TEST=: some)
+	@tests/support/deps $(SETS)
+	@tests/support/loaded $(ROUNDS) $(SUITES)
 
 SECONDS ?= 60
 fuzz: ## have libFuzzer look for operations that break the heap, for SECONDS=60; build/corpus is kept
@@ -252,6 +257,6 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  V=1 shows every command.  For check and deps: SUITES="house unit preload system vm", some of them;'
-	@echo '  for check: ROOM=heap, tests of that room only; TEST=test_cache, tests of that name only.'
+	@echo '  for check: ROOM=heap, tests of that folder only; TEST=test_cache, tests of that name only; SEED=1, another seed.'
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
