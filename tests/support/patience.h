@@ -17,8 +17,7 @@
  * Time counts in full while there is a processor for each runnable thread,
  * and in proportion where there are more of these: with 2 processors and 10
  * runnable threads a second counts as 200 ms.  Between two polls at most 100
- * ms count, so that a machine that stood still costs no patience.  In the
- * virtual machine, which is emulated, the patience is four times as long.
+ * ms count, so that a machine that stood still costs no patience.
  *
  * Such a deadline is for an event that must come: the longer it is the better,
  * since only a failure waits for its end.  It proves nothing about speed.
@@ -74,8 +73,6 @@ static inline struct patience patience_new(unsigned seconds)
 	if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
 		patience.processors = (uint64_t)CPU_COUNT(&allowed);
 	patience.left_ns = seconds * UINT64_C(1000000000);
-	if (getenv("SPILLWAY_VM") != NULL)
-		patience.left_ns *= 4;
 	return patience;
 }
 

@@ -8,6 +8,11 @@
 #   spillway   the supervisor
 #   memory     tests/system/memory.c's program
 # A program that is not there fails the script: what was not built was not tested.
+#
+#   supervisor_looks PID   waits until the supervisor has looked at its services once more, from the
+#                          beginning to the end, and has done what it found to do
+#   grow PID MIB           has a `memory grow` grow by one step of $STEP_MIB, or by ten where that is not
+#                          beyond MIB, and waits until it has; counts in $grown_mib; it writes to $out
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 . tests/support/tap.sh
@@ -20,3 +25,52 @@ for program in "$spillway" "$memory"; do
     exit 1
   }
 done
+
+# Sets SLEEPS: how often the main thread of process $1 has gone to sleep; 0 once it is gone.
+read_sleeps() {
+  local key value
+  SLEEPS=0
+  while read -r key value _; do
+    [ "$key" != voluntary_ctxt_switches: ] || SLEEPS=$value
+  done 2>/dev/null <"/proc/$1/status"
+}
+
+# No thread of process $1 runs or wants to.
+all_sleep() {
+  local task stat
+  for task in "/proc/$1/task/"*; do
+    read -r stat <"$task/stat" || continue
+    case ${stat##*) } in
+    [SD]\ *) ;;
+    *) return 1 ;;
+    esac
+  done 2>/dev/null
+}
+
+has_slept() {
+  read_sleeps "$1"
+  [ "$SLEEPS" -ge "$2" ] && all_sleep "$1"
+}
+
+# It sleeps between two looks.  The first sleep may end one that began before we came.
+supervisor_looks() {
+  read_sleeps "$1"
+  wait_until 60 has_slept "$1" $((SLEEPS + 2))
+}
+
+times_said() {
+  [ "$(grep -c "$1" "$2")" -ge "$3" ]
+}
+
+has_grown() {
+  times_said grown "$out" "$2" || ! kill -0 "$1" 2>/dev/null
+}
+
+grown_mib=0
+grow() {
+  local before signal=USR1 steps=1
+  [ $((grown_mib + 10 * STEP_MIB)) -gt "$2" ] || signal=USR2 steps=10
+  grown_mib=$((grown_mib + steps * STEP_MIB))
+  before=$(grep -c grown "$out")
+  kill -$signal "$1" 2>/dev/null && wait_until 60 has_grown "$1" $((before + 1))
+}

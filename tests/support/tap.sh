@@ -24,7 +24,10 @@
 # Waiting
 #   wait_until SECONDS COMMAND...   polls every 50 ms until COMMAND succeeds; 1 when SECONDS are over.
 #                                   The deadline stretches with the load, as tests/support/patience.h
-#                                   says, and is four times as long in the virtual machine: it is slow
+#                                   says
+#   bounded SECONDS COMMAND...      runs COMMAND, each of whose processes may use so many seconds of
+#                                   CPU time.  What hangs is ended after 30 times that by the clock:
+#                                   then "timed out" is said on stderr and the status is 124
 #   now_ms                          prints milliseconds since boot
 # Cleaning up, also when the script is interrupted or dies of set -u
 #   at_exit COMMAND...        runs at exit, the last one first
@@ -50,8 +53,6 @@ TAP_COUNT=0
 TAP_ROOT=
 [ "$(id -u)" -eq 0 ] || TAP_ROOT="needs root: "
 TAP_PROCESSORS=$(nproc)
-TAP_PATIENCE=${SPILLWAY_VM:+4}
-TAP_PATIENCE=${TAP_PATIENCE:-1}
 TAP_FAILED=0
 TAP_AT_EXIT=
 TAP_CGROUPS=0
@@ -109,34 +110,52 @@ tap_done() {
   exit 0
 }
 
-now_ms() {
+# Sets TAP_NOW_MS.  Polling starts no process but the pause and the command that is asked.
+tap_read_clock() {
   local up rest
   read -r up rest </proc/uptime
   # 12.34 -> 12340; the leading 1 keeps a fraction such as 08 from being read as octal.
-  echo $((${up%.*} * 1000 + (1${up#*.} - 100) * 10))
+  TAP_NOW_MS=$((${up%.*} * 1000 + (1${up#*.} - 100) * 10))
 }
 
-# How many of $1 ms count: with more runnable threads than processors a part, and at most 200.
-tap_counted_ms() {
-  local average running counted=$1
+now_ms() {
+  tap_read_clock
+  echo "$TAP_NOW_MS"
+}
+
+# Sets TAP_COUNTED_MS: how many of $1 ms count: with more runnable threads than processors a part, and
+# at most 200.
+tap_count() {
+  local average running
+  TAP_COUNTED_MS=$1
   read -r average average average running average </proc/loadavg
   running=${running%/*}
-  [ "$counted" -le 200 ] || counted=200
-  [ "$running" -le "$TAP_PROCESSORS" ] || counted=$((counted * TAP_PROCESSORS / running))
-  echo "$counted"
+  [ "$TAP_COUNTED_MS" -le 200 ] || TAP_COUNTED_MS=200
+  [ "$running" -le "$TAP_PROCESSORS" ] || TAP_COUNTED_MS=$((TAP_COUNTED_MS * TAP_PROCESSORS / running))
 }
 
 wait_until() {
-  local left_ms=$(($1 * 1000 * TAP_PATIENCE)) polled_ms now_ms
-  polled_ms=$(now_ms)
+  local left_ms=$(($1 * 1000)) polled_ms
+  tap_read_clock
+  polled_ms=$TAP_NOW_MS
   shift
   until "$@"; do
     [ "$left_ms" -gt 0 ] || return 1
     sleep 0.05
-    now_ms=$(now_ms)
-    left_ms=$((left_ms - $(tap_counted_ms $((now_ms - polled_ms)))))
-    polled_ms=$now_ms
+    tap_read_clock
+    tap_count $((TAP_NOW_MS - polled_ms))
+    left_ms=$((left_ms - TAP_COUNTED_MS))
+    polled_ms=$TAP_NOW_MS
   done
+}
+
+bounded() {
+  local cpu_s=$1 wall_s=$(($1 * 30)) status
+  shift
+  (ulimit -t "$cpu_s" && exec timeout -k 10 "$wall_s" "$@")
+  status=$?
+  [ $status -ne 124 ] || echo "timed out after $wall_s s: $*" >&2
+  return $status
 }
 
 tap_quote() {

@@ -1,11 +1,13 @@
 #!/bin/bash
-# A service that rushes towards its wall is braked through memory.high, and the brake comes off again.
+# A service that drives towards its wall is braked through memory.high, and the brake comes off again.
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new brake || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there is no memory.high on cgroup v1"
 log=$TAP_DIR/log
 out=$TAP_DIR/out
 leaf=$CGROUP_MEMORY/rush
+LIMIT_MIB=256
+STEP_MIB=5
 
 said() {
   grep -q "$1" "$2"
@@ -19,32 +21,56 @@ high_is_set() {
   ! high_is_max
 }
 
-# Without the shim nothing can come back, so the brake is all there is between it and the wall.
-cat >"$TAP_DIR/rush.ini" <<END
+# begin HOLD: without the shim nothing can come back, so the brake is all there is between the service
+# and the wall.
+begin() {
+  cat >"$TAP_DIR/rush.ini" <<INI
 [policy:short]
-brake_hold = 1s
+brake_hold = $1
 [service:rush]
-command = $memory grow 60
-memory_max = 128M
+command = $memory grow $STEP_MIB
+memory_max = ${LIMIT_MIB}M
 policy = short
 shim = off
-END
-(cgroup_exec "$spillway" run "$TAP_DIR/rush.ini") >"$out" 2>"$log" &
-pid=$!
-at_exit kill -9 $pid
-tap_ok "the service is up" wait_until 30 said small "$out"
+INI
+  (cgroup_exec "$spillway" run "$TAP_DIR/rush.ini") >"$out" 2>"$log" &
+  pid=$!
+  at_exit kill -9 $pid
+  tap_ok "brake_hold $1: the service is up" wait_until 60 said small "$out"
+  child=$(pgrep -P "$pid" -f "^$memory grow")
+}
+
+# grows_until COMMAND...: the service grows until COMMAND succeeds: at first as fast as it can, and near
+# the wall one step for each look of the supervisor, which sees three before it would be too late.
+grows_until() {
+  local free_mib=$((LIMIT_MIB * 7 / 8))
+  grown_mib=0
+  until "$@"; do
+    [ $grown_mib -lt $LIMIT_MIB ] && grow "$child" $free_mib || return 1
+    [ $grown_mib -lt $free_mib ] || supervisor_looks "$pid" || return 1
+  done
+}
+
+end() {
+  tap_is "brake_hold $1: the service was not killed" "$(pgrep -P "$pid" -f "^$memory grow")" "$child"
+  tap_is "brake_hold $1: nobody was" "$(cgroup_oom_kills "$CGROUP_MEMORY")" 0
+  tap_diag "$(grep 'brake' "$log" | cut -c 1-200 | head -n 10)"
+  kill -TERM "$pid"
+  wait "$pid"
+  tap_is "brake_hold $1: it stops cleanly" $? 0
+}
+
+# For so long that it stays on until it was seen.
+begin 10m
 tap_ok "memory.high is not set before there is need" high_is_max
-child=$(pgrep -P "$pid" -f "^$memory grow")
-kill -USR1 "$child"
-tap_ok "near the wall memory.high is set" wait_until 30 high_is_set
-tap_ok "the log says why and for how long" wait_until 5 \
-  said 'rush: brake on: .* the wall of 128M; memory.high [0-9.]*M for at most 1000ms\|rush: brake on: headroom .* of 128M; memory.high [0-9.]*M for at most 1000ms' "$log"
-kill -USR1 "$child"
-tap_ok "when it has stopped growing the brake comes off" wait_until 30 high_is_max
-tap_ok "the service was not killed" wait_until 30 said held "$out"
-tap_is "nobody was" "$(cgroup_oom_kills "$CGROUP_MEMORY")" 0
-tap_diag "$(grep 'brake' "$log" | cut -c 1-200 | head -n 10)"
-kill -TERM "$pid"
-wait "$pid"
-tap_is "it stops cleanly" $? 0
+tap_ok "near the wall memory.high is set" grows_until high_is_set
+tap_ok "the log says why and for how long" said \
+  "rush: brake on: \(headroom [0-9.]*M < [0-9.]*M of ${LIMIT_MIB}M\|[0-9]*ms < 1000ms to the wall of ${LIMIT_MIB}M\); memory.high [0-9.]*M for at most 600000ms" "$log"
+end 10m
+
+begin 500ms
+tap_ok "with a short hold it is on as well" grows_until said 'rush: brake on: ' "$log"
+tap_ok "when the service has stopped growing it comes off" wait_until 60 said 'rush: brake off: 500ms are over' "$log"
+tap_ok "and memory.high is as it was" wait_until 60 high_is_max
+end 500ms
 tap_done

@@ -12,7 +12,7 @@ thp=/sys/kernel/mm/transparent_hugepage
 sparse=$BUILD/tests/system/sparse
 [ -x "$sparse" ] || { echo "Bail out! $sparse is not built"; exit 1; }
 unset SPILLWAY_LINK MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
-FILL_MIB=128
+FILL_MIB=64
 # What a heap may keep beside what lives: metadata, the slabs it used last, and what the rest of the
 # process touches.
 REST_KIB=6144
@@ -20,6 +20,12 @@ REST_KIB=6144
 at_exit sh -c "echo $(sed 's/.*\[\(.*\)\].*/\1/' $thp/enabled) >$thp/enabled"
 for setting in scan_sleep_millisecs alloc_sleep_millisecs; do
   at_exit sh -c "echo $(cat $thp/khugepaged/$setting) >$thp/khugepaged/$setting"
+done
+
+# Of the lowest priority, as it is, it waits until nobody else has work.
+for pid in $(pgrep -x khugepaged); do
+  at_exit renice -n "$(ps -o ni= -p "$pid")" -p "$pid"
+  renice -n -5 -p "$pid" >/dev/null
 done
 
 # khugepaged MS: how long it sleeps
@@ -36,22 +42,35 @@ fell_to() {
   [ "$(usage_kib)" -le "$1" ]
 }
 
-# The most that was in use within so many seconds.
-most_kib_in() {
-  local end most=0 now
-  end=$(($(now_ms) + $1 * 1000))
-  while [ "$(now_ms)" -lt "$end" ]; do
-    now=$(usage_kib)
-    [ "$now" -le "$most" ] || most=$now
-    sleep 0.1
-  done
-  echo "$most"
+full_scans() {
+  cat $thp/khugepaged/full_scans
+}
+
+scanned() {
+  [ "$(full_scans)" -ge "$1" ]
+}
+
+# Waits until khugepaged has been through all memory once more, from the beginning to the end; the most
+# that was in use meanwhile is in $most_seen_kib.  Where no process has a region for it, it sleeps.
+khugepaged_passes() {
+  local wanted now
+  wanted=$(($(full_scans) + 2))
+  most_seen_kib=$(usage_kib)
+  [ "$huge" = yes ] || { sleep 0.5; return; }
+  wait_until 120 scans_once "$wanted" || tap_diag "khugepaged does not come"
+}
+
+scans_once() {
+  local now
+  now=$(usage_kib)
+  [ "$now" -le "$most_seen_kib" ] || most_seen_kib=$now
+  scanned "$1"
 }
 
 # do_it WORD: has the program do it; its answer is in $answer
 do_it() {
   echo "$1" >&"${service[1]}" || return 1
-  read -r -t 200 -u "${service[0]}" answer
+  read -r -u "${service[0]}" answer
 }
 
 huge_kib() {
@@ -83,7 +102,7 @@ run_one() {
   do_it thin
   most_kib=$((empty_kib + ${answer#left } * 4 + REST_KIB))
   do_it "$level"
-  if wait_until 20 fell_to $most_kib; then
+  if wait_until 60 fell_to $most_kib; then
     tap_pass "$name: it falls to what lives ($full_kib -> $(usage_kib) KiB)"
   else
     tap_fail "$name: it falls to what lives" \
@@ -94,20 +113,22 @@ run_one() {
   # khugepaged comes by; what it fills is given back again.
   collapsed=$(cat $thp/khugepaged/pages_collapsed)
   khugepaged 10
-  tap_diag "within 4 s of khugepaged at most $(most_kib_in 4) KiB"
+  khugepaged_passes
+  tap_diag "while khugepaged came by at most $most_seen_kib KiB"
   collapsed=$(($(cat $thp/khugepaged/pages_collapsed) - collapsed))
   if [ $huge = yes ]; then
     tap_ok "$name: khugepaged was there ($collapsed huge pages)" [ $collapsed -gt 0 ]
   fi
-  tap_ok "$name: and stays so" wait_until 20 fell_to $most_kib
-  tap_ok "$name: for good" [ "$(most_kib_in 6)" -le $most_kib ]
+  tap_ok "$name: and stays so" wait_until 60 fell_to $most_kib
+  khugepaged_passes
+  tap_ok "$name: for good" [ "$most_seen_kib" -le $most_kib ]
   do_it stats
   tap_diag "$answer, $(usage_kib) KiB, $(huge_kib) KiB huge"
   tap_diag "$(grep '^huge pages\|^background' "$TAP_DIR/said" | tail -n 2)"
   do_it empty
   tap_is "$name: what lived is as it was" "$answer" empty
   do_it "$level"
-  tap_ok "$name: then all is given back" wait_until 20 fell_to $((empty_kib + REST_KIB))
+  tap_ok "$name: then all is given back" wait_until 60 fell_to $((empty_kib + REST_KIB))
   exec {service[1]}>&-
   wait "$pid"
   tap_is "$name: it ends" $? 0

@@ -5,9 +5,9 @@
  *                             says "empty" and waits for SIGUSR1; fills MIB in blocks of many sizes
  *                             at that speed, frees all of it, says "idle", and waits again; the
  *                             threads stay, parked
- *   memory grow MIB_PER_S     says "small", waits for SIGUSR1, grows by that and keeps it until the
- *                             next SIGUSR1, then says "held"
- *   memory hog MIB_PER_S      waits a second, then grows until something ends it
+ *   memory grow MIB           says "small"; grows by that at each SIGUSR1, by ten times that at
+ *                             each SIGUSR2, keeps it, and says "grown"
+ *   memory hog MIB_PER_S      grows at that speed until something ends it
  *   memory read FILE          reads the file over and over
  *
  * All of them end with 0 on SIGTERM.
@@ -25,12 +25,11 @@
 #define MIB ((size_t)1 << 20)
 #define THREADS_MAX 64
 
-static volatile sig_atomic_t told;
+static volatile sig_atomic_t told; /* the signal */
 
 static void on_user(int signal)
 {
-	(void)signal;
-	told = 1;
+	told = signal;
 }
 
 static void on_term(int signal)
@@ -112,17 +111,20 @@ static void *run_part(void *argument)
 	return NULL;
 }
 
-static void wait_told(void)
+static int wait_told(void)
 {
 	sigset_t user;
 	sigset_t before;
 	sigemptyset(&user);
 	sigaddset(&user, SIGUSR1);
+	sigaddset(&user, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &user, &before);
 	while (!told)
 		sigsuspend(&before);
+	int signal = told;
 	told = 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return signal;
 }
 
 static int run_idle(size_t mib, unsigned threads, uint64_t mib_per_s)
@@ -154,21 +156,33 @@ static int run_idle(size_t mib, unsigned threads, uint64_t mib_per_s)
 	}
 }
 
+/* Written to a list, so that no compiler takes it for useless. */
+static void grow(size_t bytes)
+{
+	static void **volatile last;
+	void **block = malloc(bytes);
+	if (block == NULL)
+		return;
+	memset(block, 1, bytes);
+	*block = last;
+	last = block;
+}
+
+static void grow_when_told(size_t bytes)
+{
+	for (;;) {
+		grow(wait_told() == SIGUSR2 ? 10 * bytes : bytes);
+		say("grown");
+	}
+}
+
 /* By the clock: naps last longer where the machine is slow. */
-static void grow(unsigned mib_per_s)
+static void grow_for_ever(uint64_t mib_per_s)
 {
 	uint64_t start_ms = clock_ms();
-	size_t grown_mib = 0;
-	while (!told) {
-		size_t wanted_mib = (size_t)((clock_ms() - start_ms) * mib_per_s / 1000);
-		while (grown_mib < wanted_mib && !told) {
-			void *block = malloc(MIB);
-			if (block != NULL)
-				memset(block, 1, MIB);
-			grown_mib++;
-		}
-		nap_ms(5);
-	}
+	for (uint64_t mib = 0;; nap_ms(5))
+		for (; mib < (clock_ms() - start_ms) * mib_per_s / 1000; mib++)
+			grow(MIB);
 }
 
 static int read_for_ever(const char *path)
@@ -187,26 +201,20 @@ static int read_for_ever(const char *path)
 int main(int count, char **argument)
 {
 	signal(SIGUSR1, on_user);
+	signal(SIGUSR2, on_user);
 	signal(SIGTERM, on_term);
 	if (count == 5 && strcmp(argument[1], "idle") == 0)
 		return run_idle(strtoul(argument[2], NULL, 10),
 			(unsigned)strtoul(argument[3], NULL, 10), strtoul(argument[4], NULL, 10));
 	if (count == 3 && strcmp(argument[1], "grow") == 0) {
 		say("small");
-		wait_told();
-		grow((unsigned)strtoul(argument[2], NULL, 10));
-		say("held");
-		for (;;)
-			pause();
+		grow_when_told(strtoul(argument[2], NULL, 10) * MIB);
 	}
-	if (count == 3 && strcmp(argument[1], "hog") == 0) {
-		nap_ms(1000);
-		grow((unsigned)strtoul(argument[2], NULL, 10));
-		return 0;
-	}
+	if (count == 3 && strcmp(argument[1], "hog") == 0)
+		grow_for_ever(strtoul(argument[2], NULL, 10));
 	if (count == 3 && strcmp(argument[1], "read") == 0)
 		return read_for_ever(argument[2]);
-	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB_PER_S | hog MIB_PER_S "
-			"| read FILE\n");
+	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB | hog MIB_PER_S | "
+			"read FILE\n");
 	return 2;
 }

@@ -4,7 +4,10 @@
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new box || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "the memory controller is on cgroup v1"
-cgroup_limit "$CGROUP_MEMORY" $((192 << 20))
+LIMIT_MIB=192
+IDLE_MIB=48
+STEP_MIB=4
+cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
 log=$TAP_DIR/log
 out=$TAP_DIR/out
 
@@ -23,26 +26,47 @@ said() {
   grep -q "$1" "$2"
 }
 
-times() {
-  [ "$(grep -c "$1" "$2")" -ge "$3" ]
+said_both() {
+  said empty "$out" && said small "$out"
 }
 
-# The background may have given all of it back before the level asks: every two seconds there is more.
-asked_memory_came_back() {
-  said 'idle: .* asked .* of 1 process; returned [1-9][0-9.]*[KM] in .*(shared memory.current' "$log" &&
-    return
-  if [ $(($(now_ms) - idle_ms)) -ge 2000 ]; then
-    idle_ms=$(now_ms)
-    pkill -USR1 -P "$pid" -f "^$memory idle"
-  fi
+# grows_until_said MIB TEXT: the service grows to MIB, or to its end, as fast as it can, then one step
+# for each look of the supervisor until the log says TEXT.
+grows_until_said() {
+  until said "$2" "$log"; do
+    [ $grown_mib -lt $((LIMIT_MIB * 2)) ] || return 1
+    grow "$grower" "$1"
+    [ $grown_mib -lt "$1" ] || supervisor_looks "$pid" || return 1
+  done
+}
+
+# A heap that is late to answer is told of as having given nothing: it is filled again, and asked again
+# while the level lasts.
+idle_memory_comes_back() {
+  local round
+  for round in $(seq 2 40); do
+    wait_until 2 said \
+      'idle: .* asked .* of 1 process; returned [1-9][0-9.]*[KM] in .*(shared memory.current' "$log" && return
+    kill -USR1 "$idler" && wait_until 60 times_said '^idle' "$out" "$round" || return 1
+  done
   return 1
 }
 
+# Levels by headroom only: the speed of what fills the memory says nothing.
 cat >"$TAP_DIR/two.ini" <<END
+[policy:default]
+lazy_time_to_wall = off
+eager_time_to_wall = off
+full_time_to_wall = off
+lazy_pressure = off
+eager_pressure = off
+full_pressure = off
+hold = 10m
+scavenge = off
 [service:idle]
-command = $memory idle 64 2 10000
+command = $memory idle $IDLE_MIB 2 10000
 [service:hog]
-command = $memory hog 40
+command = $memory grow $STEP_MIB
 END
 (cgroup_exec "$TAP_DIR/container" "$spillway" -v run "$TAP_DIR/two.ini") >"$out" 2>"$log" &
 pid=$!
@@ -50,17 +74,20 @@ at_exit kill -9 $pid
 tap_ok "it finds mode C" wait_until 30 said \
   'mode C: cgroup v2 at /sys/fs/cgroup, read-only (Read-only file system): no leaves, no brake, no PSI triggers' "$log"
 tap_diag "$(grep -o 'mode .*' "$log")"
-tap_ok "both services run" wait_until 30 said empty "$out"
+tap_ok "both services run" wait_until 60 said_both
 tap_is "there are no leaves" "$(find "$CGROUP_MEMORY" -mindepth 1 -type d | wc -l)" 0
-idle_ms=$(now_ms)
-kill -USR1 "$(pgrep -P "$pid" -f "^$memory idle")"
+grower=$(pgrep -P "$pid" -f "^$memory grow")
+idler=$(pgrep -P "$pid" -f "^$memory idle")
+kill -USR1 "$idler"
+wait_until 60 said '^idle' "$out"
 tap_ok "growth raises the level by the container's own limit" \
-  wait_until 60 said ': \(lazy\|eager\|full\) (was [a-z]*): .* to the shared wall of 192M' "$log"
-tap_ok "idle memory comes back" wait_until 60 asked_memory_came_back
+  grows_until_said $((LIMIT_MIB * 3 / 4 - IDLE_MIB - 8)) \
+  ': \(lazy\|eager\|full\) (was [a-z]*): headroom .* of shared 192M'
+tap_ok "idle memory comes back" idle_memory_comes_back
 tap_ok "the OOM kill of the one that needs more than there is, is noticed" \
-  wait_until 60 said 'the kernel OOM-killed 1 process' "$log"
-tap_ok "and told of that service" wait_until 10 said 'hog: OOM-killed' "$log"
-tap_ok "it is started again" wait_until 30 times 'hog: starts again' "$log" 1
+  grows_until_said $((LIMIT_MIB * 2)) 'the kernel OOM-killed 1 process'
+tap_ok "and told of that service" wait_until 60 said 'hog: OOM-killed' "$log"
+tap_ok "it is started again" wait_until 60 said 'hog: starts again' "$log"
 tap_diag "$(grep '(was\|OOM' "$log" | cut -c 1-200 | head -n 12)"
 kill -TERM "$pid"
 wait "$pid"

@@ -65,7 +65,7 @@ tap_is "a share is one of the wall above" "$(cat "$out")" 104857600
 # moved back at the end.
 cat >"$TAP_DIR/inside" <<'END'
 mount --make-rprivate / && umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup || exit 9
-sleep 300 &
+sleep 1000 &
 "$1" --name=leaf -- sh -c "cat /proc/self/cgroup /proc/$!/cgroup"
 cat /proc/$!/cgroup
 kill $!

@@ -17,7 +17,7 @@ at_exit sh -c "echo $before >$setting; echo $ratio >/proc/sys/vm/overcommit_rati
 
 # Output goes through a pipe: a file of this /tmp is memory too, which may be out.
 under() {
-  said=$(timeout 200 env LD_PRELOAD="$LIB" "$@" 2>&1) && return
+  said=$(bounded 60 env LD_PRELOAD="$LIB" "$@" 2>&1) && return
   local status=$?
   echo "$said" >&2
   return $status
@@ -43,17 +43,34 @@ except MemoryError:
     print("refused")' && [ "$said" = refused ]
 }
 
+# tests/preload/wide.c does more with such blocks, and with more time.
+a_tib() {
+  under /usr/bin/python3 -c '
+import ctypes
+heap = ctypes.CDLL(None)
+heap.malloc.restype = ctypes.c_void_p
+heap.malloc.argtypes = [ctypes.c_size_t]
+heap.free.argtypes = [ctypes.c_void_p]
+tib = 1 << 40
+block = heap.malloc(tib)
+if block:
+    for at in 0, tib // 2, tib - 1:
+        ctypes.memset(block + at, 1, 1)
+    heap.free(block)
+print("given" if block else "refused")'
+}
+
 redis_work() {
   local socket=$TAP_DIR/redis.sock pid status
   LD_PRELOAD=$LIB redis-server --port 0 --unixsocket "$socket" --dir "$TAP_DIR" --save "" \
     --appendonly no --maxmemory 32mb --maxmemory-policy allkeys-lru >"$TAP_DIR/redis.log" 2>&1 &
   pid=$!
   at_exit kill -9 "$pid"
-  wait_until 20 redis-cli -s "$socket" ping >/dev/null 2>&1 || {
+  wait_until 60 redis-cli -s "$socket" ping >/dev/null 2>&1 || {
     cat "$TAP_DIR/redis.log" >&2
     return 1
   }
-  timeout 200 redis-benchmark -s "$socket" -q -n 3000 -c 10 -d 500 -r 3000 -t set,get,lpush >&2 || return 1
+  bounded 60 redis-benchmark -s "$socket" -q -n 3000 -c 10 -d 500 -r 3000 -t set,get,lpush >&2 || return 1
   grep -q libspillway "/proc/$pid/maps" || return 1
   kill -TERM "$pid"
   wait "$pid"
@@ -80,7 +97,6 @@ tap_ok "fork handlers may allocate" under "$programs/fork_handlers"
 tap_ok "all is given back: nothing stays committed" under "$programs/early"
 tap_diag "$(committed)"
 echo 1 >"$setting"
-tap_ok "a TiB can be asked for where nothing is refused" under "$programs/wide" once
-tap_diag "$said"
-tap_ok "1 TiB was given" grep -qx '1024 GiB at once: given' <<<"$said"
+tap_ok "a TiB can be asked for where nothing is refused" a_tib
+tap_is "1 TiB was given" "$said" given
 tap_done

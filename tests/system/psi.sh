@@ -48,15 +48,15 @@ fi
 (cgroup_exec "$spillway" -v run "$TAP_DIR/stall.ini") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
 at_exit kill -9 $pid
-tap_ok "it runs" wait_until 30 said 'mode '
+tap_ok "it runs" wait_until 60 said 'mode '
 if said 'no PSI triggers\|no stall of our own'; then
   tap_skip "the trigger wakes the loop" "$(grep -o 'mode .*' "$log" | head -n 1)"
 else
-  tap_ok "the trigger wakes the loop" wait_until 40 said ': memory.pressure trigger'
+  tap_ok "the trigger wakes the loop" wait_until 60 said ': memory.pressure trigger'
 fi
 if cgroup_v2 "$CGROUP_MEMORY"; then
   tap_ok "being over memory.high brings the service to lazy" \
-    wait_until 40 said 'stall: lazy (was calm): \(stalled [0-9.]*% > 1.0% of the time in \|its memory.events high +\)'
+    wait_until 60 said 'stall: lazy (was calm): \(stalled [0-9.]*% > 1.0% of the time in \|its memory.events high +\)'
 else
   tap_skip "being over memory.high brings the service to lazy" "on v1 the full cache's hits on the limit come first"
 fi

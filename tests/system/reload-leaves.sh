@@ -30,21 +30,21 @@ service() {
 (cgroup_exec "$spillway" run "$file") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
 at_exit kill -9 $pid
-tap_ok "both are in their leaves" wait_until 30 populated second
+tap_ok "both are in their leaves" wait_until 60 populated second
 tap_is "which are" "$(leaves)" "first second supervisor "
 tap_ok "with their limits" max_is first $((64 << 20))
 was=$(cat "$CGROUP_MEMORY/second/cgroup.procs")
 
 { service third 16M && service second 48M; } >"$file"
 kill -HUP "$pid"
-tap_ok "one goes and one comes" wait_until 30 leaves_are "second supervisor third "
-tap_ok "the new one runs in its leaf" wait_until 30 populated third
-tap_ok "the one that stays has its new limit" wait_until 10 max_is second $((48 << 20))
+tap_ok "one goes and one comes" wait_until 60 leaves_are "second supervisor third "
+tap_ok "the new one runs in its leaf" wait_until 60 populated third
+tap_ok "the one that stays has its new limit" wait_until 60 max_is second $((48 << 20))
 tap_diag "second was $was, is $(cat "$CGROUP_MEMORY/second/cgroup.procs")"
 
 echo '[service:second]' >"$file"
 kill -HUP "$pid"
-tap_ok "a file that is wrong is refused" wait_until 10 grep -q 'services.ini:' "$log"
+tap_ok "a file that is wrong is refused" wait_until 60 grep -q 'services.ini:' "$log"
 tap_is "a file that is wrong changes nothing" "$(leaves)" "second supervisor third "
 kill -TERM "$pid"
 wait "$pid"

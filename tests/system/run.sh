@@ -57,14 +57,17 @@ pid_of() {
 cat >"$ini" <<INI
 [service:one]
 command = $TAP_DIR/noter $notes one
+stopwaitsecs = 2m
 [service:two]
 command = $TAP_DIR/noter $notes two 0.3
+stopwaitsecs = 2m
 [service:three]
 command = $TAP_DIR/noter $notes three 0.1
+stopwaitsecs = 2m
 INI
 tap_is "check says what is in the file" "$("$spillway" check "$ini")" "$ini: ok, 3 services, 1 policies"
 begin
-tap_ok "all services start" wait_until 5 at_least starts 3
+tap_ok "all services start" wait_until 60 at_least starts 3
 first=$(pid_of one)
 second=$(pid_of two)
 end
@@ -88,12 +91,13 @@ command = sh -c 'echo always starts >>$notes; sleep 0.05'
 autorestart = true
 INI
 begin
-tap_ok "a service that crashes is started again" wait_until 10 at_least 'crash starts' 4
+tap_ok "a service that crashes is started again" wait_until 60 at_least 'crash starts' 4
+tap_ok "one with autorestart = true always is" wait_until 60 at_least 'always starts' 2
+wait_until 60 logged 'fine: exited' && wait_until 60 logged 'once: exited'
 tap_ok "each time later: 100, 200, 400 ms" eval 'logged "crash: .* 100 ms" && logged "crash: .* 200 ms" &&
 	logged "crash: .* 400 ms"'
 tap_is "one that ends well is not" "$(times 'fine starts' "$notes")" 1
 tap_is "nor is one with autorestart = false" "$(times 'once starts' "$notes")" 1
-tap_ok "one with autorestart = true always is" at_least 'always starts' 2
 end
 tap_is "in between two starts it stops as well" $? 0
 
@@ -114,29 +118,31 @@ stopwaitsecs = 400ms
 [service:other]
 command = sh -c 'trap "echo other hears >>$notes; exit 0" HUP; echo other starts \$\$ >>$notes; while :; do sleep 0.05; done'
 stopsignal = HUP
+stopwaitsecs = 2m
 [service:parent]
 command = sh -c 'setsid sh -c "trap : TERM; sleep $mark; sleep $mark" & sleep $mark & echo parent starts >>$notes; wait'
 stopwaitsecs = 300ms
 INI
 begin
-wait_until 5 at_least starts 3
+wait_until 60 at_least starts 3
 began=$(now_ms)
 end
 tap_is "a service that ignores TERM is no reason to stay" $? 0
 took=$(($(now_ms) - began))
-tap_ok "it is killed after stopwaitsecs ($took ms)" test "$took" -ge 400 -a "$took" -lt 4500
+tap_ok "it is killed after stopwaitsecs, no sooner ($took ms)" test "$took" -ge 400
 tap_ok "the log says so" logged 'deaf: still there after 400 ms, killed'
 tap_ok "stopsignal is what a service gets" noted 'other hears'
 tap_ok "no process is left, sessions of their own included" eval '! pgrep -f "sleep $mark" >/dev/null'
 
+# For longer than anybody waits here.
+sed -i 's/^stopwaitsecs = .*/stopwaitsecs = 1h/' "$ini"
 begin
-wait_until 5 at_least starts 3
+wait_until 60 at_least starts 3
 kill -TERM "$PID"
-wait_until 2 logged 'stopping'
-began=$(now_ms)
+wait_until 60 logged 'stopping'
 end
 tap_is "told twice it exits with 0 too" $? 0
-tap_ok "at once" test $(($(now_ms) - began)) -lt 2000
+tap_ok "at once: it has killed whoever was left" logged 'told to stop again: killing what is left'
 tap_ok "and nobody is left" eval '! pgrep -f "sleep $mark" >/dev/null'
 
 cat >"$ini" <<INI
@@ -144,7 +150,7 @@ cat >"$ini" <<INI
 command = sh -c 'sleep $mark & echo leader starts >>$notes; sleep 0.2; exit 1'
 INI
 begin
-wait_until 5 at_least 'leader starts' 3
+wait_until 60 at_least 'leader starts' 3
 tap_ok "what a crashed service leaves in its group ends before it starts again" \
 	test "$(pgrep -fc "^sleep $mark")" -le 1
 end
@@ -162,6 +168,7 @@ cat >"$ini" <<INI
 [service:leaves]
 command = sh -c '$TAP_DIR/counts $notes & until grep -q up $notes; do sleep 0.02; done; exit 1'
 autorestart = false
+stopwaitsecs = 2m
 INI
 begin
 wait "$PID"
@@ -215,42 +222,44 @@ cat >"$ini" <<INI
 command = $TAP_DIR/noter $notes keep
 [service:change]
 command = $TAP_DIR/noter $notes change 0.2
+stopwaitsecs = 2m
 [service:remove]
 command = $TAP_DIR/noter $notes remove 0.2
+stopwaitsecs = 2m
 INI
 begin
-wait_until 5 at_least starts 3
+wait_until 60 at_least starts 3
 kept=$(pid_of keep)
 changed=$(pid_of change)
 removed=$(pid_of remove)
 echo 'comand = x' >>"$ini"
 echo 'stopwaitsecs = never' >>"$ini"
 kill -HUP "$PID"
-tap_ok "a file with errors is refused at reload" wait_until 5 logged 'not reloaded'
-tap_ok "each of them is told with its line" eval 'logged "services.ini:7: " && logged "services.ini:8: "'
+tap_ok "a file with errors is refused at reload" wait_until 60 logged 'not reloaded'
+tap_ok "each of them is told with its line" eval 'logged "services.ini:9: " && logged "services.ini:10: "'
 tap_ok "and everything goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
 : >"$ini"
 kill -HUP "$PID"
-tap_ok "so is a file that was emptied" wait_until 5 logged 'it has no service any more'
+tap_ok "so is a file that was emptied" wait_until 60 logged 'it has no service any more'
 tap_ok "and everything still goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
 cat >"$ini" <<INI
 [service:new]
 command = $TAP_DIR/noter $notes new
 [service:keep]
 command = $TAP_DIR/noter $notes keep
-stopwaitsecs = 3
+stopwaitsecs = 3m
 [service:change]
 command = $TAP_DIR/noter $notes change 0
+stopwaitsecs = 2m
 INI
 kill -HUP "$PID"
-tap_ok "reload starts what is new" wait_until 5 noted 'new starts'
+tap_ok "reload starts what is new" wait_until 60 noted 'new starts'
 tap_ok "stops what was removed" eval 'noted "remove stops" && gone $removed'
-tap_ok "starts what was changed again" wait_until 5 at_least 'change starts' 2
+tap_ok "starts what was changed again" wait_until 60 at_least 'change starts' 2
 tap_ok "after the old one has stopped" eval 'noted "change stops" && gone $changed'
 tap_is "and leaves alone what was not" "$(times 'keep starts' "$notes") $(pid_of keep)" "1 $kept"
 kill -KILL "$(pid_of change)"
-tap_ok "a service that was moved by it is still looked after" wait_until 5 at_least 'change starts' 3
-: >"$ini.empty"
+tap_ok "a service that was moved by it is still looked after" wait_until 60 at_least 'change starts' 3
 end
 tap_is "then it stops as ever" $? 0
 tap_is "in the order of the new file" "$(grep stops "$notes" | tail -n 3 | tr '\n' ' ')" \
@@ -265,11 +274,11 @@ ln -s v1 "$TAP_DIR/current"
 (cd "$TAP_DIR" && exec "$spillway" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
 PID=$!
 at_exit kill -9 "$PID"
-wait_until 5 noted 'old starts'
+wait_until 60 noted 'old starts'
 ln -sfn v2 "$TAP_DIR/current"
 rm -r "$TAP_DIR/v1"
 kill -HUP "$PID"
-tap_ok "reload follows a link to where it leads now" wait_until 5 noted 'moved starts'
+tap_ok "reload follows a link to where it leads now" wait_until 60 noted 'moved starts'
 end
 
 # Limits are not the process's: they change under it.
@@ -281,13 +290,13 @@ limit_is() {
 }
 limit_ini 64M
 begin
-wait_until 5 noted 'lim starts'
+wait_until 60 noted 'lim starts'
 if logged 'mode [AB]'; then
 	leaf=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(pid_of lim)/cgroup")
 	tap_ok "a service has its limit" limit_is $((64 << 20))
 	limit_ini 96M
 	kill -HUP "$PID"
-	tap_ok "reload changes it" wait_until 5 limit_is $((96 << 20))
+	tap_ok "reload changes it" wait_until 60 limit_is $((96 << 20))
 	tap_is "under the same process" "$(times 'lim starts' "$notes")" 1
 	end
 	tap_ok "no cgroup is left" test ! -e "$leaf" -a ! -e "$(dirname "$leaf")"
@@ -300,7 +309,7 @@ fi
 
 printf '[service:a]\ncommand = %s %s a\n' "$TAP_DIR/noter" "$notes" >"$ini"
 begin
-wait_until 5 noted 'a starts'
+wait_until 60 noted 'a starts'
 for signal in USR1 USR2 WINCH ALRM PIPE TSTP TTIN TTOU 40; do
 	kill -"$signal" "$PID"
 done

@@ -30,8 +30,9 @@ status_field() {
 	awk -v key="$2:" '$1 == key { print $2 }' "/proc/$1/status"
 }
 
-gone() {
-	! kill -0 "$1" 2>/dev/null
+# True when process $1 has one child.
+has_one_child() {
+	[ "$(ps -o pid= --ppid "$1" | wc -l)" -eq 1 ]
 }
 
 # True when no process with that text in its command line is left, but for us who ask.
@@ -93,36 +94,38 @@ while True:
     signal.pause()
 PYTHON
 start -q -- python3 "$TAP_DIR/catch.py"
-wait_until 10 grep -q ready "$out"
+wait_until 60 grep -q ready "$out"
 sent=
 # Not: KILL STOP, CHLD, TTIN TTOU, glibc's own two, and the three that ask for memory.
 for number in 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 18 20 23 24 25 26 27 28 29 30 31 34 38 50 63; do
 	kill -"$number" "$PID"
-	wait_until 5 grep -qx "$number" "$out" || break
+	wait_until 60 grep -qx "$number" "$out" || break
 	sent="$sent $number"
 done
 for number in 21 22 35 36 37; do
 	kill -"$number" "$PID"
 done
 kill -64 "$PID"
-wait_until 5 gone "$PID"
+wait "$PID"
 tap_is "every signal reaches the command, in order, faults sent by others included" \
 	"$(grep -v ready "$out" | tr '\n' ' ')" "$(echo "$sent" | sed 's/^ //') 64 "
 
 for name in TERM USR1 USR2 HUP ALRM ABRT; do
-	start -q -- sleep 100
-	wait_until 5 has_child "$PID"
+	start -q -- sleep 1000
+	wait_until 60 has_child "$PID"
 	child=$(child_of "$PID")
-	wait_until 5 grep -q sleep "/proc/$child/comm"
+	wait_until 60 grep -q sleep "/proc/$child/comm"
 	ulimit -c 0
 	kill -"$name" "$PID"
 	wait "$PID"
 	tap_is "SIG$name to it ends a command that does not handle it" $? $((128 + $(kill -l "$name")))
 done
 
-start -q -- sh -c 'trap "" TERM; echo set; sleep 1; exit 4'
-wait_until 5 grep -q set "$out"
+# What is sent later and has a higher number comes later.
+start -q -- perl -e '$| = 1; $SIG{TERM} = "IGNORE"; $SIG{WINCH} = sub { exit 4 }; print "set\n"; sleep 1 while 1'
+wait_until 60 grep -q set "$out"
 kill -TERM "$PID"
+kill -WINCH "$PID"
 wait "$PID"
 tap_is "a command that ignores TERM is left to it" $? 4
 
@@ -160,7 +163,7 @@ PYTHON
 tap_is "mask and dispositions are those of a direct run, SIGCHLD ignored" "$(cat "$out")" same
 
 tap_is "SIGCHLD ignored by whoever started us is no reason to hang" \
-	"$(status_of timeout 10 python3 -c "
+	"$(status_of bounded 10 python3 -c "
 import os, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 os.execv(sys.argv[1], [sys.argv[1], '-q', '--', 'sh', '-c', 'exit 6'])" "$spillway")" 6
@@ -170,22 +173,23 @@ tap_is "and are closed in the command then" \
 	"$("$spillway" -q -- sh -c '[ -e /proc/self/fd/0 ] && echo open || echo closed' <&-)" closed
 
 mkfifo "$TAP_DIR/fifo"
-"$spillway" -q -- sh -c 'exec 8>&-; echo closed >&2; sleep 5' 8>"$TAP_DIR/fifo" 2>"$err" &
+"$spillway" -q -- sh -c 'exec 8>&-; echo closed >&2; exec sleep 1000' 8>"$TAP_DIR/fifo" 2>"$err" &
 PID=$!
 at_exit kill -9 "$PID"
-tap_is "descriptor 8 is not kept open by it" "$(timeout 4 cat "$TAP_DIR/fifo"; echo $?)" 0
+tap_is "descriptor 8 is not kept open by it" "$(bounded 10 cat "$TAP_DIR/fifo"; echo $?)" 0
+tap_ok "while it runs" kill -0 "$PID"
 kill "$PID" 2>/dev/null
 wait "$PID" 2>/dev/null
 tap_is "but the command has it" "$("$spillway" -q -- sh -c 'echo there >&8' 8>"$out"; cat "$out")" there
 
 tap_is "the command starts in our folder" "$(cd "$TAP_DIR" && "$spillway" -q pwd)" "$TAP_DIR"
-start -q -- sleep 100
-wait_until 5 test "/proc/$PID/cwd" -ef /
+start -q -- sleep 1000
+wait_until 60 test "/proc/$PID/cwd" -ef /
 tap_is "and spillway goes to /" "$(readlink "/proc/$PID/cwd")" /
 child=$(child_of "$PID")
 tap_is "the command leads a process group of its own" "$(ps -o pgid= -p "$child" | tr -d ' ')" "$child"
 score=$(cat "/proc/$PID/oom_score_adj")
-wait_until 5 grep -q sleep "/proc/$child/comm"
+wait_until 60 grep -q sleep "/proc/$child/comm"
 tap_ok "the kernel would rather kill the command than spillway" \
 	test "$(cat "/proc/$child/oom_score_adj")" -gt "$score"
 kill "$PID" 2>/dev/null
@@ -200,46 +204,56 @@ tap_is "an empty environment finds the command too" "$(env -i "$spillway" -q -- 
 
 # --- orphans --------------------------------------------------------------------------------
 
-# Twenty of a vanished parent end while the command lives; it is the one who looks.
-start -q -- sh -c 'sh -c "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.3 & done"
-	sleep 1; ps -o stat= --ppid '"\$PPID"' | grep -c Z; exit 0'
+# Twenty of a vanished parent end while the command lives; it is spillway that they are left to.
+start -q -- sh -c 'sh -c "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.1 & done"
+	echo parted; exec sleep 1000'
+wait_until 60 grep -q parted "$out"
+tap_ok "orphans are reaped while the command runs" wait_until 60 has_one_child "$PID"
+kill "$PID"
 wait "$PID"
-tap_is "orphans are reaped while the command runs" "$(cat "$out")" 0
+tap_is "until the command is told to end" $? 143
 tap_is "nothing was said about it" "$(cat "$err")" ""
 
+# Perl, since a shell answers a signal with new processes, which take a busy machine their time.
+# heeds NOTE SECONDS COUNT: notes "up", and "term" for each TERM; ends COUNT naps of SECONDS after the first.
+cat >"$TAP_DIR/heeds" <<'PERL'
+#!/usr/bin/perl
+my ($note, $nap, $naps) = @ARGV;
+open(my $out, ">>", $note) or die;
+my $told = 0;
+$SIG{TERM} = sub { $told = 1; syswrite($out, "term\n"); };
+syswrite($out, "up\n");
+select(undef, undef, undef, 0.05) until $told;
+select(undef, undef, undef, $nap) for 1 .. $naps;
+syswrite($out, "swept\n");
+PERL
+chmod +x "$TAP_DIR/heeds"
 mark=$((100000 + $$))
-start -q -- sh -c "setsid sleep $mark & sleep 0.2; exit 7"
-begin=$(now_ms)
+
+start -q -- sh -c "setsid $TAP_DIR/heeds $TAP_DIR/daemon 0 0 $mark &
+	until grep -q up $TAP_DIR/daemon; do sleep 0.02; done; exit 7"
 wait "$PID"
 tap_is "the command's status is kept while orphans are ended" $? 7
-tap_ok "a daemon that it left behind has ended" none_runs "sleep $mark"
-tap_ok "at once, since it heeds TERM" test $(($(now_ms) - begin)) -lt 1500
+tap_ok "a daemon that it left behind has ended" none_runs "heeds .* $mark"
+tap_is "by itself, since it heeds TERM" "$(tr '\n' ' ' <"$TAP_DIR/daemon")" "up term swept "
 
+begin=$(now_ms)
 start -q -- sh -c "(trap '' TERM; echo set; setsid sleep $mark & sleep $mark) &
 	until grep -q set $out; do sleep 0.02; done; exit 7"
-begin=$(now_ms)
 wait "$PID"
 tap_is "the status is kept while stubborn ones are killed" $? 7
 tap_ok "those have ended too" none_runs "sleep $mark"
 took=$(($(now_ms) - begin))
-tap_ok "after a grace of two seconds ($took ms)" test "$took" -ge 1800 -a "$took" -lt 5000
+tap_ok "after a grace of two seconds ($took ms)" test "$took" -ge 1990
 
-start -q -- sh -c "(trap 'sleep 0.4; echo swept >>$TAP_DIR/swept; exit' TERM; while :; do sleep 0.05; done) & sleep 0.3; exit 0"
+start -q -- sh -c "$TAP_DIR/heeds $TAP_DIR/moment 0.2 1 &
+	until grep -q up $TAP_DIR/moment; do sleep 0.02; done; exit 0"
 wait "$PID"
-tap_is "who needs a moment to end gets it" "$(cat "$TAP_DIR/swept")" swept
+tap_is "who needs a moment to end gets it" "$(tail -n 1 "$TAP_DIR/moment")" swept
 
-cat >"$TAP_DIR/counts" <<'SHELL'
-#!/bin/sh
-# counts FILE: notes each TERM; ends a while after the first
-trap 'echo term >>$1; told=$((told + 1))' TERM
-echo up >>$1
-told=0 after=0
-while [ $after -lt 8 ]; do sleep 0.05; [ $told -eq 0 ] || after=$((after + 1)); done
-SHELL
-chmod +x "$TAP_DIR/counts"
 counted=$TAP_DIR/counted
 : >"$counted"
-start -q -- sh -c "$TAP_DIR/counts $counted & setsid $TAP_DIR/counts $counted &
+start -q -- sh -c "$TAP_DIR/heeds $counted 0.05 8 & setsid $TAP_DIR/heeds $counted 0.05 8 &
 	until [ \$(grep -c up $counted) = 2 ]; do sleep 0.02; done; exit 0"
 wait "$PID"
 tap_is "each of those left is told to end once" "$(grep -c term "$counted")" 2
@@ -249,29 +263,30 @@ tap_is "each of those left is told to end once" "$(grep -c term "$counted")" 2
 if unshare --fork --pid --mount-proc true 2>/dev/null; then
 	tap_is "as PID 1 it passes the status on" \
 		"$(status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c 'exit 12')" 12
-	unshare --fork --pid --mount-proc --kill-child "$spillway" -q -- sh -c 'echo up; sleep 100' >"$out" 2>"$err" &
+	unshare --fork --pid --mount-proc --kill-child "$spillway" -q -- sh -c 'echo up; sleep 1000' >"$out" 2>"$err" &
 	PID=$!
 	at_exit kill -9 "$PID"
-	wait_until 5 grep -q up "$out"
+	wait_until 60 grep -q up "$out"
 	init=$(child_of "$PID")
 	kill -TERM "$init"
 	wait "$PID"
 	tap_is "as PID 1 it passes TERM on" $? 143
+	# Those that are not reaped stay on the list as zombies.
 	tap_is "as PID 1 it reaps orphans of orphans" "$(unshare --fork --pid --mount-proc "$spillway" -q -- \
-		sh -c 'for i in 1 2 3 4 5; do (sh -c "sleep 0.1 & sleep 0.05 &" &); done; sleep 0.7
-			ps -eo stat= | grep -c Z')" 0
+		sh -c 'for i in 1 2 3 4 5; do (sh -c "sleep 0.1 & sleep 0.05 &" &); done; ps -eo comm= | grep -c sleep >&2
+			looks=0
+			while ps -eo comm= | grep -q sleep && [ $looks -lt 600 ]; do looks=$((looks + 1)); sleep 0.05; done
+			ps -eo comm= | grep -c sleep' 2>"$err")" 0
 	status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c "setsid sleep $mark & exit 2" >/dev/null
 	tap_ok "as PID 1 it leaves nobody" none_runs "sleep $mark"
 else
 	tap_skip "as PID 1" "${TAP_ROOT}a PID namespace cannot be made here"
 fi
 
-export TAP_PATIENCE
-
 # --- terminal -------------------------------------------------------------------------------
 
 # type.py [WAIT|KEYS]... -- COMMAND: in a new terminal, types each KEYS when WAIT has been shown;
-# prints what was shown and the status.
+# prints what was shown and the status.  What hangs is ended after five minutes, and "timed out" is shown.
 cat >"$TAP_DIR/type.py" <<'PYTHON'
 import os, pty, select, signal, sys, time
 cut = sys.argv.index("--")
@@ -280,7 +295,7 @@ arguments = sys.argv[cut + 1:]
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(arguments[0], arguments)
-shown, seen, end = b"", 0, time.monotonic() + 20 * int(os.environ["TAP_PATIENCE"])
+shown, seen, end = b"", 0, time.monotonic() + 300
 while time.monotonic() < end:
     if select.select([fd], [], [], 0.1)[0]:
         try:
@@ -295,6 +310,7 @@ while time.monotonic() < end:
         os.write(fd, steps.pop(0)[1])
 else:
     os.kill(pid, signal.SIGKILL)
+    shown += b"timed out\n"
 os.write(1, shown)
 status = os.waitpid(pid, 0)[1]
 print("status", os.waitstatus_to_exitcode(status))
@@ -305,10 +321,10 @@ python3 "$TAP_DIR/type.py" 'ready|echo flags-$-\nexit 42\n' -- "$spillway" -q --
 	bash --norc -ic 'echo ready; exec bash --norc -i' >"$out" 2>&1
 tap_ok "an interactive shell has job control" grep -q 'flags-.*m' "$out"
 tap_ok "and its status comes out" grep -q 'status 42' "$out"
-python3 "$TAP_DIR/type.py" 'ready|\x03' -- "$spillway" -q -- perl -e '$| = 1; print "ready\n"; sleep 100' >"$out" 2>&1
+python3 "$TAP_DIR/type.py" 'ready|\x03' -- "$spillway" -q -- perl -e '$| = 1; print "ready\n"; sleep 1000' >"$out" 2>&1
 tap_ok "^C ends the command" grep -q 'status 130' "$out"
 python3 "$TAP_DIR/type.py" 'ready|x\n' -- \
-	sh -mc "'$spillway' -q -- sh -c 'echo ready; sleep 0.5' & read word; echo read-\$word; wait" >"$out" 2>&1
+	sh -mc "'$spillway' -q -- sh -c 'echo ready; exec sleep 1000' & read word; echo read-\$word; kill \$!; wait" >"$out" 2>&1
 tap_ok "started in the background it leaves the terminal alone" grep -q 'read-x' "$out"
 
 cat >"$TAP_DIR/stop.pl" <<'PERL'
