@@ -31,6 +31,8 @@
 #   now_ms                          prints milliseconds since boot
 # Cleaning up, also when the script is interrupted or dies of set -u
 #   at_exit COMMAND...        runs at exit, the last one first
+#   at_exit_kill PID          kills a process then, if it is still a child of this script: the number of
+#                             one that was waited for may be anybody's by then
 #   $TAP_DIR                  an empty folder of this script, removed at exit
 # Cgroups, all removed at exit with everything in them and below them killed
 #   cgroup_new NAME           makes one below our own, or says why not in CGROUP_WHY and returns 1.
@@ -169,6 +171,19 @@ at_exit() {
   done
   TAP_AT_EXIT="$line
 $TAP_AT_EXIT"
+}
+
+at_exit_kill() {
+  at_exit tap_kill_child "$1"
+}
+
+tap_kill_child() {
+  local stat=
+  read -r stat <"/proc/$1/stat"
+  # 4711 (name) S 42 ...: the name may hold blanks, the parent is the second word after it.
+  stat=${stat##*) }
+  stat=${stat#* }
+  [ "${stat%% *}" != $$ ] || kill -9 "$1"
 }
 
 tap_clean() {

@@ -35,7 +35,7 @@ shim = off
 INI
   (cgroup_exec "$spillway" run "$TAP_DIR/rush.ini") >"$out" 2>"$log" &
   pid=$!
-  at_exit kill -9 $pid
+  at_exit_kill "$pid"
   tap_ok "brake_hold $1: the service is up" wait_until 60 said small "$out"
   child=$(pgrep -P "$pid" -f "^$memory grow")
 }

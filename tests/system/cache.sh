@@ -28,7 +28,7 @@ cgroup_v2 "$CGROUP_MEMORY" || shared=total_shmem
 [ $(($(cgroup_stat "$CGROUP_MEMORY" $shared) >> 20)) -lt $((FILE_MIB / 2)) ] || tap_skip_all "/var/tmp is in memory"
 (cgroup_exec "$spillway" -- "$memory" read "$folder/file") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 if ! wait_until 60 is_active; then
   tap_skip "a cache in use is no lack of headroom" \
     "only $(active_mib) of $FILE_MIB MiB came on the active list"

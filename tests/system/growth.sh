@@ -61,7 +61,7 @@ command = $memory grow $STEP_MIB
 END_INI
 (cgroup_exec "$spillway" run "$TAP_DIR/two.ini") >"$out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "both services are up" wait_until 60 said_both
 grower=$(pgrep -P "$pid" -f "^$memory grow")
 idler=$(pgrep -P "$pid" -f "^$memory idle")

@@ -42,7 +42,7 @@ run() {
   : >"$TAP_DIR/out"
   (cgroup_exec "$spillway" run "$TAP_DIR/two.ini") >"$TAP_DIR/out" 2>"$log" &
   pid=$!
-  at_exit kill -9 $pid
+  at_exit_kill "$pid"
   tap_ok "$1: both services are up" wait_until 60 ready
   if grep -q 'mode [AB]:' "$log"; then
     tap_is "$1: one leaf for each and one for us" \

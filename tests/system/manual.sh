@@ -46,7 +46,7 @@ log=$TAP_DIR/wrap.log
 out=$TAP_DIR/wrap.out
 (cgroup_exec "$spillway" -v --name=idle --scavenge=off -- "$memory" idle $IDLE_MIB 4 10000) >"$out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "the service is up" wait_until 60 said empty "$out"
 rounds=1
 fill "$pid"
@@ -75,7 +75,7 @@ for round in 'USR1 eager' 'USR2 full'; do
   out=$TAP_DIR/$1.out
   (cgroup_exec "$spillway" run "$TAP_DIR/two.ini") >"$out" 2>"$log" &
   pid=$!
-  at_exit kill -9 $pid
+  at_exit_kill "$pid"
   tap_ok "both services are up" wait_until 60 said empty "$out" 2
   rounds=2
   # shellcheck disable=SC2046

@@ -70,7 +70,7 @@ command = $memory grow $STEP_MIB
 END
 (cgroup_exec "$TAP_DIR/container" "$spillway" -v run "$TAP_DIR/two.ini") >"$out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "it finds mode C" wait_until 30 said \
   'mode C: cgroup v2 at /sys/fs/cgroup, read-only (Read-only file system): no leaves, no brake, no PSI triggers' "$log"
 tap_diag "$(grep -o 'mode .*' "$log")"

@@ -27,7 +27,7 @@ command = $memory idle 1 1 1
 END
 (cgroup_exec "$spillway" run "$TAP_DIR/hog.ini") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "two OOM kills are noticed" wait_until 120 at_least 2 'the kernel OOM-killed 1 process'
 tap_ok "the service is started again after each" wait_until 60 at_least 2 'hog: starts again'
 neighbour=$(pgrep -P "$pid" -f "^$memory idle")

@@ -65,7 +65,7 @@ redis_work() {
   LD_PRELOAD=$LIB redis-server --port 0 --unixsocket "$socket" --dir "$TAP_DIR" --save "" \
     --appendonly no --maxmemory 32mb --maxmemory-policy allkeys-lru >"$TAP_DIR/redis.log" 2>&1 &
   pid=$!
-  at_exit kill -9 "$pid"
+  at_exit_kill "$pid"
   wait_until 60 redis-cli -s "$socket" ping >/dev/null 2>&1 || {
     cat "$TAP_DIR/redis.log" >&2
     return 1

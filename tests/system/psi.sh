@@ -47,7 +47,7 @@ fi
 "$spillway" check "$TAP_DIR/stall.ini" || exit 1
 (cgroup_exec "$spillway" -v run "$TAP_DIR/stall.ini") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "it runs" wait_until 60 said 'mode '
 if said 'no PSI triggers\|no stall of our own'; then
   tap_skip "the trigger wakes the loop" "$(grep -o 'mode .*' "$log" | head -n 1)"

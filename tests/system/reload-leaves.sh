@@ -29,7 +29,7 @@ service() {
 { service first 64M && service second 32M; } >"$file"
 (cgroup_exec "$spillway" run "$file") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
-at_exit kill -9 $pid
+at_exit_kill "$pid"
 tap_ok "both are in their leaves" wait_until 60 populated second
 tap_is "which are" "$(leaves)" "first second supervisor "
 tap_ok "with their limits" max_is first $((64 << 20))

@@ -20,7 +20,7 @@ begin() {
 	: >"$notes"
 	"$spillway" "$@" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
 	PID=$!
-	at_exit kill -9 "$PID"
+	at_exit_kill "$PID"
 }
 
 end() {
@@ -273,7 +273,7 @@ ln -s v1 "$TAP_DIR/current"
 : >"$notes"
 (cd "$TAP_DIR" && exec "$spillway" run current/services.ini) >"$TAP_DIR/out" 2>"$log" &
 PID=$!
-at_exit kill -9 "$PID"
+at_exit_kill "$PID"
 wait_until 60 noted 'old starts'
 ln -sfn v2 "$TAP_DIR/current"
 rm -r "$TAP_DIR/v1"

@@ -65,7 +65,7 @@ else
 	"$spillway" run "$ini" >"$out" 2>"$log" </dev/null &
 fi
 pid=$!
-at_exit kill -9 "$pid"
+at_exit_kill "$pid"
 tap_ok "both services are up" wait_until 60 said_both
 watcher=$(pgrep -P "$pid" -f "^$link")
 tap_ok "a service finds the defaults on its link" said 'scavenge=0 madvise=0 cpu_permille=10 price_ns='

@@ -14,7 +14,7 @@ status_of() {
 start() {
 	"$spillway" "$@" >"$out" 2>"$err" &
 	PID=$!
-	at_exit kill -9 "$PID"
+	at_exit_kill "$PID"
 }
 
 child_of() {
@@ -175,7 +175,7 @@ tap_is "and are closed in the command then" \
 mkfifo "$TAP_DIR/fifo"
 "$spillway" -q -- sh -c 'exec 8>&-; echo closed >&2; exec sleep 1000' 8>"$TAP_DIR/fifo" 2>"$err" &
 PID=$!
-at_exit kill -9 "$PID"
+at_exit_kill "$PID"
 tap_is "descriptor 8 is not kept open by it" "$(bounded 10 cat "$TAP_DIR/fifo"; echo $?)" 0
 tap_ok "while it runs" kill -0 "$PID"
 kill "$PID" 2>/dev/null
@@ -265,7 +265,7 @@ if unshare --fork --pid --mount-proc true 2>/dev/null; then
 		"$(status_of unshare --fork --pid --mount-proc "$spillway" -q -- sh -c 'exit 12')" 12
 	unshare --fork --pid --mount-proc --kill-child "$spillway" -q -- sh -c 'echo up; sleep 1000' >"$out" 2>"$err" &
 	PID=$!
-	at_exit kill -9 "$PID"
+	at_exit_kill "$PID"
 	wait_until 60 grep -q up "$out"
 	init=$(child_of "$PID")
 	kill -TERM "$init"
