@@ -162,6 +162,12 @@ static void set_ignored(int number)
 	syscall(SYS_rt_sigaction, number, &ignore, NULL, sizeof ignore.mask);
 }
 
+static void set_default(int number)
+{
+	const struct kernel_action normal = {.handler = (uintptr_t)SIG_DFL};
+	syscall(SYS_rt_sigaction, number, &normal, NULL, sizeof normal.mask);
+}
+
 static void set_caught(int number)
 {
 	/* Never called: the number is glibc's and stays blocked where it matters. */
@@ -199,7 +205,9 @@ static int open_under_a_mask(void)
 	struct signals own;
 	const uint64_t some = UINT64_C(1) << (SIGUSR1 - 1) | UINT64_C(1) << (HIDDEN_LAST - 1);
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &some, NULL, sizeof some);
+	/* A process that posix_spawn made, such as one of make's, has both ignored. */
 	set_ignored(HIDDEN_FIRST);
+	set_default(HIDDEN_LAST);
 	if (signals_open(&own) != 0)
 		return 1;
 	/* As glibc does with the first thread that needs it. */

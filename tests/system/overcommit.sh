@@ -3,6 +3,8 @@
 # what exceeds the sum.  Programs under the library work there, and run out in NULL and ENOMEM.
 # The setting is the whole machine's, so only the virtual one is made so.
 # Beside it vm.overcommit_memory=1, where nothing is refused: 1 TiB is to be had.
+# kernels: 6.1
+# What it asks has been the same in all kernels for long.
 . "$(dirname "$0")/../support/system.sh"
 [ -n "${SPILLWAY_VM:-}" ] || tap_skip_all "vm.overcommit_memory is the whole machine's"
 setting=/proc/sys/vm/overcommit_memory

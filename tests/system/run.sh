@@ -1,5 +1,7 @@
 #!/bin/bash
 # What spillway run does with several services: order, restarts, stopping, reloading.
+# kernels: 6.1
+# What it asks of cgroups the other scripts ask of every kernel.
 . "$(dirname "$0")/../support/system.sh"
 ini=$TAP_DIR/services.ini
 log=$TAP_DIR/log
