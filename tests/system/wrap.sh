@@ -1,6 +1,6 @@
 #!/bin/bash
 # What spillway is as an init around one command: statuses, signals, descriptors, terminal, orphans.
-# kernels: 6.1
+# kernels: 6.12
 # What it asks has nothing to do with the kernel's version.
 . "$(dirname "$0")/../support/system.sh"
 err=$TAP_DIR/err
