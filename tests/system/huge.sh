@@ -39,32 +39,24 @@ usage_kib() {
 }
 
 fell_to() {
-  [ "$(usage_kib)" -le "$1" ]
-}
-
-full_scans() {
-  cat $thp/khugepaged/full_scans
-}
-
-scanned() {
-  [ "$(full_scans)" -ge "$1" ]
+  cgroup_read_usage "$CGROUP_MEMORY" && [ $((TAP_USAGE_BYTES >> 10)) -le "$1" ]
 }
 
 # Waits until khugepaged has been through all memory once more, from the beginning to the end; the most
 # that was in use meanwhile is in $most_seen_kib.  Where no process has a region for it, it sleeps.
 khugepaged_passes() {
-  local wanted now
-  wanted=$(($(full_scans) + 2))
+  local scans
+  read -r scans <$thp/khugepaged/full_scans
   most_seen_kib=$(usage_kib)
   [ "$huge" = yes ] || { sleep 0.5; return; }
-  wait_until 120 scans_once "$wanted" || tap_diag "khugepaged does not come"
+  wait_until 120 scans_once $((scans + 2)) || tap_diag "khugepaged does not come"
 }
 
 scans_once() {
-  local now
-  now=$(usage_kib)
-  [ "$now" -le "$most_seen_kib" ] || most_seen_kib=$now
-  scanned "$1"
+  local scans
+  fell_to "$most_seen_kib" || most_seen_kib=$((TAP_USAGE_BYTES >> 10))
+  read -r scans <$thp/khugepaged/full_scans
+  [ "$scans" -ge "$1" ]
 }
 
 # do_it WORD: has the program do it; its answer is in $answer
