@@ -85,7 +85,7 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
-	uint64_t start_ns = os_cpu_ns();
+	uint64_t start_ns;
 	bool done;
 
 	if (!transit_begin()) {
@@ -96,6 +96,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 		transit_end();
 		return false;
 	}
+	start_ns = os_cpu_ns();
 	done = advise_hunted(hunt, away) == 0;
 	if (done && (hunt->dirty_pages == 0 || hunt->lazy_pages == 0))
 		scavenge_costs_note(away ? OS_DONTNEED : OS_FREE, hunt->dirty_pages == 0,
