@@ -194,8 +194,11 @@ bool page_hunt(struct page_hunt *hunt)
 	lock_take(&page_heap.lock);
 	for (size_t i = page_heap.count; i > 0 && hunt->done; i--)
 		hunt->done = hunt_region(hunt, &page_heap.regions[i - 1], &want);
-	lock_drop_kindly(&page_heap.lock);
 	hunt->looks = PAGE_HUNT_LOOKS - want.looks;
+	page_heap.stats.looks += hunt->looks;
+	if (hunt->looks > page_heap.stats.looks_most)
+		page_heap.stats.looks_most = hunt->looks;
+	lock_drop_kindly(&page_heap.lock);
 	return hunt->count != 0;
 }
 
