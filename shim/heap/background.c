@@ -73,7 +73,7 @@ void heap_tune(const struct heap_tuning *now)
 
 /*
  * Whether nothing is left to do: nothing went and what is idle hardly changed for as
- * long as the policy lets things idle at most.
+ * long as the policy lets things idle at most, and no search is in its middle.
  */
 static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 {
@@ -89,6 +89,9 @@ static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 		work.changed_ns = now_ns;
 		work.idle_bytes = idle_bytes;
 	}
+	for (unsigned i = 0; i < HEAP_LEVELS; i++)
+		if (work.places[i].tired)
+			return false;
 	return idle_bytes == 0 || now_ns - work.changed_ns >= plan->settle_ns;
 }
 
@@ -203,7 +206,9 @@ static bool plan_perform(const struct scavenge_plan *plan, uint64_t until_cpu_ns
 {
 	bool more = run(plan, HEAP_EAGER, &plan->away, until_cpu_ns);
 
-	if (is_any(&plan->lazy))
+	if (!is_any(&plan->lazy))
+		work.places[HEAP_LAZY] = (struct heap_place){0};
+	else
 		more |= run(plan, HEAP_LAZY, &plan->lazy, until_cpu_ns);
 	return more;
 }

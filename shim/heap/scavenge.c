@@ -13,8 +13,10 @@
 
 #define RUN_BYTES_PREFERRED ((size_t)64 << 10)
 
-/* Looks (page_hunt.h) of a pass that nobody asked for: they take about as long as its advice. */
+/* Looks (page_hunt.h) of a pass that nobody asked for: in the background they take about as long as
+ * its advice, in a thread that allocates they are fewer. */
 #define PASS_LOOKS ((size_t)8 * PAGE_HUNT_LOOKS)
+#define GROWTH_LOOKS ((size_t)2 * PAGE_HUNT_LOOKS)
 
 static struct {
 	_Atomic uint64_t released_bytes[HEAP_CAUSES];
@@ -123,6 +125,13 @@ static enum huge_break breaks_of(const struct heap_pass *pass, enum heap_cause c
 	return pass->level == HEAP_FULL ? HUGE_BREAK : HUGE_BREAK_SPARSE;
 }
 
+static size_t looks_of(enum heap_cause cause)
+{
+	if (cause == HEAP_GROWTH)
+		return GROWTH_LOOKS;
+	return cause == HEAP_BACKGROUND ? PASS_LOOKS : SIZE_MAX;
+}
+
 /* One turn, from hunt->below on; false: it is not over, but the pass is, by bytes or by looks. */
 static bool scavenge_turn(
 	struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause, size_t *looks)
@@ -153,7 +162,7 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	};
 	enum huge_break breaks = breaks_of(pass, cause);
 	size_t turn_count = breaks == HUGE_KEEP || !huge_is_on() ? 3 : 5;
-	size_t looks = cause < HEAP_BY_LAZY ? PASS_LOOKS : SIZE_MAX;
+	size_t looks = looks_of(cause);
 	struct heap_place place = pass->place != NULL ? *pass->place : (struct heap_place){0};
 	struct page_hunt hunt;
 
