@@ -117,6 +117,14 @@ void heap_use_huge_pages(bool use);
  * what lazy does.
  */
 struct hunt_ages;
+
+/* Where in the heap a search over several passes is.  Zeros: at its beginning, or its end. */
+struct heap_place {
+	uintptr_t below;
+	unsigned turn;
+	bool tired; /* the last pass had looked at so much that it left the rest to the next one */
+};
+
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
@@ -126,6 +134,8 @@ struct heap_pass {
 	/* For the background: by size of run instead of idle_before_ns, and no holes. */
 	const struct hunt_ages *ages;
 	bool without_holes;
+	struct heap_place
+		*place; /* go on there, and say how far it was; NULL: from the beginning */
 	/* Out: */
 	uint64_t lazy_bytes;  /* went from dirty to lazy */
 	uint64_t clean_bytes; /* went from dirty or lazy to not resident */

@@ -41,6 +41,8 @@ struct page_stats {
 	size_t huge;        /* chunks that are huge, of 512 pages */
 	size_t huge_broken; /* ever */
 	size_t huge_filled; /* broken ones that the kernel filled again */
+	size_t looks;       /* of hunts at the trees over the pages (page_hunt.h) */
+	size_t looks_most;  /* while the lock was held once */
 };
 
 /* NULL: memory is out.  *clean_mask (where not NULL): which of the first 64 pages are zero and not

@@ -38,6 +38,14 @@
  * climbs until a summary stays as it was.  Both cost a few hundred instructions
  * in a heap of 64 GiB.
  *
+ * Beside it lies a tree of ages, for whoever looks for pages that idled for long: each
+ * node tells of the dirty and of the lazy pages under it, by the size of their chunk
+ * (reuse.h), when the one that idles longest became idle.  A hunt for pages of
+ * a certain age reads only the nodes over chunks that have some, so that
+ * what it costs depends on what it finds, and not on the heap's size or on what is in use.
+ * A huge chunk of which a part lives is left out, since only a hunt that breaks those wants it,
+ * and goes by the summaries.
+ *
  * Nothing here locks or makes system calls: the page heap does.
  */
 
@@ -62,6 +70,24 @@ struct summary {
 	uint32_t lazy;
 };
 
+enum idle_kind { IDLE_DIRTY, IDLE_LAZY, IDLE_KINDS };
+
+/* Ranks of the pages that idle longest; 0: there are none. */
+struct idle_ages {
+	uint32_t oldest[IDLE_KINDS][RUN_CLASSES];
+};
+
+/* The earlier, the higher, in steps of 17 ms; never 0.  After two years of uptime all are 1. */
+#define IDLE_RANK_SHIFT 24
+#define IDLE_RANK_NEVER UINT32_MAX /* higher than all */
+
+static inline uint32_t idle_rank(uint64_t since_ns)
+{
+	uint64_t steps = since_ns >> IDLE_RANK_SHIFT;
+
+	return steps < IDLE_RANK_NEVER - 1 ? IDLE_RANK_NEVER - 1 - (uint32_t)steps : 1;
+}
+
 /* Each node has eight under it; level 0 is the chunks. */
 #define REGION_FAN_SHIFT 3
 #define REGION_FAN ((size_t)1 << REGION_FAN_SHIFT)
@@ -78,6 +104,7 @@ struct region {
 	size_t pages;     /* whole chunks */
 	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
+	struct idle_ages *ages[REGION_LEVELS];
 	struct chunk *chunks;
 	bool huge;         /* the kernel may use huge pages here, */
 	bool once_huge;    /* or might once, and some may be left */
@@ -145,6 +172,9 @@ enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };
 void region_hold(struct region *region, size_t page, size_t pages);
 void region_release(struct region *region, size_t page, size_t pages, enum region_state state);
 
+/* The chunk that a page lies in may be a huge page from now on, or no longer. */
+void region_set_huge(struct region *region, size_t page, bool huge);
+
 /* Free pages that were lazy or clean are dirty from now on: how many of each there were. */
 struct page_counts region_soil(struct region *region, size_t page, size_t pages);
 
@@ -164,11 +194,20 @@ struct region_hunt {
 	size_t pages_min;
 	bool broken_only; /* not in huge chunks of which a part lives, */
 	bool sparse_only; /* or not in those of which nearly all does */
+	size_t looks;     /* that may still be made, REGION_LEVELS at least; counts down */
+
+	uint32_t ranks[IDLE_KINDS][RUN_CLASSES]; /* what is ranked lower is too young */
 };
 
-/* The highest run below page `below` within one chunk; false when there is none. */
-bool region_hunt(const struct region *region, const struct region_hunt *hunt, size_t below,
-	size_t *first, size_t *end);
+/* A node of a tree is a look, a chunk's words are some more. */
+#define REGION_CHUNK_LOOKS 4U
+
+/* Before the first region_hunt: sets the ranks. */
+void region_hunt_begin(struct region_hunt *hunt);
+
+/* The highest run below page *below within one chunk: its pages from *below on, up to *end.  False:
+ * there is none, and *below is 0, or the looks are used up and it is where to go on. */
+bool region_hunt(const struct region *region, struct region_hunt *hunt, size_t *below, size_t *end);
 
 /* Whether that is all that is warm of the chunk that a page lies in, be its runs long or short. */
 bool region_hunts_all(const struct region *region, const struct region_hunt *hunt, size_t page);

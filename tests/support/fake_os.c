@@ -83,8 +83,12 @@ static void charge(uint64_t ns)
 
 uint64_t os_cpu_ns(void)
 {
+	uint64_t (*work_ns)(void) = atomic_load(&fake_os.work_ns);
+
 	charge(FAKE_OS_READ_CPU_NS);
-	return atomic_load(&fake_os.cpu_ns) != 0 ? atomic_load(&fake_os.cpu_ns) : real_os_cpu_ns();
+	if (atomic_load(&fake_os.cpu_ns) == 0)
+		return real_os_cpu_ns();
+	return atomic_load(&fake_os.cpu_ns) + (work_ns != NULL ? work_ns() : 0);
 }
 
 void os_touch(void *start, size_t bytes)

@@ -26,6 +26,8 @@ struct fake_os {
 	/* os_cpu_ns says this and a little more each time, and advice and touching have a price;
 	 * 0: what the calling thread really took. */
 	_Atomic uint64_t cpu_ns;
+	/* What the heap's own work costs besides, by a test's count of it: so much so far. */
+	uint64_t (*_Atomic work_ns)(void);
 	_Atomic size_t page_bytes; /* what os_page_bytes says; 0 = the truth */
 	_Atomic bool huge_pages;   /* os_has_huge_pages says so; none are used */
 	/* Sees each advice that is not refused, before the kernel does. */
