@@ -210,6 +210,13 @@ static void test_regrets_are_counted(void **state)
 	put(BLOCKS);
 }
 
+/* Of 8 pages of a block so many; what is untouched for longer is not idle when it is freed. */
+static void touch_eighths(unsigned char *block, size_t eighths)
+{
+	for (size_t at = 0; at < BLOCK_BYTES; at += 8 * PAGE_BYTES)
+		touch(block + at, eighths * PAGE_BYTES);
+}
+
 /* Blocks of which so many parts of 8 are touched, looked at after their time. */
 static uint64_t touched_of(size_t eighths)
 {
@@ -223,7 +230,7 @@ static uint64_t touched_of(size_t eighths)
 		for (size_t i = 0; i < BLOCKS; i++) {
 			blocks[i] = heap_malloc(BLOCK_BYTES);
 			assert_non_null(blocks[i]);
-			touch(blocks[i], BLOCK_BYTES / 8 * eighths);
+			touch_eighths(blocks[i], eighths);
 		}
 		ahead(2 * SECOND_NS);
 		heap_tune(&(struct heap_tuning){
