@@ -389,6 +389,8 @@ bool page_heap_extend(void *end, size_t pages, size_t *cold)
 		lock_drop(&page_heap.lock);
 		if (taken && populate && *cold != 0)
 			gate_populate(end, pages * PAGE_BYTES);
+		if (taken && *cold != 0)
+			growth_pay(*cold);
 		if (taken || *cold == 0 || may_be_cold)
 			return taken;
 		populate = gate_ask(*cold * PAGE_BYTES);
