@@ -22,6 +22,12 @@
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 /* Linux 6.15: the calling thread's own pidfd without opening one, so that a
  * service that closes every descriptor takes nothing from us. */
 #define SELF_PIDFD (-10000)
@@ -85,7 +91,7 @@ bool os_is_sandboxed(void)
 	return !atomic_compare_exchange_strong(&at_start, &unknown, now) && unknown != now;
 }
 
-void *os_reserve(size_t bytes, size_t alignment)
+static void *map_aligned(size_t bytes, size_t alignment, int access, int flags)
 {
 	size_t slack = alignment > os_page_bytes() ? alignment - os_page_bytes() : 0;
 	uintptr_t start;
@@ -94,8 +100,8 @@ void *os_reserve(size_t bytes, size_t alignment)
 
 	if (bytes > SIZE_MAX - slack)
 		return NULL;
-	got = call(SYS_mmap, 0, (long)(bytes + slack), PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	got = call(SYS_mmap, 0, (long)(bytes + slack), access, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+		-1, 0);
 	if (is_error(got))
 		return NULL;
 	start = (uintptr_t)got;
@@ -107,6 +113,49 @@ void *os_reserve(size_t bytes, size_t alignment)
 			0);
 	call(SYS_madvise, (long)aligned, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 	return (void *)aligned;
+}
+
+void *os_reserve(size_t bytes, size_t alignment)
+{
+	return map_aligned(bytes, alignment, PROT_NONE, MAP_NORESERVE);
+}
+
+void *os_map(size_t bytes, size_t alignment)
+{
+	return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE, 0);
+}
+
+int os_unmap(void *start, size_t bytes)
+{
+	return (int)call(SYS_munmap, (long)start, (long)bytes, 0, 0, 0, 0);
+}
+
+static int remap(void *start, size_t bytes, size_t new_bytes, int flags, void *to)
+{
+	long got = call(SYS_mremap, (long)start, (long)bytes, (long)new_bytes, flags, (long)to, 0);
+
+	return is_error(got) ? (int)got : 0;
+}
+
+int os_map_resize(void *start, size_t bytes, size_t new_bytes)
+{
+	return remap(start, bytes, new_bytes, 0, NULL);
+}
+
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes)
+{
+	return remap(start, bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+int os_move_pages(void *start, size_t bytes, void *to)
+{
+	/* It would unlock all of the old mapping.  This advice does little, and is refused in
+	 * locked memory as others are. */
+	long locked = call(SYS_madvise, (long)start, (long)os_page_bytes(), MADV_COLD, 0, 0, 0);
+
+	if (is_error(locked))
+		return (int)locked;
+	return remap(start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 }
 
 int os_commit(void *start, size_t bytes)

@@ -63,6 +63,7 @@ static uint64_t price_bounded(uint64_t price_ns)
 void heap_tune(const struct heap_tuning *now)
 {
 	atomic_store_explicit(&tuning.policy, now->policy, memory_order_relaxed);
+	growth_follow(now->policy);
 	atomic_store_explicit(&tuning.dontneed_only, now->dontneed_only, memory_order_relaxed);
 	atomic_store_explicit(&tuning.cpu_permille,
 		now->cpu_permille == 0 || now->cpu_permille > 1000 ? HEAP_CPU_PERMILLE

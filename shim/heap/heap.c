@@ -7,6 +7,7 @@
 #include "shim/heap/huge.h"
 #include "shim/heap/large.h"
 #include "shim/heap/lock.h"
+#include "shim/heap/mapped.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
@@ -38,7 +39,8 @@ static void *large_or_null(size_t size, size_t alignment, bool *zero)
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	block = large_take(size, alignment, zero);
-	if (block == NULL) {
+	/* A block that gets a mapping of its own has no use for free pages of slabs. */
+	if (block == NULL && size < MAPPED_BYTES_MIN) {
 		reclaim_slabs();
 		block = large_take(size, alignment, zero);
 	}
@@ -160,8 +162,9 @@ void *heap_realloc(void *ptr, size_t size)
 	entry = block_entry(ptr, "realloc(): invalid pointer");
 	had = entry_bytes(entry);
 	if (page_map_class(entry) == 0) {
-		if (size > LARGE_BYTES_MIN && large_resize(ptr, page_map_span(entry), size))
-			return ptr;
+		block = size > LARGE_BYTES_MIN ? large_resize(ptr, entry, size) : NULL;
+		if (block != NULL)
+			return block;
 	} else if (size <= had && size >= had / SHRINK_DIVISOR) {
 		return ptr;
 	}
@@ -186,12 +189,12 @@ void heap_stats_read(struct heap_stats *stats)
 	central_stats(&slots);
 	large_stats(&stats->large_blocks, &stats->large_bytes);
 	page_heap_stats(&pages);
-	stats->in_use_bytes = pages.in_use * PAGE_BYTES;
+	stats->in_use_bytes = (pages.in_use + pages.mapped) * PAGE_BYTES;
 	stats->idle_dirty_bytes = pages.dirty * PAGE_BYTES;
 	stats->lazy_bytes = pages.lazy * PAGE_BYTES;
 	stats->clean_bytes = pages.clean * PAGE_BYTES;
 	stats->metadata_bytes = pages.metadata * PAGE_BYTES + meta_bytes();
-	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
+	stats->mapped_bytes = (pages.committed + pages.mapped) * PAGE_BYTES + stats->metadata_bytes;
 	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
 	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
 	stats->refault_touched_bytes = refault_touched_pages(pages.refaulted) * PAGE_BYTES;

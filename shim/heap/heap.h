@@ -39,8 +39,9 @@
  * page heap.  There are no arenas and no owners of slabs: what one thread frees
  * every other can have next, and a dead thread's memory is nobody's.
  *
- * Blocks over 128 KiB are runs of pages of their own.  Up to 2 KiB a slot never
- * lies over two pages, so that one block which lives on keeps one page.
+ * Blocks over 128 KiB are runs of pages of their own, those of 256 MiB and more mappings of their
+ * own, which the kernel refuses when they are more than the machine has (mapped.h).  Up to 2 KiB a
+ *slot never lies over two pages, so that one block which lives on keeps one page.
  *
  * What makes this heap give memory back, where others keep it:
  *
@@ -195,7 +196,8 @@ uint64_t heap_background(uint64_t now_ns);
 /* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
 struct heap_stats {
 	uint64_t mapped_bytes;
-	uint64_t in_use_bytes;    /* in spans handed out or cut into slots, free slots included */
+	/* In spans handed out or cut into slots, free slots and mapped blocks included. */
+	uint64_t in_use_bytes;
 	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;

@@ -24,6 +24,23 @@ int os_commit(void *start, size_t bytes);
 /* Only for a reservation as a whole that was never handed out. */
 void os_unreserve(void *start, size_t bytes);
 
+/*
+ * Memory of its own at once: readable, writable, zero, aligned.  The kernel charges it as it
+ * does a program's own mappings, and refuses what is more than the machine has (NULL), where
+ * os_commit grants any size.
+ */
+void *os_map(size_t bytes, size_t alignment);
+/* Any whole pages of os_map's, or of a reservation. */
+int os_unmap(void *start, size_t bytes);
+/* The mapping ends earlier, or later where the addresses behind it are free. */
+int os_map_resize(void *start, size_t bytes, size_t new_bytes);
+/* The mapping goes over the reserved range of new_bytes at `to`, which may be longer; nothing
+ * stays behind.  Only page tables move.  On failure nothing changed. */
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes);
+/* As os_map_move, but the old range stays mapped, and reads as zero.  Refused before Linux 5.7
+ * and in locked memory. */
+int os_move_pages(void *start, size_t bytes, void *to);
+
 enum os_advice {
 	OS_FREE,     /* MADV_FREE: content lost when the kernel wants the page */
 	OS_DONTNEED, /* MADV_DONTNEED: not resident, zero when touched again */

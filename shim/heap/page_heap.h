@@ -29,7 +29,8 @@
 struct page_stats {
 	size_t committed;
 	size_t in_use;
-	size_t peak_in_use;
+	size_t mapped;      /* in blocks that have mappings of their own (mapped.h) */
+	size_t peak_in_use; /* those included */
 	size_t dirty;
 	size_t lazy;
 	size_t clean;
@@ -51,16 +52,26 @@ struct page_taken {
 	void *start;
 	uint64_t clean_mask;
 	bool zero;
+	size_t cold; /* pages that were not resident */
 };
 
 struct page_taken page_heap_take(size_t pages, size_t alignment);
 
+/*
+ * The same for a block that moves there: as its new pages become resident, so many old
+ * ones go.  The gate is asked for the difference.
+ */
+struct page_taken page_heap_take_for(size_t pages, size_t leaving);
+
 /* The pages right behind `end`, up to the region's end, join the span that ends there; false:
- * they are not free. */
-bool page_heap_extend(void *end, size_t pages);
+ * they are not free.  *cold: how many were not resident. */
+bool page_heap_extend(void *end, size_t pages, size_t *cold);
 
 /* clean_mask: which of the first 64 pages are not resident. */
 void page_heap_put(void *start, size_t pages, uint64_t clean_mask);
+
+/* None of them is resident, all are zero.  fresh: and none was touched since they were taken. */
+void page_heap_put_clean(void *start, size_t pages, bool fresh);
 
 /* Holes: pages of a live slab went, or come back (the gate was asked). */
 void page_heap_hole_made(size_t pages);

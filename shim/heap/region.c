@@ -310,6 +310,20 @@ void region_give(
 	region_summarize(region, page, pages);
 }
 
+void region_blank(struct region *region, size_t page, size_t pages, bool fresh)
+{
+	size_t end = page + pages;
+
+	for (size_t at = page; at < end; at = word_next(at)) {
+		struct word_at word = word_of(region, at, end);
+
+		word.chunk->clean[word.index] |= word.mask;
+		if (fresh)
+			word.chunk->lazy[word.index] |= word.mask;
+	}
+	summaries_update(region, page, pages);
+}
+
 void region_hold(struct region *region, size_t page, size_t pages)
 {
 	size_t end = page + pages;

@@ -20,7 +20,7 @@
  *	    0       1      0	lazy: MADV_FREEd, garbage until written, and charged
  *				until the kernel takes it
  *	    0       0      1	clean: given back, zero when touched
- *	    0       1      1	fresh: clean and never handed out
+ *	    0       1      1	fresh: clean and never touched
  *
  * Ages are kept for 64 pages together, a word of bits: a chunk that is in use always
  * has pages that were freed just now, and others that idle beside them.
@@ -165,6 +165,9 @@ void region_take(struct region *region, size_t page, size_t pages);
 /* A span's pages become free: dirty, or clean where clean_mask (of the first 64) says so. */
 void region_give(
 	struct region *region, size_t page, size_t pages, uint64_t clean_mask, uint64_t now_ns);
+
+/* Dirty pages are clean, or fresh, from now on. */
+void region_blank(struct region *region, size_t page, size_t pages, bool fresh);
 
 /* Free pages go in transit, and come back as they were (0), lazy, or clean. */
 enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };

@@ -330,13 +330,14 @@ static void test_gate_can_have_the_range_populated(void **state)
 static void test_extension_takes_the_next_pages_if_they_are_free(void **state)
 {
 	unsigned char *run = page_heap_take(20, PAGE_BYTES).start;
+	size_t cold;
 	unsigned char *middle = run + 5 * PAGE_BYTES;
 
 	(void)state;
 	page_heap_put(middle, 10, 0);
-	assert_true(page_heap_extend(middle, 4));
-	assert_false(page_heap_extend(middle + 4 * PAGE_BYTES, 7));
-	assert_true(page_heap_extend(middle + 4 * PAGE_BYTES, 6));
+	assert_true(page_heap_extend(middle, 4, &cold));
+	assert_false(page_heap_extend(middle + 4 * PAGE_BYTES, 7, &cold));
+	assert_true(page_heap_extend(middle + 4 * PAGE_BYTES, 6, &cold));
 	page_heap_put(run, 20, 0);
 	verify();
 }

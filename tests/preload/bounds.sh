@@ -27,6 +27,7 @@ else
 	tap_skip "metadata is at most 2 % of a heap of 2 GiB" "less than 3000 MiB are available"
 fi
 measured "more than 64 GiB of address space, and 1 TiB at once" "$programs/wide"
+measured "buffers that grow in turn are resident once" "$programs/growing"
 measured "a wide calloc writes no more than it must" "$programs/wide" zeroed
 tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
 rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300

@@ -3,6 +3,11 @@
 #define os_reserve real_os_reserve
 #define os_commit real_os_commit
 #define os_unreserve real_os_unreserve
+#define os_map_resize real_os_map_resize
+#define os_map_move real_os_map_move
+#define os_move_pages real_os_move_pages
+#define os_map real_os_map
+#define os_unmap real_os_unmap
 #define os_advise real_os_advise
 #define os_has_huge_pages real_os_has_huge_pages
 #define os_now_ns real_os_now_ns
@@ -15,6 +20,11 @@
 #undef os_reserve
 #undef os_commit
 #undef os_unreserve
+#undef os_map_resize
+#undef os_map_move
+#undef os_move_pages
+#undef os_map
+#undef os_unmap
 #undef os_advise
 #undef os_has_huge_pages
 #undef os_now_ns
@@ -29,6 +39,11 @@ size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
 int os_commit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
+void *os_map(size_t bytes, size_t alignment);
+int os_unmap(void *start, size_t bytes);
+int os_map_resize(void *start, size_t bytes, size_t new_bytes);
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes);
+int os_move_pages(void *start, size_t bytes, void *to);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 bool os_has_huge_pages(void);
 uint64_t os_now_ns(void);
@@ -97,6 +112,38 @@ void os_touch(void *start, size_t bytes)
 	real_os_touch(start, bytes);
 }
 
+static void remember(void *start, size_t bytes)
+{
+	uint32_t i;
+
+	for (i = 0; i < mapped_count(); i++) {
+		void *none = NULL;
+
+		if (atomic_compare_exchange_strong(&mapped.starts[i], &none, start))
+			break;
+	}
+	if (i == mapped_count())
+		i = atomic_fetch_add(&mapped.count, 1);
+	if (i >= MAPPED_MAX)
+		return;
+	atomic_store(&mapped.bytes[i], bytes);
+	atomic_store(&mapped.starts[i], start);
+}
+
+/* What begins there, or ends there. */
+static void forget(void *start, size_t bytes)
+{
+	for (uint32_t i = 0; i < mapped_count(); i++) {
+		unsigned char *known = atomic_load(&mapped.starts[i]);
+
+		if (known == start)
+			atomic_store(&mapped.starts[i], NULL);
+		else if (known != NULL && known < (unsigned char *)start &&
+			 known + atomic_load(&mapped.bytes[i]) == (unsigned char *)start + bytes)
+			atomic_fetch_sub(&mapped.bytes[i], bytes);
+	}
+}
+
 size_t os_page_bytes(void)
 {
 	size_t bytes = atomic_load(&fake_os.page_bytes);
@@ -113,23 +160,54 @@ void *os_reserve(size_t bytes, size_t alignment)
 	if (is_refused() || (most != 0 && bytes > most))
 		return NULL;
 	start = real_os_reserve(bytes, alignment);
-	if (start != NULL) {
-		uint32_t i = atomic_fetch_add(&mapped.count, 1);
-
-		if (i < MAPPED_MAX) {
-			atomic_store(&mapped.bytes[i], bytes);
-			atomic_store(&mapped.starts[i], start);
-		}
-	}
+	if (start != NULL)
+		remember(start, bytes);
 	return start;
 }
 
 void os_unreserve(void *start, size_t bytes)
 {
-	for (uint32_t i = 0; i < mapped_count(); i++)
-		if (atomic_load(&mapped.starts[i]) == start)
-			atomic_store(&mapped.starts[i], NULL);
+	forget(start, bytes);
 	real_os_unreserve(start, bytes);
+}
+
+void *os_map(size_t bytes, size_t alignment)
+{
+	void *start = is_refused() ? NULL : real_os_map(bytes, alignment);
+
+	if (start != NULL)
+		remember(start, bytes);
+	return start;
+}
+
+int os_unmap(void *start, size_t bytes)
+{
+	forget(start, bytes);
+	return real_os_unmap(start, bytes);
+}
+
+int os_map_resize(void *start, size_t bytes, size_t new_bytes)
+{
+	if (is_refused() || real_os_map_resize(start, bytes, new_bytes) != 0)
+		return -ENOMEM;
+	forget(start, bytes);
+	remember(start, new_bytes);
+	return 0;
+}
+
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes)
+{
+	if (is_refused() || real_os_map_move(start, bytes, to, new_bytes) != 0)
+		return -ENOMEM;
+	forget(start, bytes);
+	return 0;
+}
+
+int os_move_pages(void *start, size_t bytes, void *to)
+{
+	return is_refused() || atomic_load(&fake_os.refuse_moves)
+		       ? -EINVAL
+		       : real_os_move_pages(start, bytes, to);
 }
 
 bool fake_os_unmap(void)
