@@ -321,7 +321,7 @@ void region_blank(struct region *region, size_t page, size_t pages, bool fresh)
 		if (fresh)
 			word.chunk->lazy[word.index] |= word.mask;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
 }
 
 void region_hold(struct region *region, size_t page, size_t pages)
