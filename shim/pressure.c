@@ -3,6 +3,7 @@
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/scavenger.h"
 #include "shim/worker.h"
@@ -26,7 +27,7 @@
 
 #define WRITE_BYTES_MAX 256U
 /* poll() cannot be woken by pressure_watch_end(). */
-#define POLL_MS 5000
+#define POLL_S 5
 
 /* Copies: services write their titles over the environment. */
 static char watch_path[PATH_MAX];
@@ -81,18 +82,18 @@ static int socket_open(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
+	int error;
 	int fd;
 
 	if (length >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, length);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
 	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		int error = -errno;
-
-		close(fd);
+		return fd;
+	error = (int)kernel_call(SYS_connect, fd, (long)&address, sizeof address, 0, 0, 0);
+	if (error != 0) {
+		kernel_close(fd);
 		return error;
 	}
 	return fd;
@@ -113,11 +114,11 @@ static int path_open(const char *path, bool writes, struct source *source)
 {
 	struct stat status;
 	char again[32];
-	int fd = open(path, O_PATH | O_CLOEXEC);
+	int fd = kernel_open(path, O_PATH | O_CLOEXEC, 0);
 	int error = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fstat(fd, &status) != 0)
 		error = -errno;
 	else if (S_ISREG(status.st_mode))
@@ -135,13 +136,11 @@ static int path_open(const char *path, bool writes, struct source *source)
 		int mode = writes || !S_ISREG(status.st_mode) ? O_RDWR : O_RDONLY;
 
 		snprintf(again, sizeof again, "/proc/self/fd/%d", fd);
-		source->fd = open(again, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if (source->fd < 0)
-			source->fd = -errno;
+		source->fd = kernel_open(again, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
 	}
 	error = source->fd < 0 ? source->fd : 0;
 out:
-	close(fd);
+	kernel_close(fd);
 	return error;
 }
 
@@ -157,9 +156,9 @@ static int source_open(struct source *source)
 	error = path_open(watch_path, count > 0, source);
 	if (error != 0)
 		return error;
-	if ((count > 0 && write(source->fd, bytes, (size_t)count) != count) ||
+	if ((count > 0 && kernel_write(source->fd, bytes, (size_t)count) != count) ||
 		fstat(source->fd, &status) != 0) {
-		close(source->fd);
+		kernel_close(source->fd);
 		return -EIO;
 	}
 	source->device = status.st_dev;
@@ -186,13 +185,14 @@ static void *watch_run(void *unused)
 		return NULL;
 	while (!atomic_load(&ended) && source_is_open(&source)) {
 		struct pollfd ready = {.fd = source.fd, .events = source.events};
+		struct timespec timeout = {.tv_sec = POLL_S};
 		char discarded[256];
 
-		if (poll(&ready, 1, POLL_MS) <= 0)
+		if (kernel_call(SYS_ppoll, (long)&ready, 1, (long)&timeout, 0, 0, 0) <= 0)
 			continue;
 		if ((ready.revents & source.events) == 0 || !source_is_open(&source))
 			break;
-		if (source.discard && read(source.fd, discarded, sizeof discarded) == 0)
+		if (source.discard && kernel_read(source.fd, discarded, sizeof discarded) == 0)
 			break;
 		if ((ready.revents & (POLLERR | POLLNVAL)) != 0)
 			break;
@@ -201,7 +201,7 @@ static void *watch_run(void *unused)
 		worker_wake();
 	}
 	if (source_is_open(&source))
-		close(source.fd);
+		kernel_close(source.fd);
 	return NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -104,14 +105,12 @@ static void link_start(const char *text)
 	static const char complaint[] =
 		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
 	struct link_address address;
-	ssize_t written;
 
 	if (link_address_parse(text, &address) == 0) {
 		link_join(&address);
 		return;
 	}
-	written = write(STDERR_FILENO, complaint, sizeof complaint - 1);
-	(void)written;
+	(void)kernel_write(STDERR_FILENO, complaint, sizeof complaint - 1);
 }
 
 static void huge_pages_start(char **environment)
