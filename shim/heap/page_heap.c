@@ -1,6 +1,7 @@
 #include "shim/heap/page_heap.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/freed.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/growth.h"
 #include "shim/heap/huge.h"
@@ -417,6 +418,7 @@ void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 		soil_chunk(region, page + pages - 1, now_ns);
 	}
 	lock_drop(&page_heap.lock);
+	freed_note(pages * PAGE_BYTES);
 }
 
 void page_heap_hole_made(size_t pages)
