@@ -202,9 +202,18 @@ _Atomic uint32_t *link_sequence_word(void)
 	return header == NULL ? NULL : &header->sequence;
 }
 
+static struct link_slot *slots_first(void)
+{
+	return (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+}
+
 uint32_t link_sequence_bits(void)
 {
-	return 1U << ((uint32_t)getpid() % 32U);
+	size_t number = (size_t)getpid();
+
+	if (slot != NULL)
+		number = (size_t)(slot - slots_first());
+	return 1U << (number % 32U);
 }
 
 uint32_t link_gate_wait_ms(void)
@@ -259,7 +268,7 @@ void link_slot_leave(void)
  */
 static struct link_slot *slot_find(uint64_t owner)
 {
-	struct link_slot *slots = (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+	struct link_slot *slots = slots_first();
 	struct link_slot *first = NULL;
 	uint32_t run = 0;
 

@@ -137,6 +137,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	thread_note();
 	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
+	worker_init();
 	(void)os_is_sandboxed();
 	os_fence_prepare();
 	if (getauxval(AT_SECURE) != 0)
@@ -159,6 +160,10 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 
 __attribute__((destructor)) static void stop(void)
 {
+	/* A child that no fork handler ran in, or that borrows its parent's memory, has nothing to
+	 * end. */
+	if (worker_process_check() != PROCESS_OWN)
+		return;
 	trace_end();
 	link_slot_free();
 }
