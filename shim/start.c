@@ -1,3 +1,4 @@
+#include "shim/aside.h"
 #include "shim/environment.h"
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
@@ -138,6 +139,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
 	worker_init();
+	aside_init();
 	(void)os_is_sandboxed();
 	os_fence_prepare();
 	if (getauxval(AT_SECURE) != 0)
