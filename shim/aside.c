@@ -43,8 +43,12 @@ void aside_init(void)
 	*(void **)&next.capset = dlsym(RTLD_NEXT, "capset");
 }
 
-static long or_errno(long result)
+/* Before the constructor.  Out of the way of the other calls. */
+static __attribute__((noinline)) long kernel_or_errno(
+	long number, long a, long b, long c, long d, long e, long f)
 {
+	long result = kernel_call(number, a, b, c, d, e, f);
+
 	if (!kernel_is_error(result))
 		return result;
 	errno = (int)-result;
@@ -74,13 +78,12 @@ static bool call_filters(long number, long first, long third)
 	       (number == SYS_prctl && first == PR_SET_SECCOMP);
 }
 
-/* Out of the way of the other calls. */
 static __attribute__((noinline)) long call_aside(
 	long number, long a, long b, long c, long d, long e, long f)
 {
 	bool stepped = worker_step_aside();
 	long result = next.syscall != NULL ? next.syscall(number, a, b, c, d, e, f)
-					   : or_errno(kernel_call(number, a, b, c, d, e, f));
+					   : kernel_or_errno(number, a, b, c, d, e, f);
 
 	worker_step_back(stepped, result >= 0 && call_filters(number, a, c));
 	return result;
@@ -91,7 +94,7 @@ EXPORT long aside_syscall(long number, long a, long b, long c, long d, long e, l
 	if (__builtin_expect(call_matters(number, a), 0))
 		return call_aside(number, a, b, c, d, e, f);
 	if (__builtin_expect(next.syscall == NULL, 0))
-		return or_errno(kernel_call(number, a, b, c, d, e, f));
+		return kernel_or_errno(number, a, b, c, d, e, f);
 	return next.syscall(number, a, b, c, d, e, f);
 }
 
@@ -101,8 +104,8 @@ EXPORT int aside_prctl(
 	bool matters = prctl_matters(option);
 	bool stepped = matters && worker_step_aside();
 	int result = next.prctl != NULL ? next.prctl(option, a, b, c, d)
-					: (int)or_errno(kernel_call(SYS_prctl, option, (long)a,
-						  (long)b, (long)c, (long)d, 0));
+					: (int)kernel_or_errno(SYS_prctl, option, (long)a, (long)b,
+						  (long)c, (long)d, 0);
 
 	if (matters)
 		worker_step_back(stepped, result == 0 && option == PR_SET_SECCOMP);
@@ -112,9 +115,8 @@ EXPORT int aside_prctl(
 EXPORT int aside_unshare(int flags)
 {
 	bool stepped = worker_step_aside();
-	int result = next.unshare != NULL
-			     ? next.unshare(flags)
-			     : (int)or_errno(kernel_call(SYS_unshare, flags, 0, 0, 0, 0, 0));
+	int result = next.unshare != NULL ? next.unshare(flags)
+					  : (int)kernel_or_errno(SYS_unshare, flags, 0, 0, 0, 0, 0);
 
 	worker_step_back(stepped, false);
 	return result;
@@ -123,9 +125,8 @@ EXPORT int aside_unshare(int flags)
 EXPORT int aside_setns(int fd, int type)
 {
 	bool stepped = worker_step_aside();
-	int result = next.setns != NULL
-			     ? next.setns(fd, type)
-			     : (int)or_errno(kernel_call(SYS_setns, fd, type, 0, 0, 0, 0));
+	int result = next.setns != NULL ? next.setns(fd, type)
+					: (int)kernel_or_errno(SYS_setns, fd, type, 0, 0, 0, 0);
 
 	worker_step_back(stepped, false);
 	return result;
@@ -135,8 +136,8 @@ EXPORT int aside_capset(void *header, const void *data)
 {
 	bool stepped = worker_step_aside();
 	int result = next.capset != NULL ? next.capset(header, data)
-					 : (int)or_errno(kernel_call(SYS_capset, (long)header,
-						   (long)data, 0, 0, 0, 0));
+					 : (int)kernel_or_errno(SYS_capset, (long)header,
+						   (long)data, 0, 0, 0, 0);
 
 	worker_step_back(stepped, false);
 	return result;
