@@ -410,6 +410,7 @@ void worker_fork_child(void)
 	atomic_store(&sleeping, 0);
 	atomic_fetch_and(&worker_attention, WORKER_ATTEND_TRACE);
 	trace_fork_child();
+	pressure_fork_child();
 	atomic_store(&grown_bytes, 0);
 	atomic_store(&retry_ns, 0);
 	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);
@@ -439,14 +440,17 @@ void worker_end(void)
 		worker_wake();
 }
 
-/* Whether the kernel has the thread no more.  Its id says nothing before it has begun. */
-static bool thread_is_gone(void)
+/* 0: one that never began. */
+static bool is_gone(int thread)
 {
-	int thread = atomic_load(&thread_id);
-
-	if (atomic_load(&state) == WORKER_LEAVING)
-		return false;
 	return thread == 0 || kernel_call(SYS_tgkill, getpid(), thread, 0, 0, 0, 0) == -ESRCH;
+}
+
+/* Both threads, from the kernel's view. */
+static bool are_gone(void)
+{
+	return atomic_load(&state) != WORKER_LEAVING && !pressure_watch_runs() &&
+	       is_gone(atomic_load(&thread_id)) && is_gone(pressure_watch_thread());
 }
 
 bool worker_step_aside(void)
@@ -454,23 +458,22 @@ bool worker_step_aside(void)
 	static const uint32_t never;
 	uint32_t running = WORKER_RUNNING;
 	int saved = errno;
-	bool own = !is_worker && worker_process_check() == PROCESS_OWN;
-	uint32_t now_state;
 
-	if (!own)
-		goto out;
+	if (is_worker || atomic_load(&filtered) || worker_process_check() != PROCESS_OWN) {
+		errno = saved;
+		return false;
+	}
 	atomic_fetch_add(&asides, 1);
 	atomic_compare_exchange_strong(&state, &running, WORKER_LEAVING);
-	now_state = atomic_load(&state);
-	if (now_state != WORKER_LEAVING && now_state != WORKER_ASIDE)
-		goto out;
-	for (int i = 0; i < ASIDE_LOOKS && !thread_is_gone(); i++) {
-		worker_wake();
-		os_wait(&never, 0, ASIDE_PAUSE_NS);
+	if (atomic_load(&state) == WORKER_LEAVING) {
+		for (int i = 0; i < ASIDE_LOOKS && !are_gone(); i++) {
+			pressure_watch_end();
+			worker_wake();
+			os_wait(&never, 0, ASIDE_PAUSE_NS);
+		}
 	}
-out:
 	errno = saved;
-	return own;
+	return true;
 }
 
 void worker_step_back(bool stepped, bool is_filtered)

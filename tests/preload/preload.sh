@@ -76,6 +76,10 @@ needs_aside() {
 }
 needs_aside "a process that grew can leave its user namespace, and the thread goes along" unshare
 needs_aside "also by the call's number" unshare-by-number
+mkfifo "$TAP_DIR/watch"
+export MEMORY_PRESSURE_WATCH="$TAP_DIR/watch"
+needs_aside "the thread that watches memory pressure steps aside as well" unshare
+unset MEMORY_PRESSURE_WATCH
 rule "no thread stays outside of a filter that the process puts on itself" "$programs/aside" filter
 rule "nor of one by the call's number" "$programs/aside" filter-by-number
 rule "a child of vfork that drops privileges leaves its parent's thread alone" "$programs/aside" vfork
