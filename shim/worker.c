@@ -281,19 +281,20 @@ static uint64_t idle_bytes(void)
 static void idle_look(void)
 {
 	uint64_t now_ns = os_now_ns();
-	uint64_t idle;
 
 	if (atomic_load(&state) == WORKER_RUNNING)
 		return;
-	idle = idle_bytes();
-	if (idle < WORKER_GROWTH_BYTES) {
-		heap_set_freed_hook(WORKER_GROWTH_BYTES - idle, on_freed);
-		return;
-	}
-	if (now_ns >= atomic_load(&retry_ns))
+	if (now_ns >= atomic_load(&retry_ns)) {
+		uint64_t idle = idle_bytes();
+
+		if (idle < WORKER_GROWTH_BYTES) {
+			heap_set_freed_hook(WORKER_GROWTH_BYTES - idle, on_freed);
+			return;
+		}
 		worker_start();
-	if (atomic_load(&state) == WORKER_RUNNING)
-		return;
+		if (atomic_load(&state) == WORKER_RUNNING)
+			return;
+	}
 	step_without_thread(now_ns);
 	heap_set_freed_hook(WORKER_GROWTH_BYTES, on_freed);
 }
