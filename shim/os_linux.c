@@ -1,5 +1,7 @@
 #include "shim/heap/os.h"
 
+#include "shim/kernel.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -32,42 +34,14 @@
  * service that closes every descriptor takes nothing from us. */
 #define SELF_PIDFD (-10000)
 
-/* -errno or the result; errno itself is not touched. */
 static long call(long number, long a, long b, long c, long d, long e, long f)
 {
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-#else
-#error "system calls of this architecture are not written yet"
-#endif
+	return kernel_call(number, a, b, c, d, e, f);
 }
 
 static bool is_error(long result)
 {
-	return result < 0 && result >= -4095;
+	return kernel_is_error(result);
 }
 
 size_t os_page_bytes(void)

@@ -1,8 +1,8 @@
 #include "shim/process.h"
 
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -63,13 +63,13 @@ uint64_t process_start_ticks(void)
 {
 	char text[1024];
 	const char *at;
-	ssize_t length;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	long length;
+	int fd = kernel_open("/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return 0;
-	length = read(fd, text, sizeof text - 1);
-	close(fd);
+	length = kernel_read(fd, text, sizeof text - 1);
+	kernel_close(fd);
 	if (length <= 0)
 		return 0;
 	text[length] = '\0';

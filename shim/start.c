@@ -1,7 +1,9 @@
+#include "shim/aside.h"
 #include "shim/environment.h"
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -104,14 +106,12 @@ static void link_start(const char *text)
 	static const char complaint[] =
 		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
 	struct link_address address;
-	ssize_t written;
 
 	if (link_address_parse(text, &address) == 0) {
 		link_join(&address);
 		return;
 	}
-	written = write(STDERR_FILENO, complaint, sizeof complaint - 1);
-	(void)written;
+	(void)kernel_write(STDERR_FILENO, complaint, sizeof complaint - 1);
 }
 
 static void huge_pages_start(char **environment)
@@ -138,6 +138,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	thread_note();
 	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
+	worker_init();
+	aside_init();
 	(void)os_is_sandboxed();
 	os_fence_prepare();
 	if (getauxval(AT_SECURE) != 0)
@@ -160,6 +162,10 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 
 __attribute__((destructor)) static void stop(void)
 {
+	/* A child that no fork handler ran in, or that borrows its parent's memory, has nothing to
+	 * end. */
+	if (worker_process_check() != PROCESS_OWN)
+		return;
 	trace_end();
 	link_slot_free();
 }

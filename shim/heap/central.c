@@ -2,6 +2,7 @@
 
 #include "shim/heap/bits.h"
 #include "shim/heap/central_class.h"
+#include "shim/heap/freed.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
@@ -358,6 +359,7 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 	if (wrong != NULL)
 		os_panic(wrong, slots[done]);
 	leaving_finish(&putting.leaving);
+	freed_note(count * size_classes[size_class].bytes);
 }
 
 /* Giving back ----------------------------------------------------------- */

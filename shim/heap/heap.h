@@ -247,6 +247,13 @@ void heap_stats_read(struct heap_stats *stats);
  */
 void heap_set_cache_hook(void (*hook)(void));
 
+/*
+ * Calls the hook once, when so many bytes were freed from now on (freed.h); hook NULL: no more.
+ * It is called within free and realloc, maybe with locks of the heap held: it may only take a
+ * note.
+ */
+void heap_set_freed_hook(uint64_t bytes, void (*hook)(void));
+
 /* Gives the calling thread's cache back; called as a thread ends.  The thread
  * may still use the heap, more slowly. */
 void heap_thread_exit(void);

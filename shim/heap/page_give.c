@@ -1,6 +1,7 @@
 #include "shim/heap/page_heap.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/freed.h"
 #include "shim/heap/huge.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap_state.h"
@@ -47,6 +48,7 @@ void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
 		soil_chunk(region, page + pages - 1, now_ns);
 	}
 	lock_drop(&page_heap.lock);
+	freed_note(pages * PAGE_BYTES);
 }
 
 /*
