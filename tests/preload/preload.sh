@@ -66,6 +66,12 @@ for way in prctl seccomp tsync; do
 done
 rule "threads work and end under such a filter" "$programs/sandbox" threads
 tap_ok "a program is started under such a filter" "$programs/sandbox" exec "$LIB"
+name="under the filter of a container there is a thread, and no process_madvise"
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+	tap_ok "$name" unshare --pid --fork --mount-proc "$programs/sandbox" container "$LIB"
+else
+	tap_skip "$name" "this machine allows no namespace of processes"
+fi
 for way in prctl seccomp tsync threads; do
 	tap_ok "the same is enough for glibc's malloc: $way" "$programs/sandbox" $way
 done

@@ -76,6 +76,22 @@ static void install(enum way way, struct calls calls)
 			      way == BY_TSYNC ? SECCOMP_FILTER_FLAG_TSYNC : 0, &filter) == 0);
 }
 
+/* As a container's: all is allowed but for some calls, of which two must not be tried. */
+static void install_containers(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mincore, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = sizeof code / sizeof code[0], .filter = code};
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
 /* Growth, small and large; holes that are given back; copies; what the figures say. */
 static void use_malloc(void)
 {
@@ -140,6 +156,8 @@ static void with_threads(void)
  * scavenger's thread has begun.
  * sandbox threads: for all of several threads, which end under it.
  * sandbox exec LIBRARY: it is there from the start of a program that has the library.
+ * sandbox container LIBRARY: so is another, which process 1 has as well; then the scavenger's
+ * thread begins.
  */
 int main(int count, char **arguments)
 {
@@ -150,6 +168,17 @@ int main(int count, char **arguments)
 	if (strcmp(arguments[1], "use") == 0) {
 		use_malloc();
 		return 0;
+	}
+	if (strcmp(arguments[1], "contained") == 0) {
+		wait_for_worker();
+		use_malloc();
+		return 0;
+	}
+	if (strcmp(arguments[1], "container") == 0) {
+		CHECK(setenv("LD_PRELOAD", arguments[2], 1) == 0);
+		install_containers();
+		execl(arguments[0], arguments[0], "contained", NULL);
+		CHECK(!"exec");
 	}
 	check_hang();
 	if (strcmp(arguments[1], "threads") == 0) {
