@@ -1,7 +1,9 @@
 /* libc's entries for calls that change one thread only: the scavenger's thread is ended before. */
 #include "shim/aside.h"
 
+#include "shim/heap/os.h"
 #include "shim/kernel.h"
+#include "shim/trace.h"
 #include "shim/worker.h"
 
 #include <dlfcn.h>
@@ -68,24 +70,52 @@ static bool call_matters(long number, long first)
 	       (number == SYS_prctl && prctl_matters(first));
 }
 
-/* Whether a call that succeeded put a filter of system calls on the calling thread.  Programs ask
- * what the kernel can do by filters at NULL and other operations. */
-static bool call_filters(long number, long first, long third)
+/* Whether a call can put a filter of system calls on the calling thread.  Programs ask what the
+ * kernel can do by filters at NULL and other operations. */
+static bool call_filters(long number, long first, long second, long third)
 {
-	return (number == SYS_seccomp &&
-		       (first == SECCOMP_SET_MODE_STRICT ||
-			       (first == SECCOMP_SET_MODE_FILTER && third != 0))) ||
-	       (number == SYS_prctl && first == PR_SET_SECCOMP);
+	if (number == SYS_seccomp)
+		return first == SECCOMP_SET_MODE_STRICT ||
+		       (first == SECCOMP_SET_MODE_FILTER && third != 0);
+	return number == SYS_prctl && first == PR_SET_SECCOMP &&
+	       (second == SECCOMP_MODE_STRICT || third != 0);
+}
+
+/* The id of a thread that the filter could not be put on is a failure, too. */
+static bool call_filtered(long number, long flags, long result)
+{
+	return result == 0 || (result > 0 && number == SYS_seccomp &&
+				      (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0);
+}
+
+/* Before the filter, since after it there is no telling what may be called. */
+static void filter_begin(void)
+{
+	trace_before_filter();
+	os_sandbox_enter();
+}
+
+static void filter_end(bool filters, bool filtered)
+{
+	if (filters && !filtered)
+		os_sandbox_leave();
 }
 
 static __attribute__((noinline)) long call_aside(
 	long number, long a, long b, long c, long d, long e, long f)
 {
 	bool stepped = worker_step_aside();
-	long result = next.syscall != NULL ? next.syscall(number, a, b, c, d, e, f)
-					   : kernel_or_errno(number, a, b, c, d, e, f);
+	bool filters = stepped && call_filters(number, a, b, c);
+	bool filtered;
+	long result;
 
-	worker_step_back(stepped, result >= 0 && call_filters(number, a, c));
+	if (filters)
+		filter_begin();
+	result = next.syscall != NULL ? next.syscall(number, a, b, c, d, e, f)
+				      : kernel_or_errno(number, a, b, c, d, e, f);
+	filtered = filters && call_filtered(number, b, result);
+	filter_end(filters, filtered);
+	worker_step_back(stepped, filtered);
 	return result;
 }
 
@@ -103,12 +133,17 @@ EXPORT int aside_prctl(
 {
 	bool matters = prctl_matters(option);
 	bool stepped = matters && worker_step_aside();
-	int result = next.prctl != NULL ? next.prctl(option, a, b, c, d)
-					: (int)kernel_or_errno(SYS_prctl, option, (long)a, (long)b,
-						  (long)c, (long)d, 0);
+	bool filters = stepped && call_filters(SYS_prctl, option, (long)a, (long)b);
+	int result;
 
+	if (filters)
+		filter_begin();
+	result = next.prctl != NULL ? next.prctl(option, a, b, c, d)
+				    : (int)kernel_or_errno(SYS_prctl, option, (long)a, (long)b,
+					      (long)c, (long)d, 0);
+	filter_end(filters, result == 0);
 	if (matters)
-		worker_step_back(stepped, result == 0 && option == PR_SET_SECCOMP);
+		worker_step_back(stepped, filters && result == 0);
 	return result;
 }
 

@@ -15,6 +15,9 @@
  * libseccomp and others make them.  Each of these names is exported and goes on to the next
  * library's.  A program that makes such a call by an instruction of its own is not seen.
  *
+ * Before a filter is put on, the heap is told (os_sandbox_enter in os.h), so that from then on it
+ * calls only what glibc's malloc calls; it is told again if that failed.
+ *
  * The setuid family needs none of this: libc runs it in every thread that pthread_create made.
  *
  * All of it may be called in a signal handler and in the child of a vfork; errno is the call's.

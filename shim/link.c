@@ -303,6 +303,8 @@ void link_slot_take(void)
 
 	if (header == NULL || foreign_pids || atomic_load(&users) != USERS_CLOSED || slot != NULL)
 		return;
+	if (os_is_sandboxed())
+		return;
 	if (atomic_exchange(&slot_taking, true))
 		return;
 	start_ticks = process_start_ticks();

@@ -246,7 +246,7 @@ static bool event_wait(void)
 static void *watch_run(void *unused)
 {
 	(void)unused;
-	atomic_store(&thread_id, (int)os_thread_id());
+	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
 	gate_exempt_thread();
 	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway-watch", 0, 0, 0, 0);
 	if (bell_open() == 0 && source_open(&pressure) == 0)

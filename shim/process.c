@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Stands for the pid where a filter of system calls may kill for getpid. */
+#define PID_UNKNOWN (-1)
+
 #define STAT_FIELD_STATE 3
 #define STAT_FIELD_START 22
 
@@ -27,13 +30,18 @@ void process_init(void)
 
 enum process_kind process_kind(void)
 {
+	int noted;
 	int none = 0;
-	int pid;
+	int pid = PID_UNKNOWN;
 
 	if (process_pid == NULL)
 		return PROCESS_BORROWED;
-	pid = getpid();
-	if (atomic_load_explicit(process_pid, memory_order_relaxed) == pid)
+	noted = atomic_load_explicit(process_pid, memory_order_relaxed);
+	if (!os_is_sandboxed())
+		pid = getpid();
+	else if (noted != 0)
+		pid = noted;
+	if (noted == pid)
 		return PROCESS_OWN;
 	if (atomic_compare_exchange_strong(process_pid, &none, pid))
 		return PROCESS_FORKED;
@@ -43,7 +51,7 @@ enum process_kind process_kind(void)
 void process_adopt(void)
 {
 	if (process_pid != NULL)
-		atomic_store(process_pid, getpid());
+		atomic_store(process_pid, os_is_sandboxed() ? PID_UNKNOWN : getpid());
 }
 
 /* Digits at text as a number; 0 where there are none or too many. */

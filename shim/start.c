@@ -4,6 +4,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
 #include "shim/kernel.h"
+#include "shim/interpose.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -47,7 +48,8 @@ static void on_thread_exit(void *value)
 		heap_thread_exit();
 		return;
 	}
-	if (gettid() == getpid())
+	/* In a sandbox there is no thread to end, and these calls may kill. */
+	if (!os_is_sandboxed() && gettid() == getpid())
 		worker_end();
 	pthread_setspecific(thread_key, (void *)2);
 }
@@ -140,14 +142,15 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	process_init();
 	worker_init();
 	aside_init();
-	(void)os_is_sandboxed();
+	interpose_init();
 	os_fence_prepare();
 	if (getauxval(AT_SECURE) != 0)
 		environment = NULL;
 	if (environment != NULL) {
 		huge_pages_start(environment);
 		link_text = environment_find(environment, LINK_ENVIRONMENT);
-		if (link_text != NULL)
+		/* Whoever made the sandbox foresaw no socket. */
+		if (link_text != NULL && !os_is_sandboxed())
 			link_start(link_text);
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));

@@ -108,10 +108,6 @@ static void flush(uint64_t now_ns)
 	int fd;
 	int error;
 
-	if (os_is_sandboxed()) {
-		stop("a filter of system calls is in force");
-		return;
-	}
 	if (trace.file_bytes == 0)
 		flags |= O_CREAT | O_TRUNC;
 	fd = kernel_open(trace.path, flags, 0600);
@@ -263,7 +259,7 @@ void trace_begin(const char *file)
 {
 	size_t chars = 0;
 
-	if (file == NULL)
+	if (file == NULL || os_is_sandboxed())
 		return;
 	/* The program may go elsewhere. */
 	if (file[0] != '/' &&
@@ -288,6 +284,20 @@ void trace_fork_child(void)
 	atomic_store(&trace.lock.word, 0);
 	if (trace.is_on)
 		begin();
+}
+
+void trace_before_filter(void)
+{
+	int saved = errno;
+	sigset_t before;
+
+	if (trace_is_on() && enter(&before)) {
+		flush(trace.before_ns);
+		if (trace.is_on)
+			stop("a filter of system calls is in force");
+		leave(&before);
+	}
+	errno = saved;
 }
 
 void trace_end(void)

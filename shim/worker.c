@@ -89,8 +89,9 @@ static bool start_cpus_known;
 
 void worker_init(void)
 {
-	start_cpus_known = kernel_call(SYS_sched_getaffinity, 0, sizeof start_cpus,
-				   (long)&start_cpus, 0, 0, 0) > 0;
+	start_cpus_known =
+		!os_is_sandboxed() && kernel_call(SYS_sched_getaffinity, 0, sizeof start_cpus,
+					      (long)&start_cpus, 0, 0, 0) > 0;
 }
 
 static _Atomic uint32_t *sleep_word(void)
@@ -155,7 +156,7 @@ static void *worker_run(void *unused)
 	uint32_t leaving = WORKER_LEAVING;
 
 	(void)unused;
-	atomic_store(&thread_id, (int)os_thread_id());
+	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
 	is_worker = true;
 	gate_exempt_thread();
 	schedule_as_process();

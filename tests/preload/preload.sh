@@ -60,6 +60,22 @@ tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
 rule "nor one that does so before it grows" "$programs/seccomp" first
+for way in prctl seccomp tsync; do
+	rule "a filter by $way lets pass what glibc's malloc calls: that is enough" "$programs/sandbox" $way
+	rule "and beside the scavenger's thread" "$programs/sandbox" $way after
+done
+rule "threads work and end under such a filter" "$programs/sandbox" threads
+tap_ok "a program is started under such a filter" "$programs/sandbox" exec "$LIB"
+name="under the filter of a container there is a thread, and no process_madvise"
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+	tap_ok "$name" unshare --pid --fork --mount-proc "$programs/sandbox" container "$LIB"
+else
+	tap_skip "$name" "this machine allows no namespace of processes"
+fi
+for way in prctl seccomp tsync threads; do
+	tap_ok "the same is enough for glibc's malloc: $way" "$programs/sandbox" $way
+done
+tap_ok "and from the start" "$programs/sandbox" exec ""
 rule "malloc works before the constructors" "$programs/early"
 rule "fork handlers may allocate" "$programs/fork_handlers"
 tap_ok "a process whose main thread left ends with its last thread" main_exits
