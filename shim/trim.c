@@ -1,7 +1,6 @@
 #include "shim/trim.h"
 
 #include "shim/heap/heap.h"
-#include "shim/heap/lock.h"
 #include "shim/heap/os.h"
 #include "shim/level.h"
 
@@ -40,17 +39,6 @@ uint64_t trim_full(size_t cushion_bytes)
 	return gone_bytes;
 }
 
-/* Whether this thread holds a lock of the heap, so that a pass would wait for itself. */
-static bool is_inside_heap(void)
-{
-	bool inside;
-
-	heap_fork_prepare();
-	inside = lock_is_any_kept();
-	heap_fork_parent();
-	return inside;
-}
-
 void trim_before_fork(void)
 {
 	uint64_t start_ns = os_now_ns();
@@ -58,7 +46,7 @@ void trim_before_fork(void)
 	struct heap_stats stats;
 	bool more = true;
 
-	if (level_in_force(start_ns) < HEAP_EAGER || is_inside_heap())
+	if (level_in_force(start_ns) < HEAP_EAGER || heap_is_inside())
 		return;
 	heap_stats_read(&stats);
 	if (stats.idle_dirty_bytes + stats.lazy_bytes == 0)

@@ -7,11 +7,11 @@
 #include "shim/heap/huge.h"
 #include "shim/heap/large.h"
 #include "shim/heap/lock.h"
+#include "shim/heap/locks.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
-#include "shim/heap/refault.h"
 #include "shim/heap/scavenge.h"
 #include "shim/heap/transit.h"
 
@@ -194,7 +194,7 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
 	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
 	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
-	stats->refault_touched_bytes = refault_touched_pages(pages.refaulted) * PAGE_BYTES;
+	stats->refault_touched_bytes = pages.refaulted_touched * PAGE_BYTES;
 	stats->regret_release_bytes = pages.regret_release * PAGE_BYTES;
 	stats->regret_hold_bytes = pages.regret_hold * PAGE_BYTES;
 	stats->huge_bytes = pages.huge * CHUNK_BYTES;
@@ -213,31 +213,17 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->lock_wait_max_ns = locks.wait_max_ns;
 }
 
-static void lock_everything(void)
-{
-	transit_stop();
-	cache_lock_all();
-	central_lock_all();
-	page_heap_lock();
-	meta_lock();
-}
-
-static void unlock_everything(void)
-{
-	meta_unlock();
-	page_heap_unlock();
-	central_unlock_all();
-	cache_unlock_all();
-}
-
 void heap_fork_prepare(void)
 {
-	lock_everything();
+	transit_stop();
+	locks_take_for_fork();
+	cache_fork_prepare();
 }
 
 void heap_fork_parent(void)
 {
-	unlock_everything();
+	cache_fork_done();
+	locks_drop_in_parent();
 	transit_resume();
 }
 
@@ -246,11 +232,17 @@ void heap_fork_child(void)
 	bool inside = lock_is_any_kept();
 
 	lock_fork_child();
-	unlock_everything();
+	cache_fork_child();
+	locks_drop_in_child();
 	transit_after_fork();
 	transit_resume();
 	scavenge_after_fork();
 	background_after_fork();
 	huge_after_fork();
 	cache_after_fork(inside);
+}
+
+bool heap_is_inside(void)
+{
+	return locks_is_any_mine();
 }

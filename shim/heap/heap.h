@@ -252,6 +252,10 @@ void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);
 
+/* Whether the calling thread holds a lock of the heap: it is in a signal handler that interrupted
+ * the heap, and what takes locks would wait for itself. */
+bool heap_is_inside(void);
+
 /* Walks every invariant.  NULL = all hold, else what does not.  For tests: takes every lock. */
 const char *heap_check(void);
 
