@@ -13,6 +13,7 @@
 
 uint64_t trim_full(size_t cushion_bytes)
 {
+	struct heap_request request = {0};
 	struct heap_stats stats;
 	uint64_t most_bytes;
 	uint64_t gone_bytes = 0;
@@ -29,6 +30,7 @@ uint64_t trim_full(size_t cushion_bytes)
 			.max_bytes = TRIM_PASS_BYTES,
 			.cushion_bytes = cushion_bytes,
 			.idle_before_ns = UINT64_MAX,
+			.request = &request,
 		};
 
 		heap_scavenge(&pass, HEAP_BY_FULL);

@@ -117,12 +117,27 @@ void heap_use_huge_pages(bool use);
  * what lazy does.
  */
 struct hunt_ages;
+
+/*
+ * Passes that belong together.  The first empties caches and slabs, the others leave
+ * them alone, so that what a request costs the threads that allocate does not grow with its bytes.
+ * Once nothing is left and something went, one more pass empties them again, for what came
+ * back meanwhile.  All zero before the first pass.
+ */
+struct heap_request {
+	uint32_t drains;
+	bool drained;        /* nothing is to be emptied by the next pass */
+	uint64_t gone_bytes; /* since they were */
+};
+
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
 	uint64_t cushion_bytes;
 	uint64_t idle_before_ns; /* of os_now_ns() */
 	uint64_t slabs_idle_before_ns;
+	/* NULL: every pass stands for itself. */
+	struct heap_request *request;
 	/* For the background: by size of run instead of idle_before_ns, and no holes. */
 	const struct hunt_ages *ages;
 	bool without_holes;
