@@ -31,6 +31,19 @@ static void reclaim_slabs(void)
 	central_dissolve(UINT64_MAX);
 }
 
+/* Whether so much could be free once all slabs are: more than that was refused for good, and to
+ * look for it would cost every thread its cache. */
+static bool is_within_heap(size_t size)
+{
+	struct page_stats pages;
+	uint64_t blocks;
+	uint64_t bytes;
+
+	page_heap_stats(&pages);
+	large_stats(&blocks, &bytes);
+	return size <= pages.committed * PAGE_BYTES - bytes;
+}
+
 static void *large_or_null(size_t size, size_t alignment, bool *zero)
 {
 	void *block;
@@ -38,7 +51,7 @@ static void *large_or_null(size_t size, size_t alignment, bool *zero)
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	block = large_take(size, alignment, zero);
-	if (block == NULL) {
+	if (block == NULL && is_within_heap(size)) {
 		reclaim_slabs();
 		block = large_take(size, alignment, zero);
 	}
