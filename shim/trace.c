@@ -281,7 +281,7 @@ void trace_begin(const char *file)
 
 void trace_fork_child(void)
 {
-	atomic_store(&trace.lock.word, 0);
+	lock_drop_in_child(&trace.lock);
 	if (trace.is_on)
 		begin();
 }

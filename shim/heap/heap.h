@@ -126,12 +126,26 @@ struct heap_place {
 	bool tired; /* the last pass had looked at so much that it left the rest to the next one */
 };
 
+/*
+ * Passes that belong together.  The first empties caches and slabs, the others leave
+ * them alone, so that what a request costs the threads that allocate does not grow with its bytes.
+ * Once nothing is left and something went, one more pass empties them again, for what came
+ * back meanwhile.  All zero before the first pass.
+ */
+struct heap_request {
+	uint32_t drains;
+	bool drained;        /* nothing is to be emptied by the next pass */
+	uint64_t gone_bytes; /* since they were */
+};
+
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
 	uint64_t cushion_bytes;
 	uint64_t idle_before_ns; /* of os_now_ns() */
 	uint64_t slabs_idle_before_ns;
+	/* NULL: every pass stands for itself. */
+	struct heap_request *request;
 	/* For the background: by size of run instead of idle_before_ns, and no holes. */
 	const struct hunt_ages *ages;
 	bool without_holes;
@@ -270,6 +284,10 @@ void heap_go_without_caches(bool without);
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);
+
+/* Whether the calling thread holds a lock of the heap: it is in a signal handler that interrupted
+ * the heap, and what takes locks would wait for itself. */
+bool heap_is_inside(void);
 
 /* Walks every invariant.  NULL = all hold, else what does not.  For tests: takes every lock. */
 const char *heap_check(void);

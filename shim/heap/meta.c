@@ -22,14 +22,9 @@ static struct {
 	struct meta_free *kept[META_REUSED_BYTES / META_ALIGNMENT];
 } meta;
 
-void meta_lock(void)
+void meta_locks(void (*visit)(struct lock *lock))
 {
-	lock_take_for_fork(&meta.lock);
-}
-
-void meta_unlock(void)
-{
-	lock_drop_after_fork(&meta.lock);
+	visit(&meta.lock);
 }
 
 uint64_t meta_bytes(void)

@@ -21,7 +21,8 @@ void meta_put(void *record, size_t bytes);
 /* Whole pages that records have been cut from. */
 uint64_t meta_bytes(void);
 
-void meta_lock(void);
-void meta_unlock(void);
+/* For locks.h. */
+struct lock;
+void meta_locks(void (*visit)(struct lock *lock));
 
 #endif

@@ -8,6 +8,7 @@
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
+#include "shim/heap/refault.h"
 #include "shim/heap/slab_index.h"
 #include "shim/heap/transit.h"
 
@@ -26,14 +27,9 @@
 
 struct page_heap page_heap;
 
-void page_heap_lock(void)
+void page_heap_locks(void (*visit)(struct lock *lock))
 {
-	lock_take_for_fork(&page_heap.lock);
-}
-
-void page_heap_unlock(void)
-{
-	lock_drop_after_fork(&page_heap.lock);
+	visit(&page_heap.lock);
 }
 
 /* Regions --------------------------------------------------------------- */
@@ -421,6 +417,7 @@ void page_heap_stats(struct page_stats *stats)
 {
 	lock_take(&page_heap.lock);
 	*stats = page_heap.stats;
+	stats->refaulted_touched = refault_touched_locked(stats->refaulted);
 	lock_drop(&page_heap.lock);
 }
 

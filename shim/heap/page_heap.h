@@ -36,6 +36,7 @@ struct page_stats {
 	size_t clean;
 	size_t taken;     /* handed out ever */
 	size_t refaulted; /* clean pages, fresh ones not counted, that were handed out again */
+	size_t refaulted_touched; /* of these, by samples (refault.h) */
 	size_t regret_release;
 	size_t regret_hold;
 	size_t metadata;
@@ -79,8 +80,9 @@ void page_heap_hole_filled(size_t pages, size_t refaulted);
 
 void page_heap_stats(struct page_stats *stats);
 
-void page_heap_lock(void);
-void page_heap_unlock(void);
+/* For locks.h. */
+struct lock;
+void page_heap_locks(void (*visit)(struct lock *lock));
 
 /* Lock held, nothing in transit.  hole_pages: holes in all slabs; span_pages: pages of all live
  * spans, holes included. */

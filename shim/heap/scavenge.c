@@ -188,6 +188,38 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	return hunt.pages_max;
 }
 
+#define REQUEST_DRAINS 2U
+
+static bool pass_drains(const struct heap_pass *pass, uint64_t slabs_before_ns)
+{
+	return slabs_before_ns != 0 && (pass->request == NULL || !pass->request->drained);
+}
+
+/* Empties caches and slabs. */
+static void pass_drain(struct heap_request *request, uint64_t slabs_before_ns)
+{
+	cache_drain_all(slabs_before_ns);
+	central_dissolve(slabs_before_ns);
+	if (request != NULL) {
+		request->drains++;
+		request->drained = true;
+		request->gone_bytes = 0;
+	}
+}
+
+/* A pass of a request is over. */
+static void request_note(struct heap_pass *pass)
+{
+	struct heap_request *request = pass->request;
+
+	request->gone_bytes += pass->lazy_bytes + pass->clean_bytes;
+	if (pass->more || !request->drained || request->gone_bytes == 0 ||
+		request->drains >= REQUEST_DRAINS)
+		return;
+	request->drained = false;
+	pass->more = true;
+}
+
 static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 {
 	uint64_t slabs_before_ns =
@@ -196,10 +228,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 
 	if (cause >= HEAP_BY_LAZY)
 		huge_look(os_now_ns());
-	if (slabs_before_ns != 0) {
-		cache_drain_all(slabs_before_ns);
-		central_dissolve(slabs_before_ns);
-	}
+	if (pass_drains(pass, slabs_before_ns))
+		pass_drain(pass->request, slabs_before_ns);
 	room_pages = scavenge_pages(pass, cause);
 	pass->more |= room_pages == 0;
 	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0 &&
@@ -212,6 +242,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 
 		pass->more |= holes_make(advise_away, NULL, &wants, &pass->clean_bytes);
 	}
+	if (pass->request != NULL)
+		request_note(pass);
 }
 
 void scavenge_after_fork(void)

@@ -58,6 +58,7 @@ rule "realloc keeps contents over every size's end, and blocks share no byte" "$
 rule "calloc gives zeros whatever was there before" "$programs/zeroed"
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
+rule "what idles goes back while more threads are busy than there are processors" "$programs/busy"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
 rule "nor one that does so before it grows" "$programs/seccomp" first
 for way in prctl seccomp tsync; do

@@ -15,6 +15,7 @@
 #define os_cpu_ns real_os_cpu_ns
 #define os_touch real_os_touch
 #define os_fence_threads real_os_fence_threads
+#define os_wait real_os_wait
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
@@ -32,6 +33,7 @@
 #undef os_cpu_ns
 #undef os_touch
 #undef os_fence_threads
+#undef os_wait
 
 #include "tests/support/fake_os.h"
 
@@ -51,6 +53,7 @@ uint64_t os_now_coarse_ns(void);
 uint64_t os_cpu_ns(void);
 void os_touch(void *start, size_t bytes);
 int os_fence_threads(void);
+void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 
 struct fake_os fake_os;
 
@@ -274,7 +277,14 @@ uint64_t os_now_coarse_ns(void)
 int os_fence_threads(void)
 {
 	let_happen(FAKE_OS_FENCE, NULL);
+	atomic_fetch_add(&fake_os.fences, 1);
 	if (atomic_load(&fake_os.refuse_fence))
 		return -ENOSYS;
 	return atomic_load(&fake_os.skip_fence) ? 0 : real_os_fence_threads();
+}
+
+void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+	atomic_fetch_add(&fake_os.waits, 1);
+	real_os_wait(word, expected, timeout_ns);
 }

@@ -20,6 +20,8 @@ struct fake_os {
 	_Atomic bool refuse_moves;    /* no os_move_pages here */
 	_Atomic bool refuse_fence;    /* no os_fence_threads here */
 	_Atomic bool skip_fence;      /* it claims to have fenced and has not */
+	_Atomic uint64_t fences;      /* asked for */
+	_Atomic uint64_t waits;       /* os_wait */
 	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */
 	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
