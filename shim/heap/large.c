@@ -112,29 +112,6 @@ static void put_part(unsigned char *start, size_t bytes, bool absent)
 		page_heap_put(start, bytes / PAGE_BYTES, 0);
 }
 
-/* Where the part with the same residency as its first LARGE_SIFT_BYTES ends, in a range of at most
- * a chunk. */
-static size_t sift(const unsigned char *start, size_t bytes, bool *absent)
-{
-	size_t resident = os_resident_bytes(start, bytes);
-	size_t end = 0;
-
-	*absent = resident == 0;
-	if (resident == 0 || resident == bytes)
-		return bytes;
-	while (end < bytes) {
-		size_t part = bytes - end < LARGE_SIFT_BYTES ? bytes - end : LARGE_SIFT_BYTES;
-		bool is_absent = os_resident_bytes(start + end, part) == 0;
-
-		if (end == 0)
-			*absent = is_absent;
-		if (is_absent != *absent)
-			break;
-		end += part;
-	}
-	return end;
-}
-
 /* Pages of a block come back, of which so many were not resident when they were taken. */
 static void put_pages(unsigned char *start, size_t pages, size_t cold)
 {
@@ -146,17 +123,19 @@ static void put_pages(unsigned char *start, size_t pages, size_t cold)
 		page_heap_put(start, pages, 0);
 		return;
 	}
-	while (at < end) {
-		size_t left = (size_t)(end - at);
+	for (size_t bytes; at < end; at += bytes) {
 		bool absent;
-		size_t bytes = sift(at, left < CHUNK_BYTES ? left : CHUNK_BYTES, &absent);
 
+		/* Up to the next chunk, whose page table tells at once that there is nothing. */
+		bytes = CHUNK_BYTES - (uintptr_t)at % CHUNK_BYTES;
+		if (bytes > (size_t)(end - at))
+			bytes = (size_t)(end - at);
+		absent = os_resident_bytes(at, bytes) == 0;
 		if (absent != was_absent) {
 			put_part(start, (size_t)(at - start), was_absent);
 			start = at;
 		}
 		was_absent = absent;
-		at += bytes;
 	}
 	put_part(start, (size_t)(end - start), was_absent);
 }

@@ -13,16 +13,16 @@
  * where the block is smaller than LARGE_PIECES_MIN, or where the kernel refuses (locked
  * memory).  The gate is asked for what becomes resident in excess of what goes.
  *
- * A page that was never touched is not idle memory when its block is freed.  A block of which
+ * Memory that was never touched is not idle when its block is freed.  A block of which
  * LARGE_SIFT_PAGES or more were not resident when they were taken is looked through with
- * mincore, and parts of LARGE_SIFT_BYTES of which nothing is resident become fresh again.  A page
- * in swap looks the same, so that such parts are given back for certain first.  mincore takes a
- * few ns a page, and the faults that would have made those pages resident 100 times as much.
+ * mincore, and chunks of which nothing is resident become fresh again.  A page in swap looks the
+ * same, so that such chunks are given back for certain first.  Only whole chunks: a look takes
+ * about 2 us, and a block that is written to here and there would come back in parts that the
+ * next block has to fault in again.
  */
 #define LARGE_PIECE_BYTES ((size_t)256 << 10)
 #define LARGE_PIECES_MIN ((size_t)1 << 20)
-#define LARGE_SIFT_PAGES ((size_t)256)
-#define LARGE_SIFT_BYTES ((size_t)64 << 10)
+#define LARGE_SIFT_PAGES ((size_t)1024)
 
 /* *zero: the block is zero already. */
 void *large_take(size_t size, size_t alignment, bool *zero);

@@ -319,11 +319,11 @@ static void test_what_was_never_touched_is_not_idle(void **state)
 	assert_int_equal(stats_now().refault_bytes - before.refault_bytes, 0);
 	memset(block + 10 * MIB, 1, 5 * MIB);
 	heap_free(block);
-	assert_in_range(stats_now().idle_dirty_bytes, 5 * MIB, 5 * MIB + LARGE_SIFT_BYTES);
+	assert_in_range(stats_now().idle_dirty_bytes, 5 * MIB, 5 * MIB + 2 * CHUNK_BYTES);
 	check_sums();
 	block = heap_realloc(heap_malloc(100 * MIB), 50 * MIB);
 	heap_free(block);
-	assert_in_range(stats_now().idle_dirty_bytes, 5 * MIB, 5 * MIB + LARGE_SIFT_BYTES);
+	assert_in_range(stats_now().idle_dirty_bytes, 5 * MIB, 5 * MIB + 2 * CHUNK_BYTES);
 	check_sums();
 }
 
@@ -342,6 +342,35 @@ static void test_misuse_is_told(void **state)
 	assert_true(panic_says(free_it, block, "free(): invalid pointer 0x"));
 }
 
+/* The last test: huge pages stay on. */
+static void test_with_huge_pages_whole_chunks_become_clean(void **state)
+{
+	void *other;
+	unsigned char *block;
+	unsigned char *moved;
+
+	(void)state;
+	atomic_store(&fake_os.huge_pages, true);
+	heap_use_huge_pages(true);
+	for (int turn = 0; turn < 2; turn++) {
+		atomic_store(&fake_os.refuse_moves, turn == 1);
+		block = block_in_the_way(9 * MIB, &other);
+		check_sums();
+		moved = heap_realloc(block, 300 * MIB);
+		assert_ptr_not_equal(moved, block);
+		check_marks(moved, 9 * MIB);
+		assert_true(stats_now().idle_dirty_bytes <= 6 * MIB);
+		check_sums();
+		heap_free(moved);
+		heap_free(other);
+		/* Untouched. */
+		heap_free(heap_malloc(50 * MIB));
+		check_sums();
+		begin(state);
+		atomic_store(&fake_os.huge_pages, true);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +385,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_gate_is_asked_for_the_growth, begin),
 		cmocka_unit_test_setup(test_what_was_never_touched_is_not_idle, begin),
 		cmocka_unit_test_setup(test_misuse_is_told, begin),
+		cmocka_unit_test_setup(test_with_huge_pages_whole_chunks_become_clean, begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
