@@ -72,10 +72,17 @@ struct summary {
 
 enum idle_kind { IDLE_DIRTY, IDLE_LAZY, IDLE_KINDS };
 
-/* Ranks of the pages that idle longest; 0: there are none. */
+/* Ranks of the pages that idle longest, by idle_index; 0: there are none. */
+#define IDLE_AGES ((unsigned)RUN_CLASSES * IDLE_KINDS)
+
 struct idle_ages {
-	uint32_t oldest[IDLE_KINDS][RUN_CLASSES];
+	uint32_t oldest[IDLE_AGES];
 };
+
+static inline unsigned idle_index(enum run_class size, enum idle_kind kind)
+{
+	return (unsigned)size * IDLE_KINDS + (unsigned)kind;
+}
 
 /* The earlier, the higher, in steps of 17 ms; never 0.  After two years of uptime all are 1. */
 #define IDLE_RANK_SHIFT 24
@@ -199,7 +206,7 @@ struct region_hunt {
 	bool sparse_only; /* or not in those of which nearly all does */
 	size_t looks;     /* that may still be made, REGION_LEVELS at least; counts down */
 
-	uint32_t ranks[IDLE_KINDS][RUN_CLASSES]; /* what is ranked lower is too young */
+	uint32_t ranks[IDLE_AGES]; /* what is ranked lower is too young */
 };
 
 /* A node of a tree is a look, a chunk's words are some more. */

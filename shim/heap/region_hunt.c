@@ -27,9 +27,9 @@ void region_hunt_begin(struct region_hunt *hunt)
 	uint32_t any_size = idle_rank(hunt->idle_before_ns);
 
 	for (unsigned size = 0; size < RUN_CLASSES; size++) {
-		hunt->ranks[IDLE_DIRTY][size] =
+		hunt->ranks[idle_index(size, IDLE_DIRTY)] =
 			ages != NULL ? lowest_rank(ages, &ages->dirty[size]) : any_size;
-		hunt->ranks[IDLE_LAZY][size] =
+		hunt->ranks[idle_index(size, IDLE_LAZY)] =
 			ages != NULL ? lowest_rank(ages, &ages->lazy[size]) : any_size;
 	}
 }
@@ -38,7 +38,7 @@ static bool is_old_enough(
 	const struct region_hunt *hunt, const struct idle_ages *ages, enum idle_kind kind)
 {
 	for (unsigned size = 0; size < RUN_CLASSES; size++)
-		if (ages->oldest[kind][size] >= hunt->ranks[kind][size])
+		if (ages->oldest[idle_index(size, kind)] >= hunt->ranks[idle_index(size, kind)])
 			return true;
 	return false;
 }

@@ -47,31 +47,33 @@ static struct summary chunk_summary(const struct chunk *chunk)
 	return summary;
 }
 
-static void oldest_see(
-	struct idle_ages *ages, enum idle_kind kind, enum run_class size, uint32_t rank)
-{
-	if (rank > ages->oldest[kind][size])
-		ages->oldest[kind][size] = rank;
-}
+/* What a chunk's ages are for its size alone, by kind. */
+struct chunk_ranks {
+	uint32_t of[IDLE_KINDS];
+};
 
-static struct idle_ages chunk_ages(const struct chunk *chunk, const struct summary *summary)
+static struct chunk_ranks chunk_ranks(const struct chunk *chunk, const struct summary *summary)
 {
-	struct idle_ages ages = {0};
-	enum run_class size = run_class_of(summary->max[RUN_ANY]);
+	uint64_t dirty_ns = UINT64_MAX;
+	uint64_t lazy_ns = UINT64_MAX;
 	bool free = summary->start[RUN_ANY] == CHUNK_PAGES;
 
 	if (summary->dirty + summary->lazy == 0 || (chunk->huge != 0 && !free))
-		return ages;
+		return (struct chunk_ranks){0};
 	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		uint64_t warm = ~chunk->allocated[i] & ~chunk->clean[i];
-		uint32_t rank = idle_rank(chunk->idle_since_ns[i]);
+		uint64_t warm = ~(chunk->allocated[i] | chunk->clean[i]);
+		uint64_t since_ns = chunk->idle_since_ns[i];
 
-		if ((warm & ~chunk->lazy[i]) != 0)
-			oldest_see(&ages, IDLE_DIRTY, size, rank);
-		if ((warm & chunk->lazy[i]) != 0)
-			oldest_see(&ages, IDLE_LAZY, size, rank);
+		if (warm == 0)
+			continue;
+		if ((warm & ~chunk->lazy[i]) != 0 && since_ns < dirty_ns)
+			dirty_ns = since_ns;
+		if ((warm & chunk->lazy[i]) != 0 && since_ns < lazy_ns)
+			lazy_ns = since_ns;
 	}
-	return ages;
+	return (struct chunk_ranks){
+		.of = {[IDLE_DIRTY] = summary->dirty != 0 ? idle_rank(dirty_ns) : 0,
+			[IDLE_LAZY] = summary->lazy != 0 ? idle_rank(lazy_ns) : 0}};
 }
 
 /* The runs of one kind over eight nodes of so many pages, into the one above them. */
@@ -112,24 +114,60 @@ struct change {
 	uint32_t dirty; /* modulo 2^32 */
 	uint32_t lazy;
 	bool runs[RUN_KINDS];
-	bool ages[IDLE_KINDS];
+	uint32_t ages; /* a bit for each */
 };
 
-static bool ages_differ(const struct idle_ages *a, const struct idle_ages *b, enum idle_kind kind)
+static uint32_t oldest_of(const struct idle_ages *under, unsigned index)
 {
-	return memcmp(a->oldest[kind], b->oldest[kind], sizeof a->oldest[kind]) != 0;
+	uint32_t oldest = 0;
+
+	for (size_t i = 0; i < REGION_FAN; i++) {
+		uint32_t rank = under[i].oldest[index];
+
+		oldest = rank > oldest ? rank : oldest;
+	}
+	return oldest;
 }
 
-static void node_ages(struct idle_ages *over, const struct idle_ages *under, enum idle_kind kind)
+/* The ages that change in a node are some of those that did under it. */
+static uint32_t node_ages(struct idle_ages *over, const struct idle_ages *under, uint32_t changed)
 {
-	for (unsigned size = 0; size < RUN_CLASSES; size++) {
-		uint32_t oldest = 0;
+	uint32_t left = changed;
 
-		for (size_t i = 0; i < REGION_FAN; i++)
-			oldest = under[i].oldest[kind][size] > oldest ? under[i].oldest[kind][size]
-								      : oldest;
-		over->oldest[kind][size] = oldest;
+	for (uint32_t rest = changed; rest != 0; rest &= rest - 1) {
+		unsigned index = bits_lowest(rest);
+		uint32_t oldest = oldest_of(under, index);
+
+		if (over->oldest[index] == oldest)
+			left &= ~(rest & -rest);
+		over->oldest[index] = oldest;
 	}
+	return left;
+}
+
+static void age_set(struct idle_ages *ages, unsigned index, uint32_t rank, uint32_t *changed)
+{
+	if (ages->oldest[index] == rank)
+		return;
+	ages->oldest[index] = rank;
+	*changed |= (uint32_t)1 << index;
+}
+
+/* A chunk's ages are those of its size: it had one, and now has another or the same. */
+static uint32_t chunk_ages(struct idle_ages *ages, const struct chunk *chunk,
+	const struct summary *before, const struct summary *now)
+{
+	struct chunk_ranks ranks = chunk_ranks(chunk, now);
+	enum run_class old_size = run_class_of(before->max[RUN_ANY]);
+	enum run_class size = run_class_of(now->max[RUN_ANY]);
+	uint32_t changed = 0;
+
+	for (int kind = 0; kind < IDLE_KINDS; kind++) {
+		if (old_size != size)
+			age_set(ages, idle_index(old_size, kind), 0, &changed);
+		age_set(ages, idle_index(size, kind), ranks.of[kind], &changed);
+	}
+	return changed;
 }
 
 /* Brings the node above some of its children up to date; leaves in *change what changed in it. */
@@ -137,8 +175,6 @@ static void node_update(struct region *region, int level, size_t node, struct ch
 {
 	struct summary *over = &region->levels[level][node];
 	const struct summary *under = &region->levels[level - 1][node * REGION_FAN];
-	struct idle_ages *ages = &region->ages[level][node];
-	struct idle_ages ages_before = *ages;
 	struct summary before = *over;
 
 	over->dirty += change->dirty;
@@ -149,12 +185,9 @@ static void node_update(struct region *region, int level, size_t node, struct ch
 		node_runs(over, under, region_node_pages(level - 1), kind);
 		change->runs[kind] = runs_differ(over, &before, kind);
 	}
-	for (int kind = 0; kind < IDLE_KINDS; kind++) {
-		if (!change->ages[kind])
-			continue;
-		node_ages(ages, &region->ages[level - 1][node * REGION_FAN], kind);
-		change->ages[kind] = ages_differ(ages, &ages_before, kind);
-	}
+	if (change->ages != 0)
+		change->ages = node_ages(&region->ages[level][node],
+			&region->ages[level - 1][node * REGION_FAN], change->ages);
 }
 
 /* The chunks first .. end - 1, all under one node of level 1, changed. */
@@ -165,16 +198,13 @@ static void chunks_update(struct region *region, size_t first, size_t end)
 	for (size_t i = first; i < end; i++) {
 		struct summary *before = &region->levels[0][i];
 		struct summary now = chunk_summary(&region->chunks[i]);
-		struct idle_ages ages = chunk_ages(&region->chunks[i], &now);
 
 		change.dirty += now.dirty - before->dirty;
 		change.lazy += now.lazy - before->lazy;
 		for (int kind = 0; kind < RUN_KINDS; kind++)
 			change.runs[kind] |= runs_differ(&now, before, kind);
-		for (int kind = 0; kind < IDLE_KINDS; kind++)
-			change.ages[kind] |= ages_differ(&ages, &region->ages[0][i], kind);
+		change.ages |= chunk_ages(&region->ages[0][i], &region->chunks[i], before, &now);
 		*before = now;
-		region->ages[0][i] = ages;
 	}
 	for (int level = 1; level < REGION_LEVELS; level++)
 		node_update(region, level, first >> REGION_FAN_SHIFT * level, &change);
@@ -208,8 +238,8 @@ static bool node_is_right(const struct region *region, int level, size_t node)
 	}
 	for (int kind = 0; kind < RUN_KINDS; kind++)
 		node_runs(&now, under, region_node_pages(level - 1), kind);
-	for (int kind = 0; kind < IDLE_KINDS; kind++)
-		node_ages(&ages, &region->ages[level - 1][node * REGION_FAN], kind);
+	for (unsigned i = 0; i < IDLE_AGES; i++)
+		ages.oldest[i] = oldest_of(&region->ages[level - 1][node * REGION_FAN], i);
 	return memcmp(&now, &region->levels[level][node], sizeof now) == 0 &&
 	       memcmp(&ages, &region->ages[level][node], sizeof ages) == 0;
 }
@@ -220,9 +250,10 @@ const char *region_check(const struct region *region, struct page_counts *counts
 
 	for (size_t i = 0; i < chunks; i++) {
 		struct summary now = chunk_summary(&region->chunks[i]);
+		struct summary none = {.dirty = 0};
+		struct idle_ages ages = {0};
 
-		struct idle_ages ages = chunk_ages(&region->chunks[i], &now);
-
+		chunk_ages(&ages, &region->chunks[i], &none, &now);
 		if (memcmp(&now, &region->levels[0][i], sizeof now) != 0)
 			return "a chunk's summary differs from its bits";
 		if (memcmp(&ages, &region->ages[0][i], sizeof ages) != 0)

@@ -176,11 +176,12 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 		hunt.run_pages_min = turns[place.turn].run_pages;
 		hunt.breaks = turns[place.turn].breaks ? breaks : HUGE_KEEP;
 		hunt.below = place.below != 0 ? place.below : UINTPTR_MAX;
-		if (!scavenge_turn(&hunt, pass, cause, &looks))
+		if (!scavenge_turn(&hunt, pass, cause, &looks)) {
+			place.below = hunt.below;
 			break;
+		}
 		place.below = 0;
 	}
-	place.below = hunt.below;
 	place.tired = place.turn < turn_count && hunt.pages_max != 0;
 	pass->more |= place.tired;
 	if (pass->place != NULL)
