@@ -184,7 +184,7 @@ static void source_close(struct source *source)
 static int bell_open(void)
 {
 	char again[32];
-	int ends[2];
+	int ends[2] = {-1, -1};
 	int error = (int)kernel_call(SYS_pipe2, (long)ends, O_CLOEXEC, 0, 0, 0, 0);
 
 	if (error != 0)
