@@ -20,7 +20,7 @@ static int answer_receive(int s)
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr aligned;
-	} control;
+	} control = {{0}};
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr message = {
 		.msg_iov = &data,

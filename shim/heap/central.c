@@ -359,7 +359,7 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 	if (wrong != NULL)
 		os_panic(wrong, slots[done]);
 	leaving_finish(&putting.leaving);
-	freed_note(count * size_classes[size_class].bytes);
+	freed_note((size_t)count * size_classes[size_class].bytes);
 }
 
 /* Giving back ----------------------------------------------------------- */
