@@ -18,10 +18,10 @@ void *malloc(size_t size)
 	return __libc_malloc(size);
 }
 
-void free(void *block)
+void free(void *ptr)
 {
 	frees++;
-	__libc_free(block);
+	__libc_free(ptr);
 }
 
 int main(void)
