@@ -81,6 +81,9 @@ size_t huge_cold_locked(const struct region *region, size_t page, size_t pages);
 /* Pages are about to be taken, and were counted: chunks become huge, pages beside them dirty. */
 void huge_taken_locked(struct region *region, size_t page, size_t pages);
 
+/* Whether pages of a region that count as clean may be resident. */
+bool huge_is_in_doubt_locked(const struct region *region);
+
 /* Of pages that are not resident if they are small ones, those that are not in huge chunks. */
 uint64_t huge_clean_mask_locked(const struct region *region, size_t page, uint64_t clean_mask);
 
@@ -89,6 +92,14 @@ void huge_gone_locked(struct region *region, size_t page, size_t pages);
 
 /* Whether idle pages of a slab may go, some of its pages being so; its chunks are broken then. */
 bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break breaks);
+
+/*
+ * No lock is held.  How many regions were closed so far; and who read that before it began to advise
+ * pages away says so after they became clean or holes: khugepaged may have filled them, and been
+ * stopped, and been looked for, while they were in transit.
+ */
+uint32_t huge_closes(void);
+void huge_gave_back(uint32_t closes_before);
 
 /* No lock is held.  Looks for what khugepaged filled, when it is time for that. */
 void huge_look(uint64_t now_ns);

@@ -55,6 +55,10 @@ void os_touch(void *start, size_t bytes);
  * not. */
 size_t os_resident_bytes(const void *start, size_t bytes);
 
+/* The same by bits, where pages have OS_PAGE_BYTES_MIN: which of so many, how many. */
+#define OS_RESIDENT_PAGES_MAX 512U
+size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident);
+
 /*
  * The process has put itself under a system call filter since the first time
  * that this was asked, which is to be before main.  Such a filter may kill for a

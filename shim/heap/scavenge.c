@@ -86,6 +86,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 {
 	bool away = pass->level >= HEAP_EAGER;
 	uint64_t start_ns = os_cpu_ns();
+	uint32_t closes = huge_closes();
 	bool done;
 
 	if (!transit_begin()) {
@@ -103,6 +104,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 	if (done && away && cause == HEAP_BACKGROUND)
 		done = measure_now_and_then(hunt) == 0;
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
+	huge_gave_back(closes);
 	transit_end();
 	if (done && away)
 		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;
