@@ -35,13 +35,16 @@
  * in chunks known to be huge: khugepaged makes a broken chunk huge again behind our
  * back (max_ptes_none is 511), and fills what was given back.
  *
- * That is looked for.  While there are broken chunks, of some of them the first
- * clean pages are held in transit and mincore says whether they are resident.  If
- * so, all of the chunk's clean pages are dirty again, its holes are free slots
- * again, and what was idle goes the usual way; and the region as a whole gets
- * MADV_NOHUGEPAGE, one advice without splitting a mapping, so that it does not
- * happen again: there are no new huge pages in it from then on.  One more look at
- * all of its chunks finds what was filled before.
+ * That is looked for.  While there are broken chunks, mincore says of some of them
+ * what is resident.  Clean pages and holes that seem to be are held in transit and
+ * asked for again; those that are become dirty, or free slots, and what was idle
+ * goes the usual way.  Each page counts for itself: a chunk may be filled between
+ * two pieces that are given back, and then only what went before is resident.  The
+ * region as a whole gets MADV_NOHUGEPAGE, one advice without splitting a mapping,
+ * so that it does not happen again: there are no new huge pages in it from then
+ * on.  Once the kernel has agreed, one more look at all of its chunks finds what
+ * was filled before, and another where pages were in transit meanwhile.  Until that
+ * is done no slab is told that its pages are not resident.
  *
  * A chunk that was broken before anybody had written to it is filled by the first
  * write, which is nobody's fault.  So the region is closed only for a chunk of which
