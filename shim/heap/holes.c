@@ -289,7 +289,8 @@ static uint64_t holes_among(const struct span *span, uintptr_t chunk, const uint
 		uintptr_t address = span->start + bits_lowest(rest) * PAGE_BYTES;
 		size_t page = (address - chunk) / PAGE_BYTES;
 
-		if (address >= chunk && page < CHUNK_PAGES && (bits[page / 64] >> page % 64 & 1) != 0)
+		if (address >= chunk && page < CHUNK_PAGES &&
+			(bits[page / 64] >> page % 64 & 1) != 0)
 			among |= rest & -rest;
 	}
 	return among;

@@ -171,8 +171,8 @@ bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break brea
 
 /* Looking ------------------------------------------------------------------- */
 
-/* Whether a chunk's clean pages and holes may be resident: not if it has none, nor if all of it went
- * at once. */
+/* Whether a chunk's clean pages and holes may be resident: not if it has none, nor if all of it
+ * went at once. */
 static bool is_doubtful(const struct region *region, size_t page)
 {
 	const struct chunk *chunk = region_chunk(region, page);
@@ -203,8 +203,8 @@ static void looked_to(struct region *region, size_t page)
 		region->looked = page;
 }
 
-/* Lock held.  The next chunk that is to be looked at; false: none up to the end (*all), or not in so
- * many steps. */
+/* Lock held.  The next chunk that is to be looked at; false: none up to the end (*all), or not in
+ * so many steps. */
 static bool next_chunk_locked(uintptr_t *start, unsigned *steps, bool *all)
 {
 	*all = false;
@@ -288,8 +288,8 @@ void huge_gave_back(uint32_t closes_before)
 	lock_drop_kindly(&page_heap.lock);
 }
 
-/* No more huge pages in the region of a chunk.  What is taken until the kernel knows is still said to
- * be huge. */
+/* No more huge pages in the region of a chunk.  What is taken until the kernel knows is still said
+ * to be huge. */
 static void region_close(uintptr_t start)
 {
 	struct region *region;
@@ -308,7 +308,8 @@ static void region_close(uintptr_t start)
 	lock_drop_kindly(&page_heap.lock);
 }
 
-/* Something of a chunk is resident: nobody but khugepaged fills it from now on.  Whether it did so. */
+/* Something of a chunk is resident: nobody but khugepaged fills it from now on.  Whether it did so.
+ */
 static bool chunk_see(uintptr_t start, bool filled, bool busy)
 {
 	struct region *region;
@@ -413,8 +414,8 @@ void huge_after_fork(void)
 
 /* Beginning ------------------------------------------------------------------ */
 
-/* All of a chunk that was there before is said to be resident: khugepaged may make a huge page of it,
- * which is all right. */
+/* All of a chunk that was there before is said to be resident: khugepaged may make a huge page of
+ * it, which is all right. */
 static void chunk_begin(uintptr_t start)
 {
 	struct region *region;

@@ -97,9 +97,9 @@ void huge_gone_locked(struct region *region, size_t page, size_t pages);
 bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break breaks);
 
 /*
- * No lock is held.  How many regions were closed so far; and who read that before it began to advise
- * pages away says so after they became clean or holes: khugepaged may have filled them, and been
- * stopped, and been looked for, while they were in transit.
+ * No lock is held.  How many regions were closed so far; and who read that before it began to
+ * advise pages away says so after they became clean or holes: khugepaged may have filled them, and
+ * been stopped, and been looked for, while they were in transit.
  */
 uint32_t huge_closes(void);
 void huge_gave_back(uint32_t closes_before);

@@ -81,9 +81,10 @@ struct region {
 	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
 	struct chunk *chunks;
-	bool huge;         /* the kernel may use huge pages here, */
-	bool once_huge;    /* or might once, and some may be left */
-	/* Since it may no longer: pages below look_end were to be looked at, those below looked were. */
+	bool huge;      /* the kernel may use huge pages here, */
+	bool once_huge; /* or might once, and some may be left */
+	/* Since it may no longer: pages below look_end were to be looked at, those below looked
+	 * were. */
 	size_t looked;
 	size_t look_end;
 };
