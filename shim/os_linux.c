@@ -388,29 +388,50 @@ void os_touch(void *start, size_t bytes)
 		((volatile char *)start)[at] = 0;
 }
 
-/* Pages asked for at once; their answers are on the stack. */
-#define RESIDENT_PAGES 512
+/* Of pages that are asked for at once, which is on the stack. */
+struct answers {
+	unsigned char page[OS_RESIDENT_PAGES_MAX];
+};
+
+static bool ask_resident(const void *start, size_t bytes, struct answers *answers)
+{
+	return !os_is_sandboxed() &&
+	       call(SYS_mincore, (long)start, (long)bytes, (long)answers->page, 0, 0, 0) == 0;
+}
 
 size_t os_resident_bytes(const void *start, size_t bytes)
 {
 	size_t page_bytes = os_page_bytes();
-	unsigned char answers[RESIDENT_PAGES] = {0};
+	size_t most = OS_RESIDENT_PAGES_MAX * page_bytes;
+	struct answers answers = {0};
 	size_t resident = 0;
 
-	if (os_is_sandboxed())
-		return bytes;
-	for (size_t at = 0; at < bytes; at += RESIDENT_PAGES * page_bytes) {
-		size_t left = bytes - at;
-		size_t part =
-			left < RESIDENT_PAGES * page_bytes ? left : RESIDENT_PAGES * page_bytes;
+	for (size_t at = 0; at < bytes; at += most) {
+		size_t part = bytes - at < most ? bytes - at : most;
 
-		if (call(SYS_mincore, (long)start + (long)at, (long)part, (long)answers, 0, 0, 0) !=
-			0)
+		if (!ask_resident((const unsigned char *)start + at, part, &answers))
 			return bytes;
 		for (size_t i = 0; i < part / page_bytes; i++)
-			resident += (answers[i] & 1) * page_bytes;
+			resident += (answers.page[i] & 1) * page_bytes;
 	}
 	return resident;
+}
+
+size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident)
+{
+	struct answers answers = {0};
+	bool known = ask_resident(start, pages * OS_PAGE_BYTES_MIN, &answers);
+	size_t count = 0;
+
+	for (size_t i = 0; i < pages; i++) {
+		bool is_there = !known || (answers.page[i] & 1) != 0;
+
+		if (i % 64 == 0)
+			resident[i / 64] = 0;
+		resident[i / 64] |= (uint64_t)is_there << i % 64;
+		count += is_there;
+	}
+	return count;
 }
 
 int os_fence_threads(void)

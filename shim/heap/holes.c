@@ -229,6 +229,7 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 			.wants = wants,
 		};
 		struct leaving leaving = {NULL};
+		uint32_t closes = huge_closes();
 		bool done = true;
 
 		if (!transit_begin())
@@ -237,6 +238,7 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 		if (batch.span_count != 0) {
 			done = advise(with, batch.ranges, batch.range_count) == 0;
 			batch_end(&batch, done, &leaving);
+			huge_gave_back(closes);
 		}
 		transit_end();
 		leaving_finish(&leaving);
@@ -278,39 +280,60 @@ static struct span *chunk_slab_lock(uintptr_t chunk, size_t *page)
 	return NULL;
 }
 
-bool holes_are_resident(uintptr_t chunk, bool *any)
+/* Lock held.  The holes of a slab that lie on pages of a chunk with a bit. */
+static uint64_t holes_among(const struct span *span, uintptr_t chunk, const uint64_t *bits)
 {
+	uint64_t among = 0;
+
+	for (uint64_t rest = span->hole; rest != 0; rest &= rest - 1) {
+		uintptr_t address = span->start + bits_lowest(rest) * PAGE_BYTES;
+		size_t page = (address - chunk) / PAGE_BYTES;
+
+		if (address >= chunk && page < CHUNK_PAGES &&
+			(bits[page / 64] >> page % 64 & 1) != 0)
+			among |= rest & -rest;
+	}
+	return among;
+}
+
+/* Lock held, which is dropped.  Being advised, these holes are filled by nobody meanwhile. */
+static size_t slab_fill_resident(struct span *span, uint64_t holes)
+{
+	struct central *central = &centrals[span->size_class];
 	struct leaving leaving = {NULL};
+	uint64_t resident = 0;
+
+	span->advising = holes;
+	lock_drop_kindly(&central->lock);
+	os_resident_pages((void *)span->start, size_classes[span->size_class].pages, &resident);
+	lock_take(&central->lock);
+	span->advising = 0;
+	if ((holes & resident) != 0)
+		central_fill(central, span, holes & resident, 0);
+	if (span->used == 0)
+		central_became_empty(central, span, &leaving);
+	lock_drop_kindly(&central->lock);
+	leaving_finish(&leaving);
+	return bits_count(holes & resident);
+}
+
+size_t holes_fill_resident(uintptr_t chunk, const uint64_t *seem_resident, bool *busy)
+{
 	struct span *span;
 	size_t page = 0;
+	size_t filled = 0;
 
 	while ((span = chunk_slab_lock(chunk, &page)) != NULL) {
-		struct central *central = &centrals[span->size_class];
-		size_t first;
-		uintptr_t address;
-		bool resident;
+		uint64_t holes = holes_among(span, chunk, seem_resident);
 
-		if (span->hole == 0 || span->advising != 0) {
-			lock_drop(&central->lock);
+		if (holes != 0 && span->advising == 0) {
+			filled += slab_fill_resident(span, holes);
 			continue;
 		}
-		first = bits_lowest(span->hole);
-		address = span->start + first * PAGE_BYTES;
-		/* Nobody fills it meanwhile. */
-		span->advising = bits_mask(first, first + 1);
-		lock_drop_kindly(&central->lock);
-		resident = os_resident_bytes((void *)address, PAGE_BYTES) != 0;
-		lock_take(&central->lock);
-		span->advising = 0;
-		if (span->used == 0)
-			central_became_empty(central, span, &leaving);
-		lock_drop_kindly(&central->lock);
-		leaving_finish(&leaving);
-		*any = true;
-		return resident;
+		*busy |= holes != 0;
+		lock_drop(&centrals[span->size_class].lock);
 	}
-	*any = false;
-	return false;
+	return filled;
 }
 
 void holes_fill_chunk(uintptr_t chunk)

@@ -32,9 +32,10 @@ struct hole_wants {
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,
 	const struct hole_wants *wants, uint64_t *clean_bytes);
 
-/* Whether the first hole in a chunk's slabs is resident all the same; *any: whether there is one.
- * In transit. */
-bool holes_are_resident(uintptr_t chunk, bool *any);
+/* In transit.  Of the holes of a chunk's slabs that seemed to be resident, 1 bit a page of the
+ * chunk, those that are become free slots again: how many pages.  *busy: another scavenger was at
+ * one. */
+size_t holes_fill_resident(uintptr_t chunk, const uint64_t *seem_resident, bool *busy);
 
 /* All of a chunk became resident: the holes of its slabs are free slots, and of no page is it
  * believed that nobody touched it. */

@@ -21,6 +21,8 @@
 
 _Atomic bool huge_on;
 
+static _Atomic uint32_t closes;
+
 static struct {
 	_Atomic bool busy;
 	_Atomic uint64_t due_ns; /* UINT64_MAX: nothing to look for */
@@ -90,6 +92,7 @@ void huge_taken_locked(struct region *region, size_t page, size_t pages)
 
 		if (region->huge && region_chunk_is_void(region, base)) {
 			chunk->small_seen = 0;
+			chunk->parts = 0;
 			for (size_t i = 0; i < CHUNK_WORDS; i++)
 				chunk->idle_since_ns[i] = now_ns;
 			region_set_huge(region, base, true);
@@ -138,11 +141,10 @@ void huge_gone_locked(struct region *region, size_t page, size_t pages)
 	for (size_t base = chunk_base(page); base < end; base += CHUNK_PAGES) {
 		struct chunk *chunk = region_chunk(region, base);
 
-		if (chunk->huge == 0)
-			continue;
-		if (page > base || end < base + CHUNK_PAGES) {
+		chunk->parts = page > base || end < base + CHUNK_PAGES;
+		if (chunk->huge != 0 && chunk->parts != 0) {
 			break_locked(region, base);
-		} else {
+		} else if (chunk->huge != 0) {
 			region_set_huge(region, base, false);
 			page_heap.stats.huge--;
 		}
@@ -174,49 +176,73 @@ bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break brea
 
 /* Looking ------------------------------------------------------------------- */
 
-/* Whether a region is looked at, and one more of its chunks. */
-static bool is_watched(struct region *region)
+/* Whether a chunk's clean pages and holes may be resident: not if it has none, nor if all of it
+ * went at once. */
+static bool is_doubtful(const struct region *region, size_t page)
 {
-	if (!region->once_huge)
-		return false;
-	if (region->huge)
-		return true;
-	if (region->looks_left == 0)
-		return false;
-	region->looks_left--;
-	return true;
+	const struct chunk *chunk = region_chunk(region, page);
+
+	return chunk->huge == 0 && (chunk->parts != 0 || !region_chunk_is_void(region, page));
 }
 
-/* Lock held.  The next chunk at or behind look.at that something was given back of while a part
- * lives; false: none up to the end, where look.at is 0, or not up to so many steps. */
-static bool next_chunk_locked(uintptr_t *start, unsigned *steps, unsigned most)
+bool huge_is_in_doubt_locked(const struct region *region)
 {
+	return region->huge || region->looked < region->look_end;
+}
+
+/* Lock held.  From where to where a region is looked at now: an open one behind the last look. */
+static size_t look_range(const struct region *region, size_t *end)
+{
+	*end = region->huge ? region->committed : region->look_end;
+	if (!region->huge)
+		return region->looked;
+	return look.at > region->start ? region_page(region, look.at) : 0;
+}
+
+/* Lock held.  All of a region up to here was looked at. */
+static void looked_to(struct region *region, size_t page)
+{
+	if (region->huge)
+		look.at = region_address(region, page);
+	else
+		region->looked = page;
+}
+
+/* Lock held.  The next chunk that is to be looked at; false: none up to the end (*all), or not in
+ * so many steps. */
+static bool next_chunk_locked(uintptr_t *start, unsigned *steps, unsigned most, bool *all)
+{
+	*all = false;
 	for (size_t i = 0; i < page_heap.count; i++) {
 		struct region *region = &page_heap.regions[i];
-		size_t page = look.at > region->start ? region_page(region, look.at) : 0;
+		size_t end;
+		size_t page = look_range(region, &end);
 
-		for (; page < region->committed && *steps < most; page += CHUNK_PAGES) {
-			if (!is_watched(region))
-				break;
+		for (; page < end; page += CHUNK_PAGES) {
+			if (*steps == most) {
+				looked_to(region, page);
+				return false;
+			}
 			++*steps;
-			if (region_chunk(region, page)->huge != 0 ||
-				region_chunk_is_free(region, page))
+			if (!is_doubtful(region, page))
 				continue;
+			/* Unless something of it is found. */
+			if (region_chunk_is_void(region, page))
+				region_chunk(region, page)->parts = 0;
 			*start = region_address(region, page);
-			look.at = *start + CHUNK_BYTES;
+			looked_to(region, page + CHUNK_PAGES);
 			return true;
 		}
-		if (*steps == most) {
-			look.at = region_address(region, page);
-			return false;
-		}
+		if (!region->huge)
+			region->looked = region->look_end;
 	}
 	look.at = 0;
+	*all = true;
 	return false;
 }
 
 /* The same, without the lock; *steps: all in all. */
-static bool next_chunk(uintptr_t *start, unsigned *steps, unsigned most)
+static bool next_chunk(uintptr_t *start, unsigned *steps, unsigned most, bool *all)
 {
 	bool found;
 
@@ -224,126 +250,119 @@ static bool next_chunk(uintptr_t *start, unsigned *steps, unsigned most)
 		unsigned upto = *steps + STEPS_AT_ONCE < most ? *steps + STEPS_AT_ONCE : most;
 
 		lock_take(&page_heap.lock);
-		found = next_chunk_locked(start, steps, upto);
+		found = next_chunk_locked(start, steps, upto, all);
 		lock_drop_kindly(&page_heap.lock);
-	} while (!found && look.at != 0 && *steps < most);
+	} while (!found && !*all && *steps < most);
 	return found;
 }
 
-/* Lock held.  The first clean pages of a chunk, within a word; 0: none. */
-static size_t first_clean_locked(const struct region *region, size_t base, size_t *page)
+/* Pages of a chunk that seemed to be resident: the clean ones among them that are become dirty; how
+ * many.  In transit nobody may touch them, so that what is resident is not by our doing. */
+static size_t soil_resident(uintptr_t start, const uint64_t *seem_resident)
 {
-	const struct chunk *chunk = region_chunk(region, base);
-
-	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		uint64_t clean = ~chunk->allocated[i] & chunk->clean[i];
-
-		if (clean == 0)
-			continue;
-		*page = base + i * 64 + bits_lowest(clean);
-		clean >>= bits_lowest(clean);
-		return clean == UINT64_MAX ? 64 : bits_lowest(~clean);
-	}
-	return 0;
-}
-
-/* In transit nobody may touch them, so what is resident is not by our doing. */
-static bool clean_pages_are_resident(uintptr_t start, bool *any)
-{
+	uint64_t resident[CHUNK_WORDS];
+	uint64_t held[CHUNK_WORDS];
 	struct region *region;
-	uintptr_t address = 0;
-	size_t pages;
-	size_t page;
-	bool resident;
+	size_t dirty;
+	bool any;
 
+	for (size_t i = 0; i < CHUNK_WORDS; i++)
+		held[i] = seem_resident[i];
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	pages = first_clean_locked(region, region_page(region, start), &page);
-	*any = pages != 0;
-	if (pages != 0) {
-		address = region_address(region, page);
-		region_hold(region, page, pages);
-	}
+	any = region_hold_clean(region, region_page(region, start), held) != 0;
 	lock_drop_kindly(&page_heap.lock);
-	if (pages == 0)
-		return false;
-	resident = os_resident_bytes((void *)address, pages * PAGE_BYTES) == pages * PAGE_BYTES;
-	lock_take(&page_heap.lock);
-	region = page_heap_region(address);
-	region_release(region, region_page(region, address), pages, REGION_AS_BEFORE);
-	lock_drop_kindly(&page_heap.lock);
-	return resident;
-}
-
-/* All of a chunk is resident: its clean pages are dirty, its holes are free slots. */
-static void chunk_filled(uintptr_t start)
-{
-	struct region *region;
-
-	holes_fill_chunk(start);
+	if (!any)
+		return 0;
+	os_resident_pages((void *)start, CHUNK_PAGES, resident);
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	soil_locked(region, region_page(region, start), CHUNK_PAGES);
+	dirty = region_release_clean(region, region_page(region, start), held, resident);
+	page_heap.stats.clean -= dirty;
+	page_heap.stats.dirty += dirty;
+	lock_drop_kindly(&page_heap.lock);
+	return dirty;
+}
+
+/* Lock held.  All of a region is looked at once more from now on. */
+static void look_again_locked(struct region *region)
+{
+	region->looked = 0;
+	region->look_end = region->committed;
+	look_at_most_in(os_now_ns(), PAUSE_FIRST_NS);
+}
+
+uint32_t huge_closes(void)
+{
+	return atomic_load(&closes);
+}
+
+void huge_gave_back(uint32_t closes_before)
+{
+	if (huge_closes() == closes_before)
+		return;
+	lock_take(&page_heap.lock);
+	for (size_t i = 0; i < page_heap.count; i++)
+		if (page_heap.regions[i].once_huge && !page_heap.regions[i].huge)
+			look_again_locked(&page_heap.regions[i]);
 	lock_drop_kindly(&page_heap.lock);
 }
 
-/* A chunk was filled: no more huge pages in its region, if that was khugepaged. */
+/* No more huge pages in the region of a chunk.  What is taken until the kernel knows is still said
+ * to be huge. */
 static void region_close(uintptr_t start)
 {
 	struct region *region;
 	struct region advised;
-	struct chunk *chunk;
-	bool closes;
 
 	lock_take(&page_heap.lock);
-	page_heap.stats.huge_filled++;
-	region = page_heap_region(start);
-	chunk = region_chunk(region, region_page(region, start));
-	closes = region->huge && chunk->small_seen != 0;
-	chunk->small_seen = 1;
-	advised = *region;
-	if (closes) {
-		region->huge = false;
-		region->looks_left = region->committed / CHUNK_PAGES;
-	}
+	advised = *page_heap_region(start);
 	lock_drop_kindly(&page_heap.lock);
-	if (closes)
-		region_advise(&advised, OS_SMALL);
-}
-
-/* A chunk was not filled; is any of it resident, only khugepaged will. */
-static void chunk_see(uintptr_t start)
-{
-	struct region *region;
-
-	if (os_resident_bytes((void *)start, CHUNK_BYTES) == 0)
+	if (!region_advise(&advised, OS_SMALL))
 		return;
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	region_chunk(region, region_page(region, start))->small_seen = 1;
+	region->huge = false;
+	look_again_locked(region);
+	atomic_fetch_add(&closes, 1);
 	lock_drop_kindly(&page_heap.lock);
 }
 
-/* False: a fork is about to happen. */
-static bool look_at_chunk(uintptr_t start, bool *filled)
+/* Something of a chunk is resident: nobody but khugepaged fills it from now on.  Whether it did so.
+ */
+static bool chunk_see(uintptr_t start, bool filled, bool busy)
 {
-	bool any;
-	bool resident;
+	struct region *region;
+	struct chunk *chunk;
+	bool by_khugepaged;
 
-	if (!transit_begin())
+	lock_take(&page_heap.lock);
+	region = page_heap_region(start);
+	chunk = region_chunk(region, region_page(region, start));
+	by_khugepaged = filled && chunk->small_seen != 0;
+	chunk->small_seen = 1;
+	chunk->parts = 1;
+	page_heap.stats.huge_filled += filled;
+	if (busy && !region->huge)
+		look_again_locked(region);
+	lock_drop_kindly(&page_heap.lock);
+	return by_khugepaged;
+}
+
+/* In transit.  Whether pages of it were filled that had been given back. */
+static bool look_at_chunk(uintptr_t start)
+{
+	uint64_t resident[CHUNK_WORDS];
+	bool busy = false;
+	size_t filled;
+
+	if (os_resident_pages((void *)start, CHUNK_PAGES, resident) == 0)
 		return false;
-	resident = clean_pages_are_resident(start, &any);
-	if (!any)
-		resident = holes_are_resident(start, &any);
-	if (resident)
+	filled = soil_resident(start, resident);
+	filled += holes_fill_resident(start, resident, &busy);
+	if (chunk_see(start, filled != 0, busy))
 		region_close(start);
-	else if (any)
-		chunk_see(start);
-	transit_end();
-	if (resident)
-		chunk_filled(start);
-	*filled |= resident;
-	return true;
+	return filled != 0;
 }
 
 /* Soon where some chunks are left or something was found. */
@@ -365,20 +384,24 @@ static void look_around(uint64_t now_ns)
 	unsigned steps = 0;
 	unsigned looks = 0;
 	bool filled = false;
+	bool found = true;
+	bool all = false;
 
 	/* Who breaks a chunk meanwhile says when. */
 	atomic_store_explicit(&look.due_ns, last_ns, memory_order_relaxed);
-	while (looks < LOOKS_MAX) {
+	/* What is taken from the list before a fork would not be looked at. */
+	while (looks < LOOKS_MAX && found && transit_begin()) {
 		uintptr_t start;
 
-		if (!next_chunk(&start, &steps, STEPS_MAX))
-			break;
-		looks++;
-		if (!look_at_chunk(start, &filled))
-			break;
+		found = next_chunk(&start, &steps, STEPS_MAX, &all);
+		if (found) {
+			looks++;
+			filled |= look_at_chunk(start);
+		}
+		transit_end();
 	}
-	if (looks != 0 || look.at != 0 || !from_start)
-		look_at_most_in(now_ns, pause_next(filled || look.at != 0));
+	if (looks != 0 || !all || !from_start)
+		look_at_most_in(now_ns, pause_next(filled || !all));
 	else
 		atomic_compare_exchange_strong(&look.due_ns, &last_ns, UINT64_MAX);
 }
@@ -409,15 +432,19 @@ void huge_after_fork(void)
 
 /* Beginning ------------------------------------------------------------------ */
 
-/* What was there before: khugepaged may make a huge page of it, which is all right. */
+/* All of a chunk that was there before is said to be resident: khugepaged may make a huge page of
+ * it, which is all right. */
 static void chunk_begin(uintptr_t start)
 {
 	struct region *region;
+	size_t page;
 
-	chunk_filled(start);
+	holes_fill_chunk(start);
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	region_set_huge(region, region_page(region, start), true);
+	page = region_page(region, start);
+	soil_locked(region, page, CHUNK_PAGES);
+	region_set_huge(region, page, true);
 	page_heap.stats.huge++;
 	lock_drop(&page_heap.lock);
 }
@@ -426,6 +453,7 @@ void heap_use_huge_pages(bool use)
 {
 	uintptr_t start;
 	unsigned steps = 0;
+	bool all;
 
 	if (!use || huge_is_on() || !os_has_huge_pages())
 		return;
@@ -434,7 +462,7 @@ void heap_use_huge_pages(bool use)
 	for (size_t i = 0; i < page_heap.count; i++)
 		huge_region_locked(&page_heap.regions[i]);
 	lock_drop(&page_heap.lock);
-	while (next_chunk(&start, &steps, UINT_MAX))
+	while (next_chunk(&start, &steps, UINT_MAX, &all))
 		chunk_begin(start);
 	look.at = 0;
 }

@@ -35,13 +35,16 @@
  * in chunks known to be huge: khugepaged makes a broken chunk huge again behind our
  * back (max_ptes_none is 511), and fills what was given back.
  *
- * That is looked for.  While there are broken chunks, of some of them the first
- * clean pages are held in transit and mincore says whether they are resident.  If
- * so, all of the chunk's clean pages are dirty again, its holes are free slots
- * again, and what was idle goes the usual way; and the region as a whole gets
- * MADV_NOHUGEPAGE, one advice without splitting a mapping, so that it does not
- * happen again: there are no new huge pages in it from then on.  One more look at
- * all of its chunks finds what was filled before.
+ * That is looked for.  While there are broken chunks, mincore says of some of them
+ * what is resident.  Clean pages and holes that seem to be are held in transit and
+ * asked for again; those that are become dirty, or free slots, and what was idle
+ * goes the usual way.  Each page counts for itself: a chunk may be filled between
+ * two pieces that are given back, and then only what went before is resident.  The
+ * region as a whole gets MADV_NOHUGEPAGE, one advice without splitting a mapping,
+ * so that it does not happen again: there are no new huge pages in it from then
+ * on.  Once the kernel has agreed, one more look at all of its chunks finds what
+ * was filled before, and another where pages were in transit meanwhile.  Until that
+ * is done no slab is told that its pages are not resident.
  *
  * A chunk that was broken before anybody had written to it is filled by the first
  * write, which is nobody's fault.  So the region is closed only for a chunk of which
@@ -81,6 +84,9 @@ size_t huge_cold_locked(const struct region *region, size_t page, size_t pages);
 /* Pages are about to be taken, and were counted: chunks become huge, pages beside them dirty. */
 void huge_taken_locked(struct region *region, size_t page, size_t pages);
 
+/* Whether pages of a region that count as clean may be resident. */
+bool huge_is_in_doubt_locked(const struct region *region);
+
 /* Of pages that are not resident if they are small ones, those that are not in huge chunks. */
 uint64_t huge_clean_mask_locked(const struct region *region, size_t page, uint64_t clean_mask);
 
@@ -89,6 +95,14 @@ void huge_gone_locked(struct region *region, size_t page, size_t pages);
 
 /* Whether idle pages of a slab may go, some of its pages being so; its chunks are broken then. */
 bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break breaks);
+
+/*
+ * No lock is held.  How many regions were closed so far; and who read that before it began to
+ * advise pages away says so after they became clean or holes: khugepaged may have filled them, and
+ * been stopped, and been looked for, while they were in transit.
+ */
+uint32_t huge_closes(void);
+void huge_gave_back(uint32_t closes_before);
 
 /* No lock is held.  Looks for what khugepaged filled, when it is time for that. */
 void huge_look(uint64_t now_ns);

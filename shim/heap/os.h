@@ -72,6 +72,10 @@ void os_touch(void *start, size_t bytes);
  * not. */
 size_t os_resident_bytes(const void *start, size_t bytes);
 
+/* The same by bits, where pages have OS_PAGE_BYTES_MIN: which of so many, how many. */
+#define OS_RESIDENT_PAGES_MAX 512U
+size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident);
+
 /*
  * A filter of system calls may be in force that kills for a call that the
  * process never makes itself.  Then this file's functions make only the calls

@@ -244,8 +244,10 @@ static struct page_taken take_place(
 	page_ages_taken_locked(place->region, place->page, pages, counts);
 	if (place->region->once_huge) {
 		huge_taken_locked(place->region, place->page, pages);
-		taken.clean_mask =
-			huge_clean_mask_locked(place->region, place->page, taken.clean_mask);
+		taken.clean_mask = huge_is_in_doubt_locked(place->region)
+					   ? 0
+					   : huge_clean_mask_locked(
+						     place->region, place->page, taken.clean_mask);
 	}
 	region_take(place->region, place->page, pages);
 	count_taken(counts, pages);

@@ -362,6 +362,37 @@ void region_set_huge(struct region *region, size_t page, bool huge)
 	region_summarize(region, page, 1);
 }
 
+size_t region_hold_clean(struct region *region, size_t page, uint64_t pages[CHUNK_WORDS])
+{
+	struct chunk *chunk = region_chunk(region, page);
+	size_t held = 0;
+
+	for (size_t i = 0; i < CHUNK_WORDS; i++) {
+		pages[i] &= ~chunk->allocated[i] & chunk->clean[i];
+		chunk->allocated[i] |= pages[i];
+		held += bits_count(pages[i]);
+	}
+	if (held != 0)
+		region_summarize(region, page, 1);
+	return held;
+}
+
+size_t region_release_clean(struct region *region, size_t page, const uint64_t held[CHUNK_WORDS],
+	const uint64_t resident[CHUNK_WORDS])
+{
+	struct chunk *chunk = region_chunk(region, page);
+	size_t dirty = 0;
+
+	for (size_t i = 0; i < CHUNK_WORDS; i++) {
+		chunk->allocated[i] &= ~held[i];
+		chunk->lazy[i] &= ~(held[i] & resident[i]);
+		chunk->clean[i] &= ~(held[i] & resident[i]);
+		dirty += bits_count(held[i] & resident[i]);
+	}
+	region_summarize(region, page, 1);
+	return dirty;
+}
+
 struct page_counts region_soil(struct region *region, size_t page, size_t pages)
 {
 	struct page_counts counts = {0};

@@ -59,7 +59,9 @@ struct chunk {
 	uint64_t released_ns[CHUNK_WORDS];   /* when some of them last became clean */
 	uint32_t huge;       /* 1: may be one huge page, nothing of it is clean (huge.h) */
 	uint32_t small_seen; /* 1: there were small pages in it while part of it was clean */
-	uint64_t padding[7];
+	uint32_t parts;      /* 1: the last of it to go was a part, so that all may not be gone */
+	uint32_t padding_word;
+	uint64_t padding[6];
 };
 
 struct summary {
@@ -113,9 +115,12 @@ struct region {
 	struct summary *levels[REGION_LEVELS];
 	struct idle_ages *ages[REGION_LEVELS];
 	struct chunk *chunks;
-	bool huge;         /* the kernel may use huge pages here, */
-	bool once_huge;    /* or might once, and some may be left */
-	size_t looks_left; /* chunks to look at since it may no longer */
+	bool huge;      /* the kernel may use huge pages here, */
+	bool once_huge; /* or might once, and some may be left */
+	/* Since it may no longer: pages below look_end were to be looked at, those below looked
+	 * were. */
+	size_t looked;
+	size_t look_end;
 };
 
 struct page_counts {
@@ -184,6 +189,12 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 
 /* The chunk that a page lies in may be a huge page from now on, or no longer. */
 void region_set_huge(struct region *region, size_t page, bool huge);
+
+/* Of some pages of a chunk, 1 bit each, the free and clean ones go in transit: how many; pages:
+ * which.  They come back clean or, those that are resident, dirty: how many of these. */
+size_t region_hold_clean(struct region *region, size_t page, uint64_t pages[CHUNK_WORDS]);
+size_t region_release_clean(struct region *region, size_t page, const uint64_t held[CHUNK_WORDS],
+	const uint64_t resident[CHUNK_WORDS]);
 
 /* Free pages that were lazy or clean are dirty from now on: how many of each there were. */
 struct page_counts region_soil(struct region *region, size_t page, size_t pages);

@@ -90,6 +90,7 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
+	uint32_t closes = huge_closes();
 	uint64_t start_ns;
 	bool done;
 
@@ -109,6 +110,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 	if (done && away && cause == HEAP_BACKGROUND)
 		done = measure_now_and_then(hunt) == 0;
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
+	huge_gave_back(closes);
 	transit_end();
 	if (done && away)
 		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;

@@ -622,6 +622,33 @@ static void test_what_was_first_written_to_after_it_was_broken_closes_nothing(vo
 	verify();
 }
 
+/* Filled while it was given back in pieces: the first clean pages are gone, others are not. */
+static void test_what_was_filled_between_two_pieces_is_found(void **state)
+{
+	unsigned char *start = take_void(CHUNK_PAGES);
+	struct page_stats before;
+
+	(void)state;
+	*start = 1;
+	give(start + CHUNK_BYTES / 2, CHUNK_PAGES / 2);
+	release(HEAP_FULL, HEAP_BY_FULL);
+	fill_chunk(start);
+	give(start + 8 * PAGE_BYTES, 64);
+	release(HEAP_EAGER, HEAP_BACKGROUND);
+	before = stats_now();
+	assert_int_equal(before.dirty, 0);
+	release(HEAP_LAZY, HEAP_BY_LAZY);
+	assert_int_equal(stats_now().huge_filled, before.huge_filled + 1);
+	assert_int_equal(stats_now().lazy, CHUNK_PAGES / 2);
+	verify();
+	release(HEAP_FULL, HEAP_BY_FULL);
+	assert_int_equal(os_resident_bytes(start + CHUNK_BYTES / 2, CHUNK_BYTES / 2), 0);
+	give(start, 8);
+	give(start + 72 * PAGE_BYTES, CHUNK_PAGES / 2 - 72);
+	release(HEAP_FULL, HEAP_BY_FULL);
+	verify();
+}
+
 static void test_holes_that_were_filled_are_free_slots_again(void **state)
 {
 	struct page_stats before;
@@ -735,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_counters_add_up_whatever_happens),
 		cmocka_unit_test(test_releases_beside_threads_lose_nothing),
 		cmocka_unit_test(test_what_was_first_written_to_after_it_was_broken_closes_nothing),
+		cmocka_unit_test(test_what_was_filled_between_two_pieces_is_found),
 		cmocka_unit_test(test_holes_that_were_filled_are_free_slots_again),
 		cmocka_unit_test(test_looking_does_not_end_with_the_last_chunk),
 		cmocka_unit_test(test_what_khugepaged_fills_is_found_and_given_back),

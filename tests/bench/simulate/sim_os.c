@@ -170,6 +170,14 @@ size_t os_resident_bytes(const void *start, size_t bytes)
 	return bytes;
 }
 
+size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident)
+{
+	(void)start;
+	for (size_t i = 0; i < pages; i++)
+		resident[i / 64] |= (uint64_t)1 << i % 64;
+	return pages;
+}
+
 bool os_has_huge_pages(void)
 {
 	return false;
