@@ -36,7 +36,8 @@ static const char *check_sets(const struct span *span)
 
 static const char *check_slab(const struct span *span, struct sums *sums)
 {
-	size_t pages = size_classes[span->size_class].pages;
+	const struct size_class *class = &size_classes[span->size_class];
+	size_t pages = class->pages;
 	const char *wrong = span_check(span);
 
 	if (wrong == NULL)
@@ -48,8 +49,7 @@ static const char *check_slab(const struct span *span, struct sums *sums)
 
 		if (page_map_span(entry) != span || page_map_class(entry) != span->size_class ||
 			page_map_offset(entry, (void *)span->start) !=
-				(size_classes[span->size_class].page_slots == 0 ? i * PAGE_BYTES
-										: 0))
+				(class->page_slots == 0 ? i * PAGE_BYTES % class->bytes : 0))
 			return "the page map is wrong about a slab's page";
 	}
 	sums->used[span->size_class] += span->used;

@@ -12,7 +12,8 @@
  * For small blocks malloc reads the class of the size, the thread's cache, its
  * `taken` flag, the bin's top, the slot.  free reads two words of the page map
  * first, which name the class of any address, and one of the class, which tells
- * by a multiplication whether a slot begins there.
+ * by a multiplication whether a slot begins there.  What is no slab has class 0,
+ * of which no slot begins anywhere, so that no instruction asks for it.
  */
 
 /* A free slot of this class, or NULL. */
@@ -59,7 +60,7 @@ static inline bool heap_fast_put(size_t size_class, void *slot)
 /* NULL: heap_malloc is to be asked. */
 static inline void *heap_malloc_fast(size_t size)
 {
-	if (__builtin_expect(size > SIZE_CLASS_IN_PAGE_BYTES, 0))
+	if (__builtin_expect(size > SIZE_CLASS_TABLE_BYTES, 0))
 		return NULL;
 	return heap_fast_take(size_class_of(size));
 }
@@ -67,13 +68,14 @@ static inline void *heap_malloc_fast(size_t size)
 /* False: heap_free is to be asked; nothing was done. */
 static inline bool heap_free_fast(void *ptr)
 {
-	int64_t size_class = page_map_class_in_page(page_map_get(ptr));
+	uint64_t entry = page_map_get(ptr);
+	size_t size_class = page_map_class(entry);
 
-	if (__builtin_expect(size_class <= 0, 0) ||
-		__builtin_expect(
-			!size_class_starts((size_t)size_class, page_map_offset_in_page(ptr)), 0))
+	/* In a register of its own: the compiler would copy the entry to have it there. */
+	__asm__("" : "+r"(size_class));
+	if (__builtin_expect(!size_class_starts(size_class, page_map_offset(entry, ptr)), 0))
 		return false;
-	return heap_fast_put((size_t)size_class, ptr);
+	return heap_fast_put(size_class, ptr);
 }
 
 #endif

@@ -47,16 +47,25 @@ static _Atomic uint64_t *page_map_entry(uintptr_t at)
 	return &leaf[at >> PAGE_SHIFT & (PAGE_MAP_LEAF_PAGES - 1)];
 }
 
+/* Where in its slot a slab's page begins, as far as a slot may begin in another page. */
+static uint64_t phase_of(unsigned size_class, size_t page)
+{
+	const struct size_class *class = &size_classes[size_class];
+
+	if (size_class == 0 || class->page_slots != 0)
+		return 0;
+	return page * PAGE_BYTES % class->bytes / PAGE_MAP_PHASE_BYTES;
+}
+
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class)
 {
-	bool in_page = size_classes[size_class].page_slots != 0;
+	uint64_t named = (uint64_t)(uintptr_t)span * 2 | size_class;
 
 	for (size_t i = 0; i < pages; i++) {
-		uint64_t top = in_page ? size_class : size_class != 0 ? -(uint64_t)(i + 1) : 0;
 		uint64_t entry = 0;
 
 		if (span != NULL)
-			entry = (uint64_t)(uintptr_t)span | size_class | top << ADDRESS_BITS;
+			entry = named | phase_of(size_class, i) << PAGE_MAP_PHASE_SHIFT;
 		atomic_store_explicit(
 			page_map_entry(start + i * PAGE_BYTES), entry, memory_order_release);
 	}

@@ -16,19 +16,19 @@ struct span;
  * A leaf entry is 0 where no span lives, else three things in one word, so
  * that free() learns the class from two loads and without touching the span:
  *
- *	bits 0..6	size class, 0 for a large span
- *	bits 7..47	address of the struct span, which is 128-aligned
- *	bits 48..63	signed: the class once more where no slot lies over two
- *			pages, which one shift tells the fast path; else minus
- *			the number of this page in its slab, counted from 1; 0
- *			for a large span
+ *	bits 0..7	size class, 0 for a large span
+ *	bits 8..48	address of the struct span, which is 128-aligned, times 2
+ *	bits 49..63	of a class whose slots may lie over two pages: where in
+ *			its slot the page begins, in units of 8 bytes; else 0
  *
  * Every page of a slab has an entry; of a large span only the first page has
  * one, since nothing but its start is ever looked up.  Any address may be
  * looked up, ours or not.  Leaves are made as the page heap grows and stay;
  * behind each lies the index of the slabs in the same GiB (slab_index.h).
  */
-#define PAGE_MAP_CLASS_BITS 7
+#define PAGE_MAP_CLASS_BITS 8
+#define PAGE_MAP_PHASE_SHIFT 49
+#define PAGE_MAP_PHASE_BYTES 8U
 #define PAGE_MAP_LEAF_SHIFT 30
 #define PAGE_MAP_LEAF_PAGES ((size_t)1 << (PAGE_MAP_LEAF_SHIFT - PAGE_SHIFT))
 #define PAGE_MAP_ROOTS ((size_t)1 << (ADDRESS_BITS - PAGE_MAP_LEAF_SHIFT))
@@ -75,28 +75,21 @@ static inline unsigned page_map_class(uint64_t entry)
 
 static inline struct span *page_map_span(uint64_t entry)
 {
-	return (struct span *)(uintptr_t)(entry & (((uint64_t)1 << ADDRESS_BITS) - 1) &
-					  ~(uint64_t)((1U << PAGE_MAP_CLASS_BITS) - 1));
+	uint64_t twice = entry & (((uint64_t)1 << PAGE_MAP_PHASE_SHIFT) - 1) &
+			 ~(uint64_t)((1U << PAGE_MAP_CLASS_BITS) - 1);
+
+	return (struct span *)(uintptr_t)(twice / 2);
 }
 
-/* The class where no slot lies over two pages, else 0 or less. */
-static inline int64_t page_map_class_in_page(uint64_t entry)
-{
-	return (int64_t)entry >> ADDRESS_BITS;
-}
-
-static inline size_t page_map_offset_in_page(const void *address)
-{
-	return (uintptr_t)address & (PAGE_BYTES - 1);
-}
-
-/* What size_class_starts wants to know: the offset from the span's or the page's start. */
+/* What size_class_starts wants to know: a multiple of the slot's bytes where a slot begins.
+ * Counted from the page's start, or from that of the slot which the page begins in. */
 static inline size_t page_map_offset(uint64_t entry, const void *address)
 {
-	int64_t in_page = page_map_class_in_page(entry);
-	size_t page = in_page < 0 ? (size_t)(-in_page - 1) : 0;
+	uint64_t phase = entry >> PAGE_MAP_PHASE_SHIFT;
 
-	return page * PAGE_BYTES + page_map_offset_in_page(address);
+	/* So that the compiler adds eight times the phase rather than shift twice, then add. */
+	__asm__("" : "+r"(phase));
+	return phase * PAGE_MAP_PHASE_BYTES + ((uintptr_t)address & (PAGE_BYTES - 1));
 }
 
 #endif

@@ -12,25 +12,30 @@
  * Size classes 1 .. SIZE_CLASSES.  Class 0 means "large": whole pages of the
  * page heap, over SIZE_CLASS_MAX_BYTES.
  *
- * Up to 2 KiB a class is made to fit a page: as many slots of it as fit, from
- * each page's start.  No such slot lies over two pages, so that a block which
- * lives on keeps one page resident and not two.  Sizes are those where one
- * more slot fits a page, thinned out at the lower end to steps of 16 bytes, from
- * 160 on of 32: every class more is a page more that is used in part, wherever
- * blocks of many sizes come together.  What no slot covers at a page's end is
- * under 6 %.  The price is a wide step from 1360 (three to a page) to 2048 (two).
+ * A block costs its slot and a part of what no slot covers.  That is at most 1.12
+ * times its size; up to 160 bytes, of its size rounded up to the alignment of 16.
  *
- * Over 2 KiB there are eight classes to a doubling, so that a block wastes less
- * than one part in eight, and a slab is as many pages as make a whole number
- * of slots without a tail.
+ * Up to 512 bytes (416 and 480 excepted), and at 1024 and 2048, a class is made to fit a page: as many
+ * slots of it as fit, from each page's start.  No such slot lies over two pages,
+ * so that a block which lives on keeps one page resident and not two, and free
+ * finds the class with the fewest instructions.  Sizes are those where one more slot
+ * fits a page, as far as the bound asks for them: every class more is a page more
+ * that is used in part, wherever blocks of many sizes come together.
+ *
+ * Between those, page by page, 820 bytes would cost 1024, and 1400 would cost 2048.
+ * So the slots of all other classes run on over page ends, in slabs of as many pages
+ * as make a whole number of slots without a tail.  There are nine such classes to a
+ * doubling: eight equal steps, of which the first is halved because it is the largest
+ * part of its sizes.  A multiple of a high power of two crosses fewer page ends: one
+ * slot of 1280 bytes in four does.
  */
-#define SIZE_CLASSES 72U
+#define SIZE_CLASSES 98U
 #define SIZE_CLASS_MAX_BYTES ((size_t)128 << 10)
 #define SIZE_CLASS_MAX_SLOTS 2048U
 
-/* Classes up to this size do not lie over two pages; classes by table. */
-#define SIZE_CLASS_IN_PAGE_BYTES 2048U
-#define SIZE_CLASS_FIRST_OVER 25U
+/* Sizes up to this one find their class in a table. */
+#define SIZE_CLASS_TABLE_BYTES 2048U
+#define SIZE_CLASS_FIRST_OVER 45U
 
 /* No slab has more pages: holes of one fit a word. */
 #define SIZE_CLASS_MAX_PAGES 64U
@@ -57,18 +62,20 @@ extern const struct size_class size_classes[SIZE_CLASSES + 1];
 extern const uint32_t size_class_inverse[SIZE_CLASSES + 1];
 
 /* By (size + 15) / 16. */
-extern const uint8_t size_class_table[SIZE_CLASS_IN_PAGE_BYTES / 16 + 1];
+extern const uint8_t size_class_table[SIZE_CLASS_TABLE_BYTES / 16 + 1];
 
 /* size <= SIZE_CLASS_MAX_BYTES. */
 static inline unsigned size_class_of(size_t size)
 {
 	size_t last = size - 1;
 	unsigned power;
+	unsigned step;
 
-	if (__builtin_expect(size <= SIZE_CLASS_IN_PAGE_BYTES, 1))
+	if (__builtin_expect(size <= SIZE_CLASS_TABLE_BYTES, 1))
 		return size_class_table[(size + 15) / 16];
 	power = bits_highest(last);
-	return SIZE_CLASS_FIRST_OVER + (power - 11) * 8 + (unsigned)(last >> (power - 3) & 7);
+	step = (unsigned)(last >> (power - 4) & 15);
+	return SIZE_CLASS_FIRST_OVER + (power - 11) * 9 + step / 2 + (step != 0);
 }
 
 /* The smallest class that holds size at this alignment (a power of two up to a page), or 0. */
@@ -115,7 +122,8 @@ static inline size_t size_class_slot_over(unsigned size_class, size_t page, bool
 
 /*
  * Whether a slot begins at this offset, counted from the page's start in a class
- * with page_slots, else from the slab's.  The offset behind a page's last slot passes too.
+ * with page_slots, else from any slot's.  The offset behind a page's last slot passes too;
+ * of class 0 none does.
  */
 static inline bool size_class_starts(size_t size_class, size_t offset)
 {

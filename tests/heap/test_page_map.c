@@ -35,17 +35,21 @@ static void test_any_address_may_be_looked_up(void **state)
 static void test_entries_tell_span_class_and_offset_across_leaves(void **state)
 {
 	uintptr_t start = 5 * GIB - 3 * PAGE_BYTES;
+	unsigned c = size_class_of(10000);
 
 	(void)state;
+	assert_int_equal(size_classes[c].page_slots, 0);
 	assert_true(page_map_cover(start, 6 * PAGE_BYTES));
-	page_map_set(start, 6, some_span(), 71);
+	page_map_set(start, 6, some_span(), c);
 	for (size_t offset = 0; offset < 6 * PAGE_BYTES; offset += 1000) {
 		void *at = (void *)(start + offset);
 		uint64_t entry = page_map_get(at);
 
 		assert_ptr_equal(page_map_span(entry), some_span());
-		assert_int_equal(page_map_class(entry), 71);
-		assert_int_equal(page_map_offset(entry, at), offset);
+		assert_int_equal(page_map_class(entry), c);
+		assert_int_equal(page_map_offset(entry, at) % size_classes[c].bytes,
+			offset % size_classes[c].bytes);
+		assert_true(page_map_offset(entry, at) < size_classes[c].bytes + PAGE_BYTES);
 	}
 	assert_true(page_map_get((void *)(start - 1)) == 0);
 	assert_true(page_map_get((void *)(start + 6 * PAGE_BYTES)) == 0);

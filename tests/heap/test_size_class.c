@@ -1,5 +1,6 @@
 #include "shim/heap/page.h"
 #include "shim/heap/size_class.h"
+#include "shim/heap/slab_index.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,17 +28,21 @@ static void test_every_size_gets_the_smallest_class_that_holds_it(void **state)
 		assert_int_equal(size_class_of(size), naive_class(size));
 }
 
-static void test_no_size_over_2_kib_wastes_more_than_an_eighth(void **state)
+/* Up to 160 bytes the alignment alone may cost more. */
+static void test_no_block_costs_more_than_1_12_of_its_size(void **state)
 {
 	(void)state;
-	for (size_t size = SIZE_CLASS_IN_PAGE_BYTES + 1; size <= SIZE_CLASS_MAX_BYTES; size++) {
-		size_t waste = size_classes[size_class_of(size)].bytes - size;
+	for (size_t size = 1; size <= SIZE_CLASS_MAX_BYTES; size++) {
+		const struct size_class *class = &size_classes[size_class_of(size)];
+		size_t asked = size > 160 ? size : round_up(size, 16);
 
-		assert_true(waste * 8 <= size_classes[size_class_of(size)].bytes);
+		if (class->pages * PAGE_BYTES * 100 > asked * 112 * class->slots)
+			fail_msg("%zu bytes cost %zu / %u", size, class->pages * PAGE_BYTES,
+				class->slots);
 	}
 }
 
-static void test_small_classes_fit_pages_and_others_their_slab(void **state)
+static void test_classes_fit_pages_or_their_slab(void **state)
 {
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
@@ -47,8 +52,8 @@ static void test_small_classes_fit_pages_and_others_their_slab(void **state)
 		assert_int_equal(class->bytes % 16, 0);
 		assert_true(class->bytes > size_classes[c - 1].bytes);
 		assert_true(class->pages <= SIZE_CLASS_MAX_PAGES);
+		assert_true(class->pages >= SLAB_GRAIN_PAGES);
 		assert_true(class->slots <= SIZE_CLASS_MAX_SLOTS);
-		assert_int_equal(class->page_slots != 0, class->bytes <= SIZE_CLASS_IN_PAGE_BYTES);
 		if (class->page_slots == 0) {
 			assert_int_equal(
 				class->slots * (size_t) class->bytes, class->pages * PAGE_BYTES);
@@ -57,6 +62,15 @@ static void test_small_classes_fit_pages_and_others_their_slab(void **state)
 		assert_int_equal(class->slots, class->pages * class->page_slots);
 		assert_true(tail < class->bytes && tail * 16 < PAGE_BYTES);
 	}
+}
+
+static void test_the_classes_of_most_blocks_fit_pages(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size <= 400; size++)
+		assert_int_not_equal(size_classes[size_class_of(size)].page_slots, 0);
+	for (size_t size = 512; size <= 2048; size *= 2)
+		assert_int_equal(size_classes[size_class_of(size)].page_slots, PAGE_BYTES / size);
 }
 
 static void test_slots_are_where_division_says(void **state)
@@ -140,8 +154,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
-		cmocka_unit_test(test_no_size_over_2_kib_wastes_more_than_an_eighth),
-		cmocka_unit_test(test_small_classes_fit_pages_and_others_their_slab),
+		cmocka_unit_test(test_no_block_costs_more_than_1_12_of_its_size),
+		cmocka_unit_test(test_classes_fit_pages_or_their_slab),
+		cmocka_unit_test(test_the_classes_of_most_blocks_fit_pages),
 		cmocka_unit_test(test_slots_are_where_division_says),
 		cmocka_unit_test(test_a_page_tail_is_no_slot),
 		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
