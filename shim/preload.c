@@ -76,6 +76,8 @@ EXPORT void *malloc(size_t size)
 
 static __attribute__((noinline)) void free_slow(void *ptr)
 {
+	if (ptr == NULL)
+		return;
 	trace_look_free(ptr);
 	heap_free(ptr);
 	worker_look();

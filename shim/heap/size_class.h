@@ -15,12 +15,12 @@
  * A block costs its slot and a part of what no slot covers.  That is at most 1.12
  * times its size; up to 160 bytes, of its size rounded up to the alignment of 16.
  *
- * Up to 512 bytes (416 and 480 excepted), and at 1024 and 2048, a class is made to fit a page: as many
- * slots of it as fit, from each page's start.  No such slot lies over two pages,
- * so that a block which lives on keeps one page resident and not two, and free
- * finds the class with the fewest instructions.  Sizes are those where one more slot
- * fits a page, as far as the bound asks for them: every class more is a page more
- * that is used in part, wherever blocks of many sizes come together.
+ * Up to 512 bytes (416 and 480 excepted), and at 1024 and 2048, a class is made to fit a page: as
+ * many slots of it as fit, from each page's start.  No such slot lies over two pages, so that a
+ * block which lives on keeps one page resident and not two, and free finds the class with the
+ * fewest instructions.  Sizes are those where one more slot fits a page, as far as the bound asks
+ * for them: every class more is a page more that is used in part, wherever blocks of many sizes
+ * come together.
  *
  * Between those, page by page, 820 bytes would cost 1024, and 1400 would cost 2048.
  * So the slots of all other classes run on over page ends, in slabs of as many pages

@@ -11,7 +11,7 @@
  * or in some.
  */
 
-/* By one thread (single.c). */
+/* By one thread (workload_single.c). */
 void churn(void);    /* 10,000 blocks of 16 .. 1,015 bytes, replaced at random */
 void lifo(void);     /* stacks of 64 tiny blocks, built up and torn down */
 void grow(void);     /* eight vectors that grow by half, up to 4 MB, appended to */
@@ -20,11 +20,25 @@ void zeroed(void);   /* calloc: mostly small, one in twenty up to 256 KiB */
 void aligned(void);  /* posix_memalign from 32 to 4,096 */
 void fragment(void); /* phases of sizes that do not fit into the last one's holes */
 
-/* By four threads (threads.c). */
+/* By four threads (workload_threads.c). */
 void churn_threads(void);   /* churn, each its own blocks */
 void larson(void);          /* tables of blocks handed on to new threads again and again */
 void produce_consume(void); /* two only allocate, two only free */
 void mstress(void);         /* threads come, mix sizes, trade blocks, and go */
+
+/* By 2, 4 and 16 threads, and by one (workload_exchange.c). */
+void exchange_2(void); /* random places shared by all: frees what is there, puts a new block in */
+void exchange_4(void);
+void exchange_16(void);
+void hand_off_2(void); /* half only allocate, half only free; batches of 20 .. 219 blocks */
+void hand_off_4(void);
+void hand_off_16(void);
+void hand_off_64_bytes(void); /* by four, of one size */
+void lists(void);             /* lists of one size, freed in and out of order */
+
+/* Not timed (workload_sizes.c): fills 24 MiB with blocks of one size and prints what became
+ * resident for each byte asked for. */
+void print_cost(size_t bytes);
 
 /* Everything is divided by this; 1 unless counting instructions. */
 extern size_t work_divisor;

@@ -8,6 +8,7 @@
 /*
  * workloads NAME [DIVISOR]: runs one and prints how many nanoseconds it took; without a name,
  * lists them.  DIVISOR: so much less of it, where one thread does it.
+ * workloads cost BYTES: what blocks of that size cost, resident over asked for.
  */
 
 static const struct {
@@ -25,6 +26,14 @@ static const struct {
 	{"larson", larson},
 	{"queue", produce_consume},
 	{"mstress", mstress},
+	{"exchange-2", exchange_2},
+	{"exchange-4", exchange_4},
+	{"exchange-16", exchange_16},
+	{"hand-off-2", hand_off_2},
+	{"hand-off-4", hand_off_4},
+	{"hand-off-16", hand_off_16},
+	{"hand-off-64", hand_off_64_bytes},
+	{"lists", lists},
 };
 
 static unsigned long long now_ns(void)
@@ -37,6 +46,10 @@ static unsigned long long now_ns(void)
 
 int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "cost") == 0 && atoi(argv[2]) > 0) {
+		print_cost((size_t)atoi(argv[2]));
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++) {
 		unsigned long long start_ns;
 
