@@ -15,20 +15,21 @@
 #define CLASS(size, count) \
 	{ .bytes = (size), .slots = (count), .pages = (size) * (size_t)(count) / PAGE_BYTES }
 /* All of them, for two tables. */
-#define SEVEN(base, count) \
-	X(CLASS, (base) / 8 * 9, count) X(CLASS, (base) / 8 * 10, count) \
-	X(CLASS, (base) / 8 * 11, count) X(CLASS, (base) / 8 * 12, count) \
-	X(CLASS, (base) / 8 * 13, count) X(CLASS, (base) / 8 * 14, count) \
-	X(CLASS, (base) / 8 * 15, count)
 #define NINE(base, first_count, count) \
-	X(CLASS, (base) / 16 * 17, first_count) SEVEN(base, count) X(CLASS, (base) * 2, count)
+	X(CLASS, (base) / 16 * 17, first_count) X(CLASS, (base) / 8 * 9, count) \
+	X(CLASS, (base) / 8 * 10, count) X(CLASS, (base) / 8 * 11, count) \
+	X(CLASS, (base) / 8 * 12, count) X(CLASS, (base) / 8 * 13, count) \
+	X(CLASS, (base) / 8 * 14, count) X(CLASS, (base) / 8 * 15, count) \
+	X(CLASS, (base) * 2, count)
 #define S(size) X(SMALL, size, 0)
 #define ALL_CLASSES \
 	S(16) S(32) S(48) S(64) S(80) S(96) S(112) S(128) S(144) S(160) S(176) S(192) S(208) \
 	S(224) S(240) S(256) S(272) S(288) S(304) S(336) S(368) S(400) X(CLASS, 416UL, 128) \
 	S(448) X(CLASS, 480UL, 128) S(512) \
-	X(CLASS, 544UL, 128) SEVEN(512UL, 64) S(1024) \
-	X(CLASS, 1088UL, 64) SEVEN(1024UL, 32) S(2048) \
+	X(CLASS, 544UL, 128) S(576) X(CLASS, 640UL, 64) S(672) X(CLASS, 736UL, 128) S(816) \
+	X(CLASS, 896UL, 64) X(CLASS, 960UL, 64) S(1024) \
+	X(CLASS, 1088UL, 64) X(CLASS, 1216UL, 64) X(CLASS, 1280UL, 32) S(1360) \
+	X(CLASS, 1472UL, 64) X(CLASS, 1600UL, 64) X(CLASS, 1728UL, 64) X(CLASS, 1856UL, 64) S(2048) \
 	NINE(2048UL, 32, 16) NINE(4096UL, 16, 8) NINE(8192UL, 8, 4) NINE(16384UL, 4, 4) \
 	NINE(32768UL, 2, 1) NINE(65536UL, 1, 1)
 
@@ -46,11 +47,11 @@ const uint8_t size_class_table[SIZE_CLASS_TABLE_BYTES / 16 + 1] = {
 	[9] = 9, [10] = 10, [11] = 11, [12] = 12, [13] = 13, [14] = 14, [15] = 15,
 	[16] = 16, [17] = 17, [18] = 18, [19] = 19, [20 ... 21] = 20, [22 ... 23] = 21,
 	[24 ... 25] = 22, [26] = 23, [27 ... 28] = 24, [29 ... 30] = 25, [31 ... 32] = 26,
-	[33 ... 34] = 27, [35 ... 36] = 28, [37 ... 40] = 29, [41 ... 44] = 30,
-	[45 ... 48] = 31, [49 ... 52] = 32, [53 ... 56] = 33, [57 ... 60] = 34,
-	[61 ... 64] = 35, [65 ... 68] = 36, [69 ... 72] = 37, [73 ... 80] = 38,
-	[81 ... 88] = 39, [89 ... 96] = 40, [97 ... 104] = 41, [105 ... 112] = 42,
-	[113 ... 120] = 43, [121 ... 128] = 44
+	[33 ... 34] = 27, [35 ... 36] = 28, [37 ... 40] = 29, [41 ... 42] = 30,
+	[43 ... 46] = 31, [47 ... 51] = 32, [52 ... 56] = 33, [57 ... 60] = 34,
+	[61 ... 64] = 35, [65 ... 68] = 36, [69 ... 76] = 37, [77 ... 80] = 38,
+	[81 ... 85] = 39, [86 ... 92] = 40, [93 ... 100] = 41, [101 ... 108] = 42,
+	[109 ... 116] = 43, [117 ... 128] = 44
 };
 /* clang-format on */
 

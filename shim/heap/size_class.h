@@ -15,19 +15,21 @@
  * A block costs its slot and a part of what no slot covers.  That is at most 1.12
  * times its size; up to 160 bytes, of its size rounded up to the alignment of 16.
  *
- * Up to 512 bytes (416 and 480 excepted), and at 1024 and 2048, a class is made to fit a page: as
- * many slots of it as fit, from each page's start.  No such slot lies over two pages, so that a
- * block which lives on keeps one page resident and not two, and free finds the class with the
- * fewest instructions.  Sizes are those where one more slot fits a page, as far as the bound asks
- * for them: every class more is a page more that is used in part, wherever blocks of many sizes
- * come together.
+ * Where a size allows it, a class is made to fit a page: as many slots of it as fit,
+ * from each page's start.  No such slot lies over two pages, so that a block which
+ * lives on keeps one page resident and not two.  These are the sizes where one more
+ * slot fits a page, as far as the bound asks for them: every class more is a page more
+ * that is used in part, wherever blocks of many sizes come together.  Up to 400 bytes
+ * they are enough.
  *
- * Between those, page by page, 820 bytes would cost 1024, and 1400 would cost 2048.
- * So the slots of all other classes run on over page ends, in slabs of as many pages
- * as make a whole number of slots without a tail.  There are nine such classes to a
- * doubling: eight equal steps, of which the first is halved because it is the largest
- * part of its sizes.  A multiple of a high power of two crosses fewer page ends: one
- * slot of 1280 bytes in four does.
+ * Between them, page by page, 820 bytes would cost 1024, and 1400 would cost 2048.  So
+ * up to 2 KiB there are other classes in between, whose slots run on over page ends, in
+ * slabs of as many pages as make a whole number of slots without a tail.  The price: one
+ * survivor among freed blocks keeps a second page in as many cases as its slot is a
+ * part of a page.
+ *
+ * Over 2 KiB slots do so too.  There are nine classes to a doubling: eight equal steps,
+ * of which the first is halved, because it is the largest part of its sizes.
  */
 #define SIZE_CLASSES 98U
 #define SIZE_CLASS_MAX_BYTES ((size_t)128 << 10)
