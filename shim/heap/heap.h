@@ -40,9 +40,9 @@
  * every other can have next, and a dead thread's memory is nobody's.
  *
  * Blocks over 128 KiB are runs of pages of their own, those of 256 MiB and more mappings of their
- * own, which the kernel refuses when they are more than the machine has (mapped.h).
- * Up to 512 bytes nearly no slot lies over two pages, so that one block which lives on keeps
- * one page; above that most slots may, so that no size wastes more than an eighth (size_class.h).
+ * own, which the kernel refuses when they are more than the machine has (mapped.h).  Up to 400
+ * bytes no slot lies over two pages, so that one block which lives on keeps one page; above
+ * that slots of most classes may, so that no size wastes more than an eighth (size_class.h).
  *
  * What makes this heap give memory back, where others keep it:
  *

@@ -247,12 +247,12 @@ void *large_resize(void *block, uint64_t entry, size_t size)
 {
 	struct span *span = page_map_span(entry);
 	size_t had = pages_of(span);
-	void *to = block;
+	void *to = NULL;
 
-	if (span->mapped)
-		to = size < MAPPED_MOVED_MIN / 2 ? NULL : mapped_resize(span, entry, size);
-	else if (!resize_in_place(span, pages_for(size)))
-		to = NULL;
+	if (!span->mapped && resize_in_place(span, pages_for(size)))
+		to = block;
+	else if (span->mapped && size >= MAPPED_MOVED_MIN / 2)
+		to = mapped_resize(span, entry, size);
 	if (to == NULL && size > had * PAGE_BYTES && size > SIZE_CLASS_MAX_BYTES)
 		to = move(block, span, entry, size);
 	if (to != NULL)
