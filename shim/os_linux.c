@@ -19,6 +19,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
@@ -107,6 +110,22 @@ void *os_reserve(size_t bytes, size_t alignment)
 			0);
 	call(SYS_madvise, (long)aligned, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 	return (void *)aligned;
+}
+
+int os_reserve_at(void *start, size_t bytes)
+{
+	long got = call(SYS_mmap, (long)start, (long)bytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (is_error(got))
+		return (int)got;
+	/* Before Linux 4.17 the flag is not known and the place is a wish. */
+	if (got != (long)start) {
+		call(SYS_munmap, got, (long)bytes, 0, 0, 0, 0);
+		return -EEXIST;
+	}
+	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	return 0;
 }
 
 int os_commit(void *start, size_t bytes)

@@ -19,9 +19,14 @@ size_t os_page_bytes(void);
 /* Address space that is not usable yet, aligned, never backed by huge pages that nobody asked for;
  * NULL where there is none. */
 void *os_reserve(size_t bytes, size_t alignment);
+/*
+ * The same at this very place, for what grows.  -EEXIST: something else lies there; any other
+ * error: the process may not have so much.
+ */
+int os_reserve_at(void *start, size_t bytes);
 /* Makes reserved pages readable and writable, zero when first touched. */
 int os_commit(void *start, size_t bytes);
-/* Only for a reservation as a whole that was never handed out. */
+/* For reserved pages that were never handed out. */
 void os_unreserve(void *start, size_t bytes);
 
 enum os_advice {

@@ -14,7 +14,6 @@ struct page_heap {
 	size_t count;
 	struct region regions[REGIONS_MAX]; /* by address */
 	size_t reserved_bytes;
-	bool scarce; /* a large reservation was refused */
 	struct page_stats stats;
 	size_t transit_dirty; /* pages in transit by what they still count as */
 	size_t transit_lazy;

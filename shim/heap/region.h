@@ -8,7 +8,11 @@
 #include <stdint.h>
 
 /*
- * One reservation of address space and the state of its pages.
+ * A stretch of address space and the state of its pages.
+ *
+ * It has room for a capacity, which its metadata are laid out for and which lies at
+ * nobody's disposal yet.  Of that it is reserved up to `pages`, which grows in
+ * place (page_reserve.h), and of these the first are committed.
  *
  * Three bits a page, out of band:
  *
@@ -75,8 +79,9 @@ static inline size_t region_node_pages(int level)
 
 struct region {
 	uintptr_t start;
-	size_t pages;     /* whole chunks */
-	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
+	size_t capacity;  /* pages, whole chunks, as the next two */
+	size_t pages;     /* reserved */
+	size_t committed; /* what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
 	struct chunk *chunks;
 	bool huge;         /* the kernel may use huge pages here, */
@@ -95,8 +100,8 @@ struct page_counts {
 size_t region_metadata_bytes(size_t pages);
 size_t region_touched_bytes(size_t committed);
 
-/* metadata: zeroed, page-aligned. */
-void region_init(struct region *region, void *start, size_t pages, void *metadata);
+/* metadata: zeroed, page-aligned.  Nothing is reserved yet. */
+void region_init(struct region *region, void *start, size_t capacity, void *metadata);
 
 /* So many more pages, whole chunks, were committed: they are fresh. */
 void region_grow(struct region *region, size_t pages);

@@ -1,6 +1,7 @@
 /* The real functions under other names, so that the heap's calls come here. */
 #define os_page_bytes real_os_page_bytes
 #define os_reserve real_os_reserve
+#define os_reserve_at real_os_reserve_at
 #define os_commit real_os_commit
 #define os_unreserve real_os_unreserve
 #define os_advise real_os_advise
@@ -13,6 +14,7 @@
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
+#undef os_reserve_at
 #undef os_commit
 #undef os_unreserve
 #undef os_advise
@@ -27,6 +29,7 @@
 
 size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
+int os_reserve_at(void *start, size_t bytes);
 int os_commit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
@@ -100,24 +103,42 @@ size_t os_page_bytes(void)
 	return bytes != 0 ? bytes : real_os_page_bytes();
 }
 
+static void remember(void *start, size_t bytes)
+{
+	uint32_t i = atomic_fetch_add(&mapped.count, 1);
+
+	if (i < MAPPED_MAX) {
+		atomic_store(&mapped.bytes[i], bytes);
+		atomic_store(&mapped.starts[i], start);
+	}
+}
+
 void *os_reserve(size_t bytes, size_t alignment)
 {
 	size_t most = atomic_load(&fake_os.reserve_bytes_max);
-
 	void *start;
 
 	if (is_refused() || (most != 0 && bytes > most))
 		return NULL;
 	start = real_os_reserve(bytes, alignment);
-	if (start != NULL) {
-		uint32_t i = atomic_fetch_add(&mapped.count, 1);
-
-		if (i < MAPPED_MAX) {
-			atomic_store(&mapped.bytes[i], bytes);
-			atomic_store(&mapped.starts[i], start);
-		}
-	}
+	if (start != NULL)
+		remember(start, bytes);
 	return start;
+}
+
+int os_reserve_at(void *start, size_t bytes)
+{
+	size_t most = atomic_load(&fake_os.reserve_bytes_max);
+	int error;
+
+	if (atomic_load(&fake_os.occupied))
+		return -EEXIST;
+	if (is_refused() || (most != 0 && bytes > most))
+		return -ENOMEM;
+	error = real_os_reserve_at(start, bytes);
+	if (error == 0)
+		remember(start, bytes);
+	return error;
 }
 
 void os_unreserve(void *start, size_t bytes)

@@ -12,10 +12,11 @@
 enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
 
 struct fake_os {
-	_Atomic uint64_t calls;       /* os_reserve, os_commit and os_advise so far */
+	_Atomic uint64_t calls;       /* os_reserve(_at), os_commit and os_advise so far */
 	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
 	_Atomic bool refuse_all_from; /* and so do all after it */
 	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */
+	_Atomic bool occupied;        /* something lies wherever os_reserve_at is to reserve */
 	_Atomic bool refuse_fence;    /* no os_fence_threads here */
 	_Atomic bool skip_fence;      /* it claims to have fenced and has not */
 	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */

@@ -1,0 +1,40 @@
+#ifndef SHIM_HEAP_PAGE_RESERVE_H
+#define SHIM_HEAP_PAGE_RESERVE_H
+
+#include "shim/heap/region.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Where the page heap's regions come from.
+ *
+ * Address space is not free.  `ulimit -v` limits it, mlockall compares all of it with
+ * the limit for locked memory, and people watch VmSize.  So it is reserved by need:
+ * half as much again as there is, 1 GiB at most at a time, and less, down to what
+ * is missing, where the kernel refuses.  On a heap of some size, reserved and not yet
+ * committed is at most half of what is committed.
+ *
+ * A region grows in place, so that a heap of any size has few of them: whole runs
+ * may lie anywhere in a region and in one only, and every search goes through all.
+ * To have room, the first region begins well below where the kernel puts mappings
+ * that may lie anywhere, which it stacks downward, at a distance that depends on
+ * the size of the address space alone: its start is as random as theirs.
+ *
+ * A region's metadata are reserved for its capacity and never move.  The first
+ * region's is small, and each further region's is a multiple of what is reserved by
+ * then, so that some five regions, one right behind the other, make a TiB.  Where
+ * something lies in the way, the region's capacity ends there and a new region begins
+ * elsewhere.
+ *
+ * All of it under the page heap's lock.
+ */
+
+/* Commits more, at the end of some region, for a run of so many pages; false: memory is out. */
+bool page_reserve_grow_locked(size_t pages);
+
+/* Commits so many pages, whole chunks, at this region's end; false: memory is out, or there is
+ * no room. */
+bool page_reserve_commit_locked(struct region *region, size_t pages);
+
+#endif
