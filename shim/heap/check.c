@@ -1,6 +1,7 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/meta.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
 #include "shim/heap/slab_index.h"
@@ -104,6 +105,8 @@ static const char *check_all(void)
 	}
 	if (wrong == NULL)
 		wrong = page_heap_check_locked(sums.hole_pages, sums.span_pages);
+	if (wrong == NULL)
+		wrong = meta_check_locked();
 	return wrong;
 }
 

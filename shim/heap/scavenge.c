@@ -4,6 +4,7 @@
 #include "shim/heap/central.h"
 #include "shim/heap/holes.h"
 #include "shim/heap/huge.h"
+#include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_hunt.h"
 #include "shim/heap/scavenge_costs.h"
@@ -12,6 +13,9 @@
 #include <stdatomic.h>
 
 #define RUN_BYTES_PREFERRED ((size_t)64 << 10)
+
+/* Free pages of records that stay where not all is wanted: those of some 30 MiB of small blocks. */
+#define RECORD_PAGES_KEPT 64U
 
 static struct {
 	_Atomic uint64_t released_bytes[HEAP_CAUSES];
@@ -152,6 +156,15 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	return hunt.pages_max;
 }
 
+/* Slabs that went leave their records behind, which are not the blocks' bytes that are counted. */
+static void give_records_back(struct heap_pass *pass)
+{
+	size_t most = pass->max_bytes / PAGE_BYTES;
+	size_t keep = pass->level == HEAP_FULL ? 0 : RECORD_PAGES_KEPT;
+
+	pass->more |= most != 0 && meta_give_back(keep, most) == most;
+}
+
 static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 {
 	uint64_t slabs_before_ns =
@@ -176,6 +189,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 
 		pass->more |= holes_make(advise_away, NULL, &wants, &pass->clean_bytes);
 	}
+	if (pass->level >= HEAP_EAGER)
+		give_records_back(pass);
 }
 
 void scavenge_after_fork(void)
