@@ -8,9 +8,9 @@
 #include "shim/heap/transit.h"
 
 /* Each reservation is twice as large as the last, if the kernel lets it. */
-#define RESERVE_BYTES_MIN ((size_t)128 << 10)
+#define RESERVE_BYTES_MIN ((size_t)64 << 10)
 #define RESERVE_BYTES_MAX ((size_t)16 << 20)
-#define COMMIT_BYTES ((size_t)128 << 10)
+#define COMMIT_BYTES ((size_t)64 << 10)
 
 static struct {
 	struct lock lock;

@@ -7,7 +7,7 @@
 
 /* The page heap as page_heap.c, page_hunt.c and huge.c see it; all under its lock. */
 
-#define REGIONS_MAX 256U
+#define REGIONS_MAX 128U
 
 struct page_heap {
 	struct lock lock;

@@ -25,6 +25,41 @@
 
 #define COMMIT_CHUNKS_MAX 32U
 
+/* What is left where there is a limit: this part of what is reserved.  The smallest blocks need
+ * 1 %, and an area of records some address space more to align it. */
+#define SPARE_DIVISOR 32U
+#define SPARE_BYTES_MIN ((size_t)256 << 10)
+
+/* With a spare ---------------------------------------------------------- */
+
+static size_t spare_bytes(void)
+{
+	return round_up(page_heap.reserved_bytes / SPARE_DIVISOR, CHUNK_BYTES / 8) +
+	       SPARE_BYTES_MIN;
+}
+
+static int reserve_at(void *start, size_t bytes)
+{
+	size_t spare = spare_bytes();
+	int error = os_reserve_at(start, bytes + spare);
+
+	if (error == -EEXIST)
+		return os_reserve_at(start, bytes);
+	if (error == 0)
+		os_unreserve((unsigned char *)start + bytes, spare);
+	return error;
+}
+
+static void *reserve_anywhere(size_t bytes)
+{
+	size_t spare = spare_bytes();
+	unsigned char *start = os_reserve(bytes + spare, CHUNK_BYTES);
+
+	if (start != NULL)
+		os_unreserve(start + bytes, spare);
+	return start;
+}
+
 /* New regions ------------------------------------------------------------ */
 
 static struct region *region_insert(void *start, size_t capacity, void *metadata)
@@ -48,12 +83,12 @@ static void *region_place(size_t bytes, uintptr_t mapping)
 		const struct region *last = &page_heap.regions[page_heap.count - 1];
 		void *behind = (void *)region_address(last, last->capacity);
 
-		if (os_reserve_at(behind, bytes) == 0)
+		if (reserve_at(behind, bytes) == 0)
 			return behind;
 	}
-	if (os_reserve_at((void *)away, bytes) == 0)
+	if (reserve_at((void *)away, bytes) == 0)
 		return (void *)away;
-	return os_reserve(bytes, CHUNK_BYTES);
+	return reserve_anywhere(bytes);
 }
 
 static bool region_try(size_t bytes, size_t capacity_bytes, struct region **region)
@@ -138,7 +173,7 @@ static bool region_stretch(struct region *region, size_t need)
 	if (need > room)
 		return false;
 	want = want < room ? want : room;
-	while ((error = os_reserve_at(end, want)) != 0 && want > need) {
+	while ((error = reserve_at(end, want)) != 0 && want > need) {
 		want = round_up(want / 2, CHUNK_BYTES);
 		want = want > need ? want : need;
 	}

@@ -27,6 +27,10 @@
  * something lies in the way, the region's capacity ends there and a new region begins
  * elsewhere.
  *
+ * Where there is a limit, blocks must not take all of it: what describes them needs some,
+ * too, and else free memory could not be handed out again as blocks of another size.
+ * So a reservation is made only where a little more could be had.
+ *
  * All of it under the page heap's lock.
  */
 

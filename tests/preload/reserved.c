@@ -64,6 +64,8 @@ static void limit_locked_memory(void)
 
 static void locked(int flags)
 {
+	if (flags == MCL_CURRENT)
+		check_churn(100, 100);
 	limit_locked_memory();
 	printf("%zu KiB of address space\n", space_bytes() / KIB);
 	fflush(stdout);

@@ -143,9 +143,15 @@ int os_reserve_at(void *start, size_t bytes)
 
 void os_unreserve(void *start, size_t bytes)
 {
-	for (uint32_t i = 0; i < mapped_count(); i++)
-		if (atomic_load(&mapped.starts[i]) == start)
+	for (uint32_t i = 0; i < mapped_count(); i++) {
+		unsigned char *first = atomic_load(&mapped.starts[i]);
+		size_t all = atomic_load(&mapped.bytes[i]);
+
+		if (first == start)
 			atomic_store(&mapped.starts[i], NULL);
+		else if (first != NULL && first + all == (unsigned char *)start + bytes)
+			atomic_store(&mapped.bytes[i], all - bytes);
+	}
 	real_os_unreserve(start, bytes);
 }
 
