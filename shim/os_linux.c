@@ -133,6 +133,17 @@ int os_commit(void *start, size_t bytes)
 	return (int)call(SYS_mprotect, (long)start, (long)bytes, PROT_READ | PROT_WRITE, 0, 0, 0);
 }
 
+int os_decommit(void *start, size_t bytes)
+{
+	long got = call(SYS_mmap, (long)start, (long)bytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (is_error(got))
+		return (int)got;
+	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	return 0;
+}
+
 void os_unreserve(void *start, size_t bytes)
 {
 	call(SYS_munmap, (long)start, (long)bytes, 0, 0, 0, 0);

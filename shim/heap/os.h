@@ -26,6 +26,9 @@ void *os_reserve(size_t bytes, size_t alignment);
 int os_reserve_at(void *start, size_t bytes);
 /* Makes reserved pages readable and writable, zero when first touched. */
 int os_commit(void *start, size_t bytes);
+/* Back to reserved pages, which lie in no core file and are not charged where memory is not
+ * overcommitted.  -ENOMEM: the process has too many mappings. */
+int os_decommit(void *start, size_t bytes);
 /* For reserved pages that were never handed out. */
 void os_unreserve(void *start, size_t bytes);
 

@@ -107,6 +107,7 @@ static struct page_taken take_place(
 			huge_clean_mask_locked(place->region, place->page, taken.clean_mask);
 	}
 	region_take(place->region, place->page, pages);
+	page_reserve_mapped_locked(place->region, place->page, pages);
 	count_taken(counts, pages);
 	return taken;
 }
@@ -138,6 +139,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 	if (place.region->huge)
 		*cold += huge_cold_locked(place.region, place.page, pages);
 	if (counts.clean != 0 && !may_be_cold)
+		return none;
+	if (!page_reserve_back_locked(place.region, place.page, pages, counts.clean))
 		return none;
 	return take_place(&place, pages, &counts);
 }
@@ -203,6 +206,10 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 		return false;
 	}
 	counts = region_count(region, page, pages);
+	if (!page_reserve_back_locked(region, page, pages, counts.clean)) {
+		*cold = 0;
+		return false;
+	}
 	page_ages_taken_locked(region, page, pages, &counts);
 	if (region->once_huge)
 		huge_taken_locked(region, page, pages);
@@ -323,8 +330,12 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 		if (wrong != NULL)
 			return wrong;
 		committed += page_heap.regions[i].committed;
-		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES)
+		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES) {
 			huge += region_chunk(&page_heap.regions[i], at)->huge;
+			if (region_chunk(&page_heap.regions[i], at)->away != 0 &&
+				!region_chunk_is_void(&page_heap.regions[i], at))
+				return "a chunk that was decommitted is in use";
+		}
 	}
 	if (page_heap.transit_dirty != 0 || page_heap.transit_lazy != 0)
 		return "pages are in transit though no scavenger runs";

@@ -23,7 +23,7 @@
 /* This part of an address is the distance to what the kernel places. */
 #define DISTANCE_DIVISOR 512U
 
-#define COMMIT_CHUNKS_MAX 32U
+#define COMMIT_CHUNKS_MAX 4U
 
 /* What is left where there is a limit: this part of what is reserved.  The smallest blocks need
  * 1 %, and an area of records some address space more to align it. */
@@ -202,10 +202,10 @@ static void region_shrink(struct region *region, size_t pages)
 
 /* Committing ----------------------------------------------------------------- */
 
-/* What describes so many committed pages: summaries, the page map, the index of slabs. */
+/* What describes so many committed pages, the page map left out: summaries, the index of slabs. */
 static size_t metadata_pages(size_t committed)
 {
-	size_t bytes = region_touched_bytes(committed) + committed * sizeof(uint64_t) +
+	size_t bytes = region_touched_bytes(committed) +
 		       committed / CHUNK_PAGES * SLAB_ROWS * sizeof(uint64_t);
 
 	return round_up(bytes, PAGE_BYTES) / PAGE_BYTES;
@@ -309,4 +309,98 @@ bool page_reserve_grow_locked(size_t pages)
 		return true;
 	region_drop(region);
 	return false;
+}
+
+/* Away and back ---------------------------------------------------------------- */
+
+static bool is_away(const struct region *region, size_t page)
+{
+	return page < region->committed && region_chunk(region, page)->away != 0;
+}
+
+static void set_away(struct region *region, size_t page, bool away)
+{
+	size_t beside = is_away(region, page + CHUNK_PAGES);
+
+	if (page != 0)
+		beside += is_away(region, page - CHUNK_PAGES);
+	if (away == is_away(region, page))
+		return;
+	region_chunk(region, page)->away = away;
+	region->away += away ? 1 : (size_t)-1;
+	page_heap.away_pieces += away ? 1 - beside : beside - 1;
+}
+
+static bool chunks_commit(struct region *region, size_t page, size_t end)
+{
+	struct os_range range = {.start = (void *)region_address(region, page),
+		.bytes = (end - page) * PAGE_BYTES};
+
+	if (os_commit(range.start, range.bytes) != 0 ||
+		(region->huge && os_advise(&range, 1, OS_HUGE) != 0))
+		return false;
+	for (; page < end; page += CHUNK_PAGES)
+		set_away(region, page, false);
+	return true;
+}
+
+/* A part of a piece, or all of it: that makes no mapping more, of which there may be too many. */
+static bool piece_commit(struct region *region, size_t page, size_t end)
+{
+	if (chunks_commit(region, page, end))
+		return true;
+	while (page != 0 && is_away(region, page - CHUNK_PAGES))
+		page -= CHUNK_PAGES;
+	while (is_away(region, end))
+		end += CHUNK_PAGES;
+	return chunks_commit(region, page, end);
+}
+
+bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, size_t clean)
+{
+	size_t end = page + pages;
+
+	if (region->away == 0 || clean == 0)
+		return true;
+	for (size_t at = page - page % CHUNK_PAGES; at < end; at += CHUNK_PAGES) {
+		size_t stop = at;
+
+		while (stop < end && is_away(region, stop))
+			stop += CHUNK_PAGES;
+		if (stop != at && !piece_commit(region, at, stop))
+			return false;
+		at = stop;
+	}
+	return true;
+}
+
+void page_reserve_gone_locked(struct region *region, size_t page, bool away)
+{
+	struct chunk *chunk = region_chunk(region, page);
+
+	/* Where the kernel's pages are larger than ours, that page stayed. */
+	if (chunk->mapped != 0 && os_page_bytes() == PAGE_BYTES) {
+		chunk->mapped = 0;
+		page_heap.stats.metadata--;
+	}
+	if (away)
+		set_away(region, page, true);
+}
+
+static void chunk_mapped(struct region *region, size_t page)
+{
+	struct chunk *chunk = region_chunk(region, page);
+
+	if (chunk->mapped != 0)
+		return;
+	chunk->mapped = 1;
+	page_heap.stats.metadata++;
+}
+
+void page_reserve_mapped_locked(struct region *region, size_t page, size_t pages)
+{
+	/* Of what is longer than a slab only the first page has an entry. */
+	chunk_mapped(region, page);
+	if (pages <= 64)
+		chunk_mapped(region, page + pages - 1);
 }

@@ -31,6 +31,12 @@
  * too, and else free memory could not be handed out again as blocks of another size.
  * So a reservation is made only where a little more could be had.
  *
+ * A chunk that is given back as a whole is decommitted where it lies ("away"): what is
+ * committed is charged where memory is not overcommitted (vm.overcommit_memory=2), so that
+ * a fork is refused for a peak of long ago, and makes core files as wide as that peak.
+ * It costs a mapping more at most, of which there may be AWAY_PIECES_MAX.  The
+ * pages are free and clean like others, and are committed when they are taken.
+ *
  * All of it under the page heap's lock.
  */
 
@@ -40,5 +46,15 @@ bool page_reserve_grow_locked(size_t pages);
 /* Commits so many pages, whole chunks, at this region's end; false: memory is out, or there is
  * no room. */
 bool page_reserve_commit_locked(struct region *region, size_t pages);
+
+/* Before pages that may be away are taken, of which so many are clean; false: memory is out. */
+bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, size_t clean);
+
+/* The chunk at a page, of which nothing is resident, has lost its page of the page map, and what
+ * it had committed where it is away. */
+void page_reserve_gone_locked(struct region *region, size_t page, bool away);
+
+/* Pages were taken: counts what the page map will have of them. */
+void page_reserve_mapped_locked(struct region *region, size_t page, size_t pages);
 
 #endif

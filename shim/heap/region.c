@@ -73,6 +73,7 @@ void region_init(struct region *region, void *start, size_t capacity, void *meta
 	region->capacity = capacity;
 	region->pages = 0;
 	region->committed = 0;
+	region->away = 0;
 	for (int level = REGION_TOP; level >= 0; level--) {
 		region->levels[level] = (void *)at;
 		at += level_bytes(capacity, level);

@@ -55,7 +55,9 @@ struct chunk {
 	uint64_t released_ns[CHUNK_WORDS];   /* when some of them last became clean */
 	uint32_t huge;       /* 1: may be one huge page, nothing of it is clean (huge.h) */
 	uint32_t small_seen; /* 1: there were small pages in it while part of it was clean */
-	uint64_t padding[7];
+	uint32_t away;       /* 1: it was decommitted, nothing of it is in use (page_reserve.h) */
+	uint32_t mapped;     /* 1: its page of the page map was written to */
+	uint64_t padding[6];
 };
 
 struct summary {
@@ -86,6 +88,7 @@ struct region {
 	struct chunk *chunks;
 	bool huge;         /* the kernel may use huge pages here, */
 	bool once_huge;    /* or might once, and some may be left */
+	size_t away;       /* chunks that were decommitted */
 	size_t looks_left; /* chunks to look at since it may no longer */
 };
 

@@ -85,6 +85,14 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 	return 0;
 }
 
+/* Whole chunks that are gone are not charged any longer, either. */
+static void decommit_hunted(struct page_hunt *hunt)
+{
+	for (size_t i = 0; i < hunt->chunk_count && hunt->may_decommit; i++)
+		if (os_decommit(hunt->chunks[i], CHUNK_BYTES) == 0)
+			hunt->away |= 1U << i;
+}
+
 /* One batch.  False: nothing found, or it cannot be done. */
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
@@ -106,6 +114,8 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 			hunt->dirty_pages + hunt->lazy_pages, hunt->count, os_cpu_ns() - start_ns);
 	if (done && away && cause == HEAP_BACKGROUND)
 		done = measure_now_and_then(hunt) == 0;
+	if (done && away)
+		decommit_hunted(hunt);
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	transit_end();
 	if (done && away)

@@ -3,6 +3,7 @@
 #define os_reserve real_os_reserve
 #define os_reserve_at real_os_reserve_at
 #define os_commit real_os_commit
+#define os_decommit real_os_decommit
 #define os_unreserve real_os_unreserve
 #define os_advise real_os_advise
 #define os_has_huge_pages real_os_has_huge_pages
@@ -16,6 +17,7 @@
 #undef os_reserve
 #undef os_reserve_at
 #undef os_commit
+#undef os_decommit
 #undef os_unreserve
 #undef os_advise
 #undef os_has_huge_pages
@@ -31,6 +33,7 @@ size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
 int os_reserve_at(void *start, size_t bytes);
 int os_commit(void *start, size_t bytes);
+int os_decommit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 bool os_has_huge_pages(void);
@@ -173,6 +176,11 @@ bool fake_os_unmap(void)
 int os_commit(void *start, size_t bytes)
 {
 	return is_refused() ? -ENOMEM : real_os_commit(start, bytes);
+}
+
+int os_decommit(void *start, size_t bytes)
+{
+	return is_refused() ? -ENOMEM : real_os_decommit(start, bytes);
 }
 
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)

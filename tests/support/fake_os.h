@@ -12,7 +12,7 @@
 enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
 
 struct fake_os {
-	_Atomic uint64_t calls;       /* os_reserve(_at), os_commit and os_advise so far */
+	_Atomic uint64_t calls;       /* os_reserve(_at), os_(de)commit and os_advise so far */
 	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
 	_Atomic bool refuse_all_from; /* and so do all after it */
 	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */

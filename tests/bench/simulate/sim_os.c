@@ -70,6 +70,13 @@ int os_commit(void *start, size_t bytes)
 	return 0;
 }
 
+int os_decommit(void *start, size_t bytes)
+{
+	(void)start;
+	(void)bytes;
+	return 0;
+}
+
 void os_unreserve(void *start, size_t bytes)
 {
 	munmap(start, bytes);
