@@ -102,8 +102,8 @@ static void *meta_cut(size_t bytes)
 
 static void count_records(void)
 {
-	atomic_store_explicit(&meta.records_bytes, records_pages_locked() * PAGE_BYTES,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&meta.records_bytes, records_pages_locked() * PAGE_BYTES, memory_order_relaxed);
 }
 
 static size_t units_of(size_t bytes)

@@ -130,7 +130,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 			*cold = huge_is_on() ? round_up(pages, CHUNK_PAGES) : pages;
 			return none;
 		}
-		if (!page_reserve_grow_locked(pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
+		if (!page_reserve_grow_locked(
+			    pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
 			!heap_find(RUN_ANY, pages, alignment, &place))
 			return none;
 	}

@@ -192,8 +192,7 @@ static void chunks_gone(const struct page_hunt *hunt)
 	for (size_t i = 0; i < hunt->chunk_count; i++) {
 		struct region *region = page_heap_region((uintptr_t)hunt->chunks[i]);
 
-		page_reserve_gone_locked(region,
-			region_page(region, (uintptr_t)hunt->chunks[i]),
+		page_reserve_gone_locked(region, region_page(region, (uintptr_t)hunt->chunks[i]),
 			(hunt->away >> i & 1) != 0);
 	}
 }

@@ -100,7 +100,7 @@ static bool region_try(size_t bytes, size_t capacity_bytes, struct region **regi
 	if (metadata == NULL)
 		return false;
 	start = os_commit(metadata, metadata_bytes) == 0 ? region_place(bytes, (uintptr_t)metadata)
-							  : NULL;
+							 : NULL;
 	if (start == NULL) {
 		os_unreserve(metadata, metadata_bytes);
 		return false;
@@ -333,8 +333,8 @@ static void set_away(struct region *region, size_t page, bool away)
 
 static bool chunks_commit(struct region *region, size_t page, size_t end)
 {
-	struct os_range range = {.start = (void *)region_address(region, page),
-		.bytes = (end - page) * PAGE_BYTES};
+	struct os_range range = {
+		.start = (void *)region_address(region, page), .bytes = (end - page) * PAGE_BYTES};
 
 	if (os_commit(range.start, range.bytes) != 0 ||
 		(region->huge && os_advise(&range, 1, OS_HUGE) != 0))

@@ -90,8 +90,8 @@ static size_t chunk_of(uintptr_t address)
 /* The word of a chunk and a set that is covered. */
 static uint64_t *slabs_of(const struct slab_block *block, size_t chunk, size_t row)
 {
-	struct slab_part *part = atomic_load_explicit(
-		&block->parts[chunk / SLAB_PART_CHUNKS], memory_order_acquire);
+	struct slab_part *part =
+		atomic_load_explicit(&block->parts[chunk / SLAB_PART_CHUNKS], memory_order_acquire);
 
 	return &part->slabs[chunk % SLAB_PART_CHUNKS][row];
 }
