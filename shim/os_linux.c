@@ -112,20 +112,20 @@ void *os_reserve(size_t bytes, size_t alignment)
 	return (void *)aligned;
 }
 
-int os_reserve_at(void *start, size_t bytes)
+enum os_reserved os_reserve_at(void *start, size_t bytes)
 {
 	long got = call(SYS_mmap, (long)start, (long)bytes, PROT_NONE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (is_error(got))
-		return (int)got;
+		return got == -EEXIST ? OS_OCCUPIED : OS_REFUSED;
 	/* Before Linux 4.17 the flag is not known and the place is a wish. */
 	if (got != (long)start) {
 		call(SYS_munmap, got, (long)bytes, 0, 0, 0, 0);
-		return -EEXIST;
+		return OS_OCCUPIED;
 	}
 	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
-	return 0;
+	return OS_RESERVED;
 }
 
 int os_commit(void *start, size_t bytes)

@@ -9,7 +9,6 @@
 #include "shim/heap/page_map.h"
 #include "shim/heap/slab_index.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* At a time. */
@@ -38,16 +37,16 @@ static size_t spare_bytes(void)
 	       SPARE_BYTES_MIN;
 }
 
-static int reserve_at(void *start, size_t bytes)
+static enum os_reserved reserve_at(void *start, size_t bytes)
 {
 	size_t spare = spare_bytes();
-	int error = os_reserve_at(start, bytes + spare);
+	enum os_reserved result = os_reserve_at(start, bytes + spare);
 
-	if (error == -EEXIST)
+	if (result == OS_OCCUPIED)
 		return os_reserve_at(start, bytes);
-	if (error == 0)
+	if (result == OS_RESERVED)
 		os_unreserve((unsigned char *)start + bytes, spare);
-	return error;
+	return result;
 }
 
 static void *reserve_anywhere(size_t bytes)
@@ -83,10 +82,10 @@ static void *region_place(size_t bytes, uintptr_t mapping)
 		const struct region *last = &page_heap.regions[page_heap.count - 1];
 		void *behind = (void *)region_address(last, last->capacity);
 
-		if (reserve_at(behind, bytes) == 0)
+		if (reserve_at(behind, bytes) == OS_RESERVED)
 			return behind;
 	}
-	if (reserve_at((void *)away, bytes) == 0)
+	if (reserve_at((void *)away, bytes) == OS_RESERVED)
 		return (void *)away;
 	return reserve_anywhere(bytes);
 }
@@ -168,22 +167,22 @@ static bool region_stretch(struct region *region, size_t need)
 	void *end = (void *)region_address(region, region->pages);
 	size_t room = (region->capacity - region->pages) * PAGE_BYTES;
 	size_t want = bytes_to_reserve(need);
-	int error;
+	enum os_reserved result;
 
 	if (need > room)
 		return false;
 	want = want < room ? want : room;
-	while ((error = reserve_at(end, want)) != 0 && want > need) {
+	while ((result = reserve_at(end, want)) != OS_RESERVED && want > need) {
 		want = round_up(want / 2, CHUNK_BYTES);
 		want = want > need ? want : need;
 	}
-	if (error == 0 && !huge_region_grows_locked(region, want / PAGE_BYTES)) {
+	if (result == OS_RESERVED && !huge_region_grows_locked(region, want / PAGE_BYTES)) {
 		os_unreserve(end, want);
-		error = -EEXIST;
+		result = OS_OCCUPIED;
 	}
-	if (error == -EEXIST)
+	if (result == OS_OCCUPIED)
 		region->capacity = region->pages;
-	if (error != 0)
+	if (result != OS_RESERVED)
 		return false;
 	region->pages += want / PAGE_BYTES;
 	page_heap.reserved_bytes += want;

@@ -31,7 +31,7 @@
 
 size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
-int os_reserve_at(void *start, size_t bytes);
+enum os_reserved os_reserve_at(void *start, size_t bytes);
 int os_commit(void *start, size_t bytes);
 int os_decommit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
@@ -129,19 +129,19 @@ void *os_reserve(size_t bytes, size_t alignment)
 	return start;
 }
 
-int os_reserve_at(void *start, size_t bytes)
+enum os_reserved os_reserve_at(void *start, size_t bytes)
 {
 	size_t most = atomic_load(&fake_os.reserve_bytes_max);
-	int error;
+	enum os_reserved result;
 
 	if (atomic_load(&fake_os.occupied))
-		return -EEXIST;
+		return OS_OCCUPIED;
 	if (is_refused() || (most != 0 && bytes > most))
-		return -ENOMEM;
-	error = real_os_reserve_at(start, bytes);
-	if (error == 0)
+		return OS_REFUSED;
+	result = real_os_reserve_at(start, bytes);
+	if (result == OS_RESERVED)
 		remember(start, bytes);
-	return error;
+	return result;
 }
 
 void os_unreserve(void *start, size_t bytes)
