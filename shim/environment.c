@@ -1,7 +1,8 @@
 #include "shim/environment.h"
 
+#include "shim/kernel.h"
+
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #define LINE_BYTES 320U
@@ -33,7 +34,6 @@ const char *environment_find(char **environment, const char *name)
 void environment_complain(const char *name, const char *value, const char *expected)
 {
 	struct line line = {.length = 0};
-	ssize_t written;
 
 	line_add(&line, "spillway: bad ", LINE_BYTES);
 	line_add(&line, name, LINE_BYTES);
@@ -46,6 +46,5 @@ void environment_complain(const char *name, const char *value, const char *expec
 	if (line.length == LINE_BYTES)
 		line.length--;
 	line.text[line.length++] = '\n';
-	written = write(STDERR_FILENO, line.text, line.length);
-	(void)written;
+	(void)kernel_write(STDERR_FILENO, line.text, line.length);
 }

@@ -1,18 +1,18 @@
 #ifndef SHIM_FUTEX_H
 #define SHIM_FUTEX_H
 
+#include "shim/kernel.h"
+
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 /*
  * Waiting on the link's words, which other processes share (os_wait is for
  * words of this process).  The bits choose who is meant: a plain FUTEX_WAKE by
  * the supervisor reaches every sleeper, futex_wake only those that share a bit.
- * Both change errno.
+ * Both keep errno.
  */
 #define FUTEX_ALL_BITS 0xffffffffU
 
@@ -25,14 +25,15 @@ static inline void futex_wait(
 		.tv_nsec = (long)(deadline_ns % 1000000000U),
 	};
 
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
-		deadline_ns == UINT64_MAX ? NULL : &deadline, NULL, bits);
+	(void)kernel_call(SYS_futex, (long)word, FUTEX_WAIT_BITSET, (long)expected,
+		deadline_ns == UINT64_MAX ? 0 : (long)&deadline, 0, (long)bits);
 }
 
 /* How many were woken. */
 static inline uint32_t futex_wake(_Atomic uint32_t *word, uint32_t count, uint32_t bits)
 {
-	long woken = syscall(SYS_futex, word, FUTEX_WAKE_BITSET, count, NULL, NULL, bits);
+	long woken = kernel_call(
+		SYS_futex, (long)word, FUTEX_WAKE_BITSET, (long)count, 0, 0, (long)bits);
 
 	return woken > 0 ? (uint32_t)woken : 0;
 }

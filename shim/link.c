@@ -3,6 +3,7 @@
 #include "shim/futex.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 #include "shim/link_socket.h"
 #include "shim/process.h"
 
@@ -88,7 +89,7 @@ static int link_map(int fd, const struct link_address *address)
 		return -ESTALE;
 	if (!S_ISREG(status.st_mode) || status.st_size != (off_t)LINK_BYTES)
 		return -EINVAL;
-	seals = fcntl(fd, F_GET_SEALS);
+	seals = (int)kernel_call(SYS_fcntl, fd, F_GET_SEALS, 0, 0, 0, 0);
 	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
 		return -EINVAL;
 	map = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -112,7 +113,7 @@ int link_join(const struct link_address *address)
 		if (fd < 0)
 			return fd;
 		error = link_map(fd, address);
-		close(fd);
+		kernel_close(fd);
 		if (error != 0)
 			return error;
 	}
@@ -201,9 +202,18 @@ _Atomic uint32_t *link_sequence_word(void)
 	return header == NULL ? NULL : &header->sequence;
 }
 
+static struct link_slot *slots_first(void)
+{
+	return (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+}
+
 uint32_t link_sequence_bits(void)
 {
-	return 1U << ((uint32_t)getpid() % 32U);
+	size_t number = (size_t)getpid();
+
+	if (slot != NULL)
+		number = (size_t)(slot - slots_first());
+	return 1U << (number % 32U);
 }
 
 uint32_t link_gate_wait_ms(void)
@@ -258,7 +268,7 @@ void link_slot_leave(void)
  */
 static struct link_slot *slot_find(uint64_t owner)
 {
-	struct link_slot *slots = (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+	struct link_slot *slots = slots_first();
 	struct link_slot *first = NULL;
 	uint32_t run = 0;
 
@@ -292,6 +302,8 @@ void link_slot_take(void)
 	uint64_t owner;
 
 	if (header == NULL || foreign_pids || atomic_load(&users) != USERS_CLOSED || slot != NULL)
+		return;
+	if (os_is_sandboxed())
 		return;
 	if (atomic_exchange(&slot_taking, true))
 		return;

@@ -65,20 +65,21 @@ bool link_tuning_read(uint64_t now_ns, struct link_tuning *tuning);
 /* 0 without a link. */
 uint32_t link_sequence(void);
 void link_request_read(struct link_request *request);
-/* The word to sleep on for a new sequence, NULL without a link, and the bits to sleep with. */
+/* The word to sleep on for a new sequence, NULL without a link, and the bit to sleep with: by slot,
+ * so that the first 32 processes of a service have one each. */
 _Atomic uint32_t *link_sequence_word(void);
 uint32_t link_sequence_bits(void);
 /* How long a heap may wait at the gate, bounded. */
 uint32_t link_gate_wait_ms(void);
 /* NULL without a link. */
 struct link_gate *link_gate(void);
-/* Tells the supervisor that a slot has news; changes errno. */
+/* Tells the supervisor that a slot has news. */
 void link_doorbell_ring(void);
 
 /* The slot to use until link_slot_leave(), or NULL where this process has none. */
 struct link_slot *link_slot_enter(void);
 void link_slot_leave(void);
-/* Takes a slot if the process has none and may have one; changes errno. */
+/* Takes a slot if the process has none and may have one. */
 void link_slot_take(void);
 /* At exit. */
 void link_slot_free(void);

@@ -1,5 +1,6 @@
 #include "shim/link_socket.h"
 
+#include "shim/kernel.h"
 #include "shim/protocol.h"
 
 #include <errno.h>
@@ -8,9 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
+#include <time.h>
 
-#define FETCH_MS 100
+#define FETCH_NS 100000000
 
 /* The descriptor in the one answer that waits in s, or -errno. */
 static int answer_receive(int s)
@@ -28,10 +29,12 @@ static int answer_receive(int s)
 		.msg_controllen = sizeof control.bytes,
 	};
 	struct cmsghdr *part;
+	long got;
 	int fd;
 
-	if (recvmsg(s, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) < 0)
-		return -errno;
+	got = kernel_call(SYS_recvmsg, s, (long)&message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, 0, 0, 0);
+	if (got < 0)
+		return (int)got;
 	part = CMSG_FIRSTHDR(&message);
 	if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
 		part->cmsg_len != CMSG_LEN(sizeof fd))
@@ -45,24 +48,30 @@ int link_socket_fetch(const char *name, const char *token)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(name);
 	struct pollfd ready = {.events = POLLIN};
+	struct timespec timeout = {.tv_nsec = FETCH_NS};
+	long result;
 	int s;
-	int fd;
 
 	if (length == 0 || length > sizeof address.sun_path - 1)
 		return -EINVAL;
 	memcpy(address.sun_path + 1, name, length);
-	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	s = (int)kernel_call(
+		SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0, 0, 0);
 	if (s < 0)
-		return -errno;
-	if (connect(s, (struct sockaddr *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) != 0 ||
-		send(s, token, LINK_TOKEN_CHARS, MSG_NOSIGNAL) != (ssize_t)LINK_TOKEN_CHARS) {
-		fd = -errno;
-		goto out;
+		return s;
+	result = kernel_call(SYS_connect, s, (long)&address,
+		(long)(offsetof(struct sockaddr_un, sun_path) + 1 + length), 0, 0, 0);
+	if (result == 0)
+		result = kernel_call(
+			SYS_sendto, s, (long)token, LINK_TOKEN_CHARS, MSG_NOSIGNAL, 0, 0);
+	if (result == LINK_TOKEN_CHARS) {
+		ready.fd = s;
+		result = kernel_call(SYS_ppoll, (long)&ready, 1, (long)&timeout, 0, 0, 0) == 1
+				 ? answer_receive(s)
+				 : -ETIMEDOUT;
+	} else if (result >= 0) {
+		result = -EPROTO;
 	}
-	ready.fd = s;
-	fd = poll(&ready, 1, FETCH_MS) == 1 ? answer_receive(s) : -ETIMEDOUT;
-out:
-	close(s);
-	return fd;
+	kernel_close(s);
+	return (int)result;
 }

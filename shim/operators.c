@@ -14,8 +14,10 @@
  *
  * When memory is out, the throwing forms call the program's new_handler until
  * it finds some, then have libstdc++ throw std::bad_alloc; both functions are
- * found where they are loaded, as a needed library or by dlopen.  The nothrow
- * forms do not call the handler: it may throw, and C cannot catch that.
+ * found where they are loaded, as a needed library or by dlopen.  The handler
+ * may throw as well, and C cannot catch that: so when memory is out and there is a handler, the
+ * nothrow forms go on to the C++ library's own, which call the throwing forms,
+ * hence ours, and catch.
  */
 
 #define EXPORT __attribute__((visibility("default")))
@@ -27,9 +29,17 @@ void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 
 static void *library_symbol(const char *name)
 {
-	void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
+	void *symbol = NULL;
 
-	return library == NULL ? NULL : dlsym(library, name);
+	for (size_t i = 0; symbol == NULL && i < sizeof libraries / sizeof libraries[0]; i++) {
+		void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
+
+		/* Not closed again: the symbol is used. */
+		if (library != NULL)
+			symbol = dlsym(library, name);
+	}
+	return symbol;
 }
 
 static void (*handler_read(void))(void)
@@ -52,7 +62,7 @@ static _Noreturn void bad_alloc_throw(void)
 	os_panic("operator new: out of memory, and no C++ library to tell", NULL);
 }
 
-static void *new_nothrow(size_t size, size_t alignment)
+static void *new_once(size_t size, size_t alignment)
 {
 	void *ptr = NULL;
 
@@ -67,7 +77,7 @@ static void *new_nothrow(size_t size, size_t alignment)
 static __attribute__((noinline)) void *new_or_throw(size_t size, size_t alignment)
 {
 	for (;;) {
-		void *ptr = new_nothrow(size, alignment);
+		void *ptr = new_once(size, alignment);
 		void (*handler)(void);
 
 		if (__builtin_expect(ptr != NULL, 1))
@@ -77,6 +87,26 @@ static __attribute__((noinline)) void *new_or_throw(size_t size, size_t alignmen
 			bad_alloc_throw();
 		handler();
 	}
+}
+
+/* The C++ library's nothrow operator of the same name; without a handler it would do the same. */
+static void *new_plain_caught(const char *name, size_t size, const void *nothrow)
+{
+	void *(*library)(size_t size, const void *nothrow) = NULL;
+
+	if (handler_read() != NULL)
+		*(void **)&library = library_symbol(name);
+	return library != NULL ? library(size, nothrow) : NULL;
+}
+
+static void *new_aligned_caught(
+	const char *name, size_t size, size_t alignment, const void *nothrow)
+{
+	void *(*library)(size_t size, size_t alignment, const void *nothrow) = NULL;
+
+	if (handler_read() != NULL)
+		*(void **)&library = library_symbol(name);
+	return library != NULL ? library(size, alignment, nothrow) : NULL;
 }
 
 static inline void *new_fast(size_t size)
@@ -116,14 +146,21 @@ static inline void delete_any(void *ptr)
 	} \
 	EXPORT void *_Zn##name##mRKSt9nothrow_t(size_t size, const void *nothrow) \
 	{ \
-		(void)nothrow; \
-		return new_nothrow(size, 0); \
+		void *ptr = new_once(size, 0); \
+\
+		return ptr != NULL \
+			       ? ptr \
+			       : new_plain_caught("_Zn" #name "mRKSt9nothrow_t", size, nothrow); \
 	} \
 	EXPORT void *_Zn##name##mSt11align_val_tRKSt9nothrow_t( \
 		size_t size, size_t alignment, const void *nothrow) \
 	{ \
-		(void)nothrow; \
-		return new_nothrow(size, alignment); \
+		void *ptr = new_once(size, alignment); \
+\
+		return ptr != NULL \
+			       ? ptr \
+			       : new_aligned_caught("_Zn" #name "mSt11align_val_tRKSt9nothrow_t", \
+					 size, alignment, nothrow); \
 	}
 
 #define OPERATOR_DELETE(name) \

@@ -1,6 +1,9 @@
 #include "shim/heap/os.h"
 
+#include "shim/kernel.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <stdatomic.h>
@@ -13,8 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <fcntl.h>
-
 /* Values that headers of Linux 5.10 lack. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -25,46 +26,24 @@
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 /* Linux 6.15: the calling thread's own pidfd without opening one, so that a
  * service that closes every descriptor takes nothing from us. */
 #define SELF_PIDFD (-10000)
 
-/* -errno or the result; errno itself is not touched. */
 static long call(long number, long a, long b, long c, long d, long e, long f)
 {
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-	register long x5 __asm__("x5") = f;
-
-	__asm__ volatile("svc 0"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory");
-	return x0;
-#else
-#error "system calls of this architecture are not written yet"
-#endif
+	return kernel_call(number, a, b, c, d, e, f);
 }
 
 static bool is_error(long result)
 {
-	return result < 0 && result >= -4095;
+	return kernel_is_error(result);
 }
 
 size_t os_page_bytes(void)
@@ -79,16 +58,156 @@ size_t os_page_bytes(void)
 	return bytes;
 }
 
-bool os_is_sandboxed(void)
+/* What a file of the kernel says, cut to the text's size; false: nothing. */
+static bool file_read(const char *path, char *text, size_t bytes)
 {
-	static _Atomic long at_start = -1;
-	long now = call(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0);
-	long unknown = -1;
+	long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	long got;
 
-	return !atomic_compare_exchange_strong(&at_start, &unknown, now) && unknown != now;
+	if (is_error(fd))
+		return false;
+	got = call(SYS_read, fd, (long)text, (long)bytes - 1, 0, 0, 0);
+	call(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (is_error(got))
+		return false;
+	text[got] = '\0';
+	return true;
 }
 
-void *os_reserve(size_t bytes, size_t alignment)
+/* Not filtered; under the filter that all of the container has; under one that may kill. */
+enum { SANDBOX_UNKNOWN, SANDBOX_NONE, SANDBOX_CONTAINER, SANDBOX_STRICT };
+
+static _Atomic uint32_t sandbox;
+/* Filters that the program has put on itself, and those that it is about to. */
+static _Atomic uint32_t filters;
+static _Atomic bool clock_is_call;
+
+/*
+ * The number after a key in the text of a file that is read piece by piece.  `matched` counts
+ * the key's characters that were seen, `value` is -1 before the first digit.
+ */
+struct field {
+	const char *key; /* with the line's end before it, and the colon */
+	size_t matched;
+	long value;
+	bool ended;
+};
+
+static void field_feed(struct field *field, char c)
+{
+	if (field->ended)
+		return;
+	if (field->key[field->matched] != '\0') {
+		field->matched = c == field->key[field->matched] ? field->matched + 1 : c == '\n';
+		return;
+	}
+	if (c >= '0' && c <= '9')
+		field->value = (field->value < 0 ? 0 : field->value * 10) + (c - '0');
+	else
+		field->ended = field->value >= 0;
+}
+
+/*
+ * Which filters /proc/PID/status tells of: the mode (0 none, 1 strict, 2 by filters) and how many;
+ * -1 where it does not say.  The file may be long: it lists the groups of the process.
+ */
+static void status_read(const char *path, long *mode, long *count)
+{
+	struct field fields[] = {
+		{.key = "\nSeccomp:", .value = -1}, {.key = "\nSeccomp_filters:", .value = -1}};
+	char text[512];
+	long got = 1;
+	long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+
+	while (!is_error(fd) && got > 0 && !fields[1].ended) {
+		got = call(SYS_read, fd, (long)text, sizeof text, 0, 0, 0);
+		for (long i = 0; i < got; i++) {
+			field_feed(&fields[0], text[i]);
+			field_feed(&fields[1], text[i]);
+		}
+	}
+	if (!is_error(fd))
+		call(SYS_close, fd, 0, 0, 0, 0, 0);
+	*mode = fields[0].value;
+	*count = fields[1].value;
+}
+
+static uint32_t sandbox_read(void)
+{
+	long mode;
+	long count;
+	long first_mode;
+	long first_count;
+
+	status_read("/proc/self/status", &mode, &count);
+	if (mode == 0)
+		return SANDBOX_NONE;
+	if (mode < 0 || count <= 0)
+		return SANDBOX_STRICT;
+	status_read("/proc/1/status", &first_mode, &first_count);
+	return first_mode == mode && first_count == count ? SANDBOX_CONTAINER : SANDBOX_STRICT;
+}
+
+/* Whether the clock is read without a system call: so for every source that is a register. */
+static bool clock_is_mapped(void)
+{
+	static const char *const mapped[] = {
+		"tsc\n", "kvm-clock\n", "hyperv_clocksource_tsc_page\n", "arch_sys_counter\n"};
+	char text[64];
+
+	if (!file_read("/sys/devices/system/clocksource/clocksource0/current_clocksource", text,
+		    sizeof text))
+		return false;
+	for (size_t i = 0; i < sizeof mapped / sizeof mapped[0]; i++)
+		if (strcmp(text, mapped[i]) == 0)
+			return true;
+	return false;
+}
+
+static uint32_t sandbox_find(void)
+{
+	uint32_t unknown = SANDBOX_UNKNOWN;
+	uint32_t found = sandbox_read();
+
+	if (found == SANDBOX_STRICT)
+		atomic_store(&clock_is_call, !clock_is_mapped());
+	atomic_compare_exchange_strong(&sandbox, &unknown, found);
+	return atomic_load(&sandbox);
+}
+
+static uint32_t sandbox_now(void)
+{
+	uint32_t now = atomic_load_explicit(&sandbox, memory_order_relaxed);
+
+	return __builtin_expect(now != SANDBOX_UNKNOWN, 1) ? now : sandbox_find();
+}
+
+bool os_is_sandboxed(void)
+{
+	return atomic_load_explicit(&filters, memory_order_relaxed) != 0 ||
+	       sandbox_now() == SANDBOX_STRICT;
+}
+
+/* No filter at all: every call is as good as on a machine of our own. */
+static bool is_free(void)
+{
+	return atomic_load_explicit(&filters, memory_order_relaxed) == 0 &&
+	       sandbox_now() == SANDBOX_NONE;
+}
+
+void os_sandbox_enter(void)
+{
+	if (!os_is_sandboxed())
+		atomic_store(&clock_is_call, !clock_is_mapped());
+	atomic_fetch_add(&filters, 1);
+}
+
+void os_sandbox_leave(void)
+{
+	atomic_fetch_sub(&filters, 1);
+}
+
+static void *map_aligned(size_t bytes, size_t alignment, int access, int flags)
 {
 	size_t slack = alignment > os_page_bytes() ? alignment - os_page_bytes() : 0;
 	uintptr_t start;
@@ -97,8 +216,8 @@ void *os_reserve(size_t bytes, size_t alignment)
 
 	if (bytes > SIZE_MAX - slack)
 		return NULL;
-	got = call(SYS_mmap, 0, (long)(bytes + slack), PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	got = call(SYS_mmap, 0, (long)(bytes + slack), access, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+		-1, 0);
 	if (is_error(got))
 		return NULL;
 	start = (uintptr_t)got;
@@ -110,6 +229,49 @@ void *os_reserve(size_t bytes, size_t alignment)
 			0);
 	call(SYS_madvise, (long)aligned, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 	return (void *)aligned;
+}
+
+void *os_reserve(size_t bytes, size_t alignment)
+{
+	return map_aligned(bytes, alignment, PROT_NONE, MAP_NORESERVE);
+}
+
+void *os_map(size_t bytes, size_t alignment)
+{
+	return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE, 0);
+}
+
+int os_unmap(void *start, size_t bytes)
+{
+	return (int)call(SYS_munmap, (long)start, (long)bytes, 0, 0, 0, 0);
+}
+
+static int remap(void *start, size_t bytes, size_t new_bytes, int flags, void *to)
+{
+	long got = call(SYS_mremap, (long)start, (long)bytes, (long)new_bytes, flags, (long)to, 0);
+
+	return is_error(got) ? (int)got : 0;
+}
+
+int os_map_resize(void *start, size_t bytes, size_t new_bytes)
+{
+	return remap(start, bytes, new_bytes, 0, NULL);
+}
+
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes)
+{
+	return remap(start, bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+int os_move_pages(void *start, size_t bytes, void *to)
+{
+	/* It would unlock all of the old mapping.  This advice does little, and is refused in
+	 * locked memory as others are. */
+	long locked = call(SYS_madvise, (long)start, (long)os_page_bytes(), MADV_COLD, 0, 0, 0);
+
+	if (is_error(locked))
+		return (int)locked;
+	return remap(start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 }
 
 enum os_reserved os_reserve_at(void *start, size_t bytes)
@@ -173,8 +335,7 @@ static size_t advise_batched(const struct os_range *ranges, size_t count, int be
 	size_t done = 0;
 	size_t first = 0;
 
-	if (count == 1 || atomic_load_explicit(&is_missing, memory_order_relaxed) ||
-		os_is_sandboxed())
+	if (count == 1 || atomic_load_explicit(&is_missing, memory_order_relaxed) || !is_free())
 		return 0;
 	for (size_t i = 0; i < count; i++) {
 		vector[i] = (struct iovec){ranges[i].start, ranges[i].bytes};
@@ -236,28 +397,13 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 #define HUGE_PAGES "/sys/kernel/mm/transparent_hugepage/"
 #define HUGE_BYTES 2097152U
 
-/* What a file of the kernel says, cut to the text's size; false: nothing. */
-static bool file_read(const char *path, char *text, size_t bytes)
-{
-	long fd = call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-	long got;
-
-	if (is_error(fd))
-		return false;
-	got = call(SYS_read, fd, (long)text, (long)bytes - 1, 0, 0, 0);
-	call(SYS_close, fd, 0, 0, 0, 0, 0);
-	if (is_error(got))
-		return false;
-	text[got] = '\0';
-	return true;
-}
-
 bool os_has_huge_pages(void)
 {
 	char text[64];
 
-	if (os_page_bytes() != OS_PAGE_BYTES_MIN ||
-		call(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0) != 0)
+	if (os_page_bytes() != OS_PAGE_BYTES_MIN)
+		return false;
+	if (!os_is_sandboxed() && call(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0) != 0)
 		return false;
 	if (!file_read(HUGE_PAGES "hpage_pmd_size", text, sizeof text) ||
 		strtoul(text, NULL, 10) != HUGE_BYTES)
@@ -313,12 +459,19 @@ int os_fence_threads(void)
 
 void os_fence_prepare(void)
 {
-	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+	if (!os_is_sandboxed())
+		call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
 }
 
 uint32_t os_thread_id(void)
 {
-	return (uint32_t)call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	static _Atomic uint32_t last;
+	uint32_t id;
+
+	do
+		id = (atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1) & INT32_MAX;
+	while (id == 0);
+	return id;
 }
 
 static uint64_t clock_ns(clockid_t clock)
@@ -331,7 +484,11 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t os_now_ns(void)
 {
-	return clock_ns(CLOCK_MONOTONIC);
+	/* The coarse one is a variable of the kernel's, whatever the source. */
+	return clock_ns(
+		__builtin_expect(atomic_load_explicit(&clock_is_call, memory_order_relaxed), 0)
+			? CLOCK_MONOTONIC_COARSE
+			: CLOCK_MONOTONIC);
 }
 
 uint64_t os_now_coarse_ns(void)
@@ -343,6 +500,8 @@ uint64_t os_cpu_ns(void)
 {
 	struct timespec spent;
 
+	if (os_is_sandboxed())
+		return os_now_ns();
 	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent) != 0)
 		return 0;
 	return (uint64_t)spent.tv_sec * 1000000000U + (uint64_t)spent.tv_nsec;

@@ -1,3 +1,4 @@
+#include "shim/alias.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/heap_fast.h"
 #include "shim/heap/os.h"
@@ -20,6 +21,12 @@
  * strict, as C and newer glibc are.
  *
  * free and operator delete keep errno, and so does everything that succeeds.
+ * posix_memalign sets it with ENOMEM and not with EINVAL.
+ *
+ * The names in __libc_ are those under which glibc exports the same functions.
+ * Programs that define a part of the family themselves get blocks by these
+ * (malloc that counts and calls __libc_malloc), and what they do not define they get
+ * from us: all must come from one heap.
  */
 
 #define EXPORT __attribute__((visibility("default")))
@@ -156,7 +163,7 @@ EXPORT int posix_memalign(void **ptr, size_t alignment, size_t size)
 		return EINVAL;
 	block = heap_memalign(alignment, size);
 	trace_look(TRACE_MEMALIGN, alignment, size, block);
-	if (block == NULL)
+	if (block_or_errno(block) == NULL)
 		return ENOMEM;
 	*ptr = block;
 	return 0;
@@ -209,3 +216,12 @@ EXPORT int mallopt(int param, int val)
 		return 0;
 	}
 }
+
+ALIAS(__libc_malloc, malloc);
+ALIAS(__libc_free, free);
+ALIAS(__libc_calloc, calloc);
+ALIAS(__libc_realloc, realloc);
+ALIAS(__libc_memalign, memalign);
+ALIAS(__libc_valloc, valloc);
+ALIAS(__libc_pvalloc, pvalloc);
+ALIAS(__libc_mallopt, mallopt);

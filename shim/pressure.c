@@ -3,6 +3,7 @@
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/scavenger.h"
 #include "shim/worker.h"
@@ -25,22 +26,31 @@
 #include <unistd.h>
 
 #define WRITE_BYTES_MAX 256U
-/* poll() cannot be woken by pressure_watch_end(). */
-#define POLL_MS 5000
 
 /* Copies: services write their titles over the environment. */
 static char watch_path[PATH_MAX];
 static char watch_write[WRITE_BYTES_MAX / 3 * 4 + 8];
+/* In case that the program closed the descriptor by which the thread is woken. */
+#define POLL_S 5
+
 static _Atomic bool ended;
+/* From the start of the thread to its end. */
+static _Atomic bool watching;
+static _Atomic int thread_id;
 
 /* What is watched, and how. */
 struct source {
-	int fd;
+	_Atomic int fd;
 	dev_t device;
 	ino_t inode;
 	short events;
 	bool discard;
 };
+
+/* The pressure file, and a pipe by which the thread is woken to end.  The thread's, but that others
+ * write to the pipe while it is open. */
+static struct source pressure = {.fd = -1};
+static struct source bell = {.fd = -1};
 
 static int digit_value(char c)
 {
@@ -81,18 +91,18 @@ static int socket_open(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
+	int error;
 	int fd;
 
 	if (length >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, length);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = (int)kernel_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0);
 	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		int error = -errno;
-
-		close(fd);
+		return fd;
+	error = (int)kernel_call(SYS_connect, fd, (long)&address, sizeof address, 0, 0, 0);
+	if (error != 0) {
+		kernel_close(fd);
 		return error;
 	}
 	return fd;
@@ -113,11 +123,11 @@ static int path_open(const char *path, bool writes, struct source *source)
 {
 	struct stat status;
 	char again[32];
-	int fd = open(path, O_PATH | O_CLOEXEC);
+	int fd = kernel_open(path, O_PATH | O_CLOEXEC, 0);
 	int error = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fstat(fd, &status) != 0)
 		error = -errno;
 	else if (S_ISREG(status.st_mode))
@@ -135,33 +145,21 @@ static int path_open(const char *path, bool writes, struct source *source)
 		int mode = writes || !S_ISREG(status.st_mode) ? O_RDWR : O_RDONLY;
 
 		snprintf(again, sizeof again, "/proc/self/fd/%d", fd);
-		source->fd = open(again, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-		if (source->fd < 0)
-			source->fd = -errno;
+		source->fd = kernel_open(again, mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
 	}
 	error = source->fd < 0 ? source->fd : 0;
 out:
-	close(fd);
+	kernel_close(fd);
 	return error;
 }
 
-static int source_open(struct source *source)
+/* What is open now, so that it is known again. */
+static int source_note(struct source *source)
 {
-	unsigned char bytes[WRITE_BYTES_MAX];
-	int count = base64_parse(watch_write, bytes);
 	struct stat status;
-	int error;
 
-	if (count < 0)
-		return count;
-	error = path_open(watch_path, count > 0, source);
-	if (error != 0)
-		return error;
-	if ((count > 0 && write(source->fd, bytes, (size_t)count) != count) ||
-		fstat(source->fd, &status) != 0) {
-		close(source->fd);
-		return -EIO;
-	}
+	if (fstat(source->fd, &status) != 0)
+		return -errno;
 	source->device = status.st_dev;
 	source->inode = status.st_ino;
 	return 0;
@@ -171,37 +169,92 @@ static bool source_is_open(const struct source *source)
 {
 	struct stat status;
 
-	return fstat(source->fd, &status) == 0 && status.st_dev == source->device &&
-	       status.st_ino == source->inode;
+	return source->fd >= 0 && fstat(source->fd, &status) == 0 &&
+	       status.st_dev == source->device && status.st_ino == source->inode;
+}
+
+static void source_close(struct source *source)
+{
+	if (source_is_open(source))
+		kernel_close(source->fd);
+	source->fd = -1;
+}
+
+/* A pipe that one descriptor reads and writes. */
+static int bell_open(void)
+{
+	char again[32];
+	int ends[2] = {-1, -1};
+	int error = (int)kernel_call(SYS_pipe2, (long)ends, O_CLOEXEC, 0, 0, 0, 0);
+
+	if (error != 0)
+		return error;
+	snprintf(again, sizeof again, "/proc/self/fd/%d", ends[0]);
+	bell.fd = kernel_open(again, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+	kernel_close(ends[0]);
+	kernel_close(ends[1]);
+	return bell.fd < 0 ? bell.fd : source_note(&bell);
+}
+
+static int source_open(struct source *source)
+{
+	unsigned char bytes[WRITE_BYTES_MAX];
+	int count = base64_parse(watch_write, bytes);
+	int error;
+
+	if (count < 0)
+		return count;
+	error = path_open(watch_path, count > 0, source);
+	if (error != 0)
+		return error;
+	if ((count > 0 && kernel_write(source->fd, bytes, (size_t)count) != count) ||
+		source_note(source) != 0) {
+		kernel_close(source->fd);
+		source->fd = -1;
+		return -EIO;
+	}
+	return 0;
+}
+
+/* Waits for an event or a while; false: there will be none any more. */
+static bool event_wait(void)
+{
+	struct pollfd ready[] = {
+		{.fd = pressure.fd, .events = pressure.events},
+		{.fd = bell.fd, .events = POLLIN},
+	};
+	struct timespec timeout = {.tv_sec = POLL_S};
+	char discarded[256];
+	long count = kernel_call(SYS_ppoll, (long)ready, 2, (long)&timeout, 0, 0, 0);
+
+	if (!source_is_open(&pressure))
+		return false;
+	if (count <= 0)
+		return true;
+	if ((ready[0].revents & pressure.events) == 0)
+		return false;
+	if (pressure.discard && kernel_read(pressure.fd, discarded, sizeof discarded) == 0)
+		return false;
+	if ((ready[0].revents & (POLLERR | POLLNVAL)) != 0)
+		return false;
+	level_pressure_note(os_now_ns());
+	scavenger_ask(HEAP_EAGER);
+	worker_wake();
+	return true;
 }
 
 static void *watch_run(void *unused)
 {
-	struct source source = {.fd = -1};
-
 	(void)unused;
+	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
 	gate_exempt_thread();
-	prctl(PR_SET_NAME, "spillway-watch");
-	if (source_open(&source) != 0)
-		return NULL;
-	while (!atomic_load(&ended) && source_is_open(&source)) {
-		struct pollfd ready = {.fd = source.fd, .events = source.events};
-		char discarded[256];
-
-		if (poll(&ready, 1, POLL_MS) <= 0)
-			continue;
-		if ((ready.revents & source.events) == 0 || !source_is_open(&source))
-			break;
-		if (source.discard && read(source.fd, discarded, sizeof discarded) == 0)
-			break;
-		if ((ready.revents & (POLLERR | POLLNVAL)) != 0)
-			break;
-		level_pressure_note(os_now_ns());
-		scavenger_ask(HEAP_EAGER);
-		worker_wake();
-	}
-	if (source_is_open(&source))
-		close(source.fd);
+	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway-watch", 0, 0, 0, 0);
+	if (bell_open() == 0 && source_open(&pressure) == 0)
+		while (!atomic_load(&ended) && event_wait())
+			;
+	source_close(&pressure);
+	source_close(&bell);
+	atomic_store(&watching, false);
 	return NULL;
 }
 
@@ -219,12 +272,35 @@ void pressure_watch_set(const char *watch, const char *write_text)
 
 void pressure_watch_start(int (*start)(void *(*run)(void *)))
 {
+	if (watch_path[0] == '\0' || atomic_exchange(&watching, true))
+		return;
 	atomic_store(&ended, false);
-	if (watch_path[0] != '\0')
-		start(watch_run);
+	atomic_store(&thread_id, 0);
+	if (start(watch_run) != 0)
+		atomic_store(&watching, false);
 }
 
 void pressure_watch_end(void)
 {
 	atomic_store(&ended, true);
+	if (atomic_load(&watching) && source_is_open(&bell))
+		(void)kernel_write(bell.fd, "", 1);
+}
+
+int pressure_watch_thread(void)
+{
+	return atomic_load(&thread_id);
+}
+
+bool pressure_watch_runs(void)
+{
+	return atomic_load(&watching);
+}
+
+void pressure_fork_child(void)
+{
+	source_close(&pressure);
+	source_close(&bell);
+	atomic_store(&watching, false);
+	atomic_store(&thread_id, 0);
 }

@@ -1,13 +1,16 @@
 #include "shim/process.h"
 
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Stands for the pid where a filter of system calls may kill for getpid. */
+#define PID_UNKNOWN (-1)
 
 #define STAT_FIELD_STATE 3
 #define STAT_FIELD_START 22
@@ -27,13 +30,18 @@ void process_init(void)
 
 enum process_kind process_kind(void)
 {
+	int noted;
 	int none = 0;
-	int pid;
+	int pid = PID_UNKNOWN;
 
 	if (process_pid == NULL)
 		return PROCESS_BORROWED;
-	pid = getpid();
-	if (atomic_load_explicit(process_pid, memory_order_relaxed) == pid)
+	noted = atomic_load_explicit(process_pid, memory_order_relaxed);
+	if (!os_is_sandboxed())
+		pid = getpid();
+	else if (noted != 0)
+		pid = noted;
+	if (noted == pid)
 		return PROCESS_OWN;
 	if (atomic_compare_exchange_strong(process_pid, &none, pid))
 		return PROCESS_FORKED;
@@ -43,7 +51,7 @@ enum process_kind process_kind(void)
 void process_adopt(void)
 {
 	if (process_pid != NULL)
-		atomic_store(process_pid, getpid());
+		atomic_store(process_pid, os_is_sandboxed() ? PID_UNKNOWN : getpid());
 }
 
 /* Digits at text as a number; 0 where there are none or too many. */
@@ -63,13 +71,13 @@ uint64_t process_start_ticks(void)
 {
 	char text[1024];
 	const char *at;
-	ssize_t length;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	long length;
+	int fd = kernel_open("/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return 0;
-	length = read(fd, text, sizeof text - 1);
-	close(fd);
+	length = kernel_read(fd, text, sizeof text - 1);
+	kernel_close(fd);
 	if (length <= 0)
 		return 0;
 	text[length] = '\0';

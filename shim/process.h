@@ -18,12 +18,16 @@
  * is 0 in the copy and still the parent's pid in the borrower.  Where the
  * kernel cannot wipe (before Linux 4.14), a copy counts as borrowed, which is
  * the harmless mistake.
+ *
+ * In a sandbox (os_is_sandboxed) getpid may kill, and a borrower counts as own.  That is
+ * harmless there: no thread is started, and no slot taken.
  */
 enum process_kind { PROCESS_OWN, PROCESS_FORKED, PROCESS_BORROWED };
 
 /* Once, by the constructor.  Without memory for the page every process counts as borrowed. */
 void process_init(void);
-/* Async-signal-safe; one getpid().  PROCESS_FORKED is answered to one caller only. */
+/* Async-signal-safe; one getpid() outside of a sandbox.  PROCESS_FORKED is answered to one caller
+ * only. */
 enum process_kind process_kind(void);
 /* Makes the calling process the own one; by the child handler of fork. */
 void process_adopt(void);

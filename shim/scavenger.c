@@ -20,7 +20,7 @@
 /*
  * The pace between requests, per level in force.  idle_ms: only pages that idled so
  * long go; slabs_idle_ms: and only caches and slabs not used for so long are
- * emptied.  At full, thread caches are drained with every pass, which costs
+ * emptied.  At full, all thread caches are emptied before each round of passes, which costs
  * their owners, hence the longer pause.  At calm the heap has a pace of its own.
  */
 struct pace {
@@ -54,6 +54,7 @@ static struct {
 	bool active;
 	bool linked; /* asked by the supervisor, to be answered */
 	struct link_request request;
+	struct heap_request passes;
 	uint64_t released_bytes;
 	uint64_t started_ns;
 	uint32_t barren;
@@ -94,6 +95,7 @@ static void request_start(const struct link_request *request, bool linked, uint6
 	work.linked = linked || (work.active && work.linked);
 	work.active = true;
 	work.request = *request;
+	work.passes = (struct heap_request){0};
 	work.released_bytes = 0;
 	work.started_ns = now_ns;
 	work.barren = 0;
@@ -168,6 +170,7 @@ static bool request_step(uint64_t now_ns)
 			.cushion_bytes = pace->cushion_bytes,
 			.idle_before_ns = UINT64_MAX,
 			.slabs_idle_before_ns = ago_ns(now_ns, pace->slabs_idle_ms),
+			.request = &work.passes,
 		};
 		uint64_t gone_bytes;
 
@@ -186,6 +189,7 @@ static bool request_step(uint64_t now_ns)
 /* One step at the pace of the level in force, above calm. */
 static uint64_t pace_step(enum heap_level level, uint64_t now_ns)
 {
+	static struct heap_request passes; /* until there is no more */
 	const struct pace *pace = &paces[level];
 	uint64_t cushion_bytes = pace->cushion_bytes;
 	uint64_t start_ns = os_cpu_ns();
@@ -202,12 +206,15 @@ static uint64_t pace_step(enum heap_level level, uint64_t now_ns)
 			.cushion_bytes = cushion_bytes,
 			.idle_before_ns = ago_ns(now_ns, pace->idle_ms),
 			.slabs_idle_before_ns = ago_ns(now_ns, pace->slabs_idle_ms),
+			.request = &passes,
 		};
 
 		heap_scavenge(&pass, level_cause[level]);
 		more = pass.more && pass.clean_bytes + pass.lazy_bytes != 0 &&
 		       !scavenger_has_news();
 	}
+	if (!more)
+		passes = (struct heap_request){0};
 	return more ? pace->again_ms * MS_NS : pace->pause_ms * MS_NS;
 }
 

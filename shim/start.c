@@ -1,7 +1,10 @@
+#include "shim/aside.h"
 #include "shim/environment.h"
 #include "shim/gate.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
+#include "shim/interpose.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -45,7 +48,8 @@ static void on_thread_exit(void *value)
 		heap_thread_exit();
 		return;
 	}
-	if (gettid() == getpid())
+	/* In a sandbox there is no thread to end, and these calls may kill. */
+	if (!os_is_sandboxed() && gettid() == getpid())
 		worker_end();
 	pthread_setspecific(thread_key, (void *)2);
 }
@@ -104,14 +108,12 @@ static void link_start(const char *text)
 	static const char complaint[] =
 		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
 	struct link_address address;
-	ssize_t written;
 
 	if (link_address_parse(text, &address) == 0) {
 		link_join(&address);
 		return;
 	}
-	written = write(STDERR_FILENO, complaint, sizeof complaint - 1);
-	(void)written;
+	(void)kernel_write(STDERR_FILENO, complaint, sizeof complaint - 1);
 }
 
 static void huge_pages_start(char **environment)
@@ -138,14 +140,17 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	thread_note();
 	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
-	(void)os_is_sandboxed();
+	worker_init();
+	aside_init();
+	interpose_init();
 	os_fence_prepare();
 	if (getauxval(AT_SECURE) != 0)
 		environment = NULL;
 	if (environment != NULL) {
 		huge_pages_start(environment);
 		link_text = environment_find(environment, LINK_ENVIRONMENT);
-		if (link_text != NULL)
+		/* Whoever made the sandbox foresaw no socket. */
+		if (link_text != NULL && !os_is_sandboxed())
 			link_start(link_text);
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
@@ -160,6 +165,10 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 
 __attribute__((destructor)) static void stop(void)
 {
+	/* A child that no fork handler ran in, or that borrows its parent's memory, has nothing to
+	 * end. */
+	if (worker_process_check() != PROCESS_OWN)
+		return;
 	trace_end();
 	link_slot_free();
 }

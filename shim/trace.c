@@ -4,6 +4,7 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/lock.h"
 #include "shim/heap/os.h"
+#include "shim/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,14 +38,13 @@ static struct {
 /* The calling thread's number and 1; 0: none yet. */
 static __thread uint32_t thread_number;
 
-/* Not libc's functions, in which a thread can be cancelled. */
 static long put(int fd, const void *bytes, size_t length)
 {
 	long done;
 
 	do
-		done = syscall(SYS_write, fd, bytes, length);
-	while (done < 0 && errno == EINTR);
+		done = kernel_write(fd, bytes, length);
+	while (done == -EINTR);
 	return done;
 }
 
@@ -62,20 +61,25 @@ static void stop(const char *why)
 	trace.is_on = false;
 	atomic_fetch_and(&worker_attention, ~WORKER_ATTEND_TRACE);
 	heap_go_without_caches(false);
-	(void)syscall(SYS_writev, STDERR_FILENO, parts, sizeof parts / sizeof parts[0]);
+	(void)kernel_call(
+		SYS_writev, STDERR_FILENO, (long)parts, sizeof parts / sizeof parts[0], 0, 0, 0);
 }
 
 /* Over a limit of file sizes, or to a pipe that nobody reads: the signal comes with the error. */
 static void swallow(int error)
 {
+	static const struct timespec at_once;
 	sigset_t one;
+	long got;
 
 	if (error != EFBIG && error != EPIPE)
 		return;
 	sigemptyset(&one);
 	sigaddset(&one, error == EFBIG ? SIGXFSZ : SIGPIPE);
-	while (sigtimedwait(&one, NULL, &(struct timespec){0}) < 0 && errno == EINTR)
-		;
+	do
+		got = kernel_call(
+			SYS_rt_sigtimedwait, (long)&one, 0, (long)&at_once, _NSIG / 8, 0, 0);
+	while (got == -EINTR);
 }
 
 static int flush_to(int fd)
@@ -84,16 +88,15 @@ static int flush_to(int fd)
 
 	while (done < trace.length) {
 		long put_bytes = put(fd, trace.buffer + done, trace.length - done);
-		int error = errno;
 
 		if (put_bytes > 0) {
 			done += (size_t)put_bytes;
 			continue;
 		}
-		swallow(error);
+		swallow((int)-put_bytes);
 		/* No half record. */
-		(void)syscall(SYS_ftruncate, fd, trace.file_bytes);
-		return put_bytes < 0 ? error : EIO;
+		(void)kernel_call(SYS_ftruncate, fd, (long)trace.file_bytes, 0, 0, 0, 0);
+		return put_bytes < 0 ? (int)-put_bytes : EIO;
 	}
 	return 0;
 }
@@ -102,19 +105,15 @@ static int flush_to(int fd)
 static void flush(uint64_t now_ns)
 {
 	int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY;
-	long fd;
+	int fd;
 	int error;
 
-	if (os_is_sandboxed()) {
-		stop("a filter of system calls is in force");
-		return;
-	}
 	if (trace.file_bytes == 0)
 		flags |= O_CREAT | O_TRUNC;
-	fd = syscall(SYS_openat, AT_FDCWD, trace.path, flags, 0600);
-	error = fd < 0 ? errno : flush_to((int)fd);
+	fd = kernel_open(trace.path, flags, 0600);
+	error = fd < 0 ? -fd : flush_to(fd);
 	if (fd >= 0)
-		(void)syscall(SYS_close, fd);
+		kernel_close(fd);
 	if (error != 0) {
 		stop(strerrordesc_np(error));
 		return;
@@ -260,10 +259,11 @@ void trace_begin(const char *file)
 {
 	size_t chars = 0;
 
-	if (file == NULL)
+	if (file == NULL || os_is_sandboxed())
 		return;
 	/* The program may go elsewhere. */
-	if (file[0] != '/' && syscall(SYS_getcwd, trace.path, sizeof trace.path) > 0) {
+	if (file[0] != '/' &&
+		kernel_call(SYS_getcwd, (long)trace.path, sizeof trace.path, 0, 0, 0, 0) > 0) {
 		chars = strlen(trace.path);
 		trace.path[chars++] = '/';
 	}
@@ -281,9 +281,23 @@ void trace_begin(const char *file)
 
 void trace_fork_child(void)
 {
-	atomic_store(&trace.lock.word, 0);
+	lock_drop_in_child(&trace.lock);
 	if (trace.is_on)
 		begin();
+}
+
+void trace_before_filter(void)
+{
+	int saved = errno;
+	sigset_t before;
+
+	if (trace_is_on() && enter(&before)) {
+		flush(trace.before_ns);
+		if (trace.is_on)
+			stop("a filter of system calls is in force");
+		leave(&before);
+	}
+	errno = saved;
 }
 
 void trace_end(void)

@@ -24,6 +24,8 @@
 /* Once, by the constructor; file: SPILLWAY_TRACE's value or NULL. */
 void trace_begin(const char *file);
 void trace_fork_child(void);
+/* Writes what there is and stops: the program is about to filter its system calls. */
+void trace_before_filter(void);
 /* At exit. */
 void trace_end(void);
 

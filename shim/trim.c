@@ -1,7 +1,6 @@
 #include "shim/trim.h"
 
 #include "shim/heap/heap.h"
-#include "shim/heap/lock.h"
 #include "shim/heap/os.h"
 #include "shim/level.h"
 
@@ -14,6 +13,7 @@
 
 uint64_t trim_full(size_t cushion_bytes)
 {
+	struct heap_request request = {0};
 	struct heap_stats stats;
 	uint64_t most_bytes;
 	uint64_t gone_bytes = 0;
@@ -30,6 +30,7 @@ uint64_t trim_full(size_t cushion_bytes)
 			.max_bytes = TRIM_PASS_BYTES,
 			.cushion_bytes = cushion_bytes,
 			.idle_before_ns = UINT64_MAX,
+			.request = &request,
 		};
 
 		heap_scavenge(&pass, HEAP_BY_FULL);
@@ -40,17 +41,6 @@ uint64_t trim_full(size_t cushion_bytes)
 	return gone_bytes;
 }
 
-/* Whether this thread holds a lock of the heap, so that a pass would wait for itself. */
-static bool is_inside_heap(void)
-{
-	bool inside;
-
-	heap_fork_prepare();
-	inside = lock_is_any_kept();
-	heap_fork_parent();
-	return inside;
-}
-
 void trim_before_fork(void)
 {
 	uint64_t start_ns = os_now_ns();
@@ -58,7 +48,7 @@ void trim_before_fork(void)
 	struct heap_stats stats;
 	bool more = true;
 
-	if (level_in_force(start_ns) < HEAP_EAGER || is_inside_heap())
+	if (level_in_force(start_ns) < HEAP_EAGER || heap_is_inside())
 		return;
 	heap_stats_read(&stats);
 	if (stats.idle_dirty_bytes + stats.lazy_bytes == 0)

@@ -22,8 +22,9 @@
  * uses no descriptor.  When the heap is clean and was not used for a second it
  * sleeps for ever; the next malloc or free, told so by worker_attention, wakes
  * it.  Without a link that changes the word slept on.  The link's word is the
- * supervisor's, so there every malloc and free goes on waking until a sleeper
- * really was woken: what could be missed is a last burst of use that fits
+ * supervisor's, and other processes sleep on it with the same bit where a service has
+ * more than 32, so there malloc and free go on waking, once a clock tick, until the thread
+ * itself says that it is awake: what could be missed is a last burst of use that fits
  * between the decision to sleep and the sleep, and only until the next use or
  * request.
  *
@@ -32,8 +33,27 @@
  * whether the thread is about to sleep, and if so goes on waking until it is seen
  * to be awake.
  *
+ * A forked child begins without the thread, whatever it inherited.  It is looked at with its
+ * first call that leaves the fast paths, and gets thread and slot when WORKER_GROWTH_BYTES could be
+ * given back: idle pages, and free slots beyond those that every heap has.  A child that holds
+ * less is looked at again after it freed what is missing (heap_set_freed_hook) or grew.  So
+ * hundreds of children that hold nothing have no thread, and one that frees what it inherited has
+ * it before it sleeps.  A child that inherits idle memory and sleeps before any such call is not
+ * reached.
+ *
+ * What the program may expect of the thread:
+ *   - it runs with the nice value of the thread that crossed WORKER_GROWTH_BYTES, the ordinary
+ *     policy, and on all CPUs that the process was started with;
+ *   - setuid and the like reach it, since libc knows it;
+ *   - it is gone, from the kernel's view too, before a call that acts on the calling thread alone
+ *     (aside.h: unshare, setns, seccomp, landlock, capset, some of prctl) is made through libc.
+ *     The caller waits for that, a second at most, mostly some tens of microseconds.  It is made
+ *     again, and then has what the call changed, when malloc or free next leave the fast paths;
+ *   - after the program has put a filter of system calls on itself there is no thread again: what
+ *     the filter lets pass is not known.  See below for who does the work then.
+ *
  * Where no thread can be had (RLIMIT_NPROC, seccomp), starting is tried again
- * with growing gaps and growing threads do the scavenger's steps, which are
+ * with growing gaps, and threads that grow or free do the scavenger's steps, which are
  * bounded; a process that only reuses what it has does not hear of a request.  The same holds for
  * good after the main thread has left by pthread_exit: the worker ends then, so that it does not
  * keep alive a process that waits for its last thread.
@@ -44,6 +64,9 @@
  * trace.h records: a bit that stays. */
 extern _Atomic uint32_t worker_attention;
 #define WORKER_ATTEND_TRACE 16U
+
+/* Once, by the constructor. */
+void worker_init(void);
 
 /* Does what worker_attention asks for; keeps errno. */
 void worker_attend(void);
@@ -66,8 +89,16 @@ void worker_fork_child(void);
  * none, the first step is done here.  Keeps errno.
  */
 void worker_summon(void);
-/* After scavenger_ask(), or when the heap is used again.  Whether a sleeper was woken. */
-bool worker_wake(void);
+/* After scavenger_ask(), or when the heap is used again. */
+void worker_wake(void);
+/*
+ * Around a call that acts on the calling thread only.  step_aside ends the thread and keeps it from
+ * starting, and says whether it did: false in the child of a vfork, whose memory is its parent's,
+ * and in the thread itself.  step_back takes that answer, and whether the call has put a filter of
+ * system calls in force; it makes no system call.  Async-signal-safe; both keep errno.
+ */
+bool worker_step_aside(void);
+void worker_step_back(bool stepped, bool is_filtered);
 /* The main thread leaves by pthread_exit. */
 void worker_end(void);
 

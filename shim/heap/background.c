@@ -44,8 +44,9 @@ static struct {
 	uint64_t idle_bytes;     /* what was left when it last changed, and when that was */
 	uint64_t changed_ns;
 	uint64_t rest_until_ns;
-	uint64_t rest_bytes;    /* of dirty pages: as many end it */
-	uint64_t rest_price_ns; /* another price or policy does, too */
+	uint64_t rest_bytes;                   /* of dirty pages: as many end it */
+	uint64_t rest_price_ns;                /* another price or policy does, too */
+	struct heap_place places[HEAP_LEVELS]; /* where passes of a level go on */
 	struct budget budget;
 } work;
 
@@ -62,6 +63,7 @@ static uint64_t price_bounded(uint64_t price_ns)
 void heap_tune(const struct heap_tuning *now)
 {
 	atomic_store_explicit(&tuning.policy, now->policy, memory_order_relaxed);
+	growth_follow(now->policy);
 	atomic_store_explicit(&tuning.dontneed_only, now->dontneed_only, memory_order_relaxed);
 	atomic_store_explicit(&tuning.cpu_permille,
 		now->cpu_permille == 0 || now->cpu_permille > 1000 ? HEAP_CPU_PERMILLE
@@ -72,7 +74,7 @@ void heap_tune(const struct heap_tuning *now)
 
 /*
  * Whether nothing is left to do: nothing went and what is idle hardly changed for as
- * long as the policy lets things idle at most.
+ * long as the policy lets things idle at most, and no search is in its middle.
  */
 static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 {
@@ -88,6 +90,9 @@ static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 		work.changed_ns = now_ns;
 		work.idle_bytes = idle_bytes;
 	}
+	for (unsigned i = 0; i < HEAP_LEVELS; i++)
+		if (work.places[i].tired)
+			return false;
 	return idle_bytes == 0 || now_ns - work.changed_ns >= plan->settle_ns;
 }
 
@@ -167,9 +172,14 @@ static bool is_any(const struct hunt_ages *ages)
 static bool run(const struct scavenge_plan *plan, enum heap_level level,
 	const struct hunt_ages *ages, uint64_t until_cpu_ns)
 {
+	struct heap_place *place = &work.places[level];
 	uint64_t gone_bytes = 0;
 	bool more = true;
 
+	/* What became idle since the last step comes first, unless that would be all that is ever
+	 * looked at. */
+	if (!place->tired)
+		*place = (struct heap_place){0};
 	while (more && os_cpu_ns() < until_cpu_ns) {
 		struct heap_pass pass = {
 			.level = level,
@@ -178,6 +188,7 @@ static bool run(const struct scavenge_plan *plan, enum heap_level level,
 			.slabs_idle_before_ns = plan->slabs_before_ns,
 			.ages = ages,
 			.without_holes = !plan->holes,
+			.place = place,
 		};
 
 		/* While there may be runs enough, slabs can wait for a pass. */
@@ -186,7 +197,8 @@ static bool run(const struct scavenge_plan *plan, enum heap_level level,
 		heap_scavenge(&pass, HEAP_BACKGROUND);
 		gone_bytes = pass.clean_bytes + pass.lazy_bytes;
 		work.released_bytes += gone_bytes;
-		more = pass.slabs_idle_before_ns == 0 || (pass.more && gone_bytes != 0);
+		more = pass.slabs_idle_before_ns == 0 ||
+		       (pass.more && (gone_bytes != 0 || place->tired));
 	}
 	return more;
 }
@@ -195,7 +207,9 @@ static bool plan_perform(const struct scavenge_plan *plan, uint64_t until_cpu_ns
 {
 	bool more = run(plan, HEAP_EAGER, &plan->away, until_cpu_ns);
 
-	if (is_any(&plan->lazy))
+	if (!is_any(&plan->lazy))
+		work.places[HEAP_LAZY] = (struct heap_place){0};
+	else
 		more |= run(plan, HEAP_LAZY, &plan->lazy, until_cpu_ns);
 	return more;
 }

@@ -11,6 +11,11 @@
  * when there is room for its millisecond and a tenth of the whole, for a pass that
  * overruns.
  *
+ * In a large heap a step may not get around.  Pages of the right age are found by an index
+ * (region.h), and a pass that has looked at much and found little leaves the rest to the
+ * next one, in the same step or a later one; so a step's work and what it finds
+ * do not depend on the heap's size.
+ *
  * A burst may need most of that at once.  So a look by the adaptive policy that found little,
  * with little left to find, is followed by a rest, in which it is only asked now and then
  * whether more became idle, and looks at little leave the budget to what is worth more.

@@ -1,6 +1,7 @@
 #include "shim/heap/cache.h"
 
 #include "shim/heap/cache_owner.h"
+#include "shim/heap/cache_state.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/meta.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 
 #define FIRST_LIMIT_BYTES 4096U
-#define LOOK_NS 200000000U
 /* No more than about these are fetched at once. */
 #define TAKE_BYTES 32768U
 /* The limit of a class of large slots grows with one miss, of a put or a take, for so many bytes of
@@ -28,14 +28,7 @@ __thread struct cache *cache_self = &cache_none;
 /* The calling thread has been through heap_thread_exit. */
 static __thread bool self_is_gone;
 
-static struct {
-	struct lock lock;
-	struct cache *_Atomic all;
-	struct cache *unowned;
-	_Atomic uint64_t looked_ns;
-	void (*_Atomic hook)(void);
-	_Atomic bool without; /* no thread gets a cache */
-} registry;
+struct cache_registry cache_registry;
 
 /* Making --------------------------------------------------------------- */
 
@@ -50,7 +43,7 @@ static uint16_t class_room(unsigned size_class)
 	return (uint16_t)(slots < least ? least : slots);
 }
 
-static size_t cache_bytes(void)
+size_t cache_bytes(void)
 {
 	size_t slots = 0;
 
@@ -80,7 +73,7 @@ static struct cache *cache_make(void)
 
 void heap_set_cache_hook(void (*hook)(void))
 {
-	atomic_store_explicit(&registry.hook, hook, memory_order_release);
+	atomic_store_explicit(&cache_registry.hook, hook, memory_order_release);
 }
 
 /* The calling thread's cache, made if there is none; NULL where there can be none. */
@@ -91,24 +84,24 @@ static struct cache *cache_get(void)
 
 	if (cache != &cache_none)
 		return cache;
-	if (self_is_gone || atomic_load_explicit(&registry.without, memory_order_relaxed))
+	if (self_is_gone || atomic_load_explicit(&cache_registry.without, memory_order_relaxed))
 		return NULL;
-	lock_take(&registry.lock);
-	cache = registry.unowned;
+	lock_take(&cache_registry.lock);
+	cache = cache_registry.unowned;
 	if (cache != NULL)
-		registry.unowned = cache->next_free;
-	lock_drop(&registry.lock);
+		cache_registry.unowned = cache->next_free;
+	lock_drop(&cache_registry.lock);
 	if (cache == NULL) {
 		cache = cache_make();
 		if (cache == NULL)
 			return NULL;
-		lock_take(&registry.lock);
-		cache->next = atomic_load_explicit(&registry.all, memory_order_relaxed);
-		atomic_store_explicit(&registry.all, cache, memory_order_release);
-		lock_drop(&registry.lock);
+		lock_take(&cache_registry.lock);
+		cache->next = atomic_load_explicit(&cache_registry.all, memory_order_relaxed);
+		atomic_store_explicit(&cache_registry.all, cache, memory_order_release);
+		lock_drop(&cache_registry.lock);
 	}
 	cache_self = cache;
-	hook = atomic_load_explicit(&registry.hook, memory_order_acquire);
+	hook = atomic_load_explicit(&cache_registry.hook, memory_order_acquire);
 	if (hook != NULL)
 		hook();
 	return cache_self != &cache_none ? cache_self : NULL;
@@ -116,8 +109,7 @@ static struct cache *cache_get(void)
 
 /* Marks ----------------------------------------------------------------- */
 
-/* Inside, as all of these; the bin has no mark, and at least so many slots. */
-static void bin_mark(struct bin_room *room, unsigned count, bool changed)
+void bin_mark(struct bin_room *room, unsigned count, bool changed)
 {
 	room->cold_slot = room->base[count];
 	room->base[count] = NULL;
@@ -125,7 +117,7 @@ static void bin_mark(struct bin_room *room, unsigned count, bool changed)
 	room->changed = changed;
 }
 
-static void bin_unmark(struct bin_room *room)
+void bin_unmark(struct bin_room *room)
 {
 	if (room->cold != 0)
 		room->base[room->cold] = room->cold_slot;
@@ -134,8 +126,7 @@ static void bin_unmark(struct bin_room *room)
 
 /* Limits --------------------------------------------------------------- */
 
-/* Up to CENTRAL_BATCH of a class's slots, the coldest, move to `slots`.  Inside. */
-static unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned most, void **slots)
+unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned most, void **slots)
 {
 	void **first = cache->rooms[size_class].base + 1;
 	unsigned count = cache_count(cache, size_class);
@@ -156,7 +147,7 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 	void *slots[CENTRAL_BATCH];
 	unsigned shed = 0;
 
-	if (cache_count(cache, size_class) <= keep || !cache_enter(cache))
+	if (cache_count(cache, size_class) <= keep || !cache_enter_bin(cache, size_class))
 		return false;
 	if (cache_count(cache, size_class) > keep)
 		shed = cache_shed(cache, size_class, cache_count(cache, size_class) - keep, slots);
@@ -174,7 +165,7 @@ static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned 
 	void *slot = NULL;
 
 	*cold = 0;
-	if (!cache_enter(cache))
+	if (!cache_enter_bin(cache, size_class))
 		return NULL;
 	if (!room->changed) {
 		*cold = room->cold;
@@ -189,7 +180,7 @@ static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned 
 	return slot;
 }
 
-static void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
+void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
 {
 	size_t bytes = size_classes[size_class].bytes;
 
@@ -253,28 +244,91 @@ static void cache_limits_fall(struct cache *cache)
 
 /* Slow paths ------------------------------------------------------------ */
 
-/* What every slow call does first: what a thief could not do, and a sign of life. */
-static void cache_attend(struct cache *cache)
+/* All bins but what a thief comes between. */
+static void cache_empty_self(struct cache *cache)
 {
-	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
-	uint64_t now_ns = os_now_coarse_ns();
 	bool kept_out = false;
 
-	if (now_ns - cache->fallen_ns >= FALL_NS) {
-		cache->fallen_ns = now_ns;
-		cache_limits_fall(cache);
-	}
-	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
-	if (!atomic_load_explicit(&cache->drain_wanted, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		while (cache_shed_over(cache, c, 0))
 			;
 		kept_out |= cache_count(cache, c) != 0;
 	}
-	if (kept_out)
-		atomic_store_explicit(&cache->drain_wanted, true, memory_order_relaxed);
+	cache->empties = kept_out;
+}
+
+/* Inside.  Of *left slots under a bin's mark a batch moves to `slots`; once none is left, what
+ * else there is gets a mark. */
+static unsigned bin_age(struct cache *cache, unsigned size_class, unsigned *left, void **slots)
+{
+	unsigned shed = *left != 0 ? cache_shed(cache, size_class, *left, slots) : 0;
+	unsigned count = cache_count(cache, size_class);
+
+	*left = shed != 0 ? *left - shed : 0;
+	if (*left == 0 && count != 0)
+		bin_mark(&cache->rooms[size_class], count, false);
+	return shed;
+}
+
+void cache_age(struct cache *cache, unsigned size_class)
+{
+	void *slots[CENTRAL_BATCH];
+	unsigned left = cache->rooms[size_class].cold;
+
+	do {
+		unsigned shed = bin_age(cache, size_class, &left, slots);
+
+		if (shed != 0)
+			central_put(size_class, slots, shed);
+	} while (left != 0);
+}
+
+/* The same by the owner, as far as no thief comes between. */
+static void cache_age_self(struct cache *cache, unsigned size_class)
+{
+	void *slots[CENTRAL_BATCH];
+	unsigned left = 0;
+	bool begun = false;
+
+	do {
+		unsigned shed;
+
+		if (!cache_enter_bin(cache, size_class))
+			return;
+		if (!begun)
+			left = cache->rooms[size_class].cold;
+		begun = true;
+		shed = bin_age(cache, size_class, &left, slots);
+		cache_leave(cache);
+		if (shed != 0)
+			central_put(size_class, slots, shed);
+	} while (left != 0);
+}
+
+/* What a drain wishes of the calling thread's cache, or wished before. */
+static void cache_fulfil_wish(struct cache *cache)
+{
+	enum cache_wish wish = cache_fulfil(cache);
+
+	if (wish == CACHE_EMPTY || cache->empties)
+		cache_empty_self(cache);
+	else if (wish == CACHE_MARK)
+		for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+			cache_age_self(cache, c);
+}
+
+/* What every slow call does first: what a thief left to do, and a sign of life. */
+static void cache_attend(struct cache *cache)
+{
+	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
+	uint64_t now_ns = os_now_coarse_ns();
+
+	cache_fulfil_wish(cache);
+	if (now_ns - cache->fallen_ns >= FALL_NS) {
+		cache->fallen_ns = now_ns;
+		cache_limits_fall(cache);
+	}
+	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 }
 
 void *cache_take_slow(unsigned size_class)
@@ -306,7 +360,7 @@ void *cache_take_slow(unsigned size_class)
 	got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
-	if (cache_enter(cache)) {
+	if (cache_enter_bin(cache, size_class)) {
 		struct bin *bin = &cache->bins[size_class];
 		void **top = bin_top(bin);
 
@@ -335,8 +389,10 @@ void cache_put_slow(unsigned size_class, void *slot)
 		return;
 	}
 	cache_attend(cache);
-	cache_grow_limit(cache, size_class);
-	if (cache_enter(cache)) {
+	/* Else it comes here since a thief kept it out. */
+	if (bin_top(&cache->bins[size_class]) >= cache->bins[size_class].end)
+		cache_grow_limit(cache, size_class);
+	if (cache_enter_bin(cache, size_class)) {
 		struct bin *bin = &cache->bins[size_class];
 		unsigned most = cache_limit(cache, size_class) / 2 + 1;
 
@@ -362,10 +418,9 @@ void cache_put_slow(unsigned size_class, void *slot)
 		central_put(size_class, slots, shed);
 }
 
-/* Taking over ----------------------------------------------------------- */
+/* Ending ---------------------------------------------------------------- */
 
-/* Seized, or nobody's, or the caller's own with thieves kept out. */
-static void cache_empty(struct cache *cache)
+void cache_empty(struct cache *cache)
 {
 	void *slots[CENTRAL_BATCH];
 
@@ -378,147 +433,19 @@ static void cache_empty(struct cache *cache)
 	}
 }
 
-/*
- * Seized.  Gives back the whole pages of the arrays of an empty cache.  The thieves'
- * lock is held over the call, which is short and which only other thieves, an
- * ending thread and a fork wait for; the owner never does.
- */
-static void cache_bare(struct cache *cache)
-{
-	uintptr_t first = round_up((uintptr_t)(cache + 1), os_page_bytes());
-	uintptr_t end = ((uintptr_t)cache + cache_bytes()) & ~(os_page_bytes() - 1);
-	struct os_range range = {.start = (void *)first, .bytes = end - first};
-
-	/* Refused (locked memory), it is not tried again before it was used again. */
-	if (first < end)
-		(void)os_advise(&range, 1, OS_DONTNEED);
-	atomic_store_explicit(&cache->bare_calls,
-		atomic_load_explicit(&cache->slow_calls, memory_order_relaxed),
-		memory_order_relaxed);
-}
-
-static bool cache_is_bare(const struct cache *cache)
-{
-	return atomic_load_explicit(&cache->bare_calls, memory_order_relaxed) ==
-	       atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
-}
-
-static bool cache_has_slots(const struct cache *cache)
-{
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		if (cache_count(cache, c) != 0)
-			return true;
-	return false;
-}
-
-/* What a cache looks like from outside: changes, in all likelihood, with its use. */
-static uint64_t cache_look(const struct cache *cache)
-{
-	uint64_t look = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
-
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		look = look * 31 + cache_count(cache, c);
-	return look;
-}
-
-enum due { DUE_NOTHING, DUE_MARKS, DUE_ALL };
-
-/* What is to be done with a cache about slots that were idle since before idle_before_ns, as far as
- * passes have looked. */
-static enum due cache_due(struct cache *cache, uint64_t idle_before_ns)
-{
-	uint64_t look = cache_look(cache);
-	enum due due = DUE_NOTHING;
-
-	if (idle_before_ns == UINT64_MAX)
-		return DUE_ALL;
-	lock_take(&cache->thief);
-	if (cache->seen != look || cache->seen_since_ns == 0) {
-		cache->seen = look;
-		cache->seen_since_ns = os_now_ns();
-	}
-	if (cache->seen_since_ns <= idle_before_ns)
-		due = DUE_ALL;
-	else if (cache->marked_ns <= idle_before_ns)
-		due = DUE_MARKS;
-	lock_drop(&cache->thief);
-	return due;
-}
-
-/* Seized.  What is under a mark still goes; then each bin that has slots is marked. */
-static void cache_age(struct cache *cache)
-{
-	void *slots[CENTRAL_BATCH];
-
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		struct bin_room *room = &cache->rooms[c];
-		unsigned cold = room->cold;
-		unsigned count;
-
-		while (cold != 0) {
-			unsigned shed = cache_shed(cache, c, cold, slots);
-
-			central_put(c, slots, shed);
-			cold -= shed;
-		}
-		count = cache_count(cache, c);
-		if (count != 0)
-			bin_mark(room, count, false);
-	}
-	cache->marked_ns = os_now_ns();
-	cache->seen = cache_look(cache);
-}
-
-/* Looking at what is idle is not for every pass. */
-static bool idle_look_is_due(void)
-{
-	uint64_t now_ns = os_now_coarse_ns();
-	uint64_t before_ns = atomic_load_explicit(&registry.looked_ns, memory_order_relaxed);
-
-	return now_ns - before_ns >= LOOK_NS &&
-	       atomic_compare_exchange_strong(&registry.looked_ns, &before_ns, now_ns);
-}
-
-void cache_drain_all(uint64_t idle_before_ns)
-{
-	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
-
-	if (idle_before_ns != UINT64_MAX && !idle_look_is_due())
-		return;
-
-	for (; cache != NULL; cache = cache->next) {
-		enum due due;
-
-		if (!cache_has_slots(cache) && cache_is_bare(cache))
-			continue;
-		due = cache_due(cache, idle_before_ns);
-		if (due == DUE_NOTHING || !cache_seize(cache))
-			continue;
-		if (due == DUE_ALL) {
-			cache_empty(cache);
-			cache_bare(cache);
-		} else {
-			cache_age(cache);
-		}
-		cache_release(cache);
-	}
-}
-
-/* Of a thread that ends or is no more; no thief is in it. */
-static void cache_clear(struct cache *cache)
+void cache_clear(struct cache *cache)
 {
 	cache_empty(cache);
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
 		cache_set_limit(cache, c, 0);
 }
 
-/* To the next thread. */
-static void cache_pass_on(struct cache *cache)
+void cache_pass_on(struct cache *cache)
 {
-	lock_take(&registry.lock);
-	cache->next_free = registry.unowned;
-	registry.unowned = cache;
-	lock_drop(&registry.lock);
+	lock_take(&cache_registry.lock);
+	cache->next_free = cache_registry.unowned;
+	cache_registry.unowned = cache;
+	lock_drop(&cache_registry.lock);
 }
 
 static void cache_give_up(void)
@@ -542,14 +469,14 @@ void heap_thread_exit(void)
 
 void heap_go_without_caches(bool without)
 {
-	atomic_store_explicit(&registry.without, without, memory_order_relaxed);
+	atomic_store_explicit(&cache_registry.without, without, memory_order_relaxed);
 	if (without)
 		cache_give_up();
 }
 
 void cache_stats(uint64_t *slots, uint64_t *bytes)
 {
-	const struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
+	const struct cache *cache = atomic_load_explicit(&cache_registry.all, memory_order_acquire);
 
 	*slots = 0;
 	*bytes = 0;
@@ -560,63 +487,5 @@ void cache_stats(uint64_t *slots, uint64_t *bytes)
 			*slots += count;
 			*bytes += count * size_classes[c].bytes;
 		}
-	}
-}
-
-uint64_t cache_check_locked(unsigned size_class)
-{
-	const struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
-	uint64_t slots = 0;
-
-	for (; cache != NULL; cache = cache->next)
-		slots += cache_count(cache, size_class);
-	return slots;
-}
-
-void cache_lock_all(void)
-{
-	lock_take_for_fork(&registry.lock);
-	cache_seize_all(atomic_load_explicit(&registry.all, memory_order_acquire));
-}
-
-void cache_unlock_all(void)
-{
-	cache_release_all(atomic_load_explicit(&registry.all, memory_order_acquire));
-	lock_drop_after_fork(&registry.lock);
-}
-
-static bool cache_is_unowned(const struct cache *cache)
-{
-	const struct cache *one = registry.unowned;
-
-	while (one != NULL && one != cache)
-		one = one->next_free;
-	return one != NULL;
-}
-
-/* Of a cache whose owner could not be kept out while memory was copied nothing is certain. */
-static void cache_forget(struct cache *cache)
-{
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		bin_set_top(&cache->bins[c], cache->rooms[c].base);
-		cache->rooms[c].cold = 0;
-	}
-}
-
-void cache_after_fork(bool inside)
-{
-	struct cache *cache = atomic_load_explicit(&registry.all, memory_order_acquire);
-
-	for (; cache != NULL; cache = cache->next) {
-		atomic_store_explicit(&cache->drain_wanted, false, memory_order_relaxed);
-		if (cache == cache_self || cache_is_unowned(cache))
-			continue;
-		atomic_store_explicit(&cache->busy, 0, memory_order_relaxed);
-		if (!cache->seized)
-			cache_forget(cache);
-		if (inside)
-			continue;
-		cache_clear(cache);
-		cache_pass_on(cache);
 	}
 }

@@ -17,8 +17,14 @@
  * or is parked: `full` empties them all.  Who may touch the bins is decided by
  * cache_owner.h alone: the owner between cache_enter and cache_leave, anybody
  * else between cache_seize and cache_release.  The owner makes no call between
- * the two, so a thief never waits long, and a parked owner is never inside.
- * Whatever needs a lock or the gate happens outside, on slots copied out.
+ * the two, so a parked owner is never inside.  Whatever needs a lock or the gate
+ * happens outside, on slots copied out.
+ *
+ * A drain asks first and then empties: it leaves a wish at every cache that is due, has
+ * all threads fence once, and empties those caches whose owner is not inside and did not
+ * empty its cache itself meanwhile.  What is left are caches whose owner was preempted
+ * inside; these owners fulfil the wish with their next call.  A drain never sleeps for an
+ * owner, and its cost does not depend on whether owners run.
  *
  * A class may keep up to `limit` slots.  Limits start at nothing and double
  * when a class runs dry or over, up to CACHE_CLASS_BYTES and the array's
@@ -72,15 +78,16 @@ struct cache {
 	_Atomic uint32_t busy;
 	_Atomic uint32_t taken;
 	struct bin bins[SIZE_CLASSES + 1];
-	_Atomic bool drain_wanted;
-	bool seized; /* by cache_seize_all */
 	struct lock thief;
+	uint32_t fork_taken; /* what both were when owners were kept out for a fork */
+	uint32_t fork_busy;
 	/* The owner's: */
 	struct bin_room rooms[SIZE_CLASSES + 1]; /* marks are written inside only */
 	uint32_t victim;                         /* the class that shrinks next */
 	_Atomic uint32_t slow_calls;             /* written by the owner */
 	size_t limit_bytes;                      /* sum over bins */
 	uint64_t fallen_ns;                      /* when limits of large slots last fell */
+	bool empties;                            /* a wish that a thief kept it from fulfilling */
 	/* A thief's: */
 	uint64_t seen;               /* what the cache looked like */
 	uint64_t seen_since_ns;      /* and since when */
@@ -124,16 +131,22 @@ void cache_put_slow(unsigned size_class, void *slot);
 
 /* Empties every cache, of running and of parked threads, that is as it was since before
  * idle_before_ns (UINT64_MAX: any), and gives its arrays back; takes from the others what was
- * not needed since then, as far as marks tell. */
+ * not needed since then, as far as marks tell.  What owners are left to do is done with their
+ * next malloc or free. */
 void cache_drain_all(uint64_t idle_before_ns);
 
 /* Slots in all caches, and their bytes. */
 void cache_stats(uint64_t *slots, uint64_t *bytes);
 uint64_t cache_check_locked(unsigned size_class);
 
-/* All caches seized, as far as they can be, and the registry locked. */
-void cache_lock_all(void);
-void cache_unlock_all(void);
+/* For locks.h. */
+void cache_registry_locks(void (*visit)(struct lock *lock));
+void cache_thief_locks(void (*visit)(struct lock *lock));
+/* Around a fork, all locks held: no owner is inside a cache, but as cache_owner.h tells. */
+void cache_fork_prepare(void);
+void cache_fork_done(void);
+/* The same in the child: leaves out of caches what their owners were changing. */
+void cache_fork_child(void);
 
 /* In the child of a fork, unlocked: empties the caches of threads that are gone; where the fork
  * interrupted this thread with a lock held, that is left to scavengers. */

@@ -2,40 +2,55 @@
 
 #include "shim/heap/os.h"
 
-/* Inside, an owner copies a few dozen pointers: one that takes longer is not running. */
-#define SPINS 1000
-#define WAIT_NS 20000U
-#define WAITS 500
+/* A wish is its drain's number, and in the lowest bit its kind; the first is over CACHE_TAKEN. */
+#define WISH_MARK 1U
+#define WISH_STEP 2U
 
-/* S3.  The kernel is asked to sleep: nobody wakes us, the owner's way out is a plain store. */
-static bool owner_is_out(const struct cache *cache)
+uint32_t cache_wish_new(enum cache_wish wish)
 {
-	for (unsigned i = 0; i < SPINS + WAITS; i++) {
+	static _Atomic uint32_t last;
+	uint32_t number;
+
+	do
+		number = atomic_fetch_add_explicit(&last, WISH_STEP, memory_order_relaxed) +
+			 WISH_STEP;
+	while (number == 0);
+	return number + (wish == CACHE_MARK ? WISH_MARK : 0);
+}
+
+static enum cache_wish wish_kind(uint32_t taken)
+{
+	if (taken <= CACHE_TAKEN)
+		return CACHE_NO_WISH;
+	return (taken & WISH_MARK) != 0 ? CACHE_MARK : CACHE_EMPTY;
+}
+
+bool cache_ask(struct cache *cache, uint32_t wish)
+{
+	uint32_t taken = atomic_load_explicit(&cache->taken, memory_order_relaxed);
+
+	do {
+		if (taken == CACHE_TAKEN ||
+			(wish_kind(taken) == CACHE_EMPTY && wish_kind(wish) == CACHE_MARK))
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&cache->taken, &taken, wish, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+bool cache_seize(struct cache *cache, uint32_t wish)
+{
+	uint32_t expected = wish;
+
+	if (!lock_try(&cache->thief))
+		return false;
+	if (atomic_compare_exchange_strong_explicit(&cache->taken, &expected, CACHE_TAKEN,
+		    memory_order_relaxed, memory_order_relaxed)) {
 		if (atomic_load_explicit(&cache->busy, memory_order_acquire) == 0)
 			return true;
-		if (i < SPINS)
-			lock_pause();
-		else
-			os_wait((const uint32_t *)&cache->busy, 1, WAIT_NS);
+		atomic_store_explicit(&cache->taken, wish, memory_order_relaxed);
 	}
-	return false;
-}
-
-static void give_up(struct cache *cache)
-{
-	atomic_store_explicit(&cache->drain_wanted, true, memory_order_relaxed);
-	cache_release(cache);
-}
-
-bool cache_seize(struct cache *cache)
-{
-	lock_take(&cache->thief);
-	if (cache == cache_self)
-		return true;
-	atomic_store_explicit(&cache->taken, 1, memory_order_relaxed);
-	if (os_fence_threads() == 0 && owner_is_out(cache))
-		return true;
-	give_up(cache);
+	lock_drop(&cache->thief);
 	return false;
 }
 
@@ -45,32 +60,44 @@ void cache_release(struct cache *cache)
 	lock_drop(&cache->thief);
 }
 
-void cache_seize_all(struct cache *first)
+enum cache_wish cache_fulfil(struct cache *cache)
 {
-	bool fenced = true;
+	uint32_t taken = atomic_load_explicit(&cache->taken, memory_order_relaxed);
+
+	while (taken > CACHE_TAKEN)
+		if (atomic_compare_exchange_weak_explicit(
+			    &cache->taken, &taken, 0, memory_order_acquire, memory_order_relaxed))
+			return wish_kind(taken);
+	return CACHE_NO_WISH;
+}
+
+void cache_keep_owners_out(struct cache *first)
+{
 	bool alone = true;
+	bool fenced = true;
 
 	for (struct cache *cache = first; cache != NULL; cache = cache->next) {
-		lock_take_for_fork(&cache->thief);
-		if (cache == cache_self || cache->thief.kept)
+		if (cache == cache_self)
 			continue;
-		atomic_store_explicit(&cache->taken, 1, memory_order_relaxed);
+		cache->fork_taken =
+			atomic_exchange_explicit(&cache->taken, CACHE_TAKEN, memory_order_relaxed);
 		alone = false;
 	}
 	if (!alone)
 		fenced = os_fence_threads() == 0;
-	for (struct cache *cache = first; cache != NULL; cache = cache->next)
-		cache->seized =
-			cache == cache_self || cache->thief.kept || (fenced && owner_is_out(cache));
+	for (struct cache *cache = first; cache != NULL; cache = cache->next) {
+		uint32_t busy = atomic_load_explicit(&cache->busy, memory_order_acquire);
+
+		cache->fork_busy = fenced ? busy : CACHE_BUSY_UNKNOWN;
+	}
 }
 
-void cache_release_all(struct cache *first)
+void cache_let_owners_in(struct cache *first)
 {
-	for (struct cache *cache = first; cache != NULL; cache = cache->next) {
-		if (!cache->thief.kept)
-			atomic_store_explicit(&cache->taken, 0, memory_order_release);
-		lock_drop_after_fork(&cache->thief);
-	}
+	for (struct cache *cache = first; cache != NULL; cache = cache->next)
+		if (cache != cache_self)
+			atomic_store_explicit(
+				&cache->taken, cache->fork_taken, memory_order_release);
 }
 
 void cache_keep_thieves_out(struct cache *cache)

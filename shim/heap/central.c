@@ -2,6 +2,7 @@
 
 #include "shim/heap/bits.h"
 #include "shim/heap/central_class.h"
+#include "shim/heap/freed.h"
 #include "shim/heap/gate.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
@@ -358,6 +359,7 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 	if (wrong != NULL)
 		os_panic(wrong, slots[done]);
 	leaving_finish(&putting.leaving);
+	freed_note(count * size_classes[size_class].bytes);
 }
 
 /* Giving back ----------------------------------------------------------- */
@@ -396,16 +398,10 @@ void central_stats(struct central_stats *stats)
 	}
 }
 
-void central_lock_all(void)
+void central_locks(void (*visit)(struct lock *lock))
 {
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		lock_take_for_fork(&centrals[c].lock);
-}
-
-void central_unlock_all(void)
-{
-	for (unsigned c = SIZE_CLASSES; c >= 1; c--)
-		lock_drop_after_fork(&centrals[c].lock);
+		visit(&centrals[c].lock);
 }
 
 const char *central_check_locked(unsigned size_class, uint64_t used, uint64_t ready, unsigned empty)

@@ -43,8 +43,9 @@ struct central_stats {
 
 void central_stats(struct central_stats *stats);
 
-void central_lock_all(void);
-void central_unlock_all(void);
+/* For locks.h: classes upward. */
+struct lock;
+void central_locks(void (*visit)(struct lock *lock));
 
 /* All locks held.  Whether a class's counters are these sums over its slabs. */
 const char *central_check_locked(

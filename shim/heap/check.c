@@ -1,6 +1,7 @@
 #include "shim/heap/cache.h"
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
+#include "shim/heap/mapped.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
@@ -103,6 +104,8 @@ static const char *check_all(void)
 		if (wrong == NULL && cache_check_locked(c) > sums.used[c])
 			wrong = "caches keep more slots of a class than are used";
 	}
+	if (wrong == NULL)
+		wrong = mapped_check_locked();
 	if (wrong == NULL)
 		wrong = page_heap_check_locked(sums.hole_pages, sums.span_pages);
 	if (wrong == NULL)

@@ -7,11 +7,12 @@
 #include "shim/heap/huge.h"
 #include "shim/heap/large.h"
 #include "shim/heap/lock.h"
+#include "shim/heap/locks.h"
+#include "shim/heap/mapped.h"
 #include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
-#include "shim/heap/refault.h"
 #include "shim/heap/scavenge.h"
 #include "shim/heap/transit.h"
 
@@ -31,6 +32,19 @@ static void reclaim_slabs(void)
 	central_dissolve(UINT64_MAX);
 }
 
+/* Whether so much could be free once all slabs are: more than that was refused for good, and to
+ * look for it would cost every thread its cache. */
+static bool is_within_heap(size_t size)
+{
+	struct page_stats pages;
+	uint64_t blocks;
+	uint64_t bytes;
+
+	page_heap_stats(&pages);
+	large_stats(&blocks, &bytes);
+	return size <= (pages.committed + pages.mapped) * PAGE_BYTES - bytes;
+}
+
 static void *large_or_null(size_t size, size_t alignment, bool *zero)
 {
 	void *block;
@@ -38,7 +52,8 @@ static void *large_or_null(size_t size, size_t alignment, bool *zero)
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	block = large_take(size, alignment, zero);
-	if (block == NULL) {
+	/* A block that gets a mapping of its own has no use for free pages of slabs. */
+	if (block == NULL && size < MAPPED_BYTES_MIN && is_within_heap(size)) {
 		reclaim_slabs();
 		block = large_take(size, alignment, zero);
 	}
@@ -160,8 +175,9 @@ void *heap_realloc(void *ptr, size_t size)
 	entry = block_entry(ptr, "realloc(): invalid pointer");
 	had = entry_bytes(entry);
 	if (page_map_class(entry) == 0) {
-		if (size > LARGE_BYTES_MIN && large_resize(ptr, page_map_span(entry), size))
-			return ptr;
+		block = size > LARGE_BYTES_MIN ? large_resize(ptr, entry, size) : NULL;
+		if (block != NULL)
+			return block;
 	} else if (size <= had && size >= had / SHRINK_DIVISOR) {
 		return ptr;
 	}
@@ -186,15 +202,15 @@ void heap_stats_read(struct heap_stats *stats)
 	central_stats(&slots);
 	large_stats(&stats->large_blocks, &stats->large_bytes);
 	page_heap_stats(&pages);
-	stats->in_use_bytes = pages.in_use * PAGE_BYTES;
+	stats->in_use_bytes = (pages.in_use + pages.mapped) * PAGE_BYTES;
 	stats->idle_dirty_bytes = pages.dirty * PAGE_BYTES;
 	stats->lazy_bytes = pages.lazy * PAGE_BYTES;
 	stats->clean_bytes = pages.clean * PAGE_BYTES;
 	stats->metadata_bytes = pages.metadata * PAGE_BYTES + meta_bytes();
-	stats->mapped_bytes = pages.committed * PAGE_BYTES + stats->metadata_bytes;
+	stats->mapped_bytes = (pages.committed + pages.mapped) * PAGE_BYTES + stats->metadata_bytes;
 	stats->peak_in_use_bytes = pages.peak_in_use * PAGE_BYTES;
 	stats->refault_bytes = pages.refaulted * PAGE_BYTES;
-	stats->refault_touched_bytes = refault_touched_pages(pages.refaulted) * PAGE_BYTES;
+	stats->refault_touched_bytes = pages.refaulted_touched * PAGE_BYTES;
 	stats->regret_release_bytes = pages.regret_release * PAGE_BYTES;
 	stats->regret_hold_bytes = pages.regret_hold * PAGE_BYTES;
 	stats->huge_bytes = pages.huge * CHUNK_BYTES;
@@ -213,31 +229,17 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->lock_wait_max_ns = locks.wait_max_ns;
 }
 
-static void lock_everything(void)
-{
-	transit_stop();
-	cache_lock_all();
-	central_lock_all();
-	page_heap_lock();
-	meta_lock();
-}
-
-static void unlock_everything(void)
-{
-	meta_unlock();
-	page_heap_unlock();
-	central_unlock_all();
-	cache_unlock_all();
-}
-
 void heap_fork_prepare(void)
 {
-	lock_everything();
+	transit_stop();
+	locks_take_for_fork();
+	cache_fork_prepare();
 }
 
 void heap_fork_parent(void)
 {
-	unlock_everything();
+	cache_fork_done();
+	locks_drop_in_parent();
 	transit_resume();
 }
 
@@ -246,11 +248,17 @@ void heap_fork_child(void)
 	bool inside = lock_is_any_kept();
 
 	lock_fork_child();
-	unlock_everything();
+	cache_fork_child();
+	locks_drop_in_child();
 	transit_after_fork();
 	transit_resume();
 	scavenge_after_fork();
 	background_after_fork();
 	huge_after_fork();
 	cache_after_fork(inside);
+}
+
+bool heap_is_inside(void)
+{
+	return locks_is_any_mine();
 }

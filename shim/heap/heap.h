@@ -39,8 +39,9 @@
  * page heap.  There are no arenas and no owners of slabs: what one thread frees
  * every other can have next, and a dead thread's memory is nobody's.
  *
- * Blocks over 128 KiB are runs of pages of their own.  Up to 2 KiB a slot never
- * lies over two pages, so that one block which lives on keeps one page.
+ * Blocks over 128 KiB are runs of pages of their own, those of 256 MiB and more mappings of their
+ * own, which the kernel refuses when they are more than the machine has (mapped.h).  Up to 2 KiB a
+ *slot never lies over two pages, so that one block which lives on keeps one page.
  *
  * What makes this heap give memory back, where others keep it:
  *
@@ -117,15 +118,39 @@ void heap_use_huge_pages(bool use);
  * what lazy does.
  */
 struct hunt_ages;
+
+/* Where in the heap a search over several passes is.  Zeros: at its beginning, or its end. */
+struct heap_place {
+	uintptr_t below;
+	unsigned turn;
+	bool tired; /* the last pass had looked at so much that it left the rest to the next one */
+};
+
+/*
+ * Passes that belong together.  The first empties caches and slabs, the others leave
+ * them alone, so that what a request costs the threads that allocate does not grow with its bytes.
+ * Once nothing is left and something went, one more pass empties them again, for what came
+ * back meanwhile.  All zero before the first pass.
+ */
+struct heap_request {
+	uint32_t drains;
+	bool drained;        /* nothing is to be emptied by the next pass */
+	uint64_t gone_bytes; /* since they were */
+};
+
 struct heap_pass {
 	enum heap_level level;
 	uint64_t max_bytes;
 	uint64_t cushion_bytes;
 	uint64_t idle_before_ns; /* of os_now_ns() */
 	uint64_t slabs_idle_before_ns;
+	/* NULL: every pass stands for itself. */
+	struct heap_request *request;
 	/* For the background: by size of run instead of idle_before_ns, and no holes. */
 	const struct hunt_ages *ages;
 	bool without_holes;
+	struct heap_place
+		*place; /* go on there, and say how far it was; NULL: from the beginning */
 	/* Out: */
 	uint64_t lazy_bytes;  /* went from dirty to lazy */
 	uint64_t clean_bytes; /* went from dirty or lazy to not resident */
@@ -185,7 +210,8 @@ uint64_t heap_background(uint64_t now_ns);
 /* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
 struct heap_stats {
 	uint64_t mapped_bytes;
-	uint64_t in_use_bytes;    /* in spans handed out or cut into slots, free slots included */
+	/* In spans handed out or cut into slots, free slots and mapped blocks included. */
+	uint64_t in_use_bytes;
 	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
@@ -235,6 +261,13 @@ void heap_stats_read(struct heap_stats *stats);
  */
 void heap_set_cache_hook(void (*hook)(void));
 
+/*
+ * Calls the hook once, when so many bytes were freed from now on (freed.h); hook NULL: no more.
+ * It is called within free and realloc, maybe with locks of the heap held: it may only take a
+ * note.
+ */
+void heap_set_freed_hook(uint64_t bytes, void (*hook)(void));
+
 /* Gives the calling thread's cache back; called as a thread ends.  The thread
  * may still use the heap, more slowly. */
 void heap_thread_exit(void);
@@ -251,6 +284,10 @@ void heap_go_without_caches(bool without);
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);
+
+/* Whether the calling thread holds a lock of the heap: it is in a signal handler that interrupted
+ * the heap, and what takes locks would wait for itself. */
+bool heap_is_inside(void);
 
 /* Walks every invariant.  NULL = all hold, else what does not.  For tests: takes every lock. */
 const char *heap_check(void);

@@ -7,9 +7,13 @@
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/transit.h"
 
-/* Chunks that are looked into at once, and of which it is seen at once that there is no need. */
+#include <limits.h>
+
+/* Chunks that are looked into at once, and of which it is seen at once that there is no need; of
+ * these, so many while the lock is held. */
 #define LOOKS_MAX 64U
 #define STEPS_MAX 4096U
+#define STEPS_AT_ONCE 256U
 
 /* From one look to the next: soon after a chunk was broken, then ever later. */
 #define PAUSE_FIRST_NS ((uint64_t)1000000000)
@@ -93,10 +97,10 @@ void huge_taken_locked(struct region *region, size_t page, size_t pages)
 		size_t stop = base + CHUNK_PAGES;
 
 		if (region->huge && region_chunk_is_void(region, base)) {
-			chunk->huge = 1;
 			chunk->small_seen = 0;
 			for (size_t i = 0; i < CHUNK_WORDS; i++)
 				chunk->idle_since_ns[i] = now_ns;
+			region_set_huge(region, base, true);
 			page_heap.stats.huge++;
 		}
 		if (chunk->huge == 0)
@@ -126,9 +130,9 @@ static void look_at_most_in(uint64_t now_ns, uint64_t pause_ns)
 		atomic_store_explicit(&look.due_ns, now_ns + pause_ns, memory_order_relaxed);
 }
 
-static void break_locked(struct chunk *chunk)
+static void break_locked(struct region *region, size_t page)
 {
-	chunk->huge = 0;
+	region_set_huge(region, page, false);
 	page_heap.stats.huge--;
 	page_heap.stats.huge_broken++;
 	atomic_store_explicit(&look.pause_ns, PAUSE_FIRST_NS, memory_order_relaxed);
@@ -145,9 +149,9 @@ void huge_gone_locked(struct region *region, size_t page, size_t pages)
 		if (chunk->huge == 0)
 			continue;
 		if (page > base || end < base + CHUNK_PAGES) {
-			break_locked(chunk);
+			break_locked(region, base);
 		} else {
-			chunk->huge = 0;
+			region_set_huge(region, base, false);
 			page_heap.stats.huge--;
 		}
 	}
@@ -158,19 +162,20 @@ bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break brea
 	bool may = breaks == HUGE_BREAK ||
 		   (breaks == HUGE_BREAK_SPARSE && huge_is_sparse(idle, pages));
 	struct region *region;
-	struct chunk *chunks[2];
-	size_t page;
-	bool is_huge;
+	size_t ends[2];
+	bool is_huge = false;
 
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	page = region_page(region, start);
-	chunks[0] = region_chunk(region, page);
-	chunks[1] = region_chunk(region, page + pages - 1);
-	is_huge = chunks[0]->huge != 0 || chunks[1]->huge != 0;
-	for (size_t i = 0; i < 2 && may; i++)
-		if (chunks[i]->huge != 0)
-			break_locked(chunks[i]);
+	ends[0] = region_page(region, start);
+	ends[1] = ends[0] + pages - 1;
+	for (size_t i = 0; i < 2; i++) {
+		if (region_chunk(region, ends[i])->huge == 0)
+			continue;
+		is_huge = true;
+		if (may)
+			break_locked(region, ends[i]);
+	}
 	lock_drop(&page_heap.lock);
 	return may || !is_huge;
 }
@@ -191,14 +196,14 @@ static bool is_watched(struct region *region)
 }
 
 /* Lock held.  The next chunk at or behind look.at that something was given back of while a part
- * lives; false: none up to the end, or not in so many steps. */
-static bool next_chunk_locked(uintptr_t *start, unsigned *steps)
+ * lives; false: none up to the end, where look.at is 0, or not up to so many steps. */
+static bool next_chunk_locked(uintptr_t *start, unsigned *steps, unsigned most)
 {
 	for (size_t i = 0; i < page_heap.count; i++) {
 		struct region *region = &page_heap.regions[i];
 		size_t page = look.at > region->start ? region_page(region, look.at) : 0;
 
-		for (; page < region->committed && *steps < STEPS_MAX; page += CHUNK_PAGES) {
+		for (; page < region->committed && *steps < most; page += CHUNK_PAGES) {
 			if (!is_watched(region))
 				break;
 			++*steps;
@@ -209,13 +214,28 @@ static bool next_chunk_locked(uintptr_t *start, unsigned *steps)
 			look.at = *start + CHUNK_BYTES;
 			return true;
 		}
-		if (*steps == STEPS_MAX) {
+		if (*steps == most) {
 			look.at = region_address(region, page);
 			return false;
 		}
 	}
 	look.at = 0;
 	return false;
+}
+
+/* The same, without the lock; *steps: all in all. */
+static bool next_chunk(uintptr_t *start, unsigned *steps, unsigned most)
+{
+	bool found;
+
+	do {
+		unsigned upto = *steps + STEPS_AT_ONCE < most ? *steps + STEPS_AT_ONCE : most;
+
+		lock_take(&page_heap.lock);
+		found = next_chunk_locked(start, steps, upto);
+		lock_drop_kindly(&page_heap.lock);
+	} while (!found && look.at != 0 && *steps < most);
+	return found;
 }
 
 /* Lock held.  The first clean pages of a chunk, within a word; 0: none. */
@@ -358,12 +378,8 @@ static void look_around(uint64_t now_ns)
 	atomic_store_explicit(&look.due_ns, last_ns, memory_order_relaxed);
 	while (looks < LOOKS_MAX) {
 		uintptr_t start;
-		bool found;
 
-		lock_take(&page_heap.lock);
-		found = next_chunk_locked(&start, &steps);
-		lock_drop_kindly(&page_heap.lock);
-		if (!found)
+		if (!next_chunk(&start, &steps, STEPS_MAX))
 			break;
 		looks++;
 		if (!look_at_chunk(start, &filled))
@@ -409,7 +425,7 @@ static void chunk_begin(uintptr_t start)
 	chunk_filled(start);
 	lock_take(&page_heap.lock);
 	region = page_heap_region(start);
-	region_chunk(region, region_page(region, start))->huge = 1;
+	region_set_huge(region, region_page(region, start), true);
 	page_heap.stats.huge++;
 	lock_drop(&page_heap.lock);
 }
@@ -418,7 +434,6 @@ void heap_use_huge_pages(bool use)
 {
 	uintptr_t start;
 	unsigned steps = 0;
-	bool found;
 
 	if (!use || huge_is_on() || !os_has_huge_pages())
 		return;
@@ -427,13 +442,7 @@ void heap_use_huge_pages(bool use)
 	for (size_t i = 0; i < page_heap.count; i++)
 		huge_region_locked(&page_heap.regions[i]);
 	lock_drop(&page_heap.lock);
-	do {
-		lock_take(&page_heap.lock);
-		found = next_chunk_locked(&start, &steps);
-		lock_drop(&page_heap.lock);
-		if (found)
-			chunk_begin(start);
-		steps = 0;
-	} while (found);
+	while (next_chunk(&start, &steps, UINT_MAX))
+		chunk_begin(start);
 	look.at = 0;
 }

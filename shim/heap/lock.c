@@ -106,7 +106,7 @@ void lock_drop_kindly(struct lock *lock)
 		lock_pause();
 }
 
-static bool lock_is_mine(const struct lock *lock)
+bool lock_is_mine(const struct lock *lock)
 {
 	uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
 
@@ -123,18 +123,29 @@ void lock_take_for_fork(struct lock *lock)
 	kept_count++;
 }
 
-void lock_drop_after_fork(struct lock *lock)
+/* True: it was held before the fork. */
+static bool lock_let_go_of_kept(struct lock *lock)
 {
-	if (!lock->kept) {
-		lock_drop_kindly(lock);
-		return;
-	}
+	if (!lock->kept)
+		return false;
 	lock->kept = false;
 	kept_count--;
-	/* The child's thread has another name than the one that took it. */
-	if (!lock_is_mine(lock))
-		atomic_store_explicit(&lock->word, lock_self != 0 ? lock_self : lock_self_find(),
-			memory_order_relaxed);
+	return true;
+}
+
+void lock_drop_in_parent(struct lock *lock)
+{
+	if (!lock_let_go_of_kept(lock))
+		lock_drop(lock);
+}
+
+void lock_drop_in_child(struct lock *lock)
+{
+	uint32_t word = 0;
+
+	if (lock_let_go_of_kept(lock))
+		word = lock_self != 0 ? lock_self : lock_self_find();
+	atomic_store_explicit(&lock->word, word, memory_order_relaxed);
 }
 
 bool lock_is_any_kept(void)

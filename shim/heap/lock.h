@@ -8,10 +8,10 @@
 /*
  * A mutex on one word.  All zero is free, so a static lock needs no start.
  *
- * Order, where more than one is held: cache registry, caches, classes upward,
- * page heap, metadata.  That is so around fork and in heap_check; a class that
- * counts holes takes the page heap's for a moment, and a thief that empties a
- * cache those of classes.  Everywhere else a thread holds one lock at most.
+ * Every lock of the heap is in the table of locks.c, which says in which order they are taken
+ * where more than one is held, and which fork walks.  Outside of fork and heap_check a thread
+ * holds one lock at most, with these exceptions: a class that counts holes takes the page heap's
+ * for a moment, and a thief that empties a cache those of classes.
  * None that an allocating thread waits for is held over madvise or the gate.
  *
  * The word names its holder, for a fork in a signal handler that interrupted the
@@ -51,6 +51,16 @@ static inline void lock_take(struct lock *lock)
 		lock_wait(lock, self);
 }
 
+/* False: it is taken. */
+static inline bool lock_try(struct lock *lock)
+{
+	uint32_t self = lock_self != 0 ? lock_self : lock_self_find();
+	uint32_t expected = 0;
+
+	return atomic_compare_exchange_strong_explicit(
+		&lock->word, &expected, self, memory_order_acquire, memory_order_relaxed);
+}
+
 static inline void lock_drop(struct lock *lock)
 {
 	if ((atomic_exchange_explicit(&lock->word, 0, memory_order_release) & LOCK_WAITED) != 0)
@@ -63,12 +73,16 @@ static inline void lock_drop(struct lock *lock)
  */
 void lock_drop_kindly(struct lock *lock);
 
-/* Takes a lock that this thread does not hold already, and undoes that in parent or child. */
+bool lock_is_mine(const struct lock *lock);
+
+/* Takes a lock that this thread does not hold already, and undoes that in the parent, or in the
+ * child, where nobody waits for it. */
 void lock_take_for_fork(struct lock *lock);
-void lock_drop_after_fork(struct lock *lock);
+void lock_drop_in_parent(struct lock *lock);
+void lock_drop_in_child(struct lock *lock);
 /* Between the two: the calling thread held some lock already. */
 bool lock_is_any_kept(void);
-/* First in a child. */
+/* First in a child, whose thread has another id. */
 void lock_fork_child(void);
 
 /* One turn of a short wait. */

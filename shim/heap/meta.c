@@ -22,14 +22,9 @@ static struct {
 	size_t reserve_bytes;
 } meta;
 
-void meta_lock(void)
+void meta_locks(void (*visit)(struct lock *lock))
 {
-	lock_take_for_fork(&meta.lock);
-}
-
-void meta_unlock(void)
-{
-	lock_drop_after_fork(&meta.lock);
+	visit(&meta.lock);
 }
 
 uint64_t meta_bytes(void)

@@ -34,7 +34,8 @@ size_t meta_give_back(size_t keep_pages, size_t most);
 /* Lock held.  NULL = all invariants hold, else what does not. */
 const char *meta_check_locked(void);
 
-void meta_lock(void);
-void meta_unlock(void);
+/* For locks.h. */
+struct lock;
+void meta_locks(void (*visit)(struct lock *lock));
 
 #endif

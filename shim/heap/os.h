@@ -31,6 +31,23 @@ int os_decommit(void *start, size_t bytes);
 /* For reserved pages that were never handed out. */
 void os_unreserve(void *start, size_t bytes);
 
+/*
+ * Memory of its own at once: readable, writable, zero, aligned.  The kernel charges it as it
+ * does a program's own mappings, and refuses what is more than the machine has (NULL), where
+ * os_commit grants any size.
+ */
+void *os_map(size_t bytes, size_t alignment);
+/* Any whole pages of os_map's, or of a reservation. */
+int os_unmap(void *start, size_t bytes);
+/* The mapping ends earlier, or later where the addresses behind it are free. */
+int os_map_resize(void *start, size_t bytes, size_t new_bytes);
+/* The mapping goes over the reserved range of new_bytes at `to`, which may be longer; nothing
+ * stays behind.  Only page tables move.  On failure nothing changed. */
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes);
+/* As os_map_move, but the old range stays mapped, and reads as zero.  Refused before Linux 5.7
+ * and in locked memory. */
+int os_move_pages(void *start, size_t bytes, void *to);
+
 enum os_advice {
 	OS_FREE,     /* MADV_FREE: content lost when the kernel wants the page */
 	OS_DONTNEED, /* MADV_DONTNEED: not resident, zero when touched again */
@@ -63,13 +80,32 @@ void os_touch(void *start, size_t bytes);
 size_t os_resident_bytes(const void *start, size_t bytes);
 
 /*
- * The process has put itself under a system call filter since the first time
- * that this was asked, which is to be before main.  Such a filter may kill for a
- * call that the process never makes itself: malloc's madvise they all let
- * through, process_madvise and clone few.  One that was there from the start, a
- * container's, refuses and does not kill; behind it this is false.
+ * A filter of system calls may be in force that kills for a call that the
+ * process never makes itself.  Then this file's functions make only the calls
+ * that glibc's malloc makes: mmap, munmap, mprotect, madvise and futex.  What is not
+ * to be had that way says so: os_fence_threads with -EPERM, os_resident_bytes
+ * with all.
+ *
+ * Asking the kernel by a call is no way to know, since the question itself may
+ * kill.  /proc/self/status, which is read once, by the constructor, tells what the process
+ * was started with: openat, read and close are what every program starts
+ * with.  Sandboxed is:
+ *
+ *	no filter			no
+ *	as many filters as process 1	no: all of a container is under them, and those
+ *					of containers refuse and do not kill; membarrier is
+ *					tried, process_madvise and mincore are not
+ *	other filters			yes: what systemd's SystemCallFilter= does
+ *	no /proc			yes
+ *
+ * Later it is yes from os_sandbox_enter on, which is called before the program
+ * puts a filter on itself (aside.h).  A program that does so by an
+ * instruction of its own, not through libc, is not noticed.
  */
 bool os_is_sandboxed(void);
+/* The program is about to put a filter on itself; and could not. */
+void os_sandbox_enter(void);
+void os_sandbox_leave(void);
 
 /*
  * Every other thread of this process executes a full memory fence before this
@@ -80,7 +116,8 @@ bool os_is_sandboxed(void);
 int os_fence_threads(void);
 void os_fence_prepare(void);
 
-/* The calling thread's id, not 0, below 2^31. */
+/* A number that no other living thread of this process was given, not 0, below 2^31; each call
+ * gives another.  Not the kernel's: gettid is a call that filters may lack. */
 uint32_t os_thread_id(void);
 
 /* CLOCK_MONOTONIC; and the same as of the last timer tick, some milliseconds old and nearly free.
@@ -88,7 +125,8 @@ uint32_t os_thread_id(void);
 uint64_t os_now_ns(void);
 uint64_t os_now_coarse_ns(void);
 
-/* What the calling thread has spent of a CPU; stays 0 where that cannot be had. */
+/* What the calling thread has spent of a CPU; stays 0 where that cannot be had.  In a sandbox the
+ * clock on the wall stands in, since this one is never read without a system call. */
 uint64_t os_cpu_ns(void);
 
 /* Sleeps while *word == expected, at most so long (UINT64_MAX: for ever).  Spurious wakes happen.

@@ -8,6 +8,7 @@
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_reserve.h"
+#include "shim/heap/refault.h"
 #include "shim/heap/transit.h"
 
 /* How often a take that found nothing waits for pages that are in transit. */
@@ -15,14 +16,9 @@
 
 struct page_heap page_heap;
 
-void page_heap_lock(void)
+void page_heap_locks(void (*visit)(struct lock *lock))
 {
-	lock_take_for_fork(&page_heap.lock);
-}
-
-void page_heap_unlock(void)
-{
-	lock_drop_after_fork(&page_heap.lock);
+	visit(&page_heap.lock);
 }
 
 /* Taking ---------------------------------------------------------------- */
@@ -71,8 +67,7 @@ static void count_taken(const struct page_counts *counts, size_t pages)
 {
 	page_heap.stats.in_use += pages;
 	page_heap.stats.taken += pages;
-	if (page_heap.stats.in_use > page_heap.stats.peak_in_use)
-		page_heap.stats.peak_in_use = page_heap.stats.in_use;
+	page_heap_peak_locked();
 	page_heap.stats.dirty -= counts->dirty;
 	page_heap.stats.lazy -= counts->lazy;
 	page_heap.stats.clean -= counts->clean;
@@ -95,6 +90,7 @@ static struct page_taken take_place(
 	struct page_taken taken = {
 		.start = (void *)region_address(place->region, place->page),
 		.zero = counts->clean == pages,
+		.cold = counts->clean,
 	};
 
 	if (counts->clean != 0)
@@ -146,7 +142,16 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 	return take_place(&place, pages, &counts);
 }
 
-struct page_taken page_heap_take(size_t pages, size_t alignment)
+/* What moves there is resident soon enough. */
+static void populate_behind(const struct page_taken *taken, size_t pages, size_t leaving)
+{
+	unsigned char *start = taken->start;
+
+	if (pages > leaving)
+		gate_populate(start + leaving * PAGE_BYTES, (pages - leaving) * PAGE_BYTES);
+}
+
+static struct page_taken take(size_t pages, size_t alignment, size_t leaving)
 {
 	bool may_be_cold = !gate_is_set();
 	bool populate = false;
@@ -162,19 +167,30 @@ struct page_taken page_heap_take(size_t pages, size_t alignment)
 		lock_take(&page_heap.lock);
 		taken = take_locked(pages, alignment, may_be_cold, &cold);
 		lock_drop(&page_heap.lock);
+		cold = cold > leaving ? cold - leaving : 0;
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
-				gate_populate(taken.start, pages * PAGE_BYTES);
+				populate_behind(&taken, pages, leaving);
 			if (cold != 0)
 				growth_pay(cold);
 			return taken;
 		}
 		if (may_be_cold && (waits++ == TRANSIT_WAITS || !transit_wait()))
 			return taken;
-		if (!may_be_cold)
+		if (!may_be_cold && cold != 0)
 			populate = gate_ask(cold * PAGE_BYTES);
 		may_be_cold = true;
 	}
+}
+
+struct page_taken page_heap_take(size_t pages, size_t alignment)
+{
+	return take(pages, alignment, 0);
+}
+
+struct page_taken page_heap_take_for(size_t pages, size_t leaving)
+{
+	return take(pages, PAGE_BYTES, leaving);
 }
 
 /*
@@ -219,67 +235,26 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 	return true;
 }
 
-bool page_heap_extend(void *end, size_t pages)
+bool page_heap_extend(void *end, size_t pages, size_t *cold)
 {
 	bool may_be_cold = !gate_is_set();
 	bool populate = false;
 
 	for (;;) {
-		size_t cold;
 		bool taken;
 
 		lock_take(&page_heap.lock);
-		taken = extend_locked((uintptr_t)end, pages, may_be_cold, &cold);
+		taken = extend_locked((uintptr_t)end, pages, may_be_cold, cold);
 		lock_drop(&page_heap.lock);
-		if (taken && populate && cold != 0)
+		if (taken && populate && *cold != 0)
 			gate_populate(end, pages * PAGE_BYTES);
-		if (taken || cold == 0 || may_be_cold)
+		if (taken && *cold != 0)
+			growth_pay(*cold);
+		if (taken || *cold == 0 || may_be_cold)
 			return taken;
-		populate = gate_ask(cold * PAGE_BYTES);
+		populate = gate_ask(*cold * PAGE_BYTES);
 		may_be_cold = true;
 	}
-}
-
-/*
- * Lock held.  A chunk that is all free and clean still has its page of the page
- * map, and the kernel's page table.  One of its pages counts as dirty for them,
- * so that a hunt comes by for the whole.
- */
-static void soil_chunk(struct region *region, size_t page, uint64_t now_ns)
-{
-	size_t base = page - page % CHUNK_PAGES;
-
-	if (!region_chunk_is_free(region, page) ||
-		region_count(region, base, CHUNK_PAGES).clean != CHUNK_PAGES)
-		return;
-	region_take(region, page, 1);
-	region_give(region, page, 1, 0, now_ns);
-	page_heap.stats.clean--;
-	page_heap.stats.dirty++;
-}
-
-void page_heap_put(void *start, size_t pages, uint64_t clean_mask)
-{
-	uint64_t now_ns = os_now_coarse_ns();
-	struct region *region;
-	size_t clean;
-	size_t page;
-
-	lock_take(&page_heap.lock);
-	region = page_heap_region((uintptr_t)start);
-	page = region_page(region, (uintptr_t)start);
-	if (region->once_huge)
-		clean_mask = huge_clean_mask_locked(region, page, clean_mask);
-	clean = bits_count(clean_mask);
-	region_give(region, page, pages, clean_mask, now_ns);
-	page_heap.stats.in_use -= pages;
-	page_heap.stats.clean += clean;
-	page_heap.stats.dirty += pages - clean;
-	if (clean != 0) {
-		soil_chunk(region, page, now_ns);
-		soil_chunk(region, page + pages - 1, now_ns);
-	}
-	lock_drop(&page_heap.lock);
 }
 
 void page_heap_hole_made(size_t pages)
@@ -305,6 +280,7 @@ void page_heap_stats(struct page_stats *stats)
 {
 	lock_take(&page_heap.lock);
 	*stats = page_heap.stats;
+	stats->refaulted_touched = refault_touched_locked(stats->refaulted);
 	lock_drop(&page_heap.lock);
 }
 

@@ -29,18 +29,22 @@
 struct page_stats {
 	size_t committed;
 	size_t in_use;
-	size_t peak_in_use;
+	size_t mapped;      /* in blocks that have mappings of their own (mapped.h) */
+	size_t peak_in_use; /* those included */
 	size_t dirty;
 	size_t lazy;
 	size_t clean;
 	size_t taken;     /* handed out ever */
 	size_t refaulted; /* clean pages, fresh ones not counted, that were handed out again */
+	size_t refaulted_touched; /* of these, by samples (refault.h) */
 	size_t regret_release;
 	size_t regret_hold;
 	size_t metadata;
 	size_t huge;        /* chunks that are huge, of 512 pages */
 	size_t huge_broken; /* ever */
 	size_t huge_filled; /* broken ones that the kernel filled again */
+	size_t looks;       /* of hunts at the trees over the pages (page_hunt.h) */
+	size_t looks_most;  /* while the lock was held once */
 };
 
 /* NULL: memory is out.  *clean_mask (where not NULL): which of the first 64 pages are zero and not
@@ -49,16 +53,26 @@ struct page_taken {
 	void *start;
 	uint64_t clean_mask;
 	bool zero;
+	size_t cold; /* pages that were not resident */
 };
 
 struct page_taken page_heap_take(size_t pages, size_t alignment);
 
+/*
+ * The same for a block that moves there: as its new pages become resident, so many old
+ * ones go.  The gate is asked for the difference.
+ */
+struct page_taken page_heap_take_for(size_t pages, size_t leaving);
+
 /* The pages right behind `end`, up to the region's end, join the span that ends there; false:
- * they are not free. */
-bool page_heap_extend(void *end, size_t pages);
+ * they are not free.  *cold: how many were not resident. */
+bool page_heap_extend(void *end, size_t pages, size_t *cold);
 
 /* clean_mask: which of the first 64 pages are not resident. */
 void page_heap_put(void *start, size_t pages, uint64_t clean_mask);
+
+/* None of them is resident, all are zero.  fresh: and none was touched since they were taken. */
+void page_heap_put_clean(void *start, size_t pages, bool fresh);
 
 /* Holes: pages of a live slab went, or come back (the gate was asked). */
 void page_heap_hole_made(size_t pages);
@@ -66,8 +80,9 @@ void page_heap_hole_filled(size_t pages, size_t refaulted);
 
 void page_heap_stats(struct page_stats *stats);
 
-void page_heap_lock(void);
-void page_heap_unlock(void);
+/* For locks.h. */
+struct lock;
+void page_heap_locks(void (*visit)(struct lock *lock));
 
 /* Lock held, nothing in transit.  hole_pages: holes in all slabs; span_pages: pages of all live
  * spans, holes included. */

@@ -27,6 +27,16 @@ struct page_heap {
 
 extern struct page_heap page_heap;
 
+/* Pages went out. */
+static inline void page_heap_peak_locked(void)
+{
+	struct page_stats *stats = &page_heap.stats;
+	size_t in_use = stats->in_use + stats->mapped;
+
+	if (in_use > stats->peak_in_use)
+		stats->peak_in_use = in_use;
+}
+
 /* The region an address of the heap lies in. */
 static inline struct region *page_heap_region(uintptr_t address)
 {

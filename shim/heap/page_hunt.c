@@ -116,7 +116,64 @@ static void hunt_count(struct page_hunt *hunt, const struct page_counts *counts)
 	hunt->pages_max -= pages < hunt->pages_max ? pages : hunt->pages_max;
 }
 
-static bool hunt_region(struct page_hunt *hunt, struct region *region)
+/* Makes a run part of the batch, from *first on or as much of its top as there is room for, and
+ * *first is where that begins; false: the batch is full. */
+static bool hunt_run(struct page_hunt *hunt, struct region *region, const struct region_hunt *want,
+	size_t *first, size_t end)
+{
+	struct page_counts counts;
+	size_t cut = *first;
+	bool whole;
+
+	if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
+		return false;
+	whole = hunt_widen(hunt, region, want, &cut, &end);
+	if (!whole && region_chunk(region, cut)->huge != 0 && region_chunk_is_free(region, cut))
+		return true;
+	if (!whole)
+		hunt_cut(hunt, region, &cut, &end);
+	if (cut >= end)
+		return true;
+	if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
+		return false;
+	if (whole)
+		hunt_whole(hunt, region, cut);
+	else
+		hunt->parts |= region->once_huge;
+	*first = cut;
+	hunt->below = region_address(region, cut);
+	counts = region_count(region, cut, end - cut);
+	region_hold(region, cut, end - cut);
+	hunt_count(hunt, &counts);
+	return true;
+}
+
+/* False: the batch is full, or has had its looks. */
+static bool hunt_region(struct page_hunt *hunt, struct region *region, struct region_hunt *want)
+{
+	size_t below = region->committed;
+	size_t end;
+
+	if (hunt->below <= region->start)
+		return true;
+	if (region_page(region, hunt->below) < below)
+		below = region_page(region, hunt->below);
+	for (;;) {
+		want->dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
+		if (hunt_room(hunt) == 0)
+			return false;
+		if (!region_hunt(region, want, &below, &end)) {
+			hunt->below = region_address(region, below);
+			return below == 0;
+		}
+		want->looks -=
+			PAGE_HUNT_RANGE_LOOKS < want->looks ? PAGE_HUNT_RANGE_LOOKS : want->looks;
+		if (!hunt_run(hunt, region, want, &below, end))
+			return false;
+	}
+}
+
+bool page_hunt(struct page_hunt *hunt)
 {
 	struct region_hunt want = {
 		.idle_before_ns = hunt->idle_before_ns,
@@ -125,51 +182,9 @@ static bool hunt_region(struct page_hunt *hunt, struct region *region)
 		.lazy = hunt->lazy,
 		.broken_only = hunt->breaks == HUGE_KEEP,
 		.sparse_only = hunt->breaks == HUGE_BREAK_SPARSE,
+		.looks = PAGE_HUNT_LOOKS,
 	};
-	size_t below = region->committed;
 
-	if (hunt->below <= region->start)
-		return true;
-	if (region_page(region, hunt->below) < below)
-		below = region_page(region, hunt->below);
-	for (;;) {
-		struct page_counts counts;
-		size_t first;
-		size_t end;
-		size_t cut;
-		bool whole;
-
-		want.dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
-		if (hunt_room(hunt) == 0 || !region_hunt(region, &want, below, &first, &end))
-			return true;
-		if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
-			return false;
-		whole = hunt_widen(hunt, region, &want, &first, &end);
-		below = first;
-		cut = first;
-		if (!whole && region_chunk(region, first)->huge != 0 &&
-			region_chunk_is_free(region, first))
-			end = cut;
-		else if (!whole)
-			hunt_cut(hunt, region, &cut, &end);
-		if (cut >= end)
-			continue;
-		if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
-			return false;
-		if (whole)
-			hunt_whole(hunt, region, cut);
-		else
-			hunt->parts |= region->once_huge;
-		hunt->below = region_address(region, cut);
-		below = cut;
-		counts = region_count(region, cut, end - cut);
-		region_hold(region, cut, end - cut);
-		hunt_count(hunt, &counts);
-	}
-}
-
-bool page_hunt(struct page_hunt *hunt)
-{
 	hunt->count = 0;
 	hunt->chunk_count = 0;
 	hunt->away = 0;
@@ -177,11 +192,16 @@ bool page_hunt(struct page_hunt *hunt)
 	hunt->lazy_pages = 0;
 	hunt->parts = false;
 	hunt->huge_chunk = NULL;
+	hunt->done = true;
+	region_hunt_begin(&want);
 	lock_take(&page_heap.lock);
 	hunt->may_decommit = page_heap.away_pieces < AWAY_PIECES_MAX;
-	for (size_t i = page_heap.count; i > 0; i--)
-		if (!hunt_region(hunt, &page_heap.regions[i - 1]))
-			break;
+	for (size_t i = page_heap.count; i > 0 && hunt->done; i--)
+		hunt->done = hunt_region(hunt, &page_heap.regions[i - 1], &want);
+	hunt->looks = PAGE_HUNT_LOOKS - want.looks;
+	page_heap.stats.looks += hunt->looks;
+	if (hunt->looks > page_heap.stats.looks_most)
+		page_heap.stats.looks_most = hunt->looks;
 	lock_drop_kindly(&page_heap.lock);
 	return hunt->count != 0;
 }

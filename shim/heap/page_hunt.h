@@ -8,9 +8,13 @@
 
 /*
  * Taking idle pages in transit to advise them.  The caller fills in what it
- * wants, starts with below = UINTPTR_MAX, and calls until nothing is found; each
+ * wants, starts with below = UINTPTR_MAX, and calls until `done`; each
  * call goes on under the last, highest address first.  Every batch found must
  * be ended with page_hunt_end before or after the next.
+ *
+ * A call holds the page heap's lock once, and no longer than for so many looks at
+ * the trees over the pages (region.h); it may find nothing and not be done.  With
+ * `below` a hunt can also go on after a while, as if it were a new one.
  *
  * The last warm pages of a chunk in which nothing lives are taken together with
  * the clean ones: advising 2 MiB as a whole gives the kernel's page table back
@@ -29,6 +33,10 @@
 /* Nor does it have more whole chunks. */
 #define PAGE_HUNT_CHUNKS_MAX 8
 
+/* Looks of a call, some more for the last range aside; and what a range counts as. */
+#define PAGE_HUNT_LOOKS ((size_t)1024)
+#define PAGE_HUNT_RANGE_LOOKS ((size_t)8)
+
 struct page_hunt {
 	bool dirty;
 	bool lazy;
@@ -40,6 +48,8 @@ struct page_hunt {
 	enum huge_break breaks;
 	uintptr_t below;
 
+	bool done;    /* there is no more below */
+	size_t looks; /* of this call */
 	struct os_range ranges[OS_RANGES_MAX];
 	size_t count;
 	struct os_range
@@ -54,7 +64,7 @@ struct page_hunt {
 	void *huge_chunk; /* a whole one among them, which will be huge again; NULL: none */
 };
 
-/* False when nothing was found. */
+/* False when nothing was found by this call. */
 bool page_hunt(struct page_hunt *hunt);
 
 enum page_outcome { PAGE_AS_BEFORE, PAGE_LAZY, PAGE_CLEAN };

@@ -15,7 +15,7 @@
 #define RESERVE_BYTES_MAX ((size_t)1 << 30)
 
 /* What a region may grow to, unless more is needed at once. */
-#define CAPACITY_BYTES_MIN ((size_t)512 << 20)
+#define CAPACITY_BYTES_MIN ((size_t)256 << 20)
 #define CAPACITY_BYTES_MAX ((size_t)512 << 30)
 #define CAPACITY_FACTOR 8U
 

@@ -20,10 +20,10 @@ static uint64_t notes;
 static _Atomic uint64_t looked_pages;
 static _Atomic uint64_t found_pages;
 
+/* Under the page heap's lock. */
 static struct {
-	struct lock lock;
-	uint64_t refaulted_pages; /* up to here it is settled, */
-	uint64_t touched_pages;   /* and was so many */
+	size_t refaulted_pages; /* up to here it is settled, */
+	size_t touched_pages;   /* and was so many */
 } settled;
 
 void refault_note_locked(uintptr_t start, size_t pages, uint64_t now_ns)
@@ -86,13 +86,11 @@ void refault_look(uint64_t now_ns)
 	}
 }
 
-uint64_t refault_touched_pages(uint64_t refaulted_pages)
+size_t refault_touched_locked(size_t refaulted_pages)
 {
 	uint64_t looked = atomic_load_explicit(&looked_pages, memory_order_relaxed);
 	uint64_t found = atomic_load_explicit(&found_pages, memory_order_relaxed);
-	uint64_t touched;
 
-	lock_take(&settled.lock);
 	if (refaulted_pages > settled.refaulted_pages) {
 		uint64_t more = refaulted_pages - settled.refaulted_pages;
 
@@ -100,7 +98,5 @@ uint64_t refault_touched_pages(uint64_t refaulted_pages)
 		settled.touched_pages +=
 			looked == 0 ? more : more / looked * found + more % looked * found / looked;
 	}
-	touched = settled.touched_pages;
-	lock_drop(&settled.lock);
-	return touched;
+	return settled.touched_pages;
 }

@@ -31,7 +31,8 @@ void refault_note_locked(uintptr_t start, size_t pages, uint64_t now_ns);
 /* No lock is held.  Looks at samples that are old enough; one caller at a time. */
 void refault_look(uint64_t now_ns);
 
-/* Of so many pages handed out clean in all, those that were touched; never falls. */
-uint64_t refault_touched_pages(uint64_t refaulted_pages);
+/* The page heap's lock is held.  Of so many pages handed out clean in all, those that were touched;
+ * never falls. */
+size_t refault_touched_locked(size_t refaulted_pages);
 
 #endif

@@ -1,10 +1,16 @@
+/* The state of a region's pages: finds, counts and changes it; region_summary.c has the tree over
+ * it, region_hunt.c what a scavenger looks for. */
+
 #include "shim/heap/region.h"
 
 #include "shim/heap/bits.h"
+#include "shim/heap/region_summary.h"
 
 #include <string.h>
 
+/* Chunks, and nodes, that a search for dirty pages looks at. */
 #define DIRTY_LOOKS_MAX 16U
+#define DIRTY_STEPS_MAX 256U
 
 /* Where the words of a range are: word_each visits each with the mask of the range in it. */
 struct word_at {
@@ -27,36 +33,24 @@ static size_t word_next(size_t at)
 	return (at | 63) + 1;
 }
 
-static size_t chunks_of(size_t pages)
-{
-	return pages / CHUNK_PAGES;
-}
-
-/* Nodes of a level over so many pages. */
-static size_t nodes_of(size_t pages, int level)
-{
-	size_t under = (size_t)1 << REGION_FAN_SHIFT * level;
-
-	return (chunks_of(pages) + under - 1) / under;
-}
-
 static size_t area_bytes(size_t count, size_t each)
 {
 	return round_up(count * each, PAGE_BYTES);
 }
 
 /* Whole eights, so that the last node's children can be read like any other's. */
-static size_t level_bytes(size_t pages, int level)
+static size_t level_bytes(size_t pages, int level, size_t each)
 {
-	return area_bytes(round_up(nodes_of(pages, level), REGION_FAN), sizeof(struct summary));
+	return area_bytes(round_up(region_nodes(pages, level), REGION_FAN), each);
 }
 
 size_t region_metadata_bytes(size_t pages)
 {
-	size_t bytes = area_bytes(chunks_of(pages), sizeof(struct chunk));
+	size_t bytes = area_bytes(region_chunks(pages), sizeof(struct chunk));
 
 	for (int level = 0; level < REGION_LEVELS; level++)
-		bytes += level_bytes(pages, level);
+		bytes += level_bytes(pages, level, sizeof(struct summary)) +
+			 level_bytes(pages, level, sizeof(struct idle_ages));
 	return bytes;
 }
 
@@ -76,141 +70,11 @@ void region_init(struct region *region, void *start, size_t capacity, void *meta
 	region->away = 0;
 	for (int level = REGION_TOP; level >= 0; level--) {
 		region->levels[level] = (void *)at;
-		at += level_bytes(capacity, level);
+		at += level_bytes(capacity, level, sizeof(struct summary));
+		region->ages[level] = (void *)at;
+		at += level_bytes(capacity, level, sizeof(struct idle_ages));
 	}
 	region->chunks = (void *)at;
-}
-
-/* Summaries ------------------------------------------------------------- */
-
-static void summary_set(struct summary *summary, enum run_kind kind, struct bits_runs runs)
-{
-	summary->start[kind] = runs.start;
-	summary->max[kind] = runs.max;
-	summary->end[kind] = runs.end;
-}
-
-static struct summary chunk_summary(const struct chunk *chunk)
-{
-	uint64_t any[CHUNK_WORDS];
-	uint64_t warm[CHUNK_WORDS];
-	uint64_t lazy[CHUNK_WORDS];
-	struct summary summary = {.dirty = 0};
-	struct bits_runs runs;
-	uint64_t all_warm = 0;
-	uint64_t all_cold = 0;
-	uint64_t all_lazy = 0;
-
-	for (size_t i = 0; i < CHUNK_WORDS; i++) {
-		any[i] = ~chunk->allocated[i];
-		warm[i] = any[i] & ~chunk->clean[i];
-		all_warm |= warm[i];
-		all_cold |= any[i] ^ warm[i];
-		summary.dirty += bits_count(warm[i]);
-		lazy[i] = warm[i] & chunk->lazy[i];
-		all_lazy |= lazy[i];
-	}
-	for (size_t i = 0; i < CHUNK_WORDS && all_lazy != 0; i++)
-		summary.lazy += bits_count(lazy[i]);
-	summary.dirty -= summary.lazy;
-	if ((all_warm | all_cold) == 0)
-		return summary;
-	runs = bits_runs_of(any, CHUNK_WORDS);
-	summary_set(&summary, RUN_ANY, runs);
-	if (all_warm != 0)
-		summary_set(
-			&summary, RUN_WARM, all_cold != 0 ? bits_runs_of(warm, CHUNK_WORDS) : runs);
-	return summary;
-}
-
-/* The runs of one kind over eight nodes of so many pages, into the one above them. */
-static void node_runs(
-	struct summary *over, const struct summary *under, size_t pages, enum run_kind kind)
-{
-	uint32_t run = 0;
-	uint32_t max = 0;
-	bool whole = true;
-
-	for (size_t i = 0; i < REGION_FAN; i++) {
-		const struct summary *one = &under[i];
-
-		run += one->start[kind];
-		if (one->start[kind] == pages)
-			continue;
-		if (whole)
-			over->start[kind] = run;
-		whole = false;
-		max = run > max ? run : max;
-		max = one->max[kind] > max ? one->max[kind] : max;
-		run = one->end[kind];
-	}
-	if (whole)
-		over->start[kind] = run;
-	over->max[kind] = run > max ? run : max;
-	over->end[kind] = run;
-}
-
-static bool runs_differ(const struct summary *a, const struct summary *b, enum run_kind kind)
-{
-	return a->start[kind] != b->start[kind] || a->max[kind] != b->max[kind] ||
-	       a->end[kind] != b->end[kind];
-}
-
-/* What changed in a summary: counts by difference, and which kinds of runs. */
-struct change {
-	uint32_t dirty; /* modulo 2^32 */
-	uint32_t lazy;
-	bool runs[RUN_KINDS];
-};
-
-/* Brings the node above some of its children up to date; leaves in *change what changed in it. */
-static void node_update(struct region *region, int level, size_t node, struct change *change)
-{
-	struct summary *over = &region->levels[level][node];
-	const struct summary *under = &region->levels[level - 1][node * REGION_FAN];
-	struct summary before = *over;
-
-	over->dirty += change->dirty;
-	over->lazy += change->lazy;
-	for (int kind = 0; kind < RUN_KINDS; kind++) {
-		if (!change->runs[kind])
-			continue;
-		node_runs(over, under, region_node_pages(level - 1), kind);
-		change->runs[kind] = runs_differ(over, &before, kind);
-	}
-}
-
-/* The chunks first .. end - 1, all under one node of level 1, changed. */
-static void chunks_update(struct region *region, size_t first, size_t end)
-{
-	struct change change = {.dirty = 0};
-
-	for (size_t i = first; i < end; i++) {
-		struct summary *before = &region->levels[0][i];
-		struct summary now = chunk_summary(&region->chunks[i]);
-
-		change.dirty += now.dirty - before->dirty;
-		change.lazy += now.lazy - before->lazy;
-		for (int kind = 0; kind < RUN_KINDS; kind++)
-			change.runs[kind] |= runs_differ(&now, before, kind);
-		*before = now;
-	}
-	for (int level = 1; level < REGION_LEVELS; level++)
-		node_update(region, level, first >> REGION_FAN_SHIFT * level, &change);
-}
-
-static void summaries_update(struct region *region, size_t page, size_t pages)
-{
-	size_t end = (page + pages - 1) / CHUNK_PAGES + 1;
-	size_t first = page / CHUNK_PAGES;
-
-	while (first < end) {
-		size_t stop = (first | (REGION_FAN - 1)) + 1;
-
-		stop = stop < end ? stop : end;
-		chunks_update(region, first, stop);
-		first = stop;
-	}
 }
 
 /* Finding --------------------------------------------------------------- */
@@ -248,7 +112,7 @@ size_t region_find(const struct region *region, enum run_kind kind, size_t pages
 	struct run run = {0};
 	int level = REGION_TOP;
 	size_t node = 0;
-	size_t end = nodes_of(region->committed, level);
+	size_t end = region_nodes(region->committed, level);
 
 	while (node < end) {
 		const struct summary *one = &region->levels[level][node];
@@ -282,10 +146,12 @@ static size_t chunk_find_dirty(const struct chunk *chunk, size_t pages)
 
 size_t region_find_dirty(const struct region *region, size_t pages)
 {
-	size_t chunks = chunks_of(region->committed);
+	size_t chunks = region_chunks(region->committed);
+	unsigned looks = 0;
 	size_t chunk = 0;
 
-	for (unsigned looks = 0; chunk < chunks && looks < DIRTY_LOOKS_MAX;) {
+	for (unsigned steps = 0;
+		chunk < chunks && looks < DIRTY_LOOKS_MAX && steps < DIRTY_STEPS_MAX; steps++) {
 		int level = REGION_TOP;
 		size_t page;
 
@@ -308,14 +174,24 @@ size_t region_find_dirty(const struct region *region, size_t pages)
 
 size_t region_free_at_end(const struct region *region)
 {
-	size_t pages = 0;
+	size_t below = region->committed;
+	int level = 0;
 
-	for (size_t i = chunks_of(region->committed); i > 0; i--) {
-		pages += region->levels[0][i - 1].end[RUN_ANY];
-		if (region->levels[0][i - 1].end[RUN_ANY] != CHUNK_PAGES)
-			break;
+	while (below > 0) {
+		size_t node = (below - 1) / region_node_pages(level);
+		size_t at_end = region->levels[level][node].end[RUN_ANY];
+
+		if (at_end < region_node_pages(level) && level == 0)
+			return region->committed - below + at_end;
+		if (at_end < region_node_pages(level)) {
+			level--;
+			continue;
+		}
+		below -= region_node_pages(level);
+		if (level < REGION_TOP && below % region_node_pages(level + 1) == 0)
+			level++;
 	}
-	return pages;
+	return region->committed;
 }
 
 bool region_chunk_is_free(const struct region *region, size_t page)
@@ -392,14 +268,14 @@ void region_grow(struct region *region, size_t pages)
 {
 	size_t first = region->committed;
 
-	for (size_t i = chunks_of(first); i < chunks_of(first + pages); i++) {
+	for (size_t i = region_chunks(first); i < region_chunks(first + pages); i++) {
 		struct chunk *chunk = &region->chunks[i];
 
 		memset(chunk->lazy, 0xff, sizeof chunk->lazy);
 		memset(chunk->clean, 0xff, sizeof chunk->clean);
 	}
 	region->committed += pages;
-	summaries_update(region, first, pages);
+	region_summarize(region, first, pages);
 }
 
 void region_take(struct region *region, size_t page, size_t pages)
@@ -413,7 +289,7 @@ void region_take(struct region *region, size_t page, size_t pages)
 		word.chunk->lazy[word.index] &= ~word.mask;
 		word.chunk->clean[word.index] &= ~word.mask;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
 }
 
 void region_give(
@@ -433,7 +309,21 @@ void region_give(
 
 		word.chunk->clean[word.index] |= word.mask;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
+}
+
+void region_blank(struct region *region, size_t page, size_t pages, bool fresh)
+{
+	size_t end = page + pages;
+
+	for (size_t at = page; at < end; at = word_next(at)) {
+		struct word_at word = word_of(region, at, end);
+
+		word.chunk->clean[word.index] |= word.mask;
+		if (fresh)
+			word.chunk->lazy[word.index] |= word.mask;
+	}
+	region_summarize(region, page, pages);
 }
 
 void region_hold(struct region *region, size_t page, size_t pages)
@@ -445,7 +335,7 @@ void region_hold(struct region *region, size_t page, size_t pages)
 
 		word.chunk->allocated[word.index] |= word.mask;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
 }
 
 void region_release(struct region *region, size_t page, size_t pages, enum region_state state)
@@ -465,7 +355,13 @@ void region_release(struct region *region, size_t page, size_t pages, enum regio
 		word.chunk->lazy[word.index] &= ~word.mask;
 		word.chunk->clean[word.index] |= word.mask;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
+}
+
+void region_set_huge(struct region *region, size_t page, bool huge)
+{
+	region_chunk(region, page)->huge = huge;
+	region_summarize(region, page, 1);
 }
 
 struct page_counts region_soil(struct region *region, size_t page, size_t pages)
@@ -487,55 +383,6 @@ struct page_counts region_soil(struct region *region, size_t page, size_t pages)
 		word.chunk->lazy[word.index] &= ~free;
 		word.chunk->clean[word.index] &= ~free;
 	}
-	summaries_update(region, page, pages);
+	region_summarize(region, page, pages);
 	return counts;
-}
-
-/* Checking -------------------------------------------------------------- */
-
-static bool node_is_right(const struct region *region, int level, size_t node)
-{
-	const struct summary *under = &region->levels[level - 1][node * REGION_FAN];
-	struct summary now = {.dirty = 0};
-
-	for (size_t i = 0; i < REGION_FAN; i++) {
-		now.dirty += under[i].dirty;
-		now.lazy += under[i].lazy;
-	}
-	for (int kind = 0; kind < RUN_KINDS; kind++)
-		node_runs(&now, under, region_node_pages(level - 1), kind);
-	return memcmp(&now, &region->levels[level][node], sizeof now) == 0;
-}
-
-const char *region_check(const struct region *region, struct page_counts *counts, size_t *allocated)
-{
-	size_t chunks = chunks_of(region->committed);
-
-	for (size_t i = 0; i < chunks; i++) {
-		struct summary now = chunk_summary(&region->chunks[i]);
-
-		if (memcmp(&now, &region->levels[0][i], sizeof now) != 0)
-			return "a chunk's summary differs from its bits";
-	}
-	for (int level = 1; level < REGION_LEVELS; level++)
-		for (size_t i = 0; i < nodes_of(region->committed, level); i++)
-			if (!node_is_right(region, level, i))
-				return "a summary differs from those under it";
-	for (size_t at = 0; at < region->committed; at = word_next(at)) {
-		struct word_at word = word_of(region, at, region->committed);
-		uint64_t taken = word.chunk->allocated[word.index];
-		uint64_t lazy = word.chunk->lazy[word.index];
-		uint64_t clean = word.chunk->clean[word.index];
-
-		if ((taken & (lazy | clean)) != 0)
-			return "an allocated page has an idle state";
-		if (word.chunk->huge != 0 && clean != 0)
-			return "a huge chunk has pages that are not resident";
-		*allocated += bits_count(taken);
-		counts->dirty += bits_count(~taken & ~lazy & ~clean);
-		counts->lazy += bits_count(lazy & ~clean);
-		counts->clean += bits_count(clean);
-		counts->fresh += bits_count(clean & lazy);
-	}
-	return NULL;
 }

@@ -24,7 +24,7 @@
  *	    0       1      0	lazy: MADV_FREEd, garbage until written, and charged
  *				until the kernel takes it
  *	    0       0      1	clean: given back, zero when touched
- *	    0       1      1	fresh: clean and never handed out
+ *	    0       1      1	fresh: clean and never touched
  *
  * Ages are kept for 64 pages together, a word of bits: a chunk that is in use always
  * has pages that were freed just now, and others that idle beside them.
@@ -41,6 +41,14 @@
  * reads upward by address and descends only where the run must be; a change
  * climbs until a summary stays as it was.  Both cost a few hundred instructions
  * in a heap of 64 GiB.
+ *
+ * Beside it lies a tree of ages, for whoever looks for pages that idled for long: each
+ * node tells of the dirty and of the lazy pages under it, by the size of their chunk
+ * (reuse.h), when the one that idles longest became idle.  A hunt for pages of
+ * a certain age reads only the nodes over chunks that have some, so that
+ * what it costs depends on what it finds, and not on the heap's size or on what is in use.
+ * A huge chunk of which a part lives is left out, since only a hunt that breaks those wants it,
+ * and goes by the summaries.
  *
  * Nothing here locks or makes system calls: the page heap does.
  */
@@ -68,6 +76,31 @@ struct summary {
 	uint32_t lazy;
 };
 
+enum idle_kind { IDLE_DIRTY, IDLE_LAZY, IDLE_KINDS };
+
+/* Ranks of the pages that idle longest, by idle_index; 0: there are none. */
+#define IDLE_AGES ((unsigned)RUN_CLASSES * IDLE_KINDS)
+
+struct idle_ages {
+	uint32_t oldest[IDLE_AGES];
+};
+
+static inline unsigned idle_index(enum run_class size, enum idle_kind kind)
+{
+	return (unsigned)size * IDLE_KINDS + (unsigned)kind;
+}
+
+/* The earlier, the higher, in steps of 17 ms; never 0.  After two years of uptime all are 1. */
+#define IDLE_RANK_SHIFT 24
+#define IDLE_RANK_NEVER UINT32_MAX /* higher than all */
+
+static inline uint32_t idle_rank(uint64_t since_ns)
+{
+	uint64_t steps = since_ns >> IDLE_RANK_SHIFT;
+
+	return steps < IDLE_RANK_NEVER - 1 ? IDLE_RANK_NEVER - 1 - (uint32_t)steps : 1;
+}
+
 /* Each node has eight under it; level 0 is the chunks. */
 #define REGION_FAN_SHIFT 3
 #define REGION_FAN ((size_t)1 << REGION_FAN_SHIFT)
@@ -85,6 +118,7 @@ struct region {
 	size_t pages;     /* reserved */
 	size_t committed; /* what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
+	struct idle_ages *ages[REGION_LEVELS];
 	struct chunk *chunks;
 	bool huge;         /* the kernel may use huge pages here, */
 	bool once_huge;    /* or might once, and some may be left */
@@ -147,11 +181,17 @@ void region_take(struct region *region, size_t page, size_t pages);
 void region_give(
 	struct region *region, size_t page, size_t pages, uint64_t clean_mask, uint64_t now_ns);
 
+/* Dirty pages are clean, or fresh, from now on. */
+void region_blank(struct region *region, size_t page, size_t pages, bool fresh);
+
 /* Free pages go in transit, and come back as they were (0), lazy, or clean. */
 enum region_state { REGION_AS_BEFORE, REGION_LAZY, REGION_CLEAN };
 
 void region_hold(struct region *region, size_t page, size_t pages);
 void region_release(struct region *region, size_t page, size_t pages, enum region_state state);
+
+/* The chunk that a page lies in may be a huge page from now on, or no longer. */
+void region_set_huge(struct region *region, size_t page, bool huge);
 
 /* Free pages that were lazy or clean are dirty from now on: how many of each there were. */
 struct page_counts region_soil(struct region *region, size_t page, size_t pages);
@@ -172,11 +212,20 @@ struct region_hunt {
 	size_t pages_min;
 	bool broken_only; /* not in huge chunks of which a part lives, */
 	bool sparse_only; /* or not in those of which nearly all does */
+	size_t looks;     /* that may still be made, REGION_LEVELS at least; counts down */
+
+	uint32_t ranks[IDLE_AGES]; /* what is ranked lower is too young */
 };
 
-/* The highest run below page `below` within one chunk; false when there is none. */
-bool region_hunt(const struct region *region, const struct region_hunt *hunt, size_t below,
-	size_t *first, size_t *end);
+/* A node of a tree is a look, a chunk's words are some more. */
+#define REGION_CHUNK_LOOKS 4U
+
+/* Before the first region_hunt: sets the ranks. */
+void region_hunt_begin(struct region_hunt *hunt);
+
+/* The highest run below page *below within one chunk: its pages from *below on, up to *end.  False:
+ * there is none, and *below is 0, or the looks are used up and it is where to go on. */
+bool region_hunt(const struct region *region, struct region_hunt *hunt, size_t *below, size_t *end);
 
 /* Whether that is all that is warm of the chunk that a page lies in, be its runs long or short. */
 bool region_hunts_all(const struct region *region, const struct region_hunt *hunt, size_t page);

@@ -1,17 +1,65 @@
+/* Looking for what a scavenger may take, from the top. */
+
 #include "shim/heap/region.h"
 
 #include "shim/heap/bits.h"
 #include "shim/heap/huge.h"
 
-/* Looking for what a scavenger may take, from the top. */
+/* Pages of the lowest rank that a hunt may want. */
+static uint32_t lowest_rank(const struct hunt_ages *ages, const struct hunt_age *age)
+{
+	uint64_t youngest_ns;
+	uint64_t before_ns;
+
+	if (age->before_ns == 0 || age->buckets == 0)
+		return IDLE_RANK_NEVER;
+	youngest_ns = reuse_bucket_start_ns(bits_lowest(age->buckets));
+	before_ns = ages->now_ns > youngest_ns ? ages->now_ns - youngest_ns : 0;
+	/* What became idle later than now counts as of no age. */
+	if (youngest_ns == 0 || before_ns > age->before_ns)
+		before_ns = age->before_ns;
+	return idle_rank(before_ns);
+}
+
+void region_hunt_begin(struct region_hunt *hunt)
+{
+	const struct hunt_ages *ages = hunt->ages;
+	uint32_t any_size = idle_rank(hunt->idle_before_ns);
+
+	for (unsigned size = 0; size < RUN_CLASSES; size++) {
+		hunt->ranks[idle_index(size, IDLE_DIRTY)] =
+			ages != NULL ? lowest_rank(ages, &ages->dirty[size]) : any_size;
+		hunt->ranks[idle_index(size, IDLE_LAZY)] =
+			ages != NULL ? lowest_rank(ages, &ages->lazy[size]) : any_size;
+	}
+}
+
+static bool is_old_enough(
+	const struct region_hunt *hunt, const struct idle_ages *ages, enum idle_kind kind)
+{
+	for (unsigned size = 0; size < RUN_CLASSES; size++)
+		if (ages->oldest[idle_index(size, kind)] >= hunt->ranks[idle_index(size, kind)])
+			return true;
+	return false;
+}
 
 /* Whether such a run may be there: what is hunted is warm, so no run is longer than the warm ones.
  */
-static bool hunt_wants(const struct region_hunt *hunt, const struct summary *over)
+static bool hunt_wants(
+	const struct region *region, const struct region_hunt *hunt, int level, size_t node)
 {
-	if (over->max[RUN_WARM] < hunt->pages_min)
+	const struct summary *over = &region->levels[level][node];
+	const struct idle_ages *ages = &region->ages[level][node];
+	bool dirty = hunt->dirty && over->dirty != 0;
+	bool lazy = hunt->lazy && over->lazy != 0;
+
+	if (over->max[RUN_WARM] < hunt->pages_min || !(dirty || lazy))
 		return false;
-	return (hunt->dirty && over->dirty != 0) || (hunt->lazy && over->lazy != 0);
+	/* What keeps its huge page is not in the ages. */
+	if (!hunt->broken_only)
+		return true;
+	return (dirty && is_old_enough(hunt, ages, IDLE_DIRTY)) ||
+	       (lazy && is_old_enough(hunt, ages, IDLE_LAZY));
 }
 
 static bool is_of_age(const struct region_hunt *hunt, const struct hunt_age *age, uint64_t since_ns)
@@ -89,31 +137,49 @@ static bool chunk_hunt(const struct region *region, size_t at, const struct regi
 	return false;
 }
 
-bool region_hunt(const struct region *region, const struct region_hunt *hunt, size_t below,
-	size_t *first, size_t *end)
+static void looks_count(struct region_hunt *hunt, size_t looks)
 {
-	if (below > region->committed)
-		below = region->committed;
-	while (below > 0) {
-		size_t chunk = (below - 1) / CHUNK_PAGES;
-		size_t base = chunk * CHUNK_PAGES;
+	hunt->looks -= looks < hunt->looks ? looks : hunt->looks;
+}
 
-		int level = REGION_TOP;
+/* From below a chunk's end: a run of it, or false, and *below is its start. */
+static bool chunk_hunt_below(
+	const struct region *region, struct region_hunt *hunt, size_t *below, size_t *end)
+{
+	size_t chunk = (*below - 1) / CHUNK_PAGES;
+	size_t base = chunk * CHUNK_PAGES;
+	size_t first;
 
-		while (level > 0 &&
-			hunt_wants(hunt, &region->levels[level][chunk >> REGION_FAN_SHIFT * level]))
+	looks_count(hunt, REGION_CHUNK_LOOKS);
+	if (!chunk_hunt(region, chunk, hunt, *below - base, &first, end)) {
+		*below = base;
+		return false;
+	}
+	*below = base + first;
+	*end += base;
+	return true;
+}
+
+bool region_hunt(const struct region *region, struct region_hunt *hunt, size_t *below, size_t *end)
+{
+	int level = REGION_TOP;
+
+	if (*below > region->committed)
+		*below = region->committed;
+	while (*below > 0 && hunt->looks > 0) {
+		size_t node = (*below - 1) / region_node_pages(level);
+
+		looks_count(hunt, 1);
+		if (!hunt_wants(region, hunt, level, node)) {
+			*below = node * region_node_pages(level);
+		} else if (level > 0) {
 			level--;
-		if (level > 0) {
-			below = (chunk >> REGION_FAN_SHIFT * level) * region_node_pages(level);
 			continue;
-		}
-		if (hunt_wants(hunt, &region->levels[0][chunk]) &&
-			chunk_hunt(region, chunk, hunt, below - base, first, end)) {
-			*first += base;
-			*end += base;
+		} else if (chunk_hunt_below(region, hunt, below, end)) {
 			return true;
 		}
-		below = base;
+		while (level < REGION_TOP && *below % region_node_pages(level + 1) == 0)
+			level++;
 	}
 	return false;
 }

@@ -17,6 +17,11 @@
 /* Free pages of records that stay where not all is wanted: those of some 30 MiB of small blocks. */
 #define RECORD_PAGES_KEPT 64U
 
+/* Looks (page_hunt.h) of a pass that nobody asked for: in the background they take about as long as
+ * its advice, in a thread that allocates they are fewer. */
+#define PASS_LOOKS ((size_t)8 * PAGE_HUNT_LOOKS)
+#define GROWTH_LOOKS ((size_t)2 * PAGE_HUNT_LOOKS)
+
 static struct {
 	_Atomic uint64_t released_bytes[HEAP_CAUSES];
 	_Atomic uint64_t advise_calls;
@@ -93,11 +98,11 @@ static void decommit_hunted(struct page_hunt *hunt)
 			hunt->away |= 1U << i;
 }
 
-/* One batch.  False: nothing found, or it cannot be done. */
+/* One batch.  False: nothing is left of this turn, or it cannot be done. */
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
-	uint64_t start_ns = os_cpu_ns();
+	uint64_t start_ns;
 	bool done;
 
 	if (!transit_begin()) {
@@ -106,8 +111,9 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 	}
 	if (!page_hunt(hunt)) {
 		transit_end();
-		return false;
+		return !hunt->done;
 	}
+	start_ns = os_cpu_ns();
 	done = advise_hunted(hunt, away) == 0;
 	if (done && (hunt->dirty_pages == 0 || hunt->lazy_pages == 0))
 		scavenge_costs_note(away ? OS_DONTNEED : OS_FREE, hunt->dirty_pages == 0,
@@ -122,7 +128,7 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;
 	else if (done)
 		pass->lazy_bytes += hunt->dirty_pages * PAGE_BYTES;
-	return done;
+	return done && !hunt->done;
 }
 
 /* At calm, and when the heap grows, whole huge pages stay whole. */
@@ -131,6 +137,29 @@ static enum huge_break breaks_of(const struct heap_pass *pass, enum heap_cause c
 	if (cause < HEAP_BY_LAZY || pass->level < HEAP_EAGER)
 		return HUGE_KEEP;
 	return pass->level == HEAP_FULL ? HUGE_BREAK : HUGE_BREAK_SPARSE;
+}
+
+static size_t looks_of(enum heap_cause cause)
+{
+	if (cause == HEAP_GROWTH)
+		return GROWTH_LOOKS;
+	return cause == HEAP_BACKGROUND ? PASS_LOOKS : SIZE_MAX;
+}
+
+/* One turn, from hunt->below on; false: it is not over, but the pass is, by bytes or by looks. */
+static bool scavenge_turn(
+	struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause, size_t *looks)
+{
+	while (hunt->pages_max != 0 && *looks != 0) {
+		bool more;
+
+		hunt->looks = 0;
+		more = scavenge_batch(hunt, pass, cause);
+		*looks -= hunt->looks < *looks ? hunt->looks : *looks;
+		if (!more)
+			return true;
+	}
+	return false;
 }
 
 static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
@@ -146,6 +175,9 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 		{1, true},
 	};
 	enum huge_break breaks = breaks_of(pass, cause);
+	size_t turn_count = breaks == HUGE_KEEP || !huge_is_on() ? 3 : 5;
+	size_t looks = looks_of(cause);
+	struct heap_place place = pass->place != NULL ? *pass->place : (struct heap_place){0};
 	struct page_hunt hunt;
 
 	hunt.dirty = true;
@@ -154,15 +186,20 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
-	for (size_t turn = 0; turn < sizeof turns / sizeof turns[0]; turn++) {
-		if (turns[turn].breaks && (breaks == HUGE_KEEP || !huge_is_on()))
+	for (; place.turn < turn_count; place.turn++) {
+		hunt.run_pages_min = turns[place.turn].run_pages;
+		hunt.breaks = turns[place.turn].breaks ? breaks : HUGE_KEEP;
+		hunt.below = place.below != 0 ? place.below : UINTPTR_MAX;
+		if (!scavenge_turn(&hunt, pass, cause, &looks)) {
+			place.below = hunt.below;
 			break;
-		hunt.run_pages_min = turns[turn].run_pages;
-		hunt.breaks = turns[turn].breaks ? breaks : HUGE_KEEP;
-		hunt.below = UINTPTR_MAX;
-		while (hunt.pages_max != 0 && scavenge_batch(&hunt, pass, cause))
-			;
+		}
+		place.below = 0;
 	}
+	place.tired = place.turn < turn_count && hunt.pages_max != 0;
+	pass->more |= place.tired;
+	if (pass->place != NULL)
+		*pass->place = place.turn < turn_count ? place : (struct heap_place){0};
 	return hunt.pages_max;
 }
 
@@ -175,6 +212,38 @@ static void give_records_back(struct heap_pass *pass)
 	pass->more |= most != 0 && meta_give_back(keep, most) == most;
 }
 
+#define REQUEST_DRAINS 2U
+
+static bool pass_drains(const struct heap_pass *pass, uint64_t slabs_before_ns)
+{
+	return slabs_before_ns != 0 && (pass->request == NULL || !pass->request->drained);
+}
+
+/* Empties caches and slabs. */
+static void pass_drain(struct heap_request *request, uint64_t slabs_before_ns)
+{
+	cache_drain_all(slabs_before_ns);
+	central_dissolve(slabs_before_ns);
+	if (request != NULL) {
+		request->drains++;
+		request->drained = true;
+		request->gone_bytes = 0;
+	}
+}
+
+/* A pass of a request is over. */
+static void request_note(struct heap_pass *pass)
+{
+	struct heap_request *request = pass->request;
+
+	request->gone_bytes += pass->lazy_bytes + pass->clean_bytes;
+	if (pass->more || !request->drained || request->gone_bytes == 0 ||
+		request->drains >= REQUEST_DRAINS)
+		return;
+	request->drained = false;
+	pass->more = true;
+}
+
 static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 {
 	uint64_t slabs_before_ns =
@@ -183,10 +252,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 
 	if (cause >= HEAP_BY_LAZY)
 		huge_look(os_now_ns());
-	if (slabs_before_ns != 0) {
-		cache_drain_all(slabs_before_ns);
-		central_dissolve(slabs_before_ns);
-	}
+	if (pass_drains(pass, slabs_before_ns))
+		pass_drain(pass->request, slabs_before_ns);
 	room_pages = scavenge_pages(pass, cause);
 	pass->more |= room_pages == 0;
 	if (pass->level >= HEAP_EAGER && slabs_before_ns != 0 && room_pages != 0 &&
@@ -201,6 +268,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 	}
 	if (pass->level >= HEAP_EAGER)
 		give_records_back(pass);
+	if (pass->request != NULL)
+		request_note(pass);
 }
 
 void scavenge_after_fork(void)
@@ -218,6 +287,8 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	pass->more = others && cause == HEAP_BACKGROUND;
 	if (!pass->more)
 		pass_run(pass, cause);
+	else if (pass->place != NULL)
+		pass->place->tired = false;
 	mine--;
 	atomic_fetch_sub_explicit(&passes, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&account.released_bytes[cause],

@@ -43,6 +43,7 @@ struct span {
 	uint16_t touched;
 	bool listed;       /* in a set of its class */
 	bool candidate;    /* on its class's list of slabs to look for holes in */
+	bool mapped;       /* a large block with a mapping of its own (mapped.h) */
 	uint32_t trial_ms; /* since when pages are on trial; it wraps around */
 	uint64_t used_ns;  /* when slots last went out, or the last came in; by the coarse clock */
 	struct span
@@ -50,7 +51,8 @@ struct span {
 	struct span *candidate_previous;
 	uint64_t hole;
 	uint64_t advising;
-	uint64_t born_clean; /* pages that were not resident when the slab began */
+	/* Pages that were not resident when the slab began; of a large span, how many. */
+	uint64_t born_clean;
 	uint64_t trial; /* pages that were idle at trial_ms, and of which nothing went out since */
 	uint64_t ready[];
 };

@@ -168,6 +168,7 @@ static void test_the_first_page_of_a_chunk_makes_all_of_it_resident(void **state
 	struct page_stats before = stats_now();
 	unsigned char *first;
 	unsigned char *second;
+	size_t cold;
 
 	(void)state;
 	heap_set_gate(on_gate);
@@ -178,11 +179,11 @@ static void test_the_first_page_of_a_chunk_makes_all_of_it_resident(void **state
 	assert_int_equal(stats_now().dirty, CHUNK_PAGES - 8);
 	second = page_heap_take(8, PAGE_BYTES).start;
 	assert_ptr_equal(second, first + 8 * PAGE_BYTES);
-	assert_true(page_heap_extend(second + 8 * PAGE_BYTES, 4));
+	assert_true(page_heap_extend(second + 8 * PAGE_BYTES, 4, &cold));
 	assert_int_equal(asked_bytes, CHUNK_BYTES);
 	verify();
 	/* The rest, and a page of the next chunk. */
-	assert_true(page_heap_extend(second + 12 * PAGE_BYTES, CHUNK_PAGES - 20 + 1));
+	assert_true(page_heap_extend(second + 12 * PAGE_BYTES, CHUNK_PAGES - 20 + 1, &cold));
 	assert_int_equal(asked_bytes, 2 * CHUNK_BYTES);
 	assert_int_equal(stats_now().huge, before.huge + 2);
 	assert_int_equal(stats_now().dirty, CHUNK_PAGES - 1);

@@ -1,6 +1,8 @@
+#include "shim/heap/growth.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page.h"
+#include "tests/support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,6 +125,49 @@ static void test_alignment_of_every_power_of_two_holds(void **state)
 	assert_null(heap_check());
 }
 
+/* So much of it that all of it is idle when it is freed. */
+static void touch(unsigned char *block, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += CHUNK_BYTES / 2)
+		block[at] = 1;
+}
+
+/* Idle runs are hardly ever as long as the next block, so that what idles would only grow. */
+static void test_what_churns_under_a_budget_stays_near_it(void **state)
+{
+	static unsigned char *blocks[64];
+	size_t budget = (size_t)512 << 20;
+	size_t count = 0;
+	size_t live = 0;
+	size_t most = 0;
+
+	(void)state;
+	for (int turn = 0; turn < 600; turn++) {
+		size_t bytes = ((size_t)12 << 20) + random_below((size_t)8 << 20);
+		struct heap_stats stats;
+
+		while (live + bytes > budget) {
+			size_t victim = random_below(count);
+
+			live -= heap_usable_size(blocks[victim]);
+			heap_free(blocks[victim]);
+			blocks[victim] = blocks[--count];
+		}
+		blocks[count] = heap_malloc(bytes);
+		assert_non_null(blocks[count]);
+		touch(blocks[count], bytes);
+		live += heap_usable_size(blocks[count++]);
+		stats = stats_now();
+		if (stats.in_use_bytes + stats.idle_dirty_bytes > most)
+			most = stats.in_use_bytes + stats.idle_dirty_bytes;
+	}
+	print_message("# %zu MiB at most under a budget of %zu MiB\n", most >> 20, budget >> 20);
+	assert_true(most <= budget + GROWTH_CUSHION_BYTES + ((size_t)20 << 20));
+	while (count > 0)
+		heap_free(blocks[--count]);
+	assert_null(heap_check());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_calloc_is_zero_over_used_memory),
 		cmocka_unit_test(test_a_wide_calloc_over_a_little_dirt_writes_little),
 		cmocka_unit_test(test_alignment_of_every_power_of_two_holds),
+		cmocka_unit_test(test_what_churns_under_a_budget_stays_near_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

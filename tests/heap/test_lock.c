@@ -1,5 +1,6 @@
 #include "shim/heap/lock.h"
 #include "shim/heap/transit.h"
+#include "tests/support/fake_os.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -66,8 +67,8 @@ static void test_a_lock_that_the_forking_thread_holds_stays_held(void **state)
 	lock_take_for_fork(&lock);
 	lock_take_for_fork(&other);
 	assert_true(lock_is_any_kept());
-	lock_drop_after_fork(&other);
-	lock_drop_after_fork(&lock);
+	lock_drop_in_parent(&other);
+	lock_drop_in_parent(&lock);
 	assert_false(lock_is_any_kept());
 	assert_int_equal(atomic_load(&other.word), 0);
 	assert_int_not_equal(atomic_load(&lock.word), 0);
@@ -75,12 +76,28 @@ static void test_a_lock_that_the_forking_thread_holds_stays_held(void **state)
 	lock_take_for_fork(&lock);
 	atomic_store(&lock.word, atomic_load(&lock.word) + 1);
 	lock_fork_child();
-	lock_drop_after_fork(&lock);
+	lock_drop_in_child(&lock);
+	assert_true(lock_is_mine(&lock));
 	lock_take_for_fork(&lock);
 	assert_true(lock_is_any_kept());
-	lock_drop_after_fork(&lock);
+	lock_drop_in_child(&lock);
 	lock_drop(&lock);
 	assert_int_equal(atomic_load(&lock.word), 0);
+}
+
+/* Sleepers are the parent's.  The clock stands, so that a wait for one of them would not end. */
+static void test_a_lock_that_is_dropped_in_a_child_waits_for_no_sleeper(void **state)
+{
+	(void)state;
+	atomic_store(&fake_os.now_stands_ns, 1);
+	lock_take(&lock);
+	atomic_fetch_or(&lock.word, LOCK_WAITED);
+	lock_drop_in_child(&lock);
+	atomic_store(&fake_os.now_stands_ns, 0);
+	assert_int_equal(atomic_load(&lock.word), 0);
+	assert_true(lock_try(&lock));
+	assert_false(lock_try(&lock));
+	lock_drop(&lock);
 }
 
 static void run_all(void *(*run)(void *))
@@ -146,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_are_counted),
 		cmocka_unit_test(test_a_lock_that_the_forking_thread_holds_stays_held),
+		cmocka_unit_test(test_a_lock_that_is_dropped_in_a_child_waits_for_no_sleeper),
 		cmocka_unit_test(test_one_thread_at_a_time_is_inside),
 		cmocka_unit_test(test_no_transit_runs_during_a_stop),
 		cmocka_unit_test(test_a_stop_refuses_until_it_is_resumed),

@@ -331,13 +331,14 @@ static void test_gate_can_have_the_range_populated(void **state)
 static void test_extension_takes_the_next_pages_if_they_are_free(void **state)
 {
 	unsigned char *run = page_heap_take(20, PAGE_BYTES).start;
+	size_t cold;
 	unsigned char *middle = run + 5 * PAGE_BYTES;
 
 	(void)state;
 	page_heap_put(middle, 10, 0);
-	assert_true(page_heap_extend(middle, 4));
-	assert_false(page_heap_extend(middle + 4 * PAGE_BYTES, 7));
-	assert_true(page_heap_extend(middle + 4 * PAGE_BYTES, 6));
+	assert_true(page_heap_extend(middle, 4, &cold));
+	assert_false(page_heap_extend(middle + 4 * PAGE_BYTES, 7, &cold));
+	assert_true(page_heap_extend(middle + 4 * PAGE_BYTES, 6, &cold));
 	page_heap_put(run, 20, 0);
 	verify();
 }
@@ -358,12 +359,7 @@ static void test_fresh_pages_are_zero_and_clean_ones_are_refaults(void **state)
 
 static size_t pieces_away(void)
 {
-	size_t pieces;
-
-	page_heap_lock();
-	pieces = page_heap.away_pieces;
-	page_heap_unlock();
-	return pieces;
+	return page_heap.away_pieces;
 }
 
 /* Whole chunks as a caller does it that decommits them. */
@@ -386,6 +382,7 @@ static void test_chunks_that_were_decommitted_are_committed_when_they_are_taken(
 	struct page_taken taken;
 	unsigned char *middle;
 	size_t before;
+	size_t cold;
 
 	(void)state;
 	hunt_away();
@@ -411,11 +408,11 @@ static void test_chunks_that_were_decommitted_are_committed_when_they_are_taken(
 	atomic_store(&fake_os.calls, 0);
 	atomic_store(&fake_os.refuse_all_from, true);
 	atomic_store(&fake_os.refuse_at, 1);
-	assert_false(page_heap_extend(middle, CHUNK_PAGES));
+	assert_false(page_heap_extend(middle, CHUNK_PAGES, &cold));
 	atomic_store(&fake_os.refuse_at, 0);
 	atomic_store(&fake_os.refuse_all_from, false);
 	verify();
-	assert_true(page_heap_extend(middle, CHUNK_PAGES));
+	assert_true(page_heap_extend(middle, CHUNK_PAGES, &cold));
 	assert_int_equal(pieces_away(), before);
 	memset(middle, 1, CHUNK_BYTES);
 	page_heap_put(taken.start, 5 * CHUNK_PAGES, 0);

@@ -286,7 +286,7 @@ static void test_a_region_of_which_nothing_is_given_goes_again(void **state)
 	atomic_store(&fake_os.calls, 0);
 	atomic_store(&fake_os.refuse_all_from, true);
 	atomic_store(&fake_os.refuse_at, 4);
-	assert_null(heap_malloc((size_t)128 << 30));
+	assert_null(page_heap_take(((size_t)128 << 30) / PAGE_BYTES, PAGE_BYTES).start);
 	atomic_store(&fake_os.refuse_at, 0);
 	atomic_store(&fake_os.refuse_all_from, false);
 	assert_true(atomic_load(&fake_os.calls) >= 4);

@@ -181,18 +181,21 @@ static void naive_hunt(unsigned char *found, bool dirty, bool lazy, size_t pages
 
 static void verify_hunt(bool dirty, bool lazy, size_t pages_min)
 {
-	struct region_hunt hunt = {
-		.dirty = dirty, .lazy = lazy, .idle_before_ns = UINT64_MAX, .pages_min = pages_min};
+	struct region_hunt hunt = {.dirty = dirty,
+		.lazy = lazy,
+		.idle_before_ns = UINT64_MAX,
+		.pages_min = pages_min,
+		.broken_only = true,
+		.looks = SIZE_MAX};
 	unsigned char expected[PAGES] = {0};
 	unsigned char found[PAGES] = {0};
 	size_t below = PAGES;
-	size_t first;
 	size_t end;
 
-	while (region_hunt(&region, &hunt, below, &first, &end)) {
-		assert_true(first < end && end <= below);
-		memset(found + first, 1, end - first);
-		below = first;
+	region_hunt_begin(&hunt);
+	for (size_t last = PAGES; region_hunt(&region, &hunt, &below, &end); last = below) {
+		assert_true(below < end && end <= last);
+		memset(found + below, 1, end - below);
 	}
 	naive_hunt(expected, dirty, lazy, pages_min);
 	assert_memory_equal(found, expected, PAGES);
@@ -245,10 +248,19 @@ static void test_random_operations_equal_a_byte_per_page(void **state)
 	verify();
 }
 
+/* The highest such run below *first; false: none. */
+static bool hunt_below(struct region_hunt *hunt, size_t *first, size_t *end)
+{
+	hunt->looks = SIZE_MAX;
+	region_hunt_begin(hunt);
+	return region_hunt(&region, hunt, first, end);
+}
+
 static void test_hunt_passes_over_young_pages_and_short_runs(void **state)
 {
-	struct region_hunt hunt = {.dirty = true, .idle_before_ns = 50, .pages_min = 16};
-	size_t first;
+	struct region_hunt hunt = {
+		.dirty = true, .idle_before_ns = 50, .pages_min = 16, .broken_only = true};
+	size_t first = PAGES;
 	size_t end;
 
 	(void)state;
@@ -256,20 +268,23 @@ static void test_hunt_passes_over_young_pages_and_short_runs(void **state)
 	region_give(&region, 0, 100, 0, 40);
 	region_give(&region, 120, 10, 0, 40);
 	region_give(&region, CHUNK_PAGES, 100, 0, 60);
-	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_true(hunt_below(&hunt, &first, &end));
 	assert_int_equal(first, 0);
 	assert_int_equal(end, 100);
 	hunt.pages_min = 1;
-	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	first = PAGES;
+	assert_true(hunt_below(&hunt, &first, &end));
 	assert_int_equal(first, 120);
 	hunt.idle_before_ns = 39;
-	assert_false(region_hunt(&region, &hunt, PAGES, &first, &end));
+	first = PAGES;
+	assert_false(hunt_below(&hunt, &first, &end));
 }
 
 static void test_hunt_tells_the_ages_of_words_of_one_chunk(void **state)
 {
-	struct region_hunt hunt = {.dirty = true, .idle_before_ns = 50, .pages_min = 1};
-	size_t first;
+	struct region_hunt hunt = {
+		.dirty = true, .idle_before_ns = 50, .pages_min = 1, .broken_only = true};
+	size_t first = PAGES;
 	size_t end;
 
 	(void)state;
@@ -278,21 +293,103 @@ static void test_hunt_tells_the_ages_of_words_of_one_chunk(void **state)
 	assert_true(region_hunts_all(&region, &hunt, 5));
 	region_give(&region, 500, 1, 0, 60);
 	assert_false(region_hunts_all(&region, &hunt, 5));
-	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	assert_true(hunt_below(&hunt, &first, &end));
 	assert_int_equal(first, 0);
 	assert_int_equal(end, 192);
 	/* The word in the middle is used again. */
 	region_take(&region, 100, 1);
 	region_give(&region, 100, 1, 0, 60);
-	assert_true(region_hunt(&region, &hunt, PAGES, &first, &end));
+	first = PAGES;
+	assert_true(hunt_below(&hunt, &first, &end));
 	assert_int_equal(first, 128);
 	assert_int_equal(end, 192);
-	assert_true(region_hunt(&region, &hunt, first, &first, &end));
+	assert_true(hunt_below(&hunt, &first, &end));
 	assert_int_equal(first, 0);
 	assert_int_equal(end, 64);
-	assert_false(region_hunt(&region, &hunt, first, &first, &end));
+	assert_false(hunt_below(&hunt, &first, &end));
 	hunt.idle_before_ns = 60;
 	assert_true(region_hunts_all(&region, &hunt, 5));
+}
+
+#define SECOND_NS ((uint64_t)1000000000)
+
+/* A page idles in each chunk of a region in use, since second 1000 + its chunk's number. */
+static void idle_everywhere(void)
+{
+	region_take(&region, 0, PAGES);
+	for (size_t chunk = 0; chunk < CHUNKS; chunk++)
+		region_give(&region, chunk * CHUNK_PAGES, 1, 0, (1000 + chunk) * SECOND_NS);
+}
+
+static void test_hunt_looks_only_where_pages_are_old_enough(void **state)
+{
+	struct region_hunt hunt = {.dirty = true, .pages_min = 1, .broken_only = true};
+	size_t first = PAGES;
+	size_t end;
+
+	(void)state;
+	idle_everywhere();
+	hunt.idle_before_ns = 999 * SECOND_NS;
+	assert_false(hunt_below(&hunt, &first, &end));
+	/* Not a look under the top. */
+	assert_int_equal(SIZE_MAX - hunt.looks, 1);
+	hunt.idle_before_ns = 1000 * SECOND_NS;
+	first = PAGES;
+	assert_true(hunt_below(&hunt, &first, &end));
+	assert_int_equal(first, 0);
+	/* The nodes beside the way down to the chunk. */
+	assert_in_range(SIZE_MAX - hunt.looks, 1, REGION_LEVELS * REGION_FAN + REGION_CHUNK_LOOKS);
+	region_take(&region, 0, 1);
+	first = PAGES;
+	assert_false(hunt_below(&hunt, &first, &end));
+	assert_int_equal(SIZE_MAX - hunt.looks, 1);
+}
+
+/* By size, and by buckets: ages that are passed over count as too young. */
+static void test_hunt_looks_only_where_pages_of_a_size_are_old_enough(void **state)
+{
+	struct hunt_ages ages = {.now_ns = 3000 * SECOND_NS};
+	struct region_hunt hunt = {
+		.dirty = true, .ages = &ages, .pages_min = 1, .broken_only = true};
+	unsigned bucket = reuse_bucket(2000 * SECOND_NS);
+	size_t first = PAGES;
+	size_t end;
+
+	(void)state;
+	idle_everywhere();
+	ages.dirty[RUN_CHUNK] = (struct hunt_age){UINT64_MAX, HUNT_ALL_BUCKETS};
+	assert_false(hunt_below(&hunt, &first, &end));
+	assert_int_equal(SIZE_MAX - hunt.looks, 1);
+	ages.dirty[RUN_SHORT] = (struct hunt_age){UINT64_MAX, (uint64_t)1 << (bucket + 1)};
+	first = PAGES;
+	assert_false(hunt_below(&hunt, &first, &end));
+	assert_int_equal(SIZE_MAX - hunt.looks, 1);
+	ages.dirty[RUN_SHORT].buckets = (uint64_t)1 << bucket;
+	first = PAGES;
+	assert_true(hunt_below(&hunt, &first, &end));
+	assert_int_equal(first, (CHUNKS - 1) * CHUNK_PAGES);
+}
+
+/* However few looks there are at a time, all is found, and nothing twice. */
+static void test_a_hunt_goes_on_where_its_looks_ended(void **state)
+{
+	struct region_hunt hunt = {
+		.dirty = true, .idle_before_ns = UINT64_MAX, .pages_min = 1, .broken_only = true};
+	size_t below = PAGES;
+	size_t found = 0;
+	size_t end;
+
+	(void)state;
+	idle_everywhere();
+	region_hunt_begin(&hunt);
+	while (below != 0) {
+		hunt.looks = REGION_LEVELS;
+		if (region_hunt(&region, &hunt, &below, &end)) {
+			found++;
+			assert_int_equal(below, (CHUNKS - found) * CHUNK_PAGES);
+		}
+	}
+	assert_int_equal(found, CHUNKS);
 }
 
 static void test_a_run_over_many_groups_is_found(void **state)
@@ -314,6 +411,12 @@ int main(void)
 			test_hunt_passes_over_young_pages_and_short_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_hunt_tells_the_ages_of_words_of_one_chunk, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_hunt_looks_only_where_pages_are_old_enough, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_hunt_looks_only_where_pages_of_a_size_are_old_enough, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_hunt_goes_on_where_its_looks_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_run_over_many_groups_is_found, setup, teardown),
 	};

@@ -43,9 +43,9 @@
  * every other thread one fence at a moment in between that the model picks.
  * The thieves' lock is a locked instruction that acquires, and one that releases.
  *
- * A thief's wait is a load that is tried again; that alone leads nowhere new,
- * so the graph of states has no cycles, and "waits for ever" is a state
- * that nothing leads out of.
+ * A wait is a load that is tried again; that alone leads nowhere new, so the graph of
+ * states has no cycles, and "waits for ever" is a state that nothing leads out of.
+ * A change of taken is a locked instruction.
  */
 
 enum place { BUSY, TAKEN, BINS, PLACES };
@@ -68,6 +68,9 @@ struct thread {
 	uint8_t at;     /* in its program */
 	uint8_t rounds; /* still to go */
 	bool keeps_out;
+	bool saw_busy; /* in S5 */
+	bool has_lock;
+	uint8_t before; /* taken before F4 */
 	bool inside;
 	uint8_t fences_due; /* a bit for each thread that is in membarrier and waits for this one's
 			     */
@@ -259,7 +262,7 @@ static bool fence_due(struct state *state, struct thread *thread, unsigned calle
 	return fence(state, thread);
 }
 
-/* False: not now, or it leads nowhere new.  The last word on keeping out is E2's or S3's. */
+/* False: not now, or it leads nowhere new. */
 static bool wait_for_zero(struct thread *thread, uint8_t value)
 {
 	thread->keeps_out = false;
@@ -277,6 +280,103 @@ static bool go_inside(struct walk *walk, struct state *state, struct thread *thr
 	return true;
 }
 
+/* taken ------------------------------------------------------------------ */
+
+#define TAKEN_BY_THIEF 1U
+
+/* No two rounds of any thief have the same. */
+static uint8_t wish_of(const struct state *state, unsigned self, bool same)
+{
+	return same ? 2 : (uint8_t)(2 + self * 8 + state->threads[self].rounds);
+}
+
+static bool is_wish(uint8_t value)
+{
+	return value > TAKEN_BY_THIEF;
+}
+
+static uint8_t taken_last(enum memory memory, const struct state *state)
+{
+	return state->list[TAKEN][memory == TSO ? 0 : state->stores[TAKEN] - 1].value;
+}
+
+/* A locked instruction that acquires: of what was stored last it makes the next, which carries on
+ * what that released. */
+static bool taken_change(
+	enum memory memory, struct state *state, struct thread *thread, uint8_t value)
+{
+	const struct view *last;
+
+	if (memory == TSO) {
+		state->list[TAKEN][0].value = value;
+		return true;
+	}
+	last = &state->list[TAKEN][state->stores[TAKEN] - 1].view;
+	thread->view.seen[TAKEN] = state->stores[TAKEN] - 1;
+	view_join(&thread->view, last);
+	store(memory, state, thread, TAKEN, value, false);
+	view_join(&state->list[TAKEN][thread->view.seen[TAKEN]].view, last);
+	return true;
+}
+
+static bool perform_change(enum memory memory, struct state *state, unsigned self, enum op op)
+{
+	struct thread *thread = &state->threads[self];
+	uint8_t taken = taken_last(memory, state);
+	uint8_t wish = wish_of(state, self, op == S1_SAME || op == S4_SAME);
+
+	if (thread->buffered != 0)
+		return false;
+	if (op == W1)
+		return !thread->keeps_out || !is_wish(taken) ||
+		       taken_change(memory, state, thread, 0);
+	if (op == F4) {
+		thread->before = taken;
+		return taken_change(memory, state, thread, TAKEN_BY_THIEF);
+	}
+	if (op == S1 || op == S1_SAME) {
+		thread->saw_busy = false;
+		thread->keeps_out = taken == TAKEN_BY_THIEF;
+		return thread->keeps_out || taken_change(memory, state, thread, wish);
+	}
+	if (thread->keeps_out)
+		return true;
+	thread->keeps_out = op != S4_ANY && taken != wish;
+	return thread->keeps_out || taken_change(memory, state, thread, TAKEN_BY_THIEF);
+}
+
+/* Steps of a thief that may keep out, and lets go of what it has. */
+static bool perform_letting_go(enum memory memory, struct state *state, unsigned self, enum op op)
+{
+	struct thread *thread = &state->threads[self];
+
+	if (op == F6)
+		return store(memory, state, thread, TAKEN, thread->before, true);
+	if (thread->saw_busy)
+		return store(memory, state, thread, TAKEN, wish_of(state, self, false), false);
+	return thread->keeps_out || store(memory, state, thread, TAKEN, 0, op == S6);
+}
+
+static bool perform_lock(struct state *state, struct thread *thread, enum op op)
+{
+	if (thread->buffered != 0 || (op == F3 && state->locked))
+		return false;
+	if (op == F3)
+		thread->keeps_out = thread->saw_busy = false;
+	if (op == S7) {
+		if (thread->has_lock) {
+			state->locked = thread->has_lock = false;
+			state->lock_view = thread->view;
+		}
+	} else if (state->locked) {
+		thread->keeps_out = true;
+	} else if (!thread->keeps_out) {
+		state->locked = thread->has_lock = true;
+		view_join(&thread->view, &state->lock_view);
+	}
+	return true;
+}
+
 static enum place op_place(enum op op)
 {
 	if (op == READ)
@@ -286,27 +386,24 @@ static enum place op_place(enum op op)
 
 static bool op_loads(enum op op)
 {
-	return (op >= E2 && op <= E2_WAITS) || (op >= S3 && op <= S3_GIVES_UP) || op == READ;
+	return (op >= E2 && op <= E2_WAITS) || op == S5 || op == S5_RELAXED || op == READ;
 }
 
 static bool perform_load(
 	struct walk *walk, struct state *state, struct thread *thread, enum op op, unsigned choice)
 {
-	bool acquire = op != E2_RELAXED && op != S3_RELAXED && op != READ;
+	bool acquire = op != E2_RELAXED && op != S5_RELAXED && op != READ;
+	bool looks = op == S5 || op == S5_RELAXED;
 	uint8_t value;
 
-	if (op == READ && thread->keeps_out)
+	if ((op == READ || looks) && thread->keeps_out)
 		return choice == 0;
-	/* One choice more than the memory offers: not to wait. */
-	if (choice == load_choices(walk->memory, state, thread, op_place(op))) {
-		thread->keeps_out = true;
-		return op == S3_GIVES_UP;
-	}
 	value = load(walk->memory, state, thread, op_place(op), acquire, choice);
 	if (op == READ)
 		return go_inside(walk, state, thread, value);
-	if (op != E2 && op != E2_RELAXED)
+	if (op == E2_WAITS)
 		return wait_for_zero(thread, value);
+	thread->saw_busy = looks && value != 0;
 	thread->keeps_out = value != 0;
 	return true;
 }
@@ -322,26 +419,27 @@ static bool perform_other(struct walk *walk, struct state *state, unsigned self,
 	case E3:
 	case E3_RELAXED:
 		return store(memory, state, thread, BUSY, 0, op == E3);
+	case W1:
 	case S1:
-		return store(memory, state, thread, TAKEN, 1, false);
+	case S1_SAME:
 	case S4:
-	case S4_RELAXED:
-		return store(memory, state, thread, TAKEN, 0, op == S4);
+	case S4_SAME:
+	case S4_ANY:
+	case F4:
+		return perform_change(memory, state, self, op);
+	case S6:
+	case S6_RELAXED:
+	case F6:
+		return perform_letting_go(memory, state, self, op);
+	case S3:
+	case F3:
+	case S7:
+		return perform_lock(state, thread, op);
 	case WRITE:
 		if (thread->keeps_out)
 			return true;
 		thread->inside = false;
 		return store(memory, state, thread, BINS, ++state->bins, false);
-	case S0:
-		if (state->locked)
-			return false;
-		state->locked = true;
-		view_join(&thread->view, &state->lock_view);
-		return thread->buffered == 0;
-	case S5:
-		state->locked = false;
-		state->lock_view = thread->view;
-		return thread->buffered == 0;
 	case S2:
 		return membarrier_start(state, self);
 	case S2_ENDS:
@@ -409,8 +507,8 @@ static void walk_from(struct walk *walk, size_t index)
 		unsigned choices = 1;
 
 		if (op_loads(op))
-			choices = 1 + load_choices(walk->memory, &from, &from.threads[self],
-					      op_place(op));
+			choices = load_choices(
+				walk->memory, &from, &from.threads[self], op_place(op));
 		for (unsigned choice = 0; choice < choices; choice++)
 			went |= step(walk, &from, self, choice);
 		went |= step_memory(walk, &from, self);

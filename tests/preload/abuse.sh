@@ -23,6 +23,15 @@ plugin() {
 		tests/preload/plugin.cc && under "$programs/libraries" "$TAP_DIR/plugin.so"
 }
 
+deepbind() {
+	local at=$TAP_DIR/deepbind
+	mkdir -p "$at/inner" &&
+		gcc -O2 -D_GNU_SOURCE -DINNER -shared -fPIC -o "$at/inner/libinner.so" tests/preload/deepbind.c &&
+		gcc -O2 -D_GNU_SOURCE -DMIDDLE -shared -fPIC -Wl,--enable-new-dtags,-rpath,"\$ORIGIN/inner" \
+			-o "$at/middle.so" tests/preload/deepbind.c &&
+		under "$programs/deepbind" "$at/middle.so" "$at/inner/libinner.so"
+}
+
 thread_locals() {
 	g++ -std=c++17 -O2 -Wall -Wextra -pthread -o "$TAP_DIR/thread_locals" \
 		tests/preload/thread_locals.cc && under "$TAP_DIR/thread_locals"
@@ -52,10 +61,13 @@ rule "threads allocate while others fork, and children fork, exec and have threa
 rule "a fork meets a thread that flushes all streams, and one that allocates with a stream" \
 	"$programs/fork_streams"
 rule "a handler that interrupts malloc and free may fork" "$programs/fork_in_handler"
+rule "it may interrupt a fork, too" "$programs/fork_in_handler" fork
 rule "also while eager is in force, where a fork gives back first" "$programs/fork_in_handler" eager
 rule "vfork and posix_spawn leave the parent as it was" "$programs/spawn"
 rule "destructors of a thread's keys free and allocate in every round" "$programs/thread_exit"
 tap_ok "destructors of a thread's objects free and allocate" thread_locals
+tap_ok "RTLD_DEEPBIND is harmless, and RUNPATH is the caller's" deepbind
+rule "a program that defines a part of the family by glibc's names gets all from one heap" "$programs/partial"
 rule "libraries come and go" "$programs/libraries"
 tap_ok "libraries that allocate as they come and go" plugin
 rule "signals at a high rate leave neither EINTR nor harm" "$programs/signals"

@@ -31,6 +31,7 @@ measured "what was freed and given back is not writable any longer" "$programs/c
 measured "all of a small program can be locked within 8 MiB" "$programs/reserved" locked
 measured "memory can be had after mlockall(MCL_FUTURE)" "$programs/reserved" locked-future
 measured "more than 64 GiB of address space, and 1 TiB at once" "$programs/wide"
+measured "buffers that grow in turn are resident once" "$programs/growing"
 measured "a wide calloc writes no more than it must" "$programs/wide" zeroed
 tap_ok "RLIMIT_AS from the start ends in ENOMEM" limited
 rule "RLIMIT_AS set later ends in ENOMEM" "$programs/limit_as" 300

@@ -25,6 +25,12 @@ static void give_up_later()
 		std::set_new_handler(nullptr);
 }
 
+static void throw_at_once()
+{
+	handled++;
+	throw std::bad_alloc();
+}
+
 struct alignas(256) wide {
 	char bytes[300];
 };
@@ -47,8 +53,24 @@ static void check_failure()
 		caught = true;
 	}
 	CHECK(caught);
+	CHECK(std::get_new_handler() == nullptr);
 	CHECK(::operator new(huge, std::nothrow) == nullptr);
 	CHECK(::operator new[](huge, std::align_val_t(64), std::nothrow) == nullptr);
+	for (std::new_handler handler : {give_up_later, throw_at_once}) {
+		handled = 0;
+		std::set_new_handler(handler);
+		CHECK(::operator new(huge, std::nothrow) == nullptr && handled > 0);
+		handled = 0;
+		std::set_new_handler(handler);
+		CHECK(::operator new[](huge, std::nothrow) == nullptr && handled > 0);
+		handled = 0;
+		std::set_new_handler(handler);
+		CHECK(::operator new(huge, std::align_val_t(64), std::nothrow) == nullptr && handled > 0);
+		handled = 0;
+		std::set_new_handler(handler);
+		CHECK(::operator new[](huge, std::align_val_t(64), std::nothrow) == nullptr && handled > 0);
+	}
+	std::set_new_handler(nullptr);
 }
 
 static void check_forms()

@@ -58,20 +58,60 @@ rule "realloc keeps contents over every size's end, and blocks share no byte" "$
 rule "calloc gives zeros whatever was there before" "$programs/zeroed"
 tap_ok "the figures are true and malloc_info is XML" xml_is_valid
 rule "malloc_trim gives everything idle back" "$programs/trim"
+rule "what idles goes back while more threads are busy than there are processors" "$programs/busy"
 rule "a process that filters its system calls is not killed for ours" "$programs/seccomp"
 rule "nor one that does so before it grows" "$programs/seccomp" first
+for way in prctl seccomp tsync; do
+	rule "a filter by $way lets pass what glibc's malloc calls: that is enough" "$programs/sandbox" $way
+	rule "and beside the scavenger's thread" "$programs/sandbox" $way after
+done
+rule "threads work and end under such a filter" "$programs/sandbox" threads
+tap_ok "a program is started under such a filter" "$programs/sandbox" exec "$LIB"
+name="under the filter of a container there is a thread, and no process_madvise"
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+	tap_ok "$name" unshare --pid --fork --mount-proc "$programs/sandbox" container "$LIB"
+else
+	tap_skip "$name" "this machine allows no namespace of processes"
+fi
+for way in prctl seccomp tsync threads; do
+	tap_ok "the same is enough for glibc's malloc: $way" "$programs/sandbox" $way
+done
+tap_ok "and from the start" "$programs/sandbox" exec ""
 rule "malloc works before the constructors" "$programs/early"
 rule "fork handlers may allocate" "$programs/fork_handlers"
 tap_ok "a process whose main thread left ends with its last thread" main_exits
+needs_aside() {
+	local name=$1 status
+	shift
+	under "$programs/aside" "$@"
+	status=$?
+	if [ $status -eq 77 ]; then
+		tap_skip "$name" "the kernel allows no user namespace here"
+	else
+		tap_ok "$name" [ $status -eq 0 ]
+	fi
+}
+needs_aside "a process that grew can leave its user namespace, and the thread goes along" unshare
+needs_aside "also by the call's number" unshare-by-number
+mkfifo "$TAP_DIR/watch"
+export MEMORY_PRESSURE_WATCH="$TAP_DIR/watch"
+needs_aside "the thread that watches memory pressure steps aside as well" unshare
+unset MEMORY_PRESSURE_WATCH
+rule "no thread stays outside of a filter that the process puts on itself" "$programs/aside" filter
+rule "nor of one by the call's number" "$programs/aside" filter-by-number
+rule "a child of vfork that drops privileges leaves its parent's thread alone" "$programs/aside" vfork
+rule "calls that fail do so as ever, and the thread comes back" "$programs/aside" fail
+rule "the thread runs on all CPUs of the process, whoever made it" "$programs/aside" affinity
 rule "a bare clone gets a scavenger of its own" "$programs/bare_fork"
 rule "every descriptor may be closed" "$programs/close_all"
 if [ "$(id -u)" -eq 0 ]; then
 	rule "without RLIMIT_NPROC there is no thread" "$programs/limit_nproc"
 	mkdir "$TAP_DIR/jail"
 	rule "an empty root is enough" "$programs/jail" "$TAP_DIR/jail"
+	rule "no thread keeps capabilities that the process drops" "$programs/aside" capset
 	rule "the scavenger's thread starts late, follows setuid, gives back and sleeps" "$programs/worker"
 else
-	tap_skip "RLIMIT_NPROC, chroot, setuid" "needs root"
+	tap_skip "RLIMIT_NPROC, chroot, setuid, capset" "needs root"
 fi
 tap_ok "exec'd children have it too" in_children
 tap_ok "env -i runs without it" without_environment

@@ -323,6 +323,112 @@ SOURCE
 		[ "$(under "$TAP_DIR/stl")" = "$("$TAP_DIR/stl")" ]
 }
 
+# A picture of php-gd's, which PHP binds deeply, and all of PHP's other extensions that are there.
+php_draws() {
+	local work='$i = imagecreatetruecolor(300, 200);
+		for ($n = 0; $n < 200; $n++) imageline($i, $n, 0, 300 - $n, 199, imagecolorallocate($i, $n, 255 - $n, 7));
+		imagepng($i); echo implode(" ", get_loaded_extensions());'
+	[ "$(under php -r 'echo 6 * 7;')" = 42 ] &&
+		[ "$(under php -r "$work" | md5sum)" = "$(php -r "$work" | md5sum)" ]
+}
+
+# fastcgi SOCKET SCRIPT: prints what the server answers.
+fastcgi() {
+	/usr/bin/python3 - "$@" <<'PYTHON'
+import socket, struct, sys
+
+def record(kind, data):
+    return struct.pack(">BBHHBB", 1, kind, 1, len(data), 0, 0) + data
+
+def pair(name, value):
+    return bytes([len(name), len(value)]) + name.encode() + value.encode()
+
+server = socket.socket(socket.AF_UNIX)
+server.settimeout(300)
+server.connect(sys.argv[1])
+server.sendall(record(1, struct.pack(">HB5x", 1, 0)) +
+    record(4, pair("SCRIPT_FILENAME", sys.argv[2]) + pair("REQUEST_METHOD", "GET")) + record(4, b"") + record(5, b""))
+answer = server.makefile("rb")
+while True:
+    _, kind, _, length, padding, _ = struct.unpack(">BBHHBB", answer.read(8))
+    data = answer.read(length + padding)[:length]
+    if kind == 3:
+        break
+    if kind == 6:
+        sys.stdout.buffer.write(data)
+PYTHON
+}
+
+php_serves() {
+	local at=$TAP_DIR/fpm i pids=()
+	mkdir "$at" && chmod 755 "$at" || return 1
+	cat >"$at/conf" <<CONFIG
+[global]
+error_log = $at/log
+pid = $at/pid
+[www]
+listen = $at/sock
+user = $(id -un)
+group = $(id -gn)
+pm = static
+pm.max_children = 3
+CONFIG
+	echo '<?php $a = []; for ($i = 0; $i < 30000; $i++) $a[] = str_repeat("x", $i % 500); echo count($a);' >"$at/work.php"
+	server "$1" -F -R -c "$at/none" -y "$at/conf"
+	wait_until 30 test -S "$at/sock" || { cat "$TAP_DIR/server.log" >&2; return 1; }
+	for i in {1..12}; do
+		fastcgi "$at/sock" "$at/work.php" >"$at/answer.$i" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i" || return 1
+	done
+	for i in "$at"/answer.*; do
+		[ "$(tail -n 1 "$i")" = 30000 ] || { cat "$i" "$at/log" >&2; return 1; }
+	done
+	server_ends "$(cat "$at/pid")"
+}
+
+samba_stores() {
+	local at=$TAP_DIR/samba.ldb
+	printf 'dn: cn=%s\ncn: %s\n\n' one one two two >"$TAP_DIR/ldif"
+	under ldbadd -H "$at" "$TAP_DIR/ldif" >&2 &&
+		[ "$(under ldbsearch -H "$at" '(cn=two)' cn | grep -c '^cn: two$')" = 1 ]
+}
+
+# Up to the refusal of the login everything is done in OpenSSH's sandbox.
+ssh_refuses() {
+	local at=$TAP_DIR/ssh
+	[ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd
+	mkdir "$at" && ssh-keygen -q -t ed25519 -N '' -f "$at/key" || return 1
+	ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+		-o "ProxyCommand=${wrap[*]} /usr/sbin/sshd -i -e -f /dev/null -h $at/key" "$(id -un)@nowhere" true \
+		>"$at/said" 2>&1
+	grep -q 'Permission denied' "$at/said" || { cat "$at/said" >&2; return 1; }
+}
+
+tor_starts() {
+	local at=$TAP_DIR/tor
+	mkdir -m 700 "$at" && : >"$at/conf" || return 1
+	server tor -f "$at/conf" --defaults-torrc "$at/conf" --Sandbox 1 --DisableNetwork 1 --SocksPort 0 \
+		--DataDirectory "$at/data" --PidFile "$at/pid" --Log "notice stdout"
+	wait_until 60 grep -qE 'Bootstrapped 0%|DisableNetwork is set' "$TAP_DIR/server.log" ||
+		{ cat "$TAP_DIR/server.log" >&2; return 1; }
+	wait_until 30 test -s "$at/pid" || return 1
+	# Its heap is used under the filter.
+	server_ends "$(cat "$at/pid")"
+}
+
+# A namespace of users is for processes of one thread.
+unshares() {
+	[ "$(under unshare --user --map-root-user --mount sh -c 'id -u; cat /proc/self/maps' |
+		grep -cE '^0$|libspillway.*r-x|r-x.*libspillway')" = 2 ]
+}
+
+bubblewrap() {
+	[ "$(under bwrap --ro-bind / / --dev /dev --proc /proc --unshare-all --die-with-parent sh -c 'echo $((6 * 7))')" = 42 ]
+}
+
 program() {
 	local name=$1 command=$2
 	shift 2
@@ -351,6 +457,29 @@ else
 	tap_ok "$name" postgres_serves "$(postgres_bin)"
 fi
 program "nginx serves two workers' load through a reload" nginx_serves nginx curl
+computes "php draws the same picture, its plug-ins bound deeply" php_draws php
+name="php-fpm serves twelve requests in three processes"
+fpm=$(compgen -G '/usr/sbin/php-fpm*' | head -n 1)
+if [ -z "$fpm" ]; then
+	tap_skip "$name" "php-fpm is not installed"
+else
+	tap_ok "$name" php_serves "$fpm"
+fi
+program "Samba's ldbadd and ldbsearch store and find" samba_stores ldbadd ldbsearch
+program "OpenSSH's server refuses a login from its sandbox" ssh_refuses ssh ssh-keygen /usr/sbin/sshd
+program "tor starts and ends in its sandbox" tor_starts tor
+name="unshare makes a namespace of users"
+if unshare --user --map-root-user true 2>/dev/null; then
+	program "$name" unshares unshare
+else
+	tap_skip "$name" "this machine allows none"
+fi
+name="bubblewrap makes its namespaces"
+if ! command -v bwrap >/dev/null || bwrap --ro-bind / / --proc /proc --unshare-all true 2>/dev/null; then
+	program "$name" bubblewrap bwrap
+else
+	tap_skip "$name" "this machine allows none"
+fi
 computes "gcc makes the same object file" compiles gcc
 computes "perl computes the same sum" perl_work perl
 computes "node compresses in three threads" node_work node

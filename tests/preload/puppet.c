@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -24,6 +25,12 @@
  *   churn              until the next line, which is dropped: four threads allocate, free
  *                      and check what they wrote, beside a fifth that forks children who
  *                      allocate
+ *   keep KIB BLOCK     allocates and writes KIB in blocks of BLOCK bytes
+ *   thin               frees every other of the kept blocks
+ *   let                frees all of them
+ *   clone-exit         makes a bare clone that calls exit, and waits for it
+ *   cancel             a thread whose cancellation is pending allocates 4 MiB; answers 1 when it
+ *                      got through that to a cancellation point, and 0 when it ended before
  *   worker             answers the id of the scavenger's thread
  *   settings           answers policy, dontneed_only, cpu_permille and price_ns
  *   subscribe          wants to hear of the level in force
@@ -35,6 +42,7 @@
 #define BLOCKS_MAX 200000
 
 static void *blocks[BLOCKS_MAX];
+static size_t kept;
 static void *grown;
 static char *self;
 
@@ -79,6 +87,25 @@ static void make_idle(size_t kib, size_t block, bool keep_every_other)
 	for (size_t i = 0; i < count; i++)
 		if (!keep_every_other || i % 2 == 0)
 			free(blocks[i]);
+	say("done\n");
+}
+
+static void keep(size_t kib, size_t block)
+{
+	kept = kib * KIB / block;
+	CHECK(kept <= BLOCKS_MAX);
+	for (size_t i = 0; i < kept; i++)
+		memset(blocks[i] = check_opaque(malloc(block)), 1, block);
+	say("done\n");
+}
+
+/* Frees the kept blocks that are a step apart. */
+static void let(size_t step)
+{
+	for (size_t i = 0; i < kept; i += step) {
+		free(blocks[i]);
+		blocks[i] = NULL;
+	}
 	say("done\n");
 }
 
@@ -172,6 +199,47 @@ static void churn(void)
 	say("done\n");
 }
 
+static void clone_exit(void)
+{
+	pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	int status;
+
+	CHECK(child >= 0);
+	if (child == 0)
+		exit(0);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	say("done\n");
+}
+
+static _Atomic bool cancel_sent;
+static _Atomic bool cancel_outlived;
+
+static void *cancel_run(void *unused)
+{
+	void *mine[4];
+
+	while (!atomic_load(&cancel_sent))
+		;
+	for (size_t i = 0; i < 4; i++)
+		memset(mine[i] = check_opaque(malloc(MIB)), 1, MIB);
+	for (size_t i = 0; i < 4; i++)
+		free(mine[i]);
+	atomic_store(&cancel_outlived, true);
+	pthread_testcancel();
+	return unused;
+}
+
+static void cancel(void)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, cancel_run, NULL) == 0);
+	CHECK(pthread_cancel(thread) == 0);
+	atomic_store(&cancel_sent, true);
+	CHECK(pthread_join(thread, NULL) == 0);
+	say("%d\n", (int)atomic_load(&cancel_outlived));
+}
+
 static void settings(void)
 {
 	struct spillway_stats stats;
@@ -231,6 +299,12 @@ static void obey(char *line)
 		make_idle(a, b, false);
 	} else if (strcmp(line, "holes") == 0) {
 		make_idle(a, b, true);
+	} else if (strcmp(line, "keep") == 0) {
+		keep(a, b);
+	} else if (strcmp(line, "thin") == 0) {
+		let(2);
+	} else if (strcmp(line, "let") == 0) {
+		let(1);
 	} else if (strcmp(line, "grow") == 0) {
 		grow(a);
 	} else if (strcmp(line, "drop") == 0) {
@@ -248,6 +322,10 @@ static void obey(char *line)
 		_exit(1);
 	} else if (strcmp(line, "churn") == 0) {
 		churn();
+	} else if (strcmp(line, "cancel") == 0) {
+		cancel();
+	} else if (strcmp(line, "clone-exit") == 0) {
+		clone_exit();
 	} else if (strcmp(line, "worker") == 0) {
 		say("%d\n", check_worker());
 	} else if (strcmp(line, "settings") == 0) {

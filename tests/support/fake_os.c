@@ -5,6 +5,11 @@
 #define os_commit real_os_commit
 #define os_decommit real_os_decommit
 #define os_unreserve real_os_unreserve
+#define os_map_resize real_os_map_resize
+#define os_map_move real_os_map_move
+#define os_move_pages real_os_move_pages
+#define os_map real_os_map
+#define os_unmap real_os_unmap
 #define os_advise real_os_advise
 #define os_has_huge_pages real_os_has_huge_pages
 #define os_now_ns real_os_now_ns
@@ -12,6 +17,7 @@
 #define os_cpu_ns real_os_cpu_ns
 #define os_touch real_os_touch
 #define os_fence_threads real_os_fence_threads
+#define os_wait real_os_wait
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
@@ -19,6 +25,11 @@
 #undef os_commit
 #undef os_decommit
 #undef os_unreserve
+#undef os_map_resize
+#undef os_map_move
+#undef os_move_pages
+#undef os_map
+#undef os_unmap
 #undef os_advise
 #undef os_has_huge_pages
 #undef os_now_ns
@@ -26,6 +37,7 @@
 #undef os_cpu_ns
 #undef os_touch
 #undef os_fence_threads
+#undef os_wait
 
 #include "tests/support/fake_os.h"
 
@@ -35,6 +47,11 @@ enum os_reserved os_reserve_at(void *start, size_t bytes);
 int os_commit(void *start, size_t bytes);
 int os_decommit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
+void *os_map(size_t bytes, size_t alignment);
+int os_unmap(void *start, size_t bytes);
+int os_map_resize(void *start, size_t bytes, size_t new_bytes);
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes);
+int os_move_pages(void *start, size_t bytes, void *to);
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice);
 bool os_has_huge_pages(void);
 uint64_t os_now_ns(void);
@@ -42,6 +59,7 @@ uint64_t os_now_coarse_ns(void);
 uint64_t os_cpu_ns(void);
 void os_touch(void *start, size_t bytes);
 int os_fence_threads(void);
+void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns);
 
 struct fake_os fake_os;
 
@@ -89,8 +107,12 @@ static void charge(uint64_t ns)
 
 uint64_t os_cpu_ns(void)
 {
+	uint64_t (*work_ns)(void) = atomic_load(&fake_os.work_ns);
+
 	charge(FAKE_OS_READ_CPU_NS);
-	return atomic_load(&fake_os.cpu_ns) != 0 ? atomic_load(&fake_os.cpu_ns) : real_os_cpu_ns();
+	if (atomic_load(&fake_os.cpu_ns) == 0)
+		return real_os_cpu_ns();
+	return atomic_load(&fake_os.cpu_ns) + (work_ns != NULL ? work_ns() : 0);
 }
 
 void os_touch(void *start, size_t bytes)
@@ -99,21 +121,43 @@ void os_touch(void *start, size_t bytes)
 	real_os_touch(start, bytes);
 }
 
+static void remember(void *start, size_t bytes)
+{
+	uint32_t i;
+
+	for (i = 0; i < mapped_count(); i++) {
+		void *none = NULL;
+
+		if (atomic_compare_exchange_strong(&mapped.starts[i], &none, start))
+			break;
+	}
+	if (i == mapped_count())
+		i = atomic_fetch_add(&mapped.count, 1);
+	if (i >= MAPPED_MAX)
+		return;
+	atomic_store(&mapped.bytes[i], bytes);
+	atomic_store(&mapped.starts[i], start);
+}
+
+/* What begins there, or ends there. */
+static void forget(void *start, size_t bytes)
+{
+	for (uint32_t i = 0; i < mapped_count(); i++) {
+		unsigned char *known = atomic_load(&mapped.starts[i]);
+
+		if (known == start)
+			atomic_store(&mapped.starts[i], NULL);
+		else if (known != NULL && known < (unsigned char *)start &&
+			 known + atomic_load(&mapped.bytes[i]) == (unsigned char *)start + bytes)
+			atomic_fetch_sub(&mapped.bytes[i], bytes);
+	}
+}
+
 size_t os_page_bytes(void)
 {
 	size_t bytes = atomic_load(&fake_os.page_bytes);
 
 	return bytes != 0 ? bytes : real_os_page_bytes();
-}
-
-static void remember(void *start, size_t bytes)
-{
-	uint32_t i = atomic_fetch_add(&mapped.count, 1);
-
-	if (i < MAPPED_MAX) {
-		atomic_store(&mapped.bytes[i], bytes);
-		atomic_store(&mapped.starts[i], start);
-	}
 }
 
 void *os_reserve(size_t bytes, size_t alignment)
@@ -146,16 +190,47 @@ enum os_reserved os_reserve_at(void *start, size_t bytes)
 
 void os_unreserve(void *start, size_t bytes)
 {
-	for (uint32_t i = 0; i < mapped_count(); i++) {
-		unsigned char *first = atomic_load(&mapped.starts[i]);
-		size_t all = atomic_load(&mapped.bytes[i]);
-
-		if (first == start)
-			atomic_store(&mapped.starts[i], NULL);
-		else if (first != NULL && first + all == (unsigned char *)start + bytes)
-			atomic_store(&mapped.bytes[i], all - bytes);
-	}
+	forget(start, bytes);
 	real_os_unreserve(start, bytes);
+}
+
+void *os_map(size_t bytes, size_t alignment)
+{
+	void *start = is_refused() ? NULL : real_os_map(bytes, alignment);
+
+	if (start != NULL)
+		remember(start, bytes);
+	return start;
+}
+
+int os_unmap(void *start, size_t bytes)
+{
+	forget(start, bytes);
+	return real_os_unmap(start, bytes);
+}
+
+int os_map_resize(void *start, size_t bytes, size_t new_bytes)
+{
+	if (is_refused() || real_os_map_resize(start, bytes, new_bytes) != 0)
+		return -ENOMEM;
+	forget(start, bytes);
+	remember(start, new_bytes);
+	return 0;
+}
+
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes)
+{
+	if (is_refused() || real_os_map_move(start, bytes, to, new_bytes) != 0)
+		return -ENOMEM;
+	forget(start, bytes);
+	return 0;
+}
+
+int os_move_pages(void *start, size_t bytes, void *to)
+{
+	return is_refused() || atomic_load(&fake_os.refuse_moves)
+		       ? -EINVAL
+		       : real_os_move_pages(start, bytes, to);
 }
 
 bool fake_os_unmap(void)
@@ -227,7 +302,14 @@ uint64_t os_now_coarse_ns(void)
 int os_fence_threads(void)
 {
 	let_happen(FAKE_OS_FENCE, NULL);
+	atomic_fetch_add(&fake_os.fences, 1);
 	if (atomic_load(&fake_os.refuse_fence))
 		return -ENOSYS;
 	return atomic_load(&fake_os.skip_fence) ? 0 : real_os_fence_threads();
+}
+
+void os_wait(const uint32_t *word, uint32_t expected, uint64_t timeout_ns)
+{
+	atomic_fetch_add(&fake_os.waits, 1);
+	real_os_wait(word, expected, timeout_ns);
 }

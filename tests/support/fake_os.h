@@ -12,13 +12,17 @@
 enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
 
 struct fake_os {
-	_Atomic uint64_t calls;       /* os_reserve(_at), os_(de)commit and os_advise so far */
+	/* os_reserve(_at), os_(de)commit, os_map and what changes that, and os_advise so far */
+	_Atomic uint64_t calls;
 	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
 	_Atomic bool refuse_all_from; /* and so do all after it */
 	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */
+	_Atomic bool refuse_moves;    /* no os_move_pages here */
 	_Atomic bool occupied;        /* something lies wherever os_reserve_at is to reserve */
 	_Atomic bool refuse_fence;    /* no os_fence_threads here */
 	_Atomic bool skip_fence;      /* it claims to have fenced and has not */
+	_Atomic uint64_t fences;      /* asked for */
+	_Atomic uint64_t waits;       /* os_wait */
 	_Atomic size_t reserve_bytes_max;     /* larger reservations fail; 0 = no limit */
 	_Atomic uint64_t advised[OS_ADVICES]; /* calls by advice */
 	_Atomic uint64_t now_ahead_ns;        /* the clock runs ahead by so much */
@@ -27,6 +31,8 @@ struct fake_os {
 	/* os_cpu_ns says this and a little more each time, and advice and touching have a price;
 	 * 0: what the calling thread really took. */
 	_Atomic uint64_t cpu_ns;
+	/* What the heap's own work costs besides, by a test's count of it: so much so far. */
+	uint64_t (*_Atomic work_ns)(void);
 	_Atomic size_t page_bytes; /* what os_page_bytes says; 0 = the truth */
 	_Atomic bool huge_pages;   /* os_has_huge_pages says so; none are used */
 	/* Sees each advice that is not refused, before the kernel does. */

@@ -7,6 +7,9 @@
  *                             threads stay, parked
  *   memory grow MIB           says "small"; grows by that at each SIGUSR1, by ten times that at
  *                             each SIGUSR2, keeps it, and says "grown"
+ *   memory prefork MIB WORKERS STEP
+ *                             fills MIB and forks; each worker writes to its copy, frees it, says
+ *                             "idle" and sleeps; then goes on as grow STEP
  *   memory hog MIB_PER_S      grows at that speed until something ends it
  *   memory read FILE          reads the file over and over
  *
@@ -185,6 +188,29 @@ static void grow_for_ever(uint64_t mib_per_s)
 			grow(MIB);
 }
 
+static _Noreturn void be_worker(void **first)
+{
+	for (void **block = first; block != NULL; block = *block)
+		block[1] = block;
+	while (first != NULL) {
+		void **next = *first;
+		free(first);
+		first = next;
+	}
+	say("idle");
+	for (;;)
+		pause();
+}
+
+static void fork_workers(size_t mib, unsigned long workers)
+{
+	const struct part part = {.bytes = mib * MIB, .bytes_per_s = 1000 * MIB};
+	void **first = fill(&part);
+	for (unsigned long i = 0; i < workers; i++)
+		if (fork() == 0)
+			be_worker(first);
+}
+
 static int read_for_ever(const char *path)
 {
 	static char buffer[1 << 16];
@@ -210,11 +236,16 @@ int main(int count, char **argument)
 		say("small");
 		grow_when_told(strtoul(argument[2], NULL, 10) * MIB);
 	}
+	if (count == 5 && strcmp(argument[1], "prefork") == 0) {
+		fork_workers(strtoul(argument[2], NULL, 10), strtoul(argument[3], NULL, 10));
+		say("small");
+		grow_when_told(strtoul(argument[4], NULL, 10) * MIB);
+	}
 	if (count == 3 && strcmp(argument[1], "hog") == 0)
 		grow_for_ever(strtoul(argument[2], NULL, 10));
 	if (count == 3 && strcmp(argument[1], "read") == 0)
 		return read_for_ever(argument[2]);
-	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB | hog MIB_PER_S | "
-			"read FILE\n");
+	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB | "
+			"prefork MIB WORKERS STEP | hog MIB_PER_S | read FILE\n");
 	return 2;
 }

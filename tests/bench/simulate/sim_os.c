@@ -82,6 +82,38 @@ void os_unreserve(void *start, size_t bytes)
 	munmap(start, bytes);
 }
 
+void *os_map(size_t bytes, size_t alignment)
+{
+	return os_reserve(bytes, alignment);
+}
+
+int os_unmap(void *start, size_t bytes)
+{
+	return munmap(start, bytes);
+}
+
+/* Blocks have no content here. */
+int os_map_resize(void *start, size_t bytes, size_t new_bytes)
+{
+	(void)start;
+	return new_bytes < bytes ? 0 : -ENOMEM;
+}
+
+int os_map_move(void *start, size_t bytes, void *to, size_t new_bytes)
+{
+	(void)to;
+	(void)new_bytes;
+	return munmap(start, bytes);
+}
+
+int os_move_pages(void *start, size_t bytes, void *to)
+{
+	(void)start;
+	(void)bytes;
+	(void)to;
+	return 0;
+}
+
 static void spend(uint64_t ns)
 {
 	sim_os.now_ns += ns;
