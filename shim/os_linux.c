@@ -20,6 +20,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
@@ -271,9 +274,36 @@ int os_move_pages(void *start, size_t bytes, void *to)
 	return remap(start, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
 }
 
+enum os_reserved os_reserve_at(void *start, size_t bytes)
+{
+	long got = call(SYS_mmap, (long)start, (long)bytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (is_error(got))
+		return got == -EEXIST ? OS_OCCUPIED : OS_REFUSED;
+	/* Before Linux 4.17 the flag is not known and the place is a wish. */
+	if (got != (long)start) {
+		call(SYS_munmap, got, (long)bytes, 0, 0, 0, 0);
+		return OS_OCCUPIED;
+	}
+	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	return OS_RESERVED;
+}
+
 int os_commit(void *start, size_t bytes)
 {
 	return (int)call(SYS_mprotect, (long)start, (long)bytes, PROT_READ | PROT_WRITE, 0, 0, 0);
+}
+
+int os_decommit(void *start, size_t bytes)
+{
+	long got = call(SYS_mmap, (long)start, (long)bytes, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	if (is_error(got))
+		return (int)got;
+	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	return 0;
 }
 
 void os_unreserve(void *start, size_t bytes)

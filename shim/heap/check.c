@@ -2,6 +2,7 @@
 #include "shim/heap/central.h"
 #include "shim/heap/heap.h"
 #include "shim/heap/mapped.h"
+#include "shim/heap/meta.h"
 #include "shim/heap/page_heap.h"
 #include "shim/heap/page_map.h"
 #include "shim/heap/slab_index.h"
@@ -107,6 +108,8 @@ static const char *check_all(void)
 		wrong = mapped_check_locked();
 	if (wrong == NULL)
 		wrong = page_heap_check_locked(sums.hole_pages, sums.span_pages);
+	if (wrong == NULL)
+		wrong = meta_check_locked();
 	return wrong;
 }
 

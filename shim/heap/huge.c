@@ -45,6 +45,14 @@ static bool region_advise(const struct region *region, enum os_advice advice)
 	return os_advise(&range, 1, advice) == 0;
 }
 
+bool huge_region_grows_locked(const struct region *region, size_t pages)
+{
+	struct os_range range = {.start = (void *)region_address(region, region->pages),
+		.bytes = pages * PAGE_BYTES};
+
+	return !region->huge || os_advise(&range, 1, OS_HUGE) == 0;
+}
+
 void huge_region_locked(struct region *region)
 {
 	region->huge = huge_is_on() && region_advise(region, OS_HUGE);

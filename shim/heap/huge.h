@@ -77,6 +77,8 @@ static inline bool huge_is_sparse(size_t idle, size_t pages)
 
 /* A region was made, of which nothing is committed yet. */
 void huge_region_locked(struct region *region);
+/* So many more pages were reserved at its end; false: the kernel does not treat them alike. */
+bool huge_region_grows_locked(const struct region *region, size_t pages);
 
 /* Pages that become resident beside those that are taken. */
 size_t huge_cold_locked(const struct region *region, size_t page, size_t pages);

@@ -19,9 +19,16 @@ size_t os_page_bytes(void);
 /* Address space that is not usable yet, aligned, never backed by huge pages that nobody asked for;
  * NULL where there is none. */
 void *os_reserve(size_t bytes, size_t alignment);
+/* The same at this very place, for what grows: something else lies there, or the process may not
+ * have so much. */
+enum os_reserved { OS_RESERVED, OS_OCCUPIED, OS_REFUSED };
+enum os_reserved os_reserve_at(void *start, size_t bytes);
 /* Makes reserved pages readable and writable, zero when first touched. */
 int os_commit(void *start, size_t bytes);
-/* Only for a reservation as a whole that was never handed out. */
+/* Back to reserved pages, which lie in no core file and are not charged where memory is not
+ * overcommitted.  -ENOMEM: the process has too many mappings. */
+int os_decommit(void *start, size_t bytes);
+/* For reserved pages that were never handed out. */
 void os_unreserve(void *start, size_t bytes);
 
 /*

@@ -18,6 +18,13 @@
 
 #define ADDRESS_BITS 48
 
+/* What a process is given of them by a kernel that was not asked for more. */
+#if defined(__x86_64__)
+#define USER_ADDRESS_BITS 47
+#else
+#define USER_ADDRESS_BITS ADDRESS_BITS
+#endif
+
 static inline size_t round_up(size_t value, size_t power_of_two)
 {
 	return (value + power_of_two - 1) & ~(power_of_two - 1);

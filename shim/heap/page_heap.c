@@ -7,20 +7,9 @@
 #include "shim/heap/os.h"
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
-#include "shim/heap/page_map.h"
+#include "shim/heap/page_reserve.h"
 #include "shim/heap/refault.h"
-#include "shim/heap/slab_index.h"
 #include "shim/heap/transit.h"
-
-#include <string.h>
-
-/* Address space is taken in one such piece where it is plenty; where that is
- * refused, in pieces of a quarter of what there is, so that the rest of the
- * process finds room under its limit too. */
-#define RESERVE_BYTES ((size_t)64 << 30)
-#define RESERVE_BYTES_SCARCE ((size_t)32 << 20)
-
-#define COMMIT_CHUNKS_MAX 32U
 
 /* How often a take that found nothing waits for pages that are in transit. */
 #define TRANSIT_WAITS 8U
@@ -30,140 +19,6 @@ struct page_heap page_heap;
 void page_heap_locks(void (*visit)(struct lock *lock))
 {
 	visit(&page_heap.lock);
-}
-
-/* Regions --------------------------------------------------------------- */
-
-static struct region *region_insert(void *start, size_t pages, void *metadata)
-{
-	size_t at = page_heap.count;
-
-	for (; at > 0 && page_heap.regions[at - 1].start > (uintptr_t)start; at--)
-		page_heap.regions[at] = page_heap.regions[at - 1];
-	page_heap.count++;
-	region_init(&page_heap.regions[at], start, pages, metadata);
-	return &page_heap.regions[at];
-}
-
-static bool region_try(size_t bytes, struct region **region)
-{
-	size_t metadata_bytes = region_metadata_bytes(bytes / PAGE_BYTES);
-	unsigned char *start = os_reserve(bytes + metadata_bytes, CHUNK_BYTES);
-
-	if (start == NULL)
-		return false;
-	if (os_commit(start + bytes, metadata_bytes) != 0) {
-		os_unreserve(start, bytes + metadata_bytes);
-		return false;
-	}
-	*region = region_insert(start, bytes / PAGE_BYTES, start + bytes);
-	huge_region_locked(*region);
-	page_heap.reserved_bytes += bytes;
-	return true;
-}
-
-static struct region *region_new(size_t pages)
-{
-	size_t need = round_up(pages * PAGE_BYTES, CHUNK_BYTES);
-	size_t want = RESERVE_BYTES;
-	struct region *region;
-
-	if (page_heap.count == REGIONS_MAX)
-		return NULL;
-	if (!page_heap.scarce) {
-		if (region_try(want > need ? want : need, &region))
-			return region;
-		if (need > RESERVE_BYTES)
-			return NULL;
-		page_heap.scarce = true;
-	}
-	want = round_up(page_heap.reserved_bytes / 4, CHUNK_BYTES);
-	if (want < RESERVE_BYTES_SCARCE)
-		want = RESERVE_BYTES_SCARCE;
-	for (; want > need; want = round_up(want / 2, CHUNK_BYTES))
-		if (region_try(want, &region))
-			return region;
-	return region_try(need, &region) ? region : NULL;
-}
-
-/* One of which nothing was committed: where memory is not overcommitted what describes it is
- * charged, 200 MiB for a TiB. */
-static void region_drop(struct region *region)
-{
-	size_t at = (size_t)(region - page_heap.regions);
-	void *start = (void *)region->start;
-	size_t bytes = region->pages * PAGE_BYTES;
-
-	page_heap.count--;
-	memmove(&page_heap.regions[at], &page_heap.regions[at + 1],
-		(page_heap.count - at) * sizeof *region);
-	page_heap.reserved_bytes -= bytes;
-	os_unreserve(start, bytes + region_metadata_bytes(bytes / PAGE_BYTES));
-}
-
-/* What describes so many committed pages: summaries, the page map, the index of slabs. */
-static size_t metadata_pages(size_t committed)
-{
-	size_t bytes = region_touched_bytes(committed) + committed * sizeof(uint64_t) +
-		       committed / CHUNK_PAGES * SLAB_ROWS * sizeof(uint64_t);
-
-	return round_up(bytes, PAGE_BYTES) / PAGE_BYTES;
-}
-
-static bool region_commit(struct region *region, size_t pages)
-{
-	void *start = (void *)region_address(region, region->committed);
-	size_t bytes = pages * PAGE_BYTES;
-
-	/* The range first: where it is refused, the leaves of a wide one would stay for nothing. */
-	if (os_commit(start, bytes) != 0 || !page_map_cover((uintptr_t)start, bytes))
-		return false;
-	page_heap.stats.metadata -= metadata_pages(region->committed);
-	region_grow(region, pages);
-	page_heap.stats.metadata += metadata_pages(region->committed);
-	page_heap.stats.committed += pages;
-	page_heap.stats.clean += pages;
-	return true;
-}
-
-enum growth { GROWTH_DONE, GROWTH_NO_ROOM, GROWTH_REFUSED };
-
-/* Commits what is missing for a run of so many pages at the region's end, and some more. */
-static enum growth region_extend(struct region *region, size_t pages)
-{
-	size_t at_end = region_free_at_end(region);
-	size_t room = region->pages - region->committed;
-	size_t missing = round_up(pages > at_end ? pages - at_end : 1, CHUNK_PAGES);
-	size_t step = round_up(page_heap.stats.committed / 8, CHUNK_PAGES);
-
-	if (missing > room)
-		return GROWTH_NO_ROOM;
-	if (step > COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES)
-		step = COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES;
-	if (step > room)
-		step = room;
-	if (step > missing && region_commit(region, step))
-		return GROWTH_DONE;
-	return region_commit(region, missing) ? GROWTH_DONE : GROWTH_REFUSED;
-}
-
-static bool heap_grow(size_t pages)
-{
-	struct region *region;
-
-	for (size_t i = 0; i < page_heap.count; i++) {
-		enum growth growth = region_extend(&page_heap.regions[i], pages);
-
-		if (growth != GROWTH_NO_ROOM)
-			return growth == GROWTH_DONE;
-	}
-	region = region_new(pages);
-	if (region == NULL)
-		return false;
-	if (region_extend(region, pages) == GROWTH_DONE)
-		return true;
-	region_drop(region);
-	return false;
 }
 
 /* Taking ---------------------------------------------------------------- */
@@ -250,6 +105,7 @@ static struct page_taken take_place(
 						     place->region, place->page, taken.clean_mask);
 	}
 	region_take(place->region, place->page, pages);
+	page_reserve_mapped_locked(place->region, place->page, pages);
 	count_taken(counts, pages);
 	return taken;
 }
@@ -272,7 +128,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 			*cold = huge_is_on() ? round_up(pages, CHUNK_PAGES) : pages;
 			return none;
 		}
-		if (!heap_grow(pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
+		if (!page_reserve_grow_locked(
+			    pages + (alignment > PAGE_BYTES ? alignment / PAGE_BYTES - 1 : 0)) ||
 			!heap_find(RUN_ANY, pages, alignment, &place))
 			return none;
 	}
@@ -281,6 +138,8 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 	if (place.region->huge)
 		*cold += huge_cold_locked(place.region, place.page, pages);
 	if (counts.clean != 0 && !may_be_cold)
+		return none;
+	if (!page_reserve_back_locked(place.region, place.page, pages, counts.clean))
 		return none;
 	return take_place(&place, pages, &counts);
 }
@@ -350,7 +209,7 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 	struct page_counts counts;
 
 	*cold = 0;
-	if (end > region->pages || beyond > pages)
+	if (end > region->capacity || beyond > pages)
 		return false;
 	if (pages > beyond && !region_is_free(region, page, pages - beyond))
 		return false;
@@ -361,11 +220,15 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 		*cold += huge_cold_locked(region, page, pages);
 	if (*cold != 0 && !may_be_cold)
 		return false;
-	if (beyond != 0 && !region_commit(region, round_up(beyond, CHUNK_PAGES))) {
+	if (beyond != 0 && !page_reserve_commit_locked(region, round_up(beyond, CHUNK_PAGES))) {
 		*cold = 0;
 		return false;
 	}
 	counts = region_count(region, page, pages);
+	if (!page_reserve_back_locked(region, page, pages, counts.clean)) {
+		*cold = 0;
+		return false;
+	}
 	page_ages_taken_locked(region, page, pages, &counts);
 	if (region->once_huge)
 		huge_taken_locked(region, page, pages);
@@ -446,8 +309,12 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 		if (wrong != NULL)
 			return wrong;
 		committed += page_heap.regions[i].committed;
-		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES)
+		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES) {
 			huge += region_chunk(&page_heap.regions[i], at)->huge;
+			if (region_chunk(&page_heap.regions[i], at)->away != 0 &&
+				!region_chunk_is_void(&page_heap.regions[i], at))
+				return "a chunk that was decommitted is in use";
+		}
 	}
 	if (page_heap.transit_dirty != 0 || page_heap.transit_lazy != 0)
 		return "pages are in transit though no scavenger runs";

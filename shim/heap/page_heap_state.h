@@ -7,14 +7,17 @@
 
 /* The page heap as page_heap.c, page_hunt.c and huge.c see it; all under its lock. */
 
-#define REGIONS_MAX 256U
+#define REGIONS_MAX 128U
+
+/* Of the 65530 mappings that a process may have, pieces that are away cost two each. */
+#define AWAY_PIECES_MAX 4096U
 
 struct page_heap {
 	struct lock lock;
 	size_t count;
 	struct region regions[REGIONS_MAX]; /* by address */
 	size_t reserved_bytes;
-	bool scarce; /* a large reservation was refused */
+	size_t away_pieces; /* runs of chunks that were decommitted */
 	struct page_stats stats;
 	size_t transit_dirty; /* pages in transit by what they still count as */
 	size_t transit_lazy;

@@ -3,6 +3,7 @@
 #include "shim/heap/page_ages.h"
 #include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_map.h"
+#include "shim/heap/page_reserve.h"
 
 /* Adds a range, joined with the last where they touch; false when the table is full. */
 static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
@@ -98,7 +99,8 @@ static void hunt_whole(struct page_hunt *hunt, const struct region *region, size
 {
 	uintptr_t start = region_address(region, page);
 
-	hunt->maps[hunt->chunk_count++] = page_map_of_chunk(start);
+	hunt->maps[hunt->chunk_count] = page_map_of_chunk(start);
+	hunt->chunks[hunt->chunk_count++] = (void *)start;
 	if (region->huge && region_chunk(region, page)->huge != 0)
 		hunt->huge_chunk = (void *)start;
 }
@@ -185,6 +187,7 @@ bool page_hunt(struct page_hunt *hunt)
 
 	hunt->count = 0;
 	hunt->chunk_count = 0;
+	hunt->away = 0;
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;
 	hunt->parts = false;
@@ -192,6 +195,7 @@ bool page_hunt(struct page_hunt *hunt)
 	hunt->done = true;
 	region_hunt_begin(&want);
 	lock_take(&page_heap.lock);
+	hunt->may_decommit = page_heap.away_pieces < AWAY_PIECES_MAX;
 	for (size_t i = page_heap.count; i > 0 && hunt->done; i--)
 		hunt->done = hunt_region(hunt, &page_heap.regions[i - 1], &want);
 	hunt->looks = PAGE_HUNT_LOOKS - want.looks;
@@ -200,6 +204,17 @@ bool page_hunt(struct page_hunt *hunt)
 		page_heap.stats.looks_most = hunt->looks;
 	lock_drop_kindly(&page_heap.lock);
 	return hunt->count != 0;
+}
+
+/* Whole chunks are gone, and what was kept about them alone. */
+static void chunks_gone(const struct page_hunt *hunt)
+{
+	for (size_t i = 0; i < hunt->chunk_count; i++) {
+		struct region *region = page_heap_region((uintptr_t)hunt->chunks[i]);
+
+		page_reserve_gone_locked(region, region_page(region, (uintptr_t)hunt->chunks[i]),
+			(hunt->away >> i & 1) != 0);
+	}
 }
 
 void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
@@ -224,6 +239,8 @@ void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
 		region_release(region, region_page(region, start),
 			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
 	}
+	if (outcome == PAGE_CLEAN)
+		chunks_gone(hunt);
 	page_heap.transit_dirty -= hunt->dirty_pages;
 	page_heap.transit_lazy -= hunt->lazy_pages;
 	if (outcome == PAGE_LAZY) {

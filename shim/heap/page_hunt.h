@@ -54,8 +54,11 @@ struct page_hunt {
 	size_t count;
 	struct os_range
 		maps[PAGE_HUNT_CHUNKS_MAX]; /* the page map's pages of whole chunks among them */
-	size_t chunk_count;                 /* whole ones */
-	size_t dirty_pages;                 /* in those ranges */
+	void *chunks[PAGE_HUNT_CHUNKS_MAX]; /* the whole chunks themselves */
+	size_t chunk_count;
+	bool may_decommit;  /* the caller may decommit these when they are gone; */
+	unsigned away;      /* which of them it has, by bits */
+	size_t dirty_pages; /* in those ranges */
 	size_t lazy_pages;
 	bool parts;       /* some ranges may be parts of huge pages */
 	void *huge_chunk; /* a whole one among them, which will be huge again; NULL: none */

@@ -31,7 +31,7 @@ struct span;
 #define PAGE_MAP_PHASE_BYTES 8U
 #define PAGE_MAP_LEAF_SHIFT 30
 #define PAGE_MAP_LEAF_PAGES ((size_t)1 << (PAGE_MAP_LEAF_SHIFT - PAGE_SHIFT))
-#define PAGE_MAP_ROOTS ((size_t)1 << (ADDRESS_BITS - PAGE_MAP_LEAF_SHIFT))
+#define PAGE_MAP_ROOTS ((size_t)1 << (USER_ADDRESS_BITS - PAGE_MAP_LEAF_SHIFT))
 
 extern _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 

@@ -59,18 +59,20 @@ size_t region_touched_bytes(size_t committed)
 	return region_metadata_bytes(committed);
 }
 
-void region_init(struct region *region, void *start, size_t pages, void *metadata)
+void region_init(struct region *region, void *start, size_t capacity, void *metadata)
 {
 	unsigned char *at = metadata;
 
 	region->start = (uintptr_t)start;
-	region->pages = pages;
+	region->capacity = capacity;
+	region->pages = 0;
 	region->committed = 0;
+	region->away = 0;
 	for (int level = REGION_TOP; level >= 0; level--) {
 		region->levels[level] = (void *)at;
-		at += level_bytes(pages, level, sizeof(struct summary));
+		at += level_bytes(capacity, level, sizeof(struct summary));
 		region->ages[level] = (void *)at;
-		at += level_bytes(pages, level, sizeof(struct idle_ages));
+		at += level_bytes(capacity, level, sizeof(struct idle_ages));
 	}
 	region->chunks = (void *)at;
 }

@@ -8,7 +8,11 @@
 #include <stdint.h>
 
 /*
- * One reservation of address space and the state of its pages.
+ * A stretch of address space and the state of its pages.
+ *
+ * It has room for a capacity, which its metadata are laid out for and which lies at
+ * nobody's disposal yet.  Of that it is reserved up to `pages`, which grows in
+ * place (page_reserve.h), and of these the first are committed.
  *
  * Three bits a page, out of band:
  *
@@ -60,8 +64,10 @@ struct chunk {
 	uint32_t huge;       /* 1: may be one huge page, nothing of it is clean (huge.h) */
 	uint32_t small_seen; /* 1: there were small pages in it while part of it was clean */
 	uint32_t parts;      /* 1: the last of it to go was a part, so that all may not be gone */
+	uint32_t away;       /* 1: it was decommitted, nothing of it is in use (page_reserve.h) */
+	uint32_t mapped;     /* 1: its page of the page map was written to */
 	uint32_t padding_word;
-	uint64_t padding[6];
+	uint64_t padding[5];
 };
 
 struct summary {
@@ -110,11 +116,13 @@ static inline size_t region_node_pages(int level)
 
 struct region {
 	uintptr_t start;
-	size_t pages;     /* whole chunks */
-	size_t committed; /* pages, whole chunks; what is beyond counts as not free */
+	size_t capacity;  /* pages, whole chunks, as the next two */
+	size_t pages;     /* reserved */
+	size_t committed; /* what is beyond counts as not free */
 	struct summary *levels[REGION_LEVELS];
 	struct idle_ages *ages[REGION_LEVELS];
 	struct chunk *chunks;
+	size_t away;    /* chunks that were decommitted */
 	bool huge;      /* the kernel may use huge pages here, */
 	bool once_huge; /* or might once, and some may be left */
 	/* Since it may no longer: pages below look_end were to be looked at, those below looked
@@ -134,8 +142,8 @@ struct page_counts {
 size_t region_metadata_bytes(size_t pages);
 size_t region_touched_bytes(size_t committed);
 
-/* metadata: zeroed, page-aligned. */
-void region_init(struct region *region, void *start, size_t pages, void *metadata);
+/* metadata: zeroed, page-aligned.  Nothing is reserved yet. */
+void region_init(struct region *region, void *start, size_t capacity, void *metadata);
 
 /* So many more pages, whole chunks, were committed: they are fresh. */
 void region_grow(struct region *region, size_t pages);

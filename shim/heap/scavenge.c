@@ -4,6 +4,7 @@
 #include "shim/heap/central.h"
 #include "shim/heap/holes.h"
 #include "shim/heap/huge.h"
+#include "shim/heap/meta.h"
 #include "shim/heap/os.h"
 #include "shim/heap/page_hunt.h"
 #include "shim/heap/scavenge_costs.h"
@@ -12,6 +13,9 @@
 #include <stdatomic.h>
 
 #define RUN_BYTES_PREFERRED ((size_t)64 << 10)
+
+/* Free pages of records that stay where not all is wanted: those of some 30 MiB of small blocks. */
+#define RECORD_PAGES_KEPT 64U
 
 /* Looks (page_hunt.h) of a pass that nobody asked for: in the background they take about as long as
  * its advice, in a thread that allocates they are fewer. */
@@ -86,6 +90,14 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 	return 0;
 }
 
+/* Whole chunks that are gone are not charged any longer, either. */
+static void decommit_hunted(struct page_hunt *hunt)
+{
+	for (size_t i = 0; i < hunt->chunk_count && hunt->may_decommit; i++)
+		if (os_decommit(hunt->chunks[i], CHUNK_BYTES) == 0)
+			hunt->away |= 1U << i;
+}
+
 /* One batch.  False: nothing is left of this turn, or it cannot be done. */
 static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
 {
@@ -109,6 +121,8 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 			hunt->dirty_pages + hunt->lazy_pages, hunt->count, os_cpu_ns() - start_ns);
 	if (done && away && cause == HEAP_BACKGROUND)
 		done = measure_now_and_then(hunt) == 0;
+	if (done && away)
+		decommit_hunted(hunt);
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	huge_gave_back(closes);
 	transit_end();
@@ -191,6 +205,15 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	return hunt.pages_max;
 }
 
+/* Slabs that went leave their records behind, which are not the blocks' bytes that are counted. */
+static void give_records_back(struct heap_pass *pass)
+{
+	size_t most = pass->max_bytes / PAGE_BYTES;
+	size_t keep = pass->level == HEAP_FULL ? 0 : RECORD_PAGES_KEPT;
+
+	pass->more |= most != 0 && meta_give_back(keep, most) == most;
+}
+
 #define REQUEST_DRAINS 2U
 
 static bool pass_drains(const struct heap_pass *pass, uint64_t slabs_before_ns)
@@ -245,6 +268,8 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 
 		pass->more |= holes_make(advise_away, NULL, &wants, &pass->clean_bytes);
 	}
+	if (pass->level >= HEAP_EAGER)
+		give_records_back(pass);
 	if (pass->request != NULL)
 		request_note(pass);
 }

@@ -26,8 +26,9 @@
  * Blocks are in the order in which they first had a slab, which is that of their
  * addresses within a region.
  *
- * A block's bits lie behind its leaf of the page map and cost address space until
- * they are used: 1.1 KiB to a chunk of 2 MiB.
+ * A block lies behind its leaf of the page map.  The words of its chunks, 1.1 KiB each,
+ * are reserved for 32 chunks together, when a slab lies in one of them for the first time,
+ * and cost memory only where they are used.
  *
  * A set is its class's and kind's rows of bits, and belongs to whoever holds the
  * lock of the class.
@@ -37,20 +38,27 @@ enum slab_kind { SLAB_READY, SLAB_HOLED, SLAB_KINDS };
 #define SLAB_GRAIN_PAGES ((size_t)8)
 #define SLAB_ROWS ((size_t)SLAB_KINDS * (SIZE_CLASSES + 1))
 #define SLAB_BLOCK_CHUNKS ((size_t)512)
+#define SLAB_PART_CHUNKS ((size_t)32)
+#define SLAB_PARTS (SLAB_BLOCK_CHUNKS / SLAB_PART_CHUNKS)
 
 /* Blocks in which slabs may lie: 4 TiB of them. */
 #define SLAB_BLOCKS_MAX ((size_t)4096)
+
+struct slab_part {
+	uint64_t slabs[SLAB_PART_CHUNKS][SLAB_ROWS];
+};
 
 struct slab_block {
 	uintptr_t start;
 	_Atomic uint32_t number; /* from 1 on; 0: no slab was here yet */
 	uint64_t chunks[SLAB_ROWS][SLAB_BLOCK_CHUNKS / 64];
-	uint64_t slabs[SLAB_BLOCK_CHUNKS][SLAB_ROWS];
+	struct slab_part *_Atomic parts[SLAB_PARTS];
 };
 
 _Static_assert(CHUNK_PAGES / SLAB_GRAIN_PAGES == 64, "a chunk's slabs of a set are a word");
 
-/* Before a slab that starts here is added for the first time; false: there are too many blocks. */
+/* Before a slab that starts here is added for the first time; false: memory is out, or there are
+ * too many blocks. */
 bool slab_index_cover(uintptr_t start);
 
 /* A slab that is not in the set; one that is. */

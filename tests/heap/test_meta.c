@@ -1,4 +1,5 @@
 #include "shim/heap/meta.h"
+#include "shim/heap/page.h"
 #include "tests/support/fake_os.h"
 
 #include <setjmp.h>
@@ -60,10 +61,90 @@ static void test_large_reservations_refused_are_tried_smaller(void **state)
 	assert_non_null(meta_take(200000));
 }
 
+static void test_pages_of_free_records_go_back_and_come_again(void **state)
+{
+	enum { COUNT = 20000, AREAS = 10 };
+	static unsigned char *records[COUNT];
+	uint64_t before = meta_bytes();
+	uint64_t grown;
+	size_t gone;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++) {
+		records[i] = meta_take(256);
+		memset(records[i], 1, 256);
+	}
+	grown = meta_bytes() - before;
+	assert_true(grown >= COUNT * (uint64_t)256 && grown < COUNT * (uint64_t)256 * 102 / 100);
+	for (size_t i = 0; i < COUNT; i++)
+		if (i % 1000 != 0)
+			meta_put(records[i], 256);
+	/* All but those, those of one that lives, and the first ones of some areas. */
+	gone = meta_give_back(100, SIZE_MAX);
+	assert_in_range(gone, grown / PAGE_BYTES - 100 - COUNT / 1000 - AREAS,
+		grown / PAGE_BYTES - 100 - COUNT / 1000);
+	assert_null(meta_check_locked());
+	assert_int_equal(meta_give_back(0, 30), 30);
+	assert_int_equal(meta_give_back(0, SIZE_MAX), 70);
+	assert_int_equal(meta_give_back(0, SIZE_MAX), 0);
+	assert_int_equal(meta_bytes() - before, grown - (gone + 100) * PAGE_BYTES);
+	/* Those that live are as they were, and what went serves again. */
+	for (size_t i = 0; i < COUNT; i += 1000)
+		assert_int_equal(records[i][255], 1);
+	for (size_t i = 0; i < COUNT; i++)
+		if (i % 1000 != 0) {
+			records[i] = meta_take(256);
+			memset(records[i], 2, 256);
+		}
+	assert_int_equal(meta_bytes() - before, grown);
+	for (size_t i = 0; i < COUNT; i++)
+		meta_put(records[i], 256);
+	assert_null(meta_check_locked());
+}
+
+static void test_the_lowest_page_with_room_serves_first(void **state)
+{
+	enum { COUNT = 320 };
+	static unsigned char *records[COUNT];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		records[i] = meta_take(512);
+	for (size_t i = 0; i < COUNT; i++)
+		meta_put(records[COUNT - 1 - i], 512);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_ptr_equal(meta_take(512), records[i]);
+	for (size_t i = 0; i < COUNT; i++)
+		meta_put(records[i], 512);
+}
+
+static void test_pages_that_the_kernel_keeps_stay_as_they_were(void **state)
+{
+	enum { COUNT = 3200 };
+	static void *records[COUNT];
+	uint64_t before;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++)
+		records[i] = meta_take(128);
+	for (size_t i = 0; i < COUNT; i++)
+		meta_put(records[i], 128);
+	before = meta_bytes();
+	atomic_store(&fake_os.refuse_advice, true);
+	assert_int_equal(meta_give_back(0, SIZE_MAX), 0);
+	atomic_store(&fake_os.refuse_advice, false);
+	assert_int_equal(meta_bytes(), before);
+	assert_null(meta_check_locked());
+	assert_true(meta_give_back(0, SIZE_MAX) >= COUNT / 32 - 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records_are_aligned_apart_and_reused),
+		cmocka_unit_test(test_pages_of_free_records_go_back_and_come_again),
+		cmocka_unit_test(test_the_lowest_page_with_room_serves_first),
+		cmocka_unit_test(test_pages_that_the_kernel_keeps_stay_as_they_were),
 		cmocka_unit_test(test_only_pages_cut_into_count),
 		cmocka_unit_test(test_large_reservations_refused_are_tried_smaller),
 	};

@@ -76,6 +76,40 @@ static void test_what_is_resident_is_counted_over_any_range(void **state)
 	os_unreserve(wide, pages * page);
 }
 
+static void test_a_reservation_grows_in_place_unless_something_is_there(void **state)
+{
+	unsigned char *space = os_reserve(10 * page, page);
+
+	(void)state;
+	os_unreserve(space + 2 * page, 8 * page);
+	errno = 77;
+	assert_int_equal(os_reserve_at(space + 2 * page, 4 * page), OS_RESERVED);
+	assert_int_equal(os_commit(space, 6 * page), 0);
+	space[0] = 1;
+	space[6 * page - 1] = 2;
+	assert_int_equal(os_reserve_at(space + 5 * page, 2 * page), OS_OCCUPIED);
+	assert_int_equal(space[0], 1);
+	assert_int_equal(space[6 * page - 1], 2);
+	assert_int_equal(errno, 77);
+	os_unreserve(space, 6 * page);
+}
+
+static void test_what_is_decommitted_is_zero_when_it_is_committed_again(void **state)
+{
+	unsigned char *space = os_reserve(3 * page, page);
+
+	(void)state;
+	assert_int_equal(os_commit(space, 3 * page), 0);
+	memset(space, 3, 3 * page);
+	assert_int_equal(os_decommit(space + page, page), 0);
+	assert_int_equal(os_resident_bytes(space, 3 * page), 2 * page);
+	assert_int_equal(os_commit(space + page, page), 0);
+	assert_int_equal(space[page - 1], 3);
+	assert_int_equal(space[page], 0);
+	assert_int_equal(space[2 * page], 3);
+	os_unreserve(space, 3 * page);
+}
+
 static void test_many_ranges_are_advised_and_the_others_kept(void **state)
 {
 	struct os_range ranges[OS_RANGES_MAX];
@@ -196,6 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reserved_memory_is_aligned_zero_and_committed_on_demand),
 		cmocka_unit_test(test_what_is_resident_is_counted_over_any_range),
+		cmocka_unit_test(test_a_reservation_grows_in_place_unless_something_is_there),
+		cmocka_unit_test(test_what_is_decommitted_is_zero_when_it_is_committed_again),
 		cmocka_unit_test(test_many_ranges_are_advised_and_the_others_kept),
 		cmocka_unit_test(test_an_impossible_range_is_an_error_and_the_rest_is_done),
 		cmocka_unit_test(test_populate_makes_resident),

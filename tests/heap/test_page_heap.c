@@ -1,5 +1,6 @@
 #include "shim/heap/heap.h"
 #include "shim/heap/page_heap.h"
+#include "shim/heap/page_heap_state.h"
 #include "shim/heap/page_hunt.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
@@ -356,6 +357,83 @@ static void test_fresh_pages_are_zero_and_clean_ones_are_refaults(void **state)
 	page_heap_put(taken.start, 8, 0);
 }
 
+static size_t pieces_away(void)
+{
+	return page_heap.away_pieces;
+}
+
+/* Whole chunks as a caller does it that decommits them. */
+static void hunt_away(void)
+{
+	struct page_hunt hunt = hunt_for(true);
+
+	while (page_hunt(&hunt)) {
+		for (size_t i = 0; i < hunt.chunk_count; i++) {
+			assert_int_equal(os_decommit(hunt.chunks[i], CHUNK_BYTES), 0);
+			hunt.away |= 1U << i;
+		}
+		page_hunt_end(&hunt, PAGE_CLEAN);
+	}
+	verify();
+}
+
+static void test_chunks_that_were_decommitted_are_committed_when_they_are_taken(void **state)
+{
+	struct page_taken taken;
+	unsigned char *middle;
+	size_t before;
+	size_t cold;
+
+	(void)state;
+	hunt_away();
+	before = pieces_away();
+	taken = page_heap_take(5 * CHUNK_PAGES, CHUNK_BYTES);
+	memset(taken.start, 1, 5 * CHUNK_BYTES);
+	page_heap_put(taken.start, 5 * CHUNK_PAGES, 0);
+	hunt_away();
+	assert_in_range(pieces_away(), 1, before + 1);
+	/* All of it, of which the kernel has nothing any more. */
+	taken = page_heap_take(5 * CHUNK_PAGES, CHUNK_BYTES);
+	assert_true(taken.zero);
+	for (size_t i = 0; i < 5 * CHUNK_BYTES; i++)
+		assert_int_equal(((unsigned char *)taken.start)[i], 0);
+	memset(taken.start, 1, 5 * CHUNK_BYTES);
+	/* A hole in the middle is a piece of its own. */
+	before = pieces_away();
+	middle = (unsigned char *)taken.start + 2 * CHUNK_BYTES;
+	page_heap_put(middle, CHUNK_PAGES, 0);
+	hunt_away();
+	assert_int_equal(pieces_away(), before + 1);
+	/* A refused commit takes nothing. */
+	atomic_store(&fake_os.calls, 0);
+	atomic_store(&fake_os.refuse_all_from, true);
+	atomic_store(&fake_os.refuse_at, 1);
+	assert_false(page_heap_extend(middle, CHUNK_PAGES, &cold));
+	atomic_store(&fake_os.refuse_at, 0);
+	atomic_store(&fake_os.refuse_all_from, false);
+	verify();
+	assert_true(page_heap_extend(middle, CHUNK_PAGES, &cold));
+	assert_int_equal(pieces_away(), before);
+	memset(middle, 1, CHUNK_BYTES);
+	page_heap_put(taken.start, 5 * CHUNK_PAGES, 0);
+	hunt_away();
+}
+
+static void test_what_the_page_map_has_is_counted_while_it_has_it(void **state)
+{
+	size_t before;
+	void *run;
+
+	(void)state;
+	hunt_away();
+	before = stats_now().metadata;
+	run = page_heap_take(4 * CHUNK_PAGES, CHUNK_BYTES).start;
+	assert_int_equal(stats_now().metadata, before + 1);
+	page_heap_put(run, 4 * CHUNK_PAGES, 0);
+	hunt_away();
+	assert_int_equal(stats_now().metadata, before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +448,9 @@ int main(void)
 		cmocka_unit_test(test_gate_is_asked_for_what_becomes_resident_only),
 		cmocka_unit_test(test_gate_can_have_the_range_populated),
 		cmocka_unit_test(test_extension_takes_the_next_pages_if_they_are_free),
+		cmocka_unit_test(
+			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
+		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
 		cmocka_unit_test(test_runs_never_overlap_and_counters_add_up),
 	};
 

@@ -220,6 +220,7 @@ static void small_address_space(void)
 	struct heap_stats stats;
 
 	atomic_store(&fake_os.reserve_bytes_max, 20 * MIB);
+	atomic_store(&fake_os.occupied, true);
 	while (count < 64 && (large[count] = heap_malloc(5 * MIB)) != NULL)
 		memset(large[count++], 1, 5 * MIB);
 	if (count != 64 || heap_malloc(64 * MIB) != NULL || heap_check() != NULL)
@@ -284,10 +285,11 @@ static void test_a_region_of_which_nothing_is_given_goes_again(void **state)
 	/* Reserved and described it is, but not committed. */
 	atomic_store(&fake_os.calls, 0);
 	atomic_store(&fake_os.refuse_all_from, true);
-	atomic_store(&fake_os.refuse_at, 3);
-	assert_null(heap_malloc((size_t)128 << 30));
+	atomic_store(&fake_os.refuse_at, 4);
+	assert_null(page_heap_take(((size_t)128 << 30) / PAGE_BYTES, PAGE_BYTES).start);
 	atomic_store(&fake_os.refuse_at, 0);
 	atomic_store(&fake_os.refuse_all_from, false);
+	assert_true(atomic_load(&fake_os.calls) >= 4);
 	assert_int_equal(regions(), before);
 	heap_free(heap_malloc(MIB));
 	assert_null(heap_check());

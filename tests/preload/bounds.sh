@@ -26,6 +26,10 @@ if [ "$(available_mib)" -gt 3000 ]; then
 else
 	tap_skip "metadata is at most 2 % of a heap of 2 GiB" "less than 3000 MiB are available"
 fi
+measured "address space is reserved by need" "$programs/reserved"
+measured "what was freed and given back is not writable any longer" "$programs/charged"
+measured "all of a small program can be locked within 8 MiB" "$programs/reserved" locked
+measured "memory can be had after mlockall(MCL_FUTURE)" "$programs/reserved" locked-future
 measured "more than 64 GiB of address space, and 1 TiB at once" "$programs/wide"
 measured "buffers that grow in turn are resident once" "$programs/growing"
 measured "a wide calloc writes no more than it must" "$programs/wide" zeroed

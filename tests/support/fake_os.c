@@ -1,7 +1,9 @@
 /* The real functions under other names, so that the heap's calls come here. */
 #define os_page_bytes real_os_page_bytes
 #define os_reserve real_os_reserve
+#define os_reserve_at real_os_reserve_at
 #define os_commit real_os_commit
+#define os_decommit real_os_decommit
 #define os_unreserve real_os_unreserve
 #define os_map_resize real_os_map_resize
 #define os_map_move real_os_map_move
@@ -19,7 +21,9 @@
 #include "shim/os_linux.c" /* NOLINT(bugprone-suspicious-include) */
 #undef os_page_bytes
 #undef os_reserve
+#undef os_reserve_at
 #undef os_commit
+#undef os_decommit
 #undef os_unreserve
 #undef os_map_resize
 #undef os_map_move
@@ -39,7 +43,9 @@
 
 size_t os_page_bytes(void);
 void *os_reserve(size_t bytes, size_t alignment);
+enum os_reserved os_reserve_at(void *start, size_t bytes);
 int os_commit(void *start, size_t bytes);
+int os_decommit(void *start, size_t bytes);
 void os_unreserve(void *start, size_t bytes);
 void *os_map(size_t bytes, size_t alignment);
 int os_unmap(void *start, size_t bytes);
@@ -157,7 +163,6 @@ size_t os_page_bytes(void)
 void *os_reserve(size_t bytes, size_t alignment)
 {
 	size_t most = atomic_load(&fake_os.reserve_bytes_max);
-
 	void *start;
 
 	if (is_refused() || (most != 0 && bytes > most))
@@ -166,6 +171,21 @@ void *os_reserve(size_t bytes, size_t alignment)
 	if (start != NULL)
 		remember(start, bytes);
 	return start;
+}
+
+enum os_reserved os_reserve_at(void *start, size_t bytes)
+{
+	size_t most = atomic_load(&fake_os.reserve_bytes_max);
+	enum os_reserved result;
+
+	if (atomic_load(&fake_os.occupied))
+		return OS_OCCUPIED;
+	if (is_refused() || (most != 0 && bytes > most))
+		return OS_REFUSED;
+	result = real_os_reserve_at(start, bytes);
+	if (result == OS_RESERVED)
+		remember(start, bytes);
+	return result;
 }
 
 void os_unreserve(void *start, size_t bytes)
@@ -231,6 +251,11 @@ bool fake_os_unmap(void)
 int os_commit(void *start, size_t bytes)
 {
 	return is_refused() ? -ENOMEM : real_os_commit(start, bytes);
+}
+
+int os_decommit(void *start, size_t bytes)
+{
+	return is_refused() ? -ENOMEM : real_os_decommit(start, bytes);
 }
 
 int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice)

@@ -12,12 +12,13 @@
 enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
 
 struct fake_os {
-	/* os_reserve, os_commit, os_map and what changes that, and os_advise so far */
+	/* os_reserve(_at), os_(de)commit, os_map and what changes that, and os_advise so far */
 	_Atomic uint64_t calls;
 	_Atomic uint64_t refuse_at;   /* the calls-th of them fails, the first being 1; 0 = none */
 	_Atomic bool refuse_all_from; /* and so do all after it */
 	_Atomic bool refuse_advice;   /* every OS_FREE and OS_DONTNEED fails */
 	_Atomic bool refuse_moves;    /* no os_move_pages here */
+	_Atomic bool occupied;        /* something lies wherever os_reserve_at is to reserve */
 	_Atomic bool refuse_fence;    /* no os_fence_threads here */
 	_Atomic bool skip_fence;      /* it claims to have fenced and has not */
 	_Atomic uint64_t fences;      /* asked for */

@@ -93,6 +93,8 @@ tap_ok "memory runs out in ENOMEM, and comes back" under "$programs/limit_as" 10
 tap_diag "$said"
 tap_ok "and so with large blocks" under "$programs/limit_as" 1000000 0 3000000
 tap_diag "$said"
+tap_ok "what was freed is charged no longer, and a child may have it" under "$programs/charged" counted
+tap_diag "$said"
 tap_ok "a TiB that is refused leaves most of the rest" under "$programs/wide" refused
 tap_diag "$said"
 tap_ok "fork handlers may allocate" under "$programs/fork_handlers"

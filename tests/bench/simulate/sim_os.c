@@ -55,7 +55,22 @@ void *os_reserve(size_t bytes, size_t alignment)
 	return (void *)round_up((uintptr_t)start, alignment);
 }
 
+enum os_reserved os_reserve_at(void *start, size_t bytes)
+{
+	void *got = mmap(start, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	return got == start ? OS_RESERVED : OS_OCCUPIED;
+}
+
 int os_commit(void *start, size_t bytes)
+{
+	(void)start;
+	(void)bytes;
+	return 0;
+}
+
+int os_decommit(void *start, size_t bytes)
 {
 	(void)start;
 	(void)bytes;
