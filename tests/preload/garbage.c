@@ -2,12 +2,14 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
 
 /*
  * A program that writes into what it has freed breaks only itself: nothing of
  * the heap lies in free memory.  Garbage goes over every freed byte, again and
  * again while the memory is used anew and given back, and no live block, and no
- * later call, may take notice.
+ * later call, may take notice.  What has gone back as a whole cannot be written to.
  */
 #define BLOCKS 6000
 #define ROUNDS 12
@@ -40,11 +42,26 @@ static __attribute__((noinline)) void release(size_t i)
 	free(check_opaque(blocks[i]));
 }
 
+static sigjmp_buf gone;
+static volatile sig_atomic_t writing;
+
+static void on_fault(int number)
+{
+	if (writing != 0)
+		siglongjmp(gone, 1);
+	signal(number, SIG_DFL);
+}
+
 static void write_garbage(void)
 {
-	for (size_t i = 0; i < BLOCKS; i++)
-		if (!live[i])
+	for (volatile size_t i = 0; i < BLOCKS; i++) {
+		if (live[i])
+			continue;
+		writing = 1;
+		if (sigsetjmp(gone, 1) == 0)
 			memset(blocks[i], 0xf0 + (int)next(16), bytes[i]);
+		writing = 0;
+	}
 }
 
 static void check_live(void)
@@ -85,6 +102,7 @@ static void run_thread(void)
 
 int main(void)
 {
+	signal(SIGSEGV, on_fault);
 	/* libc keeps what it allocates for its first threads; not in what is free later. */
 	check_churn(100, 100000);
 	run_thread();
