@@ -38,10 +38,10 @@ EXPORT void *dlopen(const char *file, int mode)
 	return next.dlopen(file, mode & ~RTLD_DEEPBIND);
 }
 
-EXPORT void *dlmopen(Lmid_t space, const char *file, int mode)
+EXPORT void *dlmopen(Lmid_t nsid, const char *file, int mode)
 {
 	next_need();
-	return next.dlmopen(space, file, space == LM_ID_BASE ? mode & ~RTLD_DEEPBIND : mode);
+	return next.dlmopen(nsid, file, nsid == LM_ID_BASE ? mode & ~RTLD_DEEPBIND : mode);
 }
 
 EXPORT pid_t fork(void)

@@ -427,8 +427,7 @@ uint64_t huge_pause_ns(uint64_t now_ns)
 {
 	uint64_t due_ns = atomic_load_explicit(&look.due_ns, memory_order_relaxed);
 
-	/* Behind a filter mincore may not be called, and all would seem to be resident. */
-	if (!huge_is_on() || due_ns == UINT64_MAX || os_is_sandboxed())
+	if (!huge_is_on() || due_ns == UINT64_MAX || !os_tells_resident())
 		return UINT64_MAX;
 	return due_ns > now_ns ? due_ns - now_ns : 0;
 }

@@ -79,6 +79,9 @@ void os_touch(void *start, size_t bytes);
  * not. */
 size_t os_resident_bytes(const void *start, size_t bytes);
 
+/* False where that may not be asked, and all counts as resident. */
+bool os_tells_resident(void);
+
 /* The same by bits, where pages have OS_PAGE_BYTES_MIN: which of so many, how many. */
 #define OS_RESIDENT_PAGES_MAX 512U
 size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident);

@@ -24,7 +24,7 @@
 #define OWNERS 64U
 #define SIZE 64U
 #define OTHER_SIZE 160U
-#define BLOCKS 40U
+#define BLOCKS ((size_t)40)
 
 enum place { PARKED, INSIDE_FAST, INSIDE_BIN };
 

@@ -44,7 +44,7 @@ static void check_filled(const char *block, size_t bytes)
 
 static void grow(const struct growth *growth)
 {
-	char *blocks[BUFFERS_MAX];
+	char *blocks[BUFFERS_MAX] = {NULL};
 	size_t bytes = growth->from_mib * MIB;
 	long before_kib = peak_kib();
 	long grown_kib;

@@ -188,6 +188,9 @@ static void grow_for_ever(uint64_t mib_per_s)
 			grow(MIB);
 }
 
+/* What the parent of workers keeps. */
+static void **kept;
+
 static _Noreturn void be_worker(void **first)
 {
 	for (void **block = first; block != NULL; block = *block)
@@ -209,6 +212,7 @@ static void fork_workers(size_t mib, unsigned long workers)
 	for (unsigned long i = 0; i < workers; i++)
 		if (fork() == 0)
 			be_worker(first);
+	kept = first;
 }
 
 static int read_for_ever(const char *path)
