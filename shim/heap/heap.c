@@ -231,7 +231,7 @@ void heap_stats_read(struct heap_stats *stats)
 
 void heap_fork_prepare(void)
 {
-	transit_stop();
+	transit_stop(heap_is_inside());
 	locks_take_for_fork();
 	cache_fork_prepare();
 }

@@ -45,10 +45,12 @@ bool transit_wait(void)
 	return true;
 }
 
-void transit_stop(void)
+void transit_stop(bool inside)
 {
+	unsigned waits = 0;
+
 	atomic_fetch_add(&stops, 1);
-	while (transit_wait())
+	while ((!inside || waits++ < TRANSIT_WAITS_INSIDE) && transit_wait())
 		;
 }
 

@@ -13,8 +13,15 @@
 bool transit_begin(void);
 void transit_end(void);
 
-/* After it no transit of another thread runs and none begins until transit_resume. */
-void transit_stop(void);
+/*
+ * After it no transit of another thread runs and none begins until transit_resume.
+ *
+ * inside: the calling thread holds a lock of the heap, since it forks in a signal handler that
+ * interrupted it there.  A transit that waits for this lock never ends, so that it is waited for
+ * TRANSIT_WAITS_INSIDE ms only; what it has is in use for ever in the child then.
+ */
+#define TRANSIT_WAITS_INSIDE 16U
+void transit_stop(bool inside);
 void transit_resume(void);
 
 /* In the child of a fork: exactly one stop, the forking thread's, is in force. */

@@ -126,7 +126,7 @@ static void *run_transits(void *arg)
 {
 	for (int i = 0; i < ROUNDS / 10; i++) {
 		if (i % 50 == 0) {
-			transit_stop();
+			transit_stop(false);
 			atomic_fetch_add(&seen_inside, atomic_load(&inside));
 			transit_resume();
 		} else if (transit_begin()) {
@@ -151,7 +151,7 @@ static void test_no_transit_runs_during_a_stop(void **state)
 static void test_a_stop_refuses_until_it_is_resumed(void **state)
 {
 	(void)state;
-	transit_stop();
+	transit_stop(false);
 	assert_false(transit_begin());
 	transit_resume();
 	assert_true(transit_begin());
