@@ -55,7 +55,9 @@ EXPORT pid_t fork(void)
 	if (__libc_single_threaded || os_is_sandboxed())
 		return next.fork();
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* Refused, it tells no mask that could be set again. */
+	if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+		return next.fork();
 	child = next.fork();
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return child;

@@ -129,7 +129,8 @@ static bool enter(sigset_t *before)
 	sigset_t all;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, before);
+	if (pthread_sigmask(SIG_SETMASK, &all, before) != 0)
+		return false;
 	lock_take(&trace.lock);
 	if (trace.is_on)
 		return true;

@@ -191,7 +191,12 @@ static int thread_create(void *(*run)(void *))
 	if (error != 0)
 		return error;
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* A thread of ours that takes the program's signals is worse than none. */
+	error = pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (error != 0) {
+		pthread_attr_destroy(&attributes);
+		return error;
+	}
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	error = pthread_create(&thread, &attributes, run, NULL);

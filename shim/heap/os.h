@@ -89,7 +89,7 @@ size_t os_resident_pages(const void *start, size_t pages, uint64_t *resident);
 /*
  * A filter of system calls may be in force that kills for a call that the
  * process never makes itself.  Then this file's functions make only the calls
- * that glibc's malloc makes: mmap, munmap, mprotect, madvise and futex.  What is not
+ * that glibc's malloc makes: mmap, munmap, mremap, mprotect, madvise and futex.  What is not
  * to be had that way says so: os_fence_threads with -EPERM, os_resident_bytes
  * with all.
  *
