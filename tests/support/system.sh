@@ -11,6 +11,11 @@
 #
 #   supervisor_looks PID   waits until the supervisor has looked at its services once more, from the
 #                          beginning to the end, and has done what it found to do
+#   said TEXT FILE         whether a file has it
+#   grows_until_said PID MIB MOST TEXT
+#                          has a `memory grow` grow to MIB as fast as it can, then by one step for each
+#                          look of the supervisor, which is $pid, until $log says TEXT; 1 when it would
+#                          be more than MOST MIB
 #   grow PID MIB           has a `memory grow` grow by one step of $STEP_MIB, or by ten where that is not
 #                          beyond MIB, and waits until it has; counts in $grown_mib; it writes to $out
 set -u
@@ -73,4 +78,16 @@ grow() {
   grown_mib=$((grown_mib + steps * STEP_MIB))
   before=$(grep -c grown "$out")
   kill -$signal "$1" 2>/dev/null && wait_until 60 has_grown "$1" $((before + 1))
+}
+
+said() {
+  grep -q "$1" "$2"
+}
+
+grows_until_said() {
+  until said "$4" "$log"; do
+    [ $grown_mib -lt "$3" ] || return 1
+    grow "$1" "$2"
+    [ $grown_mib -lt "$2" ] || supervisor_looks "$pid" || return 1
+  done
 }

@@ -9,10 +9,6 @@ leaf=$CGROUP_MEMORY/rush
 LIMIT_MIB=256
 STEP_MIB=5
 
-said() {
-  grep -q "$1" "$2"
-}
-
 high_is_max() {
   [ "$(cat "$leaf/memory.high")" = max ]
 }

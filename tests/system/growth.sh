@@ -9,10 +9,6 @@ cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
 log=$TAP_DIR/log
 out=$TAP_DIR/out
 
-said() {
-  grep -q "$1" "$2"
-}
-
 # What it has that the kernel cannot take back by itself.
 kept_mib() {
   awk '$1 == "Rss:" { kib += $2 } $1 == "LazyFree:" { kib -= $2 } END { print int(kib / 1024) }' \
@@ -30,15 +26,6 @@ said_both() {
 # The number of the first line that has it.
 line_of() {
   grep -n "$1" "$log" | head -n 1 | cut -d : -f 1
-}
-
-# grows_until_said MIB TEXT: the service grows to MIB as fast as it can, then one step for each look of
-# the supervisor until the log says TEXT.
-grows_until_said() {
-  until said "$2" "$log"; do
-    [ $grown_mib -lt $LIMIT_MIB ] && grow "$grower" "$1" || return 1
-    [ $grown_mib -lt "$1" ] || supervisor_looks "$pid" || return 1
-  done
 }
 
 # One process sits on idle memory, the other grows: what comes back is the first one's, and only since
@@ -67,12 +54,12 @@ grower=$(pgrep -P "$pid" -f "^$memory grow")
 idler=$(pgrep -P "$pid" -f "^$memory idle")
 kill -USR1 "$idler"
 tap_ok "one of them holds idle memory" wait_until 60 said '^idle' "$out"
-tap_ok "growth raises the level" grows_until_said $((LIMIT_MIB * 3 / 4 - IDLE_MIB - 8)) 'grow: lazy (was calm)'
+tap_ok "growth raises the level" grows_until_said "$grower" $((LIMIT_MIB * 3 / 4 - IDLE_MIB - 8)) $LIMIT_MIB 'grow: lazy (was calm)'
 tap_ok "each decision says which number crossed which threshold" \
   said 'grow: lazy (was calm): headroom [0-9.]*[KMG]* < [0-9.]*[KMG]* of' "$log"
 tap_ok "the other service was asked" wait_until 60 said 'idle: .*; asked .* of 1 process; returned ' "$log"
 tap_ok "its idle memory came back" wait_until 60 gave_back
-tap_ok "the level rises to full" grows_until_said $((LIMIT_MIB * 13 / 16)) 'grow: full (was '
+tap_ok "the level rises to full" grows_until_said "$grower" $((LIMIT_MIB * 13 / 16)) $LIMIT_MIB 'grow: full (was '
 lazy=$(line_of 'grow: lazy (was calm)')
 eager=$(line_of 'grow: eager (was lazy)')
 full=$(line_of 'grow: full (was eager)')

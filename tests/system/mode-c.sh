@@ -22,22 +22,8 @@ END
 chmod +x "$TAP_DIR/container"
 (cgroup_exec "$TAP_DIR/container" true) 2>"$log" || tap_skip_all "no namespaces here: $(cat "$log")"
 
-said() {
-  grep -q "$1" "$2"
-}
-
 said_both() {
   said empty "$out" && said small "$out"
-}
-
-# grows_until_said MIB TEXT: the service grows to MIB, or to its end, as fast as it can, then one step
-# for each look of the supervisor until the log says TEXT.
-grows_until_said() {
-  until said "$2" "$log"; do
-    [ $grown_mib -lt $((LIMIT_MIB * 2)) ] || return 1
-    grow "$grower" "$1"
-    [ $grown_mib -lt "$1" ] || supervisor_looks "$pid" || return 1
-  done
 }
 
 # A heap that is late to answer is told of as having given nothing: it is filled again, and asked again
@@ -81,11 +67,11 @@ idler=$(pgrep -P "$pid" -f "^$memory idle")
 kill -USR1 "$idler"
 wait_until 60 said '^idle' "$out"
 tap_ok "growth raises the level by the container's own limit" \
-  grows_until_said $((LIMIT_MIB * 3 / 4 - IDLE_MIB - 8)) \
+  grows_until_said "$grower" $((LIMIT_MIB * 3 / 4 - IDLE_MIB - 8)) $((LIMIT_MIB * 2)) \
   ': \(lazy\|eager\|full\) (was [a-z]*): headroom .* of shared 192M'
 tap_ok "idle memory comes back" idle_memory_comes_back
 tap_ok "the OOM kill of the one that needs more than there is, is noticed" \
-  grows_until_said $((LIMIT_MIB * 2)) 'the kernel OOM-killed 1 process'
+  grows_until_said "$grower" $((LIMIT_MIB * 2)) $((LIMIT_MIB * 2)) 'the kernel OOM-killed 1 process'
 tap_ok "and told of that service" wait_until 60 said 'hog: OOM-killed' "$log"
 tap_ok "it is started again" wait_until 60 said 'hog: starts again' "$log"
 tap_diag "$(grep '(was\|OOM' "$log" | cut -c 1-200 | head -n 12)"

@@ -11,25 +11,12 @@ cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
 log=$TAP_DIR/log
 out=$TAP_DIR/out
 
-said() {
-	grep -q "$1" "$2"
-}
-
 rss_mib() {
 	awk '$1 == "Rss:" { print int($2 / 1024) }' "/proc/$1/smaps_rollup"
 }
 
 gave_back() {
 	[ "$(rss_mib "$1")" -lt $((LOAD_MIB / 4)) ]
-}
-
-# The service grows, one step for each look of the supervisor, until all three were asked.
-grows_until_asked() {
-	local quick_mib=$((LIMIT_MIB / 2 - 3 * LOAD_MIB))
-	until said 'full (was .*; asked all of 3 processes; returned' "$log"; do
-		[ $grown_mib -lt $LIMIT_MIB ] && grow "$parent" $quick_mib || return 1
-		[ $grown_mib -lt $quick_mib ] || supervisor_looks "$pid" || return 1
-	done
 }
 
 # What idles stays until it is asked for, and levels go by headroom, whatever the speed of the machine.
@@ -54,7 +41,8 @@ pid=$!
 at_exit_kill "$pid"
 tap_ok "the workers have freed what they inherited" wait_until 60 times_said idle "$out" 2
 parent=$(pgrep -P "$pid" -f "^$memory prefork")
-tap_ok "parent and workers are asked when the parent grows" grows_until_asked
+tap_ok "parent and workers are asked when the parent grows" grows_until_said "$parent" \
+	$((LIMIT_MIB / 2 - 3 * LOAD_MIB)) $LIMIT_MIB 'full (was .*; asked all of 3 processes; returned'
 tap_diag "$(grep 'asked ' "$log" | cut -c 1-200 | head -n 5)"
 for worker in $(pgrep -P "$parent"); do
 	tap_ok "a worker gives back what it freed" wait_until 60 gave_back "$worker"
