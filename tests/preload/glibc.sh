@@ -29,7 +29,6 @@ declare -A left_out=(
 	[tst-malloc-stats-cancellation]="wants glibc's words from malloc_stats"
 	[tst-malloc_info]="takes 640 MiB to print figures that it does not look at; info.c does"
 	[tst-free-errno]="maps over the pages beside a block; rules.c has errno after free"
-	[tst-mallocfork2]="forks in a handler that interrupts a fork, which libc can do while it sees one thread"
 	[tst-tcfree2]="wants a second free to show at once; here it may show as late as the cache is emptied: abuse.sh"
 	[tst-interpose-static-nothread]="is static: nothing is preloaded"
 	[tst-interpose-static-thread]="is static: nothing is preloaded"
