@@ -73,7 +73,7 @@ all: $(BIN) $(SHIM) ## build build/release/bin/spillway and build/release/lib/li
 $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
 $(SUPERVISOR): $(call room,supervisor)
-$(HEAP): $(call room,shim/heap)
+$(HEAP): $(call room,shim/heap/*)
 $(SUPPORT): $(call room,tests/support)
 $(OUT)/%.a:
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 /* libc's entries for calls that change one thread only: the scavenger's thread is ended before. */
 #include "shim/aside.h"
 
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 #include "shim/kernel.h"
 #include "shim/trace.h"
 #include "shim/worker.h"

@@ -2,7 +2,7 @@
 #include "shim/interpose.h"
 
 #include "shim/alias.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 #include "shim/level.h"
 
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 #include "shim/link.h"
 
 #include <errno.h>

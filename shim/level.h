@@ -1,7 +1,7 @@
 #ifndef SHIM_LEVEL_H
 #define SHIM_LEVEL_H
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 #include "shim/spillway.h"
 
 #include <stdint.h>

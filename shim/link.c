@@ -1,8 +1,8 @@
 #include "shim/link.h"
 
 #include "shim/futex.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
 #include "shim/link_socket.h"
 #include "shim/process.h"

@@ -1,6 +1,6 @@
-#include "shim/heap/heap.h"
-#include "shim/heap/heap_fast.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/front/heap_fast.h"
 #include "shim/trace.h"
 #include "shim/worker.h"
 

@@ -1,4 +1,4 @@
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 
 #include "shim/kernel.h"
 

@@ -1,8 +1,8 @@
 #include "shim/pressure.h"
 
 #include "shim/gate.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/scavenger.h"

@@ -1,6 +1,6 @@
 #include "shim/process.h"
 
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 #include "shim/kernel.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 #ifndef SHIM_SCAVENGER_H
 #define SHIM_SCAVENGER_H
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 #include "shim/settings.h"
 
 #include "shim/environment.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 #include "shim/link.h"
 
 #include <stdatomic.h>

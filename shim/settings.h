@@ -1,7 +1,7 @@
 #ifndef SHIM_SETTINGS_H
 #define SHIM_SETTINGS_H
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 
 #include <stdint.h>
 

@@ -1,9 +1,9 @@
 #include "shim/trace.h"
 
 #include "shim/environment.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/lock.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/lock.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 #include "shim/trim.h"
 
-#include "shim/heap/heap.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
 #include "shim/level.h"
 
 #include <stdbool.h>

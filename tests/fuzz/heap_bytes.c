@@ -1,7 +1,7 @@
 #include "tests/fuzz/heap_bytes.h"
 
-#include "shim/heap/os.h"
-#include "shim/heap/size_class.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/base/size_class.h"
 
 unsigned heap_bytes_one(struct heap_bytes *bytes)
 {

@@ -1,7 +1,7 @@
 #include "tests/fuzz/heap_stream.h"
 
-#include "shim/heap/page.h"
-#include "shim/heap/page_heap.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/pages/page_heap.h"
 #include "tests/fuzz/heap_actors.h"
 #include "tests/fuzz/heap_bytes.h"
 #include "tests/support/fake_os.h"

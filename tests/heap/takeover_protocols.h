@@ -5,7 +5,7 @@
 
 /*
  * What tests/heap/test_takeover_model.c walks through: the protocol of
- * shim/heap/cache_owner.h, others that are as good, and the ways to break it, each
+ * shim/heap/caches/cache_owner.h, others that are as good, and the ways to break it, each
  * with what must be found of it in either memory.
  */
 enum memory { TSO, VIEWS };

@@ -1,7 +1,7 @@
-#include "shim/heap/growth.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/os.h"
-#include "shim/heap/page.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/growth.h"
 #include "tests/support/fake_os.h"
 
 #include <setjmp.h>

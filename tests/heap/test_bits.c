@@ -1,4 +1,4 @@
-#include "shim/heap/bits.h"
+#include "shim/heap/base/bits.h"
 #include "tests/support/random.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "shim/heap/budget.h"
+#include "shim/heap/scavenge/budget.h"
 
 #include "tests/support/random.h"
 

@@ -1,7 +1,7 @@
-#include "shim/heap/cache.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/os.h"
-#include "shim/heap/size_class.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/base/size_class.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

@@ -1,8 +1,8 @@
-#include "shim/heap/cache.h"
-#include "shim/heap/cache_owner.h"
-#include "shim/heap/central.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/heap_fast.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/caches/cache_owner.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/front/heap_fast.h"
+#include "shim/heap/slabs/central.h"
 #include "tests/support/fake_os.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
-#include "shim/heap/central.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/holes.h"
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/slabs/central.h"
+#include "shim/heap/slabs/holes.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/panic.h"
 

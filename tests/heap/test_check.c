@@ -1,8 +1,8 @@
-#include "shim/heap/central.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/page_heap.h"
-#include "shim/heap/page_map.h"
-#include "shim/heap/span.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
+#include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/span.h"
+#include "shim/heap/slabs/central.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

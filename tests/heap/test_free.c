@@ -1,4 +1,4 @@
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/panic.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
-#include "shim/heap/freed.h"
+#include "shim/heap/base/freed.h"
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/heap_model.h"
 
 #include <setjmp.h>

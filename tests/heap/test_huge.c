@@ -1,8 +1,8 @@
-#include "shim/heap/background.h"
-#include "shim/heap/heap.h"
-#include "shim/heap/page_heap.h"
-#include "shim/heap/page_hunt.h"
-#include "shim/heap/scavenge_costs.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/page_hunt.h"
+#include "shim/heap/scavenge/scavenge_costs.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

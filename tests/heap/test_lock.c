@@ -1,5 +1,5 @@
-#include "shim/heap/lock.h"
-#include "shim/heap/transit.h"
+#include "shim/heap/base/lock.h"
+#include "shim/heap/base/transit.h"
 #include "tests/support/fake_os.h"
 
 #include <pthread.h>

@@ -1,8 +1,8 @@
-#include "shim/heap/heap.h"
-#include "shim/heap/large.h"
-#include "shim/heap/mapped.h"
-#include "shim/heap/os.h"
-#include "shim/heap/page.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/front/large.h"
+#include "shim/heap/pages/mapped.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/panic.h"
 

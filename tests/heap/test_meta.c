@@ -1,5 +1,5 @@
-#include "shim/heap/meta.h"
-#include "shim/heap/page.h"
+#include "shim/heap/base/meta.h"
+#include "shim/heap/base/page.h"
 #include "tests/support/fake_os.h"
 
 #include <setjmp.h>

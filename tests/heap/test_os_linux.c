@@ -1,4 +1,4 @@
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 #include "tests/support/panic.h"
 #include "tests/support/skip.h"
 

@@ -1,7 +1,7 @@
-#include "shim/heap/heap.h"
-#include "shim/heap/page_heap.h"
-#include "shim/heap/page_heap_state.h"
-#include "shim/heap/page_hunt.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
+#include "shim/heap/pages/page_heap_state.h"
+#include "shim/heap/scavenge/page_hunt.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

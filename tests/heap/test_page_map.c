@@ -1,5 +1,5 @@
-#include "shim/heap/page_map.h"
-#include "shim/heap/span.h"
+#include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/span.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-#include "shim/heap/heap.h"
-#include "shim/heap/page_heap.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

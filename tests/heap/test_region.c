@@ -1,4 +1,4 @@
-#include "shim/heap/region.h"
+#include "shim/heap/pages/region.h"
 #include "tests/support/random.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-#include "shim/heap/page.h"
-#include "shim/heap/reuse.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/pages/reuse.h"
 
 #include "tests/support/random.h"
 

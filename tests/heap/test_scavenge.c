@@ -1,7 +1,7 @@
-#include "shim/heap/heap.h"
-#include "shim/heap/page.h"
-#include "shim/heap/page_heap.h"
-#include "shim/heap/page_map.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
+#include "shim/heap/pages/page_map.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

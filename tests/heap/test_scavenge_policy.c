@@ -1,4 +1,4 @@
-#include "shim/heap/scavenge_policy.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 
 #include "tests/support/random.h"
 

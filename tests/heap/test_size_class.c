@@ -1,6 +1,6 @@
-#include "shim/heap/page.h"
-#include "shim/heap/size_class.h"
-#include "shim/heap/slab_index.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/base/size_class.h"
+#include "shim/heap/slabs/slab_index.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-#include "shim/heap/page_map.h"
-#include "shim/heap/slab_index.h"
+#include "shim/heap/pages/page_map.h"
+#include "shim/heap/slabs/slab_index.h"
 #include "tests/support/random.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-#include "shim/heap/page.h"
-#include "shim/heap/span.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/pages/span.h"
 #include "tests/support/random.h"
 
 #include <setjmp.h>

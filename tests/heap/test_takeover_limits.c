@@ -1,6 +1,6 @@
-#include "shim/heap/cache.h"
-#include "shim/heap/cache_owner.h"
-#include "shim/heap/heap.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/caches/cache_owner.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/fake_os.h"
 
 #include <pthread.h>

@@ -14,7 +14,7 @@
 /* variants: release asan */
 
 /*
- * The protocol of shim/heap/cache_owner.h as a model, walked through in every
+ * The protocol of shim/heap/caches/cache_owner.h as a model, walked through in every
  * interleaving: an owner that comes by a few times, and thieves.  The bins are
  * one word.  Whoever is inside reads it, then writes it; at the read nobody
  * else may be between its own read and write, and what is read must be what was

@@ -1,4 +1,4 @@
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 

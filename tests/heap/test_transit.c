@@ -1,8 +1,8 @@
 /* variants: release asan */
-#include "shim/heap/transit.h"
+#include "shim/heap/base/transit.h"
 
-#include "shim/heap/heap.h"
-#include "shim/heap/page_heap_state.h"
+#include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap_state.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 #ifndef TESTS_SUPPORT_FAKE_OS_H
 #define TESTS_SUPPORT_FAKE_OS_H
 
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 
 #include <stdatomic.h>
 

@@ -1,7 +1,7 @@
 #include "tests/support/heap_fresh.h"
 
-#include "shim/heap/cache.h"
-#include "shim/heap/heap.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/front/heap.h"
 #include "tests/support/fake_os.h"
 
 #include <stdio.h>

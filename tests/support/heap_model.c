@@ -1,10 +1,10 @@
 #include "tests/support/heap_model.h"
 
-#include "shim/heap/cache.h"
-#include "shim/heap/heap_fast.h"
-#include "shim/heap/os.h"
-#include "shim/heap/page.h"
-#include "shim/heap/size_class.h"
+#include "shim/heap/base/os.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/base/size_class.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/front/heap_fast.h"
 #include "tests/support/random.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #ifndef TESTS_SUPPORT_HEAP_MODEL_H
 #define TESTS_SUPPORT_HEAP_MODEL_H
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #include "tests/bench/simulate/replay.h"
 
-#include "shim/heap/page.h"
-#include "shim/heap/page_heap.h"
+#include "shim/heap/base/page.h"
+#include "shim/heap/pages/page_heap.h"
 #include "tests/bench/simulate/cost.h"
 #include "tests/bench/simulate/sim_os.h"
 

@@ -1,7 +1,7 @@
 #ifndef TESTS_BENCH_SIMULATE_REPLAY_H
 #define TESTS_BENCH_SIMULATE_REPLAY_H
 
-#include "shim/heap/heap.h"
+#include "shim/heap/front/heap.h"
 
 #include <stdio.h>
 

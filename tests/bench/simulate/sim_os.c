@@ -1,6 +1,6 @@
 #include "tests/bench/simulate/sim_os.h"
 
-#include "shim/heap/page_heap_state.h"
+#include "shim/heap/pages/page_heap_state.h"
 #include "tests/bench/simulate/cost.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 #ifndef TESTS_BENCH_SIMULATE_SIM_OS_H
 #define TESTS_BENCH_SIMULATE_SIM_OS_H
 
-#include "shim/heap/os.h"
+#include "shim/heap/base/os.h"
 
 /*
- * shim/heap/os.h for a heap whose blocks nobody touches: hours pass in seconds.
+ * shim/heap/base/os.h for a heap whose blocks nobody touches: hours pass in seconds.
  *
  * The clock stands still but for what is added here, and for what advice costs
  * by cost.h, which also goes to the CPU account that os_cpu_ns reads.  Blocks'

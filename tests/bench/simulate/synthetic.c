@@ -1,6 +1,6 @@
 #include "tests/bench/simulate/synthetic.h"
 
-#include "shim/heap/page.h"
+#include "shim/heap/base/page.h"
 #include "tests/bench/simulate/cost.h"
 #include "tests/bench/simulate/replay.h"
 #include "tests/support/random.h"

@@ -1,0 +1,42 @@
+#ifndef SHIM_HEAP_CACHES_CACHE_STATE_H
+#define SHIM_HEAP_CACHES_CACHE_STATE_H
+
+#include "shim/heap/caches/cache.h"
+
+/* Thread caches as cache.c, the owner's part, and cache_thief.c see them. */
+
+struct cache_registry {
+	struct lock lock;
+	struct cache *_Atomic all; /* only grows */
+	struct cache *unowned;
+	_Atomic uint64_t looked_ns;
+	void (*_Atomic hook)(void);
+	_Atomic bool without; /* no thread gets a cache */
+};
+
+extern struct cache_registry cache_registry;
+
+/* Of a cache with its arrays, which begin behind it. */
+size_t cache_bytes(void);
+
+/* Inside.  The bin has no mark, and at least so many slots; changed: from below a mark before. */
+void bin_mark(struct bin_room *room, unsigned count, bool changed);
+void bin_unmark(struct bin_room *room);
+/* Inside.  Up to `most` and CENTRAL_BATCH of a class's slots, the coldest, move to `slots`; how
+ * many. */
+unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned most, void **slots);
+
+/* Thieves' lock held, owner outside: what is under the bin's mark goes back, the rest is marked. */
+void cache_age(struct cache *cache, unsigned size_class);
+
+/* The owner, or of a cache that is nobody's. */
+void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit);
+
+/* Seized, or nobody's, or the caller's own with thieves kept out. */
+void cache_empty(struct cache *cache);
+/* Of a thread that ends or is no more; no thief is in it. */
+void cache_clear(struct cache *cache);
+/* To the next thread. */
+void cache_pass_on(struct cache *cache);
+
+#endif

@@ -1,0 +1,60 @@
+#ifndef SHIM_HEAP_PAGES_PAGE_RESERVE_H
+#define SHIM_HEAP_PAGES_PAGE_RESERVE_H
+
+#include "shim/heap/pages/region.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Where the page heap's regions come from.
+ *
+ * Address space is not free.  `ulimit -v` limits it, mlockall compares all of it with
+ * the limit for locked memory, and people watch VmSize.  So it is reserved by need:
+ * half as much again as there is, 1 GiB at most at a time, and less, down to what
+ * is missing, where the kernel refuses.  On a heap of some size, reserved and not yet
+ * committed is at most half of what is committed.
+ *
+ * A region grows in place, so that a heap of any size has few of them: whole runs
+ * may lie anywhere in a region and in one only, and every search goes through all.
+ * To have room, the first region begins well below where the kernel puts mappings
+ * that may lie anywhere, which it stacks downward, at a distance that depends on
+ * the size of the address space alone: its start is as random as theirs.
+ *
+ * A region's metadata are reserved for its capacity and never move.  The first
+ * region's is small, and each further region's is a multiple of what is reserved by
+ * then, so that some five regions, one right behind the other, make a TiB.  Where
+ * something lies in the way, the region's capacity ends there and a new region begins
+ * elsewhere.
+ *
+ * Where there is a limit, blocks must not take all of it: what describes them needs some,
+ * too, and else free memory could not be handed out again as blocks of another size.
+ * So a reservation is made only where a little more could be had.
+ *
+ * A chunk that is given back as a whole is decommitted where it lies ("away"): what is
+ * committed is charged where memory is not overcommitted (vm.overcommit_memory=2), so that
+ * a fork is refused for a peak of long ago, and makes core files as wide as that peak.
+ * It costs a mapping more at most, of which there may be AWAY_PIECES_MAX.  The
+ * pages are free and clean like others, and are committed when they are taken.
+ *
+ * All of it under the page heap's lock.
+ */
+
+/* Commits more, at the end of some region, for a run of so many pages; false: memory is out. */
+bool page_reserve_grow_locked(size_t pages);
+
+/* Commits so many pages, whole chunks, at this region's end; false: memory is out, or there is
+ * no room. */
+bool page_reserve_commit_locked(struct region *region, size_t pages);
+
+/* Before pages that may be away are taken, of which so many are clean; false: memory is out. */
+bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, size_t clean);
+
+/* The chunk at a page, of which nothing is resident, has lost its page of the page map, and what
+ * it had committed where it is away. */
+void page_reserve_gone_locked(struct region *region, size_t page, bool away);
+
+/* Pages were taken: counts what the page map will have of them. */
+void page_reserve_mapped_locked(struct region *region, size_t page, size_t pages);
+
+#endif

@@ -1,0 +1,195 @@
+#include "shim/heap/pages/span.h"
+
+#include "shim/heap/base/page.h"
+
+#include <string.h>
+
+static const struct size_class *class_of(const struct span *span)
+{
+	return &size_classes[span->size_class];
+}
+
+static size_t words_of(unsigned size_class)
+{
+	return (size_classes[size_class].slots + 63U) / 64;
+}
+
+size_t span_record_bytes(unsigned size_class)
+{
+	return sizeof(struct span) + words_of(size_class) * sizeof(uint64_t);
+}
+
+void span_init(struct span *span, void *start, unsigned size_class, uint64_t clean_mask)
+{
+	unsigned slots = size_classes[size_class].slots;
+
+	memset(span, 0, span_record_bytes(size_class));
+	span->start = (uintptr_t)start;
+	atomic_init(&span->pages, size_classes[size_class].pages);
+	span->size_class = size_class;
+	span->ready_slots = (uint16_t)slots;
+	span->born_clean = clean_mask;
+	for (size_t i = 0; i < words_of(size_class); i++)
+		span->ready[i] = bits_mask(0, slots - i * 64 > 64 ? 64 : slots - i * 64);
+}
+
+/* The pages under a slot. */
+static uint64_t pages_of(const struct span *span, size_t slot)
+{
+	size_t offset = size_class_offset(span->size_class, slot);
+
+	return bits_mask(
+		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
+}
+
+/* Whether a take is better ended after the slot at this offset. */
+static bool ends_a_page(const struct size_class *class, size_t offset, unsigned got, unsigned want)
+{
+	return want - got < class->page_slots && got > want / 2 &&
+	       (offset & (PAGE_BYTES - 1)) + (size_t)2 * class->bytes > PAGE_BYTES;
+}
+
+unsigned span_take(struct span *span, void **slots, unsigned want)
+{
+	const struct size_class *class = class_of(span);
+	size_t words = words_of(span->size_class);
+	unsigned got = 0;
+	size_t first_page = 0;
+	size_t slot = 0;
+
+	for (size_t i = 0; i < words && got < want; i++) {
+		uint64_t word = span->ready[i];
+
+		while (word != 0 && got < want) {
+			size_t offset;
+
+			slot = i * 64 + bits_lowest(word);
+			offset = size_class_offset(span->size_class, slot);
+			word &= word - 1;
+			if (got == 0)
+				first_page = offset >> PAGE_SHIFT;
+			slots[got++] = (void *)(span->start + offset);
+			if (ends_a_page(class, offset, got, want))
+				want = got;
+		}
+		span->ready[i] = word;
+	}
+	span->used = (uint16_t)(span->used + got);
+	span->ready_slots = (uint16_t)(span->ready_slots - got);
+	if (got != 0 && slot >= span->touched)
+		span->touched = (uint16_t)(slot + 1);
+	if (span->trial != 0 && got != 0)
+		span->trial &= ~bits_mask(first_page, bits_highest(pages_of(span, slot)) + 1U);
+	return got;
+}
+
+/* The slots over a page: first .. last. */
+static size_t first_slot(const struct span *span, size_t page)
+{
+	return size_class_slot_over(span->size_class, page, false);
+}
+
+static size_t last_slot(const struct span *span, size_t page)
+{
+	return size_class_slot_over(span->size_class, page, true);
+}
+
+static bool is_ready(const struct span *span, size_t slot)
+{
+	return (span->ready[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+bool span_is_holed(const struct span *span, size_t slot)
+{
+	return (pages_of(span, slot) & span->hole) != 0;
+}
+
+/* Whether no slot over a page is used. */
+static bool page_is_idle(const struct span *span, size_t page)
+{
+	size_t end = last_slot(span, page) + 1;
+	size_t slot = bits_next(span->ready, first_slot(span, page), end, false);
+
+	while (slot < end && span_is_holed(span, slot))
+		slot = bits_next(span->ready, slot + 1, end, false);
+	return slot >= end;
+}
+
+uint64_t span_idle_pages(const struct span *span)
+{
+	uint64_t idle = bits_mask(0, class_of(span)->pages) & ~span->hole;
+
+	for (uint64_t rest = idle; rest != 0; rest &= rest - 1)
+		if (!page_is_idle(span, bits_lowest(rest)))
+			idle &= ~(rest & -rest);
+	return idle;
+}
+
+uint64_t span_untouched(const struct span *span, uint64_t pages)
+{
+	uint64_t touched = 0;
+
+	if (span->touched != 0)
+		touched = bits_mask(0, bits_highest(pages_of(span, span->touched - 1U)) + 1U);
+	return pages & span->born_clean & ~touched;
+}
+
+void span_make_holes(struct span *span, uint64_t pages)
+{
+	for (uint64_t rest = pages; rest != 0; rest &= rest - 1) {
+		size_t page = bits_lowest(rest);
+		size_t cleared =
+			bits_clear(span->ready, first_slot(span, page), last_slot(span, page) + 1);
+
+		span->ready_slots = (uint16_t)(span->ready_slots - cleared);
+	}
+	span->hole |= pages;
+}
+
+uint64_t span_fill_plan(const struct span *span)
+{
+	return pages_of(span, first_slot(span, bits_lowest(span->hole))) & span->hole;
+}
+
+void span_fill(struct span *span, uint64_t pages)
+{
+	uint64_t before = span->hole;
+
+	span->hole &= ~pages;
+	for (uint64_t rest = pages; rest != 0; rest &= rest - 1) {
+		size_t page = bits_lowest(rest);
+
+		for (size_t slot = first_slot(span, page); slot <= last_slot(span, page); slot++) {
+			if (is_ready(span, slot) || (pages_of(span, slot) & before) == 0 ||
+				span_is_holed(span, slot))
+				continue;
+			span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
+			span->ready_slots++;
+		}
+	}
+}
+
+const char *span_check(const struct span *span)
+{
+	const struct size_class *class = class_of(span);
+	unsigned ready = 0;
+	unsigned holed = 0;
+
+	if (atomic_load_explicit(&span->pages, memory_order_relaxed) != class->pages)
+		return "a slab has another length than its class";
+	if ((span->advising & ~span->hole) != 0)
+		return "a slab's page is advised and no hole";
+	if ((span->trial & ~span->hole & ~span_idle_pages(span)) != 0)
+		return "a page on trial is in use";
+	for (size_t slot = 0; slot < class->slots; slot++) {
+		bool over_hole = span_is_holed(span, slot);
+
+		if (over_hole && is_ready(span, slot))
+			return "a ready slot lies over a hole";
+		ready += is_ready(span, slot);
+		holed += over_hole;
+	}
+	if (ready != span->ready_slots || span->used + ready + holed != class->slots)
+		return "a slab's counts differ from its bits";
+	return NULL;
+}

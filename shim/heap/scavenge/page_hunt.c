@@ -1,0 +1,255 @@
+#include "shim/heap/scavenge/page_hunt.h"
+
+#include "shim/heap/pages/page_ages.h"
+#include "shim/heap/pages/page_heap_state.h"
+#include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/page_reserve.h"
+
+/* Adds a range, joined with the last where they touch; false when the table is full. */
+static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
+{
+	if (hunt->count > 0) {
+		struct os_range *last = &hunt->ranges[hunt->count - 1];
+
+		if (start + bytes == (uintptr_t)last->start &&
+			last->bytes + bytes <= PAGE_HUNT_RANGE_BYTES) {
+			last->start = (void *)start;
+			last->bytes += bytes;
+			return true;
+		}
+	}
+	if (hunt->count == OS_RANGES_MAX)
+		return false;
+	hunt->ranges[hunt->count++] = (struct os_range){.start = (void *)start, .bytes = bytes};
+	return true;
+}
+
+/* Idle dirty pages that may still be taken. */
+static size_t dirty_over_cushion(const struct page_hunt *hunt)
+{
+	size_t idle = page_heap.stats.dirty - page_heap.transit_dirty;
+
+	return idle > hunt->cushion_pages ? idle - hunt->cushion_pages : 0;
+}
+
+/* Pages that may still go into this batch. */
+static size_t hunt_room(const struct page_hunt *hunt)
+{
+	size_t pages = hunt->dirty_pages + hunt->lazy_pages;
+	size_t room = pages < PAGE_HUNT_BATCH_PAGES ? PAGE_HUNT_BATCH_PAGES - pages : 0;
+
+	return hunt->pages_max < room ? hunt->pages_max : room;
+}
+
+/* Brings a run's end to whole kernel pages: outward where the pages there are free too, else
+ * inward. */
+static size_t hunt_round(const struct region *region, size_t page, size_t grain, bool is_end)
+{
+	size_t base = page - page % grain;
+	bool outward;
+
+	if (page == base)
+		return page;
+	outward = region_is_free(region, base, grain);
+	return outward == is_end ? base + grain : base;
+}
+
+/* Cuts a run to what the budgets and the kernel's page size allow, from its top. */
+static void hunt_cut(
+	const struct page_hunt *hunt, const struct region *region, size_t *first, size_t *end)
+{
+	size_t grain = os_page_bytes() / PAGE_BYTES;
+	size_t most = hunt_room(hunt);
+
+	if (most > PAGE_HUNT_RANGE_BYTES / PAGE_BYTES)
+		most = PAGE_HUNT_RANGE_BYTES / PAGE_BYTES;
+	*end = hunt_round(region, *end, grain, true);
+	*first = hunt_round(region, *first, grain, false);
+	if (*end <= *first)
+		return;
+	if (region_count(region, *first, *end - *first).dirty > dirty_over_cushion(hunt) &&
+		most > dirty_over_cushion(hunt))
+		most = dirty_over_cushion(hunt);
+	most -= most % grain;
+	if (*end - *first > most)
+		*first = *end - most;
+}
+
+/* Widens a run to its chunk where that is all free and what is warm of it fits the budgets. */
+static bool hunt_widen(const struct page_hunt *hunt, const struct region *region,
+	const struct region_hunt *want, size_t *first, size_t *end)
+{
+	size_t base = *first - *first % CHUNK_PAGES;
+	bool huge = region_chunk(region, base)->huge != 0;
+	struct page_counts counts;
+
+	if ((!huge && (!hunt->dirty || !hunt->lazy)) || !region_chunk_is_free(region, base) ||
+		!region_hunts_all(region, want, base))
+		return false;
+	counts = region_count(region, base, CHUNK_PAGES);
+	if (counts.dirty > dirty_over_cushion(hunt) ||
+		(!huge && counts.dirty + counts.lazy > hunt_room(hunt)))
+		return false;
+	*first = base;
+	*end = base + CHUNK_PAGES;
+	return true;
+}
+
+static void hunt_whole(struct page_hunt *hunt, const struct region *region, size_t page)
+{
+	uintptr_t start = region_address(region, page);
+
+	hunt->maps[hunt->chunk_count] = page_map_of_chunk(start);
+	hunt->chunks[hunt->chunk_count++] = (void *)start;
+	if (region->huge && region_chunk(region, page)->huge != 0)
+		hunt->huge_chunk = (void *)start;
+}
+
+static void hunt_count(struct page_hunt *hunt, const struct page_counts *counts)
+{
+	size_t pages = counts->dirty + counts->lazy;
+
+	page_heap.transit_dirty += counts->dirty;
+	page_heap.transit_lazy += counts->lazy;
+	hunt->dirty_pages += counts->dirty;
+	hunt->lazy_pages += counts->lazy;
+	hunt->pages_max -= pages < hunt->pages_max ? pages : hunt->pages_max;
+}
+
+/* Makes a run part of the batch, from *first on or as much of its top as there is room for, and
+ * *first is where that begins; false: the batch is full. */
+static bool hunt_run(struct page_hunt *hunt, struct region *region, const struct region_hunt *want,
+	size_t *first, size_t end)
+{
+	struct page_counts counts;
+	size_t cut = *first;
+	bool whole;
+
+	if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
+		return false;
+	whole = hunt_widen(hunt, region, want, &cut, &end);
+	if (!whole && region_chunk(region, cut)->huge != 0 && region_chunk_is_free(region, cut))
+		return true;
+	if (!whole)
+		hunt_cut(hunt, region, &cut, &end);
+	if (cut >= end)
+		return true;
+	if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
+		return false;
+	if (whole)
+		hunt_whole(hunt, region, cut);
+	else
+		hunt->parts |= region->once_huge;
+	*first = cut;
+	hunt->below = region_address(region, cut);
+	counts = region_count(region, cut, end - cut);
+	region_hold(region, cut, end - cut);
+	hunt_count(hunt, &counts);
+	return true;
+}
+
+/* False: the batch is full, or has had its looks. */
+static bool hunt_region(struct page_hunt *hunt, struct region *region, struct region_hunt *want)
+{
+	size_t below = region->committed;
+	size_t end;
+
+	if (hunt->below <= region->start)
+		return true;
+	if (region_page(region, hunt->below) < below)
+		below = region_page(region, hunt->below);
+	for (;;) {
+		want->dirty = hunt->dirty && dirty_over_cushion(hunt) != 0;
+		if (hunt_room(hunt) == 0)
+			return false;
+		if (!region_hunt(region, want, &below, &end)) {
+			hunt->below = region_address(region, below);
+			return below == 0;
+		}
+		want->looks -=
+			PAGE_HUNT_RANGE_LOOKS < want->looks ? PAGE_HUNT_RANGE_LOOKS : want->looks;
+		if (!hunt_run(hunt, region, want, &below, end))
+			return false;
+	}
+}
+
+bool page_hunt(struct page_hunt *hunt)
+{
+	struct region_hunt want = {
+		.idle_before_ns = hunt->idle_before_ns,
+		.ages = hunt->ages,
+		.pages_min = hunt->run_pages_min,
+		.lazy = hunt->lazy,
+		.broken_only = hunt->breaks == HUGE_KEEP,
+		.sparse_only = hunt->breaks == HUGE_BREAK_SPARSE,
+		.looks = PAGE_HUNT_LOOKS,
+	};
+
+	hunt->count = 0;
+	hunt->chunk_count = 0;
+	hunt->away = 0;
+	hunt->dirty_pages = 0;
+	hunt->lazy_pages = 0;
+	hunt->parts = false;
+	hunt->huge_chunk = NULL;
+	hunt->done = true;
+	region_hunt_begin(&want);
+	lock_take(&page_heap.lock);
+	hunt->may_decommit = page_heap.away_pieces < AWAY_PIECES_MAX;
+	for (size_t i = page_heap.count; i > 0 && hunt->done; i--)
+		hunt->done = hunt_region(hunt, &page_heap.regions[i - 1], &want);
+	hunt->looks = PAGE_HUNT_LOOKS - want.looks;
+	page_heap.stats.looks += hunt->looks;
+	if (hunt->looks > page_heap.stats.looks_most)
+		page_heap.stats.looks_most = hunt->looks;
+	lock_drop_kindly(&page_heap.lock);
+	return hunt->count != 0;
+}
+
+/* Whole chunks are gone, and what was kept about them alone. */
+static void chunks_gone(const struct page_hunt *hunt)
+{
+	for (size_t i = 0; i < hunt->chunk_count; i++) {
+		struct region *region = page_heap_region((uintptr_t)hunt->chunks[i]);
+
+		page_reserve_gone_locked(region, region_page(region, (uintptr_t)hunt->chunks[i]),
+			(hunt->away >> i & 1) != 0);
+	}
+}
+
+void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
+{
+	static const enum region_state states[] = {
+		[PAGE_AS_BEFORE] = REGION_AS_BEFORE,
+		[PAGE_LAZY] = REGION_LAZY,
+		[PAGE_CLEAN] = REGION_CLEAN,
+	};
+
+	lock_take(&page_heap.lock);
+	for (size_t i = 0; i < hunt->count; i++) {
+		uintptr_t start = (uintptr_t)hunt->ranges[i].start;
+		struct region *region = page_heap_region(start);
+
+		if (outcome != PAGE_AS_BEFORE)
+			page_ages_released_locked(region, region_page(region, start),
+				hunt->ranges[i].bytes / PAGE_BYTES, outcome == PAGE_CLEAN);
+		if (outcome == PAGE_CLEAN && region->once_huge)
+			huge_gone_locked(region, region_page(region, start),
+				hunt->ranges[i].bytes / PAGE_BYTES);
+		region_release(region, region_page(region, start),
+			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
+	}
+	if (outcome == PAGE_CLEAN)
+		chunks_gone(hunt);
+	page_heap.transit_dirty -= hunt->dirty_pages;
+	page_heap.transit_lazy -= hunt->lazy_pages;
+	if (outcome == PAGE_LAZY) {
+		page_heap.stats.dirty -= hunt->dirty_pages;
+		page_heap.stats.lazy += hunt->dirty_pages;
+	} else if (outcome == PAGE_CLEAN) {
+		page_heap.stats.dirty -= hunt->dirty_pages;
+		page_heap.stats.lazy -= hunt->lazy_pages;
+		page_heap.stats.clean += hunt->dirty_pages + hunt->lazy_pages;
+	}
+	lock_drop_kindly(&page_heap.lock);
+}
