@@ -3,6 +3,7 @@
 #include "shim/futex.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/link.h"
 #include "shim/process.h"
 #include "shim/worker.h"

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /*
- * The growth gate, for heap_set_gate().
+ * The growth gate, for gate_set().
  *
  * Far from the wall it costs one load and says false.  Near it, credit_bytes
  * is limited and a heap that grows pays with it, in this order:

@@ -1,6 +1,7 @@
 #include "shim/level.h"
 
 #include "shim/heap/base/os.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/link.h"
 
 #include <errno.h>

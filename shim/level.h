@@ -2,6 +2,7 @@
 #define SHIM_LEVEL_H
 
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/spillway.h"
 
 #include <stdint.h>

@@ -3,6 +3,7 @@
 #include "shim/gate.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/scavenger.h"

@@ -1,6 +1,8 @@
 #include "shim/scavenger.h"
 
 #include "shim/heap/base/os.h"
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/level.h"
 #include "shim/link.h"
 #include "shim/settings.h"

@@ -2,6 +2,7 @@
 #define SHIM_SCAVENGER_H
 
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 
 #include <stdbool.h>
 #include <stdint.h>

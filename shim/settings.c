@@ -2,6 +2,8 @@
 
 #include "shim/environment.h"
 #include "shim/heap/base/os.h"
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "shim/link.h"
 
 #include <stdatomic.h>

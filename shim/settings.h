@@ -2,6 +2,7 @@
 #define SHIM_SETTINGS_H
 
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/background.h"
 
 #include <stdint.h>
 

@@ -2,6 +2,8 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/level.h"
 #include "shim/scavenger.h"
 #include "shim/settings.h"

@@ -1,8 +1,11 @@
 #include "shim/aside.h"
 #include "shim/environment.h"
 #include "shim/gate.h"
+#include "shim/heap/base/gate.h"
 #include "shim/heap/base/os.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/huge_look.h"
 #include "shim/interpose.h"
 #include "shim/kernel.h"
 #include "shim/link.h"
@@ -45,7 +48,7 @@ static bool thread_key_made;
 static void on_thread_exit(void *value)
 {
 	if ((uintptr_t)value != 1) {
-		heap_thread_exit();
+		cache_thread_exit();
 		return;
 	}
 	/* In a sandbox there is no thread to end, and these calls may kill. */
@@ -124,7 +127,7 @@ static void huge_pages_start(char **environment)
 	if (value == NULL || strcmp(value, "off") == 0)
 		return;
 	if (strcmp(value, "on") == 0)
-		heap_use_huge_pages(true);
+		huge_use(true);
 	else
 		environment_complain(name, value, "on or off");
 }
@@ -158,8 +161,8 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	}
 	settings_init(environment);
 	scavenger_init(link_sequence());
-	heap_set_cache_hook(thread_note);
-	heap_set_gate(gate_pass);
+	cache_set_hook(thread_note);
+	gate_set(gate_pass);
 	errno = saved;
 }
 

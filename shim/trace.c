@@ -3,6 +3,7 @@
 #include "shim/environment.h"
 #include "shim/heap/base/lock.h"
 #include "shim/heap/base/os.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
 
@@ -60,7 +61,7 @@ static void stop(const char *why)
 
 	trace.is_on = false;
 	atomic_fetch_and(&worker_attention, ~WORKER_ATTEND_TRACE);
-	heap_go_without_caches(false);
+	cache_go_without(false);
 	(void)kernel_call(
 		SYS_writev, STDERR_FILENO, (long)parts, sizeof parts / sizeof parts[0], 0, 0, 0);
 }
@@ -275,7 +276,7 @@ void trace_begin(const char *file)
 	memcpy(trace.path + chars, file, strlen(file));
 	trace.file_chars = chars + strlen(file);
 	begin();
-	heap_go_without_caches(true);
+	cache_go_without(true);
 	trace.is_on = true;
 	atomic_fetch_or(&worker_attention, WORKER_ATTEND_TRACE);
 }
@@ -313,7 +314,7 @@ void trace_end(void)
 			flush(trace.before_ns);
 		trace.is_on = false;
 		atomic_fetch_and(&worker_attention, ~WORKER_ATTEND_TRACE);
-		heap_go_without_caches(false);
+		cache_go_without(false);
 		leave(&before);
 	}
 	errno = saved;

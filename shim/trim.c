@@ -2,6 +2,7 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/level.h"
 
 #include <stdbool.h>

@@ -2,6 +2,7 @@
 
 #include "shim/futex.h"
 #include "shim/gate.h"
+#include "shim/heap/base/freed.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
@@ -240,7 +241,7 @@ static void worker_start(void)
 	from = WORKER_RUNNING;
 	while (from != WORKER_ENDED && !atomic_compare_exchange_weak(&state, &from, WORKER_FAILED))
 		;
-	heap_set_freed_hook(WORKER_GROWTH_BYTES, on_freed);
+	freed_set_hook(WORKER_GROWTH_BYTES, on_freed);
 }
 
 void worker_wake(void)
@@ -294,7 +295,7 @@ static void idle_look(void)
 		uint64_t idle = idle_bytes();
 
 		if (idle < WORKER_GROWTH_BYTES) {
-			heap_set_freed_hook(WORKER_GROWTH_BYTES - idle, on_freed);
+			freed_set_hook(WORKER_GROWTH_BYTES - idle, on_freed);
 			return;
 		}
 		worker_start();
@@ -302,7 +303,7 @@ static void idle_look(void)
 			return;
 	}
 	step_without_thread(now_ns);
-	heap_set_freed_hook(WORKER_GROWTH_BYTES, on_freed);
+	freed_set_hook(WORKER_GROWTH_BYTES, on_freed);
 }
 
 /*
@@ -426,7 +427,7 @@ void worker_fork_child(void)
 	/* What was inherited is looked at outside of fork: the child of one in a signal's handler
 	 * may hold the heap's locks. */
 	atomic_store(&slack_bytes, UINT64_MAX);
-	heap_set_freed_hook(0, NULL);
+	freed_set_hook(0, NULL);
 	atomic_fetch_or(&worker_attention, ATTEND_LOOK);
 }
 

@@ -36,7 +36,7 @@
  * A forked child begins without the thread, whatever it inherited.  It is looked at with its
  * first call that leaves the fast paths, and gets thread and slot when WORKER_GROWTH_BYTES could be
  * given back: idle pages, and free slots beyond those that every heap has.  A child that holds
- * less is looked at again after it freed what is missing (heap_set_freed_hook) or grew.  So
+ * less is looked at again after it freed what is missing (freed_set_hook) or grew.  So
  * hundreds of children that hold nothing have no thread, and one that frees what it inherited has
  * it before it sleeps.  A child that inherits idle memory and sleeps before any such call is not
  * reached.

@@ -2,6 +2,7 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/size_class.h"
+#include "shim/heap/scavenge/scavenge.h"
 
 unsigned heap_bytes_one(struct heap_bytes *bytes)
 {

@@ -1,7 +1,10 @@
 #include "tests/fuzz/heap_stream.h"
 
+#include "shim/heap/base/gate.h"
 #include "shim/heap/base/page.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/fuzz/heap_actors.h"
 #include "tests/fuzz/heap_bytes.h"
 #include "tests/support/fake_os.h"
@@ -123,7 +126,7 @@ static void play_actor(struct stream *stream)
 /* It may go on using the heap, or the next thread begins. */
 static void play_exit(struct stream *stream)
 {
-	heap_thread_exit();
+	cache_thread_exit();
 	stream->left = read_byte(stream) % 4 != 0;
 }
 
@@ -147,7 +150,7 @@ static void use_heap_in_hook(void)
 
 static void play_hook(struct stream *stream)
 {
-	heap_set_cache_hook(read_byte(stream) % 2 != 0 ? use_heap_in_hook : NULL);
+	cache_set_hook(read_byte(stream) % 2 != 0 ? use_heap_in_hook : NULL);
 }
 
 /* When a call of this actor waits for something next, others perform that many operations. */
@@ -290,7 +293,7 @@ static void play_gate(struct stream *stream)
 
 	unsigned kind = read_byte(stream) % 3;
 
-	heap_set_gate(gates[kind]);
+	gate_set(gates[kind]);
 	stream->gate_scavenges = kind == 2;
 }
 
@@ -320,14 +323,14 @@ static void end_kernel(struct stream *stream)
 	atomic_store(&fake_os.refuse_advice, false);
 	atomic_store(&fake_os.refuse_fence, false);
 	atomic_store(&fake_os.meanwhile, NULL);
-	heap_set_gate(NULL);
-	heap_set_cache_hook(NULL);
+	gate_set(NULL);
+	cache_set_hook(NULL);
 }
 
 static void leave(void *unused)
 {
 	(void)unused;
-	heap_thread_exit();
+	cache_thread_exit();
 }
 
 /* At the latest when every cache is emptied the pointer must have shown. */

@@ -2,6 +2,7 @@
 #include "shim/heap/base/size_class.h"
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -67,13 +68,13 @@ static void test_a_heap_goes_without_caches(void **state)
 
 	(void)state;
 	churn();
-	heap_go_without_caches(true);
+	cache_go_without(true);
 	assert_int_equal(cached_bytes(), 0);
 	churn_without(NULL);
 	assert_int_equal(pthread_create(&other, NULL, churn_without, NULL), 0);
 	assert_int_equal(pthread_join(other, NULL), 0);
 	assert_int_equal(cached_bytes(), 0);
-	heap_go_without_caches(false);
+	cache_go_without(false);
 	churn();
 	assert_true(cached_bytes() > 0);
 	assert_true(blocks_now() == blocks);
@@ -111,7 +112,7 @@ static void *run_parked(void *arg)
 	parked_go(parked, 1);
 	parked_wait(parked, 2);
 	churn();
-	heap_thread_exit();
+	cache_thread_exit();
 	heap_free(heap_malloc(100));
 	return NULL;
 }
@@ -241,7 +242,7 @@ static void *run_short(void *arg)
 {
 	heap_free(heap_malloc(10));
 	heap_free(heap_malloc(100));
-	heap_thread_exit();
+	cache_thread_exit();
 	heap_free(heap_malloc(10));
 	return arg;
 }
@@ -253,14 +254,14 @@ static void test_threads_come_and_go_and_leave_nothing(void **state)
 	pthread_t thread;
 
 	(void)state;
-	heap_set_cache_hook(on_first_cache);
+	cache_set_hook(on_first_cache);
 	for (int i = 0; i < 200; i++) {
 		if (i == 2)
 			heap_stats_read(&before);
 		pthread_create(&thread, NULL, run_short, NULL);
 		pthread_join(thread, NULL);
 	}
-	heap_set_cache_hook(NULL);
+	cache_set_hook(NULL);
 	heap_stats_read(&after);
 	assert_int_equal(hook_calls, 200);
 	assert_int_equal(after.metadata_bytes, before.metadata_bytes);

@@ -2,6 +2,7 @@
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/front/heap_fast.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/heap/slabs/central.h"
 #include "tests/support/fake_os.h"
 
@@ -95,7 +96,7 @@ static void *run_owner(void *arg)
 	block = heap_malloc_fast(SIZE);
 	heap_free(block != NULL ? block : heap_malloc(SIZE));
 	turns_wait(3);
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 

@@ -1,4 +1,6 @@
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/panic.h"
 
 #include <setjmp.h>
@@ -30,7 +32,7 @@ static void free_again_after_others(void *arg)
 	heap_free(block);
 	heap_free(other);
 	heap_free(block);
-	heap_thread_exit();
+	cache_thread_exit();
 }
 
 static void free_again_after_scavenging(void *arg)

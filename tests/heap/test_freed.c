@@ -23,7 +23,7 @@ static void on_freed(void)
 static void expect_from(uint64_t bytes)
 {
 	atomic_store(&calls, 0);
-	heap_set_freed_hook(bytes, on_freed);
+	freed_set_hook(bytes, on_freed);
 }
 
 static void test_large_blocks_count_once_they_are_free(void **state)
@@ -68,7 +68,7 @@ static void test_slots_of_slabs_in_use_count(void **state)
 	for (size_t i = 0; i < count; i += 2)
 		heap_free(blocks[i]);
 	assert_int_equal(calls, 1);
-	heap_set_freed_hook(0, NULL);
+	freed_set_hook(0, NULL);
 	for (size_t i = 1; i < count; i += 2)
 		heap_free(blocks[i]);
 }
@@ -79,7 +79,7 @@ static void test_nobody_is_called_after_the_hook_is_gone(void **state)
 
 	(void)state;
 	expect_from(MIB);
-	heap_set_freed_hook(0, NULL);
+	freed_set_hook(0, NULL);
 	heap_free(block);
 	assert_int_equal(calls, 0);
 }

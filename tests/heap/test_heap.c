@@ -1,3 +1,4 @@
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "tests/support/heap_model.h"
 
@@ -40,7 +41,7 @@ static void test_random_operations_keep_every_block(void **state)
 	}
 	heap_model_drop_all(&model);
 	verify(&model);
-	heap_thread_exit();
+	cache_thread_exit();
 	assert_null(heap_model_check_empty());
 }
 

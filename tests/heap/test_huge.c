@@ -1,8 +1,13 @@
+#include "shim/heap/base/gate.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/huge_look.h"
 #include "shim/heap/scavenge/page_hunt.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/heap/scavenge/scavenge_costs.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -136,12 +141,12 @@ static void test_what_was_there_before_may_become_huge(void **state)
 
 	(void)state;
 	assert_int_equal(heap_stats_now().huge_bytes, 0);
-	heap_use_huge_pages(true);
+	huge_use(true);
 	assert_false(huge_is_on());
 	atomic_store(&fake_os.huge_pages, true);
-	heap_use_huge_pages(false);
+	huge_use(false);
 	assert_false(huge_is_on());
-	heap_use_huge_pages(true);
+	huge_use(true);
 	assert_true(huge_is_on());
 	assert_int_equal(atomic_load(&fake_os.advised[OS_HUGE]), 1);
 	assert_int_equal(heap_stats_now().huge_bytes, CHUNK_BYTES);
@@ -171,7 +176,7 @@ static void test_the_first_page_of_a_chunk_makes_all_of_it_resident(void **state
 	size_t cold;
 
 	(void)state;
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	asked_bytes = 0;
 	first = take_void(8);
 	assert_int_equal(asked_bytes, CHUNK_BYTES);
@@ -188,7 +193,7 @@ static void test_the_first_page_of_a_chunk_makes_all_of_it_resident(void **state
 	assert_int_equal(stats_now().huge, before.huge + 2);
 	assert_int_equal(stats_now().dirty, CHUNK_PAGES - 1);
 	verify();
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	give(first, CHUNK_PAGES + 1);
 	release(HEAP_FULL, HEAP_BY_FULL);
 	verify();
@@ -281,11 +286,11 @@ static void test_eager_breaks_a_live_one_by_free_and_then_dontneed(void **state)
 	assert_int_equal(stats_now().huge, before.huge - 1);
 	assert_int_equal(stats_now().huge_broken, before.huge_broken + 1);
 	/* What is broken is small: the next page is one page. */
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	asked_bytes = 0;
 	assert_ptr_equal(page_heap_take(1, PAGE_BYTES).start, start + 8 * PAGE_BYTES);
 	assert_int_equal(asked_bytes, PAGE_BYTES);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	verify();
 	/* And goes at calm, split again since nobody knows what khugepaged did. */
 	give(start + 8 * PAGE_BYTES, 1);
@@ -542,7 +547,7 @@ static void *use_the_heap(void *argument)
 	}
 	for (size_t k = 0; k < 200; k++)
 		heap_free(mine[k]);
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 
@@ -734,12 +739,12 @@ static void test_what_khugepaged_fills_is_found_and_given_back(void **state)
 	give(start + CHUNK_BYTES, CHUNK_PAGES);
 	release(HEAP_FULL, HEAP_BY_FULL);
 	/* No chunk becomes huge any more. */
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	asked_bytes = 0;
 	start = take_void(1);
 	assert_int_equal(asked_bytes, PAGE_BYTES);
 	assert_int_equal(heap_stats_now().huge_bytes, 0);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	give(start, 1);
 	verify();
 }

@@ -1,7 +1,10 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/background.h"
 #include "shim/heap/scavenge/page_hunt.h"
+#include "shim/heap/scavenge/scavenge.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "tests/support/fake_os.h"
 
 #include <setjmp.h>

@@ -1,8 +1,11 @@
+#include "shim/heap/base/gate.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/page.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/front/large.h"
 #include "shim/heap/pages/mapped.h"
+#include "shim/heap/scavenge/huge_look.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/panic.h"
 
@@ -294,12 +297,12 @@ static void test_the_gate_is_asked_for_the_growth(void **state)
 		begin(state);
 		block = block_in_the_way(20 * MIB, &other);
 		atomic_store(&fake_os.refuse_moves, turn == 1);
-		heap_set_gate(gate);
+		gate_set(gate);
 		asked = 0;
 		block = heap_realloc(block, 25 * MIB);
 		assert_int_equal(asked, 5 * MIB);
 		block = heap_realloc(block, 31 * MIB);
-		heap_set_gate(NULL);
+		gate_set(NULL);
 		assert_int_equal(asked, 11 * MIB);
 		heap_free(block);
 		heap_free(other);
@@ -351,7 +354,7 @@ static void test_with_huge_pages_whole_chunks_become_clean(void **state)
 
 	(void)state;
 	atomic_store(&fake_os.huge_pages, true);
-	heap_use_huge_pages(true);
+	huge_use(true);
 	for (int turn = 0; turn < 2; turn++) {
 		atomic_store(&fake_os.refuse_moves, turn == 1);
 		block = block_in_the_way(9 * MIB, &other);

@@ -1,3 +1,4 @@
+#include "shim/heap/base/gate.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_heap_state.h"
@@ -289,7 +290,7 @@ static void test_gate_is_asked_for_what_becomes_resident_only(void **state)
 
 	(void)state;
 	hunt_all(true, PAGE_CLEAN);
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	asked_bytes = 0;
 	run = page_heap_take(16, PAGE_BYTES).start;
 	assert_int_equal(asked_bytes, 16 * PAGE_BYTES);
@@ -305,7 +306,7 @@ static void test_gate_is_asked_for_what_becomes_resident_only(void **state)
 	assert_ptr_equal(page_heap_take(16, PAGE_BYTES).start, run);
 	assert_int_equal(asked_bytes, 32 * PAGE_BYTES);
 	page_heap_put(run, 16, 0);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 }
 
 static void test_gate_can_have_the_range_populated(void **state)
@@ -315,7 +316,7 @@ static void test_gate_can_have_the_range_populated(void **state)
 
 	(void)state;
 	hunt_all(true, PAGE_CLEAN);
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	gate_answer = true;
 	before = atomic_load(&fake_os.advised[OS_POPULATE]);
 	run = page_heap_take(16, PAGE_BYTES).start;
@@ -325,7 +326,7 @@ static void test_gate_can_have_the_range_populated(void **state)
 	assert_int_equal(atomic_load(&fake_os.advised[OS_POPULATE]), before + 1);
 	page_heap_put(run, 4096, 0);
 	gate_answer = false;
-	heap_set_gate(NULL);
+	gate_set(NULL);
 }
 
 static void test_extension_takes_the_next_pages_if_they_are_free(void **state)

@@ -1,5 +1,7 @@
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -81,7 +83,7 @@ static void *use_as_a_thread(void *all)
 	}
 	for (size_t i = 0; i < THREAD_BLOCKS; i++)
 		heap_free(mine[i]);
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 

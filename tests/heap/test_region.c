@@ -1,4 +1,5 @@
 #include "shim/heap/pages/region.h"
+#include "shim/heap/scavenge/region_hunt.h"
 #include "tests/support/random.h"
 
 #include <setjmp.h>

@@ -1,7 +1,10 @@
+#include "shim/heap/base/gate.h"
 #include "shim/heap/base/page.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_map.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -406,10 +409,10 @@ static void test_gate_is_asked_before_a_hole_is_used(void **state)
 		if (i % 64 != 0)
 			heap_free(filler[i]);
 	scavenge_all(HEAP_FULL);
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	while (gate_asked == 0 && count < 2000)
 		blocks[count++] = heap_malloc(512);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	assert_true(gate_asked >= PAGE_BYTES);
 	verify();
 	while (count > 0)
@@ -432,12 +435,12 @@ static void *take_after_others_gave_back(void *block)
 {
 	void *large;
 
-	heap_thread_exit();
+	cache_thread_exit();
 	blocks[0] = heap_malloc(100000);
 	large = heap_realloc(heap_malloc(60 * PAGE_BYTES), 59 * PAGE_BYTES);
-	heap_set_gate(free_at_the_gate);
+	gate_set(free_at_the_gate);
 	block = heap_malloc(100000);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	heap_free(large);
 	return block;
 }

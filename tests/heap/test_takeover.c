@@ -2,6 +2,7 @@
 #include "shim/heap/caches/cache_state.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/front/heap_fast.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 #include "tests/support/skip.h"
@@ -135,7 +136,7 @@ static void *run_owner(void *arg)
 		for (size_t k = 0; k < count; k++)
 			block_put(held[k], self->name);
 	}
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 
@@ -428,7 +429,7 @@ static void *run_asked(void *arg)
 	heap_free(heap_malloc(SIZE_CLASS_MAX_BYTES));
 	turns_go(turns, 3);
 	turns_wait(turns, 4);
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 
@@ -446,7 +447,7 @@ static void *run_stopped_inside(void *arg)
 	heap_free(heap_malloc(SIZE_CLASS_MAX_BYTES));
 	turns_go(turns, 3);
 	turns_wait(turns, 4);
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 

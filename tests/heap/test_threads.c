@@ -1,4 +1,7 @@
+#include "shim/heap/base/gate.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
 
@@ -58,7 +61,7 @@ static void *run_worker(void *arg)
 		if (block != NULL)
 			block_check_and_free(block);
 	}
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 
@@ -148,7 +151,7 @@ static void test_blocks_hold_while_others_free_scavenge_and_check(void **state)
 
 	(void)state;
 	atomic_store(&stopping, false);
-	heap_set_gate(on_gate);
+	gate_set(on_gate);
 	workers_start(workers, run_worker);
 	pthread_create(&thief, NULL, run_thief, NULL);
 	pthread_create(&checker, NULL, run_checker, NULL);
@@ -156,7 +159,7 @@ static void test_blocks_hold_while_others_free_scavenge_and_check(void **state)
 	atomic_store(&stopping, true);
 	pthread_join(thief, NULL);
 	pthread_join(checker, NULL);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 	clear_shelf();
 	assert_int_equal(atomic_load(&wrong_blocks), 0);
 	verify_empty();
@@ -172,7 +175,7 @@ static void *run_endless_worker(void *arg)
 		if (block != NULL)
 			block_check_and_free(block);
 	}
-	heap_thread_exit();
+	cache_thread_exit();
 	return NULL;
 }
 

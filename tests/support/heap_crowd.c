@@ -107,7 +107,7 @@ static void *sit(void *argument)
 	}
 	seat->left -= sitting;
 	/* Whatever comes after the exit goes without a cache. */
-	heap_thread_exit();
+	cache_thread_exit();
 	if (random_below(2) == 0)
 		exchange_block(&seat->model);
 	return NULL;
@@ -222,7 +222,7 @@ static bool weather_make(void)
 	atomic_store(&fake_os.refuse_all_from, random_below(3) == 0);
 	atomic_store(&fake_os.refuse_at,
 		refuses ? atomic_load(&fake_os.calls) + 1 + random_below(100) : 0);
-	heap_set_gate(gates[random_below(4)]);
+	gate_set(gates[random_below(4)]);
 	return refuses;
 }
 
@@ -231,7 +231,7 @@ static void weather_end(void)
 	atomic_store(&fake_os.refuse_advice, false);
 	atomic_store(&fake_os.refuse_fence, false);
 	atomic_store(&fake_os.refuse_at, 0);
-	heap_set_gate(NULL);
+	gate_set(NULL);
 }
 
 /* Rounds --------------------------------------------------------------- */
@@ -300,7 +300,7 @@ static void clear_away(const struct heap_crowd *crowd)
 	for (unsigned i = 0; i < crowd->seats; i++)
 		heap_model_drop_all(&seats[i].model);
 	compare(crowd);
-	heap_thread_exit();
+	cache_thread_exit();
 	found(heap_model_check_empty());
 }
 

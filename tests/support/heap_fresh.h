@@ -8,7 +8,7 @@
  * after depends on nothing that went before.
  *
  * Called while no other thread has a cache; the knobs of fake_os are reset with
- * it.  A thread that once called heap_thread_exit goes without a cache for ever,
+ * it.  A thread that once called cache_thread_exit goes without a cache for ever,
  * also in a fresh heap.  Ends the program where it cannot.
  */
 void heap_fresh(void);

@@ -5,6 +5,7 @@
 #include "shim/heap/base/size_class.h"
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap_fast.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/random.h"
 
 #include <stdarg.h>

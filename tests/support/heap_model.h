@@ -2,6 +2,7 @@
 #define TESTS_SUPPORT_HEAP_MODEL_H
 
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
 
 #include <stdbool.h>
 #include <stddef.h>

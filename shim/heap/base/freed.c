@@ -1,12 +1,10 @@
 /* Tells a process without a scavenger thread that its threads freed something. */
 #include "shim/heap/base/freed.h"
 
-#include "shim/heap/front/heap.h"
-
 _Atomic uint64_t freed_left_bytes;
 static void (*_Atomic freed_hook)(void);
 
-void heap_set_freed_hook(uint64_t bytes, void (*hook)(void))
+void freed_set_hook(uint64_t bytes, void (*hook)(void))
 {
 	atomic_store(&freed_left_bytes, 0);
 	atomic_store(&freed_hook, hook);

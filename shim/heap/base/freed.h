@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * Counts freed bytes for heap_set_freed_hook: batches of slots that go back to their class, and
+ * Counts freed bytes for freed_set_hook: batches of slots that go back to their class, and
  * runs of pages that go back to the page heap.  A slab that becomes free counts as both.
  *
  * The count is shared by all threads, so it is written only while somebody waits for it: a process
@@ -15,6 +15,13 @@
 
 /* What is still to be freed before the hook is called; 0: nobody waits. */
 extern _Atomic uint64_t freed_left_bytes;
+
+/*
+ * Calls the hook once, when so many bytes were freed from now on; hook NULL: no more.
+ * It is called within free and realloc, maybe with locks of the heap held: it may only take a
+ * note.
+ */
+void freed_set_hook(uint64_t bytes, void (*hook)(void));
 
 void freed_count(size_t bytes);
 

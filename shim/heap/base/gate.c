@@ -2,7 +2,6 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/page.h"
-#include "shim/heap/front/heap.h"
 
 #include <stdatomic.h>
 
@@ -10,7 +9,7 @@
 
 static bool (*_Atomic gate)(size_t bytes);
 
-void heap_set_gate(bool (*new_gate)(size_t bytes))
+void gate_set(bool (*new_gate)(size_t bytes))
 {
 	atomic_store_explicit(&gate, new_gate, memory_order_release);
 }

@@ -4,6 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * The gate: called with no lock held before pages become resident (fresh ones
+ * and clean ones, not dirty or lazy ones) with how many bytes that will be.
+ * It may take its time, release memory of this same heap, and never refuses.
+ * True asks the heap to populate the range at once, so that near the wall what
+ * was granted is charged and memory.current tells the truth.  NULL = no gate.
+ */
+void gate_set(bool (*gate)(size_t bytes));
+
 /* No lock may be held.  False where there is no gate. */
 bool gate_is_set(void);
 

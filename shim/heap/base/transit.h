@@ -2,6 +2,7 @@
 #define SHIM_HEAP_BASE_TRANSIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Who is advising ranges right now, with no lock held.  A fork must not happen
@@ -10,6 +11,10 @@
  * transit_begin refuses while somebody called for a stop; the caller then
  * leaves the rest for a later pass.
  */
+/* No more warm pages are in one, since who maps or unmaps waits in the kernel while they are
+ * advised; whole chunks aside. */
+#define TRANSIT_PAGES_MAX ((size_t)256)
+
 bool transit_begin(void);
 void transit_end(void);
 

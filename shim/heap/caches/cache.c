@@ -4,7 +4,6 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
-#include "shim/heap/front/heap.h"
 #include "shim/heap/slabs/central.h"
 
 #include <string.h>
@@ -25,7 +24,7 @@
 struct cache cache_none = {.taken = 1};
 __thread struct cache *cache_self = &cache_none;
 
-/* The calling thread has been through heap_thread_exit. */
+/* The calling thread has been through cache_thread_exit. */
 static __thread bool self_is_gone;
 
 struct cache_registry cache_registry;
@@ -71,7 +70,7 @@ static struct cache *cache_make(void)
 	return cache;
 }
 
-void heap_set_cache_hook(void (*hook)(void))
+void cache_set_hook(void (*hook)(void))
 {
 	atomic_store_explicit(&cache_registry.hook, hook, memory_order_release);
 }
@@ -461,13 +460,13 @@ static void cache_give_up(void)
 	cache_pass_on(cache);
 }
 
-void heap_thread_exit(void)
+void cache_thread_exit(void)
 {
 	self_is_gone = true;
 	cache_give_up();
 }
 
-void heap_go_without_caches(bool without)
+void cache_go_without(bool without)
 {
 	atomic_store_explicit(&cache_registry.without, without, memory_order_relaxed);
 	if (without)

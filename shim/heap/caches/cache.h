@@ -98,7 +98,7 @@ struct cache {
 };
 
 /*
- * The calling thread's cache.  Before the first use, and after heap_thread_exit,
+ * The calling thread's cache.  Before the first use, and after cache_thread_exit,
  * it is cache_none, which is taken for ever: who has no cache is kept out of it
  * as of one that a thief is at, so that the fast paths need not ask.
  */
@@ -128,6 +128,21 @@ static inline unsigned cache_limit(const struct cache *cache, unsigned size_clas
 /* What the fast paths do not handle: no cache yet, an empty or a full bin. */
 void *cache_take_slow(unsigned size_class);
 void cache_put_slow(unsigned size_class, void *slot);
+
+/*
+ * Called without locks right after a thread got its cache, which is within its
+ * first malloc or free: the place to see to it that cache_thread_exit runs when
+ * the thread ends.  The hook may use the heap.
+ */
+void cache_set_hook(void (*hook)(void));
+
+/* Gives the calling thread's cache back; called as a thread ends.  The thread
+ * may still use the heap, more slowly. */
+void cache_thread_exit(void);
+
+/* True: the calling thread, and every one that has no cache yet, does without one, so that
+ * the fast paths leave all to the slow ones.  For the time before threads. */
+void cache_go_without(bool without);
 
 /* Empties every cache, of running and of parked threads, that is as it was since before
  * idle_before_ns (UINT64_MAX: any), and gives its arrays back; takes from the others what was

@@ -13,6 +13,8 @@
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_map.h"
 #include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/growth.h"
+#include "shim/heap/scavenge/huge_look.h"
 #include "shim/heap/scavenge/scavenge.h"
 #include "shim/heap/slabs/central.h"
 
@@ -57,6 +59,7 @@ static void *large_or_null(size_t size, size_t alignment, bool *zero)
 		reclaim_slabs();
 		block = large_take(size, alignment, zero);
 	}
+	growth_settle();
 	return block;
 }
 
@@ -69,6 +72,7 @@ static __attribute__((noinline)) void *class_take_slow(unsigned size_class)
 		reclaim_slabs();
 		slot = cache_take_slow(size_class);
 	}
+	growth_settle();
 	return slot;
 }
 
@@ -176,6 +180,7 @@ void *heap_realloc(void *ptr, size_t size)
 	had = entry_bytes(entry);
 	if (page_map_class(entry) == 0) {
 		block = size > LARGE_BYTES_MIN ? large_resize(ptr, entry, size) : NULL;
+		growth_settle();
 		if (block != NULL)
 			return block;
 	} else if (size <= had && size >= had / SHRINK_DIVISOR) {
@@ -187,6 +192,29 @@ void *heap_realloc(void *ptr, size_t size)
 	memcpy(block, ptr, size < had ? size : had);
 	heap_free(ptr);
 	return block;
+}
+
+static void scavenge_read(struct heap_stats *stats)
+{
+	struct scavenge_stats passes;
+
+	scavenge_stats(&passes);
+	memcpy(stats->released_bytes, passes.released_bytes, sizeof stats->released_bytes);
+	stats->advise_calls = passes.advise_calls;
+	stats->advise_ns = passes.advise_ns;
+}
+
+static void background_read(struct heap_stats *stats)
+{
+	struct background_stats background;
+
+	background_stats(&background);
+	stats->break_even_ns = background.break_even_ns;
+	stats->background_cpu_ns = background.cpu_ns;
+	stats->free_page_ns = background.costs.free_page_ns[RUN_16_PAGES];
+	stats->dontneed_page_ns = background.costs.dontneed_page_ns[RUN_16_PAGES];
+	stats->refault_page_ns = background.costs.refault_page_ns;
+	stats->refault_huge_page_ns = background.costs.refault_huge_page_ns;
 }
 
 void heap_stats_read(struct heap_stats *stats)
@@ -221,8 +249,8 @@ void heap_stats_read(struct heap_stats *stats)
 	/* The counts are read one after the other while others change them. */
 	if (slots.used_slots > cached_slots)
 		stats->blocks += slots.used_slots - cached_slots;
-	scavenge_stats(stats);
-	background_stats(stats);
+	scavenge_read(stats);
+	background_read(stats);
 	lock_stats(&locks);
 	stats->lock_waits = locks.waits;
 	stats->lock_wait_ns = locks.wait_ns;

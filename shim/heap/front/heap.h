@@ -1,6 +1,8 @@
 #ifndef SHIM_HEAP_FRONT_HEAP_H
 #define SHIM_HEAP_FRONT_HEAP_H
 
+#include "shim/heap/scavenge/scavenge.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +27,15 @@
  *	              regions				reserved address space and
  *	                 |				three bits a page (region.h)
  *	              kernel				os.h
+ *
+ * In folders, each of which includes what stands below it and nothing above:
+ *
+ *	front		malloc and free, large blocks, the table of locks
+ *	scavenge	all that gives back: levels, background, policies, hunting
+ *	caches		thread caches, their owners and thieves
+ *	slabs		size classes' slabs, holes in them
+ *	pages		page heap, regions, page map, ages, huge pages, mappings
+ *	base		bits, locks, metadata, size classes, hooks, os.h
  *
  * A block's way.  malloc(100) finds class 7, slots of 112 bytes, in a table and
  * pops a slot from its thread's cache: 21 instructions (heap_fast.h).  An empty
@@ -63,12 +74,8 @@
  * whether a slot begins there and whether it is the one freed last, and a slot
  * that is back at its slab twice is seen by its bit.  One line, then abort.
  *
- * A page is resident only after the gate had a say; see heap_set_gate.
- *
- * Levels have the numbers of the link.
+ * A page is resident only after the gate had a say; see gate_set.
  */
-
-enum heap_level { HEAP_CALM, HEAP_LAZY, HEAP_EAGER, HEAP_FULL, HEAP_LEVELS };
 
 /* Alignment of every block of 16 bytes or more; smaller ones are aligned to their size. */
 #define HEAP_ALIGNMENT 16
@@ -85,128 +92,6 @@ void *heap_realloc(void *ptr, size_t size);
 void heap_free(void *ptr);
 /* What the block can hold, at least what was asked for; ptr NULL: 0. */
 size_t heap_usable_size(const void *ptr);
-
-/*
- * The gate: called with no lock held before pages become resident (fresh ones
- * and clean ones, not dirty or lazy ones) with how many bytes that will be.
- * It may take its time, release memory of this same heap, and never refuses.
- * True asks the heap to populate the range at once, so that near the wall what
- * was granted is charged and memory.current tells the truth.  NULL = no gate.
- */
-void heap_set_gate(bool (*gate)(size_t bytes));
-
-/*
- * Has the kernel back the heap by huge pages of 2 MiB, where it has them (huge.h): fewer
- * faults and TLB misses, more memory.  Once, at the start, before anything was given
- * back and while no other thread is in the heap; without it the heap has none.
- */
-void heap_use_huge_pages(bool use);
-
-/*
- * One bounded piece of giving back: at most max_bytes are advised (and less than a
- * huge page more, where there are such), no lock is held over a system call.  cushion_bytes of idle
- * dirty memory are kept (0 at full); only pages that idled since before idle_before_ns go
- * (UINT64_MAX: any).
- *
- * Free slots are pages only once they are out of the caches and all free slots
- * of their page are together: caches and slabs that nobody used since before
- * slabs_idle_before_ns (0: never) are emptied, as is of those in use what was not
- * needed (cache.h), and from eager on holes are made where pages idled (holes.h).  full
- * does that with all of them.
- *
- * Several threads may do this at once; one in the background then leaves it to
- * the others, whom it would only keep waiting with a lock in hand.  calm does
- * what lazy does.
- */
-struct hunt_ages;
-
-/* Where in the heap a search over several passes is.  Zeros: at its beginning, or its end. */
-struct heap_place {
-	uintptr_t below;
-	unsigned turn;
-	bool tired; /* the last pass had looked at so much that it left the rest to the next one */
-};
-
-/*
- * Passes that belong together.  The first empties caches and slabs, the others leave
- * them alone, so that what a request costs the threads that allocate does not grow with its bytes.
- * Once nothing is left and something went, one more pass empties them again, for what came
- * back meanwhile.  All zero before the first pass.
- */
-struct heap_request {
-	uint32_t drains;
-	bool drained;        /* nothing is to be emptied by the next pass */
-	uint64_t gone_bytes; /* since they were */
-};
-
-struct heap_pass {
-	enum heap_level level;
-	uint64_t max_bytes;
-	uint64_t cushion_bytes;
-	uint64_t idle_before_ns; /* of os_now_ns() */
-	uint64_t slabs_idle_before_ns;
-	/* NULL: every pass stands for itself. */
-	struct heap_request *request;
-	/* For the background: by size of run instead of idle_before_ns, and no holes. */
-	const struct hunt_ages *ages;
-	bool without_holes;
-	struct heap_place
-		*place; /* go on there, and say how far it was; NULL: from the beginning */
-	/* Out: */
-	uint64_t lazy_bytes;  /* went from dirty to lazy */
-	uint64_t clean_bytes; /* went from dirty or lazy to not resident */
-	bool more;            /* there is more to do at this level */
-};
-
-/* What made the heap give back; the index of heap_stats.released_bytes. */
-enum heap_cause {
-	HEAP_BACKGROUND,
-	HEAP_GROWTH,
-	HEAP_BY_LAZY,
-	HEAP_BY_EAGER,
-	HEAP_BY_FULL,
-	HEAP_CAUSES
-};
-
-void heap_scavenge(struct heap_pass *pass, enum heap_cause cause);
-
-/*
- * Scavenging at calm.  A policy (scavenge_policy.h) decides what idled for long
- * enough; how each of them does that is told there.
- */
-enum heap_policy {
-	HEAP_ADAPTIVE,
-	HEAP_OFF,
-	HEAP_GO1_11,
-	HEAP_GO1_12,
-	HEAP_GO1_13,
-	HEAP_DECAY,
-	HEAP_POLICIES
-};
-
-struct heap_tuning {
-	enum heap_policy policy;
-	bool dontneed_only;    /* MADV_DONTNEED where the policy would use MADV_FREE */
-	uint32_t cpu_permille; /* of one CPU over any ten seconds; 1 to 1000 */
-	uint64_t price_ns;     /* keeping one idle page for one second, in ns of CPU time; not 0 */
-};
-
-/* 10 permille of a CPU; 1 GiB of idle memory costs as much as one busy CPU. */
-#define HEAP_CPU_PERMILLE 10U
-#define HEAP_PRICE_NS 3814U
-#define HEAP_PRICE_NS_MAX 10000000U
-
-/* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price
- * the highest. */
-void heap_tune(const struct heap_tuning *now);
-
-/*
- * One step of scavenging at calm, a millisecond of work at most but for what a last
- * pass overruns.  One caller at a time.  When to call again, in nanoseconds from now;
- * HEAP_UNTIL_USED: not before the heap was used again.
- */
-#define HEAP_UNTIL_USED UINT64_MAX
-uint64_t heap_background(uint64_t now_ns);
 
 /* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
 struct heap_stats {
@@ -254,28 +139,6 @@ struct heap_stats {
 };
 
 void heap_stats_read(struct heap_stats *stats);
-
-/*
- * Called without locks right after a thread got its cache, which is within its
- * first malloc or free: the place to see to it that heap_thread_exit runs when
- * the thread ends.  The hook may use the heap.
- */
-void heap_set_cache_hook(void (*hook)(void));
-
-/*
- * Calls the hook once, when so many bytes were freed from now on (freed.h); hook NULL: no more.
- * It is called within free and realloc, maybe with locks of the heap held: it may only take a
- * note.
- */
-void heap_set_freed_hook(uint64_t bytes, void (*hook)(void));
-
-/* Gives the calling thread's cache back; called as a thread ends.  The thread
- * may still use the heap, more slowly. */
-void heap_thread_exit(void);
-
-/* True: the calling thread, and every one that has no cache yet, does without one, so that
- * heap_fast.h's functions leave all to heap_malloc and heap_free.  For the time before threads. */
-void heap_go_without_caches(bool without);
 
 /*
  * Around fork: prepare takes every lock, parent and child drop them.  In a signal

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 /*
- * Huge pages, where heap_use_huge_pages asked for them; else none of this does anything.
+ * Huge pages, where huge_use asked for them; else none of this does anything.
  *
  * The kernel gives one for the first touch of a chunk in which it has nothing, and
  * charges all of it.  So a chunk in which nothing is resident becomes `huge` when
@@ -106,13 +106,30 @@ bool huge_break(uintptr_t start, size_t pages, size_t idle, enum huge_break brea
 uint32_t huge_closes(void);
 void huge_gave_back(uint32_t closes_before);
 
-/* No lock is held.  Looks for what khugepaged filled, when it is time for that. */
-void huge_look(uint64_t now_ns);
+/* For who looks (huge_look.h), with the lock held or not as above. ----------- */
 
-/* Until that is; UINT64_MAX: never. */
-uint64_t huge_pause_ns(uint64_t now_ns);
+/* When to look next, and the pause that led to it: soon after a chunk was broken, then ever later.
+ */
+#define HUGE_PAUSE_FIRST_NS ((uint64_t)1000000000)
 
-/* In the child of a fork. */
-void huge_after_fork(void);
+struct huge_due {
+	_Atomic uint64_t at_ns; /* UINT64_MAX: nothing to look for */
+	_Atomic uint64_t pause_ns;
+};
+
+extern struct huge_due huge_due;
+
+/* Not exact where two do it at once: then the later one stands. */
+void huge_due_within(uint64_t now_ns, uint64_t pause_ns);
+
+/* Free pages are dirty from now on, and are counted so. */
+void huge_soil_locked(struct region *region, size_t page, size_t pages);
+
+/* All of a region is looked at once more from now on. */
+void huge_look_again_locked(struct region *region);
+
+/* No more huge pages in the region of a chunk.  What is taken until the kernel knows is still said
+ * to be huge. */
+void huge_close(uintptr_t start);
 
 #endif

@@ -3,10 +3,10 @@
 #include "shim/heap/base/gate.h"
 #include "shim/heap/base/meta.h"
 #include "shim/heap/base/os.h"
+#include "shim/heap/pages/grown.h"
 #include "shim/heap/pages/huge.h"
 #include "shim/heap/pages/page_heap_state.h"
 #include "shim/heap/pages/page_map.h"
-#include "shim/heap/scavenge/growth.h"
 
 #include <string.h>
 
@@ -117,7 +117,7 @@ static void pay(void *start, size_t pages)
 {
 	if (gate_ask(pages * PAGE_BYTES))
 		gate_populate(start, pages * PAGE_BYTES);
-	growth_pay(pages);
+	grown_note(pages);
 }
 
 /* munmap may have to split a mapping, which the kernel refuses when there are too many. */

@@ -4,12 +4,12 @@
 #include "shim/heap/base/gate.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/transit.h"
+#include "shim/heap/pages/grown.h"
 #include "shim/heap/pages/huge.h"
 #include "shim/heap/pages/page_ages.h"
 #include "shim/heap/pages/page_heap_state.h"
 #include "shim/heap/pages/page_reserve.h"
 #include "shim/heap/pages/refault.h"
-#include "shim/heap/scavenge/growth.h"
 
 /* How often a take that found nothing waits for pages that are in transit. */
 #define TRANSIT_WAITS 8U
@@ -173,8 +173,7 @@ static struct page_taken take(size_t pages, size_t alignment, size_t leaving)
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
 				populate_behind(&taken, pages, leaving);
-			if (cold != 0)
-				growth_pay(cold);
+			grown_note(cold);
 			return taken;
 		}
 		if (may_be_cold && (waits++ == TRANSIT_WAITS || !transit_wait()))
@@ -250,8 +249,8 @@ bool page_heap_extend(void *end, size_t pages, size_t *cold)
 		lock_drop(&page_heap.lock);
 		if (taken && populate && *cold != 0)
 			gate_populate(end, pages * PAGE_BYTES);
-		if (taken && *cold != 0)
-			growth_pay(*cold);
+		if (taken)
+			grown_note(*cold);
 		if (taken || *cold == 0 || may_be_cold)
 			return taken;
 		populate = gate_ask(*cold * PAGE_BYTES);

@@ -2,18 +2,16 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/size_class.h"
-#include "shim/heap/slabs/slab_index.h"
 
 _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 
 bool page_map_cover(uintptr_t start, size_t bytes)
 {
 	size_t entry_bytes = PAGE_MAP_LEAF_PAGES * sizeof(uint64_t);
-	size_t leaf_bytes = entry_bytes + round_up(sizeof(struct slab_block), os_page_bytes());
+	size_t leaf_bytes = entry_bytes + round_up(PAGE_MAP_BEHIND_BYTES, os_page_bytes());
 
 	for (uintptr_t at = start >> PAGE_MAP_LEAF_SHIFT;
 		at <= (start + bytes - 1) >> PAGE_MAP_LEAF_SHIFT; at++) {
-		struct slab_block *block;
 		unsigned char *leaf;
 
 		if (atomic_load_explicit(&page_map_root[at], memory_order_relaxed) != NULL)
@@ -25,8 +23,7 @@ bool page_map_cover(uintptr_t start, size_t bytes)
 			os_unreserve(leaf, leaf_bytes);
 			return false;
 		}
-		block = (void *)(leaf + entry_bytes);
-		block->start = at << PAGE_MAP_LEAF_SHIFT;
+		*(uintptr_t *)(void *)(leaf + entry_bytes) = at << PAGE_MAP_LEAF_SHIFT;
 		atomic_store_explicit(&page_map_root[at], (void *)leaf, memory_order_release);
 	}
 	return true;

@@ -38,7 +38,12 @@ extern _Atomic(_Atomic uint64_t *) page_map_root[PAGE_MAP_ROOTS];
 /* Makes the leaves for a range; false when memory is out.  One thread at a time. */
 bool page_map_cover(uintptr_t start, size_t bytes);
 
-/* What lies behind the leaf of an address that is covered. */
+/* What lies behind the leaf of an address that is covered: room for PAGE_MAP_BEHIND_BYTES, zero but
+ * for the first word, which is the first address of the leaf. */
+#define PAGE_MAP_BEHIND_BYTES ((size_t)16 << 10)
+
+/* What is behind it may have so many bytes more for each chunk, where slabs are. */
+#define PAGE_MAP_CHUNK_BYTES ((size_t)1600)
 void *page_map_behind_leaf(const void *address);
 
 /* `span` NULL clears. */

@@ -7,7 +7,6 @@
 #include "shim/heap/pages/huge.h"
 #include "shim/heap/pages/page_heap_state.h"
 #include "shim/heap/pages/page_map.h"
-#include "shim/heap/slabs/slab_index.h"
 
 #include <string.h>
 
@@ -204,8 +203,8 @@ static void region_shrink(struct region *region, size_t pages)
 /* What describes so many committed pages, the page map left out: summaries, the index of slabs. */
 static size_t metadata_pages(size_t committed)
 {
-	size_t bytes = region_touched_bytes(committed) +
-		       committed / CHUNK_PAGES * SLAB_ROWS * sizeof(uint64_t);
+	size_t bytes =
+		region_touched_bytes(committed) + committed / CHUNK_PAGES * PAGE_MAP_CHUNK_BYTES;
 
 	return round_up(bytes, PAGE_BYTES) / PAGE_BYTES;
 }

@@ -1,14 +1,17 @@
 #include "shim/heap/scavenge/background.h"
 
 #include "shim/heap/base/os.h"
-#include "shim/heap/pages/huge.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/pages/page_ages.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/refault.h"
 #include "shim/heap/scavenge/budget.h"
 #include "shim/heap/scavenge/growth.h"
+#include "shim/heap/scavenge/huge_look.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "shim/heap/scavenge/scavenge_costs.h"
 #include "shim/heap/scavenge/scavenge_policy.h"
+#include "shim/heap/slabs/central.h"
 
 #include <stdatomic.h>
 
@@ -78,12 +81,17 @@ void heap_tune(const struct heap_tuning *now)
  */
 static bool is_settled(const struct scavenge_plan *plan, uint64_t now_ns)
 {
-	struct heap_stats stats;
+	struct page_stats pages;
+	struct central_stats slots;
+	uint64_t cached_slots;
+	uint64_t cached_bytes;
 	uint64_t idle_bytes;
 	uint64_t change_bytes;
 
-	heap_stats_read(&stats);
-	idle_bytes = stats.idle_dirty_bytes + stats.lazy_bytes + stats.free_slot_bytes;
+	page_heap_stats(&pages);
+	central_stats(&slots);
+	cache_stats(&cached_slots, &cached_bytes);
+	idle_bytes = (pages.dirty + pages.lazy) * PAGE_BYTES + slots.ready_bytes + cached_bytes;
 	change_bytes = idle_bytes > work.idle_bytes ? idle_bytes - work.idle_bytes
 						    : work.idle_bytes - idle_bytes;
 	if (work.released_bytes != 0 || change_bytes > CHANGE_BYTES) {
@@ -271,17 +279,11 @@ uint64_t heap_background(uint64_t now_ns)
 	return pause_ns > plan.pause_ns ? pause_ns : plan.pause_ns;
 }
 
-void background_stats(struct heap_stats *stats)
+void background_stats(struct background_stats *stats)
 {
-	struct scavenge_costs costs;
-
-	scavenge_costs_read(&costs);
-	stats->free_page_ns = costs.free_page_ns[RUN_16_PAGES];
-	stats->dontneed_page_ns = costs.dontneed_page_ns[RUN_16_PAGES];
-	stats->refault_page_ns = costs.refault_page_ns;
-	stats->refault_huge_page_ns = costs.refault_huge_page_ns;
+	scavenge_costs_read(&stats->costs);
 	stats->break_even_ns = atomic_load_explicit(&break_even_ns, memory_order_relaxed);
-	stats->background_cpu_ns = atomic_load_explicit(&spent_total_ns, memory_order_relaxed);
+	stats->cpu_ns = atomic_load_explicit(&spent_total_ns, memory_order_relaxed);
 }
 
 void background_after_fork(void)

@@ -1,7 +1,7 @@
 #ifndef SHIM_HEAP_SCAVENGE_BACKGROUND_H
 #define SHIM_HEAP_SCAVENGE_BACKGROUND_H
 
-#include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 
 /*
  * Scavenging at calm: heap_background, one step under the policy in force.
@@ -25,7 +25,31 @@
  * used, the answer is HEAP_UNTIL_USED, and the process has no wake-ups.
  */
 
-void background_stats(struct heap_stats *stats);
+struct heap_tuning {
+	enum heap_policy policy;
+	bool dontneed_only;    /* MADV_DONTNEED where the policy would use MADV_FREE */
+	uint32_t cpu_permille; /* of one CPU over any ten seconds; 1 to 1000 */
+	uint64_t price_ns;     /* keeping one idle page for one second, in ns of CPU time; not 0 */
+};
+
+/* Live: takes effect with the next step.  What is out of bounds becomes the default, a higher price
+ * the highest. */
+void heap_tune(const struct heap_tuning *now);
+
+/*
+ * One step of scavenging at calm, a millisecond of work at most but for what a last
+ * pass overruns.  One caller at a time.  When to call again, in nanoseconds from now;
+ * HEAP_UNTIL_USED: not before the heap was used again.
+ */
+uint64_t heap_background(uint64_t now_ns);
+
+struct background_stats {
+	uint64_t break_even_ns;
+	uint64_t cpu_ns;
+	struct scavenge_costs costs;
+};
+
+void background_stats(struct background_stats *stats);
 
 /* In the child of a fork. */
 void background_after_fork(void);

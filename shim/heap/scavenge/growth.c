@@ -1,6 +1,9 @@
 #include "shim/heap/scavenge/growth.h"
 
+#include "shim/heap/pages/grown.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/scavenge.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 
 #include <stdatomic.h>
 
@@ -51,10 +54,12 @@ static void pay_with_old(size_t bytes)
 	heap_scavenge(&pass, HEAP_GROWTH);
 }
 
-void growth_pay(size_t cold_pages)
+void growth_settle(void)
 {
-	size_t bytes = cold_pages * PAGE_BYTES;
+	size_t bytes = grown_settle() * PAGE_BYTES;
 
+	if (bytes == 0)
+		return;
 	if (bytes >= GROWTH_LARGE_BYTES &&
 		!atomic_load_explicit(&large_is_free, memory_order_relaxed))
 		pay_for_large(bytes);

@@ -1,16 +1,17 @@
 #ifndef SHIM_HEAP_SCAVENGE_GROWTH_H
 #define SHIM_HEAP_SCAVENGE_GROWTH_H
 
-#include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/scavenge.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 
 /*
  * What growing calls for in the thread that grows: when pages became resident
- * that were not, as many others may have to go, those of the largest idle runs.
+ * that were not (grown.h), as many others may have to go, those of the largest idle runs.
  *
  *	go1.12		whatever idled: what grew is paid back
  *	adaptive	what idled for longer than the break-even, when the background
  *			did not get done with it
- *	the others	nothing; near the wall the gate sees to it (heap_set_gate)
+ *	the others	nothing; near the wall the gate sees to it (gate_set)
  *
  * At most GROWTH_BYTES_MAX at once, which is under a millisecond; the rest of the
  * debt is forgotten.
@@ -31,7 +32,8 @@
 #define GROWTH_CUSHION_BYTES ((size_t)16 << 20)
 #define GROWTH_CUSHION_PART 32U
 
-void growth_pay(size_t cold_pages);
+/* For what the calling thread's last calls took. */
+void growth_settle(void);
 
 /* Whether large blocks pay. */
 void growth_follow(enum heap_policy policy);

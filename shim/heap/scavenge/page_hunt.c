@@ -1,9 +1,11 @@
 #include "shim/heap/scavenge/page_hunt.h"
 
+#include "shim/heap/base/transit.h"
 #include "shim/heap/pages/page_ages.h"
 #include "shim/heap/pages/page_heap_state.h"
 #include "shim/heap/pages/page_map.h"
 #include "shim/heap/pages/page_reserve.h"
+#include "shim/heap/scavenge/region_hunt.h"
 
 /* Adds a range, joined with the last where they touch; false when the table is full. */
 static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
@@ -36,7 +38,7 @@ static size_t dirty_over_cushion(const struct page_hunt *hunt)
 static size_t hunt_room(const struct page_hunt *hunt)
 {
 	size_t pages = hunt->dirty_pages + hunt->lazy_pages;
-	size_t room = pages < PAGE_HUNT_BATCH_PAGES ? PAGE_HUNT_BATCH_PAGES - pages : 0;
+	size_t room = pages < TRANSIT_PAGES_MAX ? TRANSIT_PAGES_MAX - pages : 0;
 
 	return hunt->pages_max < room ? hunt->pages_max : room;
 }

@@ -23,10 +23,6 @@
  * hunt is exceeded by one of them.
  */
 
-/* A batch has no more warm pages, since who maps or unmaps waits in the kernel while it is advised.
- */
-#define PAGE_HUNT_BATCH_PAGES ((size_t)256)
-
 /* Ranges of a batch are no longer than this, whole chunks excepted. */
 #define PAGE_HUNT_RANGE_BYTES ((size_t)256 << 10)
 

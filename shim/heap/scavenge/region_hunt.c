@@ -1,6 +1,4 @@
-/* Looking for what a scavenger may take, from the top. */
-
-#include "shim/heap/pages/region.h"
+#include "shim/heap/scavenge/region_hunt.h"
 
 #include "shim/heap/base/bits.h"
 #include "shim/heap/pages/huge.h"

@@ -5,6 +5,7 @@
 #include "shim/heap/base/transit.h"
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/pages/huge.h"
+#include "shim/heap/scavenge/huge_look.h"
 #include "shim/heap/scavenge/page_hunt.h"
 #include "shim/heap/scavenge/scavenge_costs.h"
 #include "shim/heap/slabs/central.h"
@@ -297,7 +298,7 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 		pass->lazy_bytes + pass->clean_bytes, memory_order_relaxed);
 }
 
-void scavenge_stats(struct heap_stats *stats)
+void scavenge_stats(struct scavenge_stats *stats)
 {
 	for (int i = 0; i < HEAP_CAUSES; i++)
 		stats->released_bytes[i] =

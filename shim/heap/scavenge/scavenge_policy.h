@@ -1,8 +1,9 @@
 #ifndef SHIM_HEAP_SCAVENGE_SCAVENGE_POLICY_H
 #define SHIM_HEAP_SCAVENGE_SCAVENGE_POLICY_H
 
-#include "shim/heap/front/heap.h"
 #include "shim/heap/pages/reuse.h"
+
+#include <stdbool.h>
 
 /*
  * What may go at calm: ages, sizes, costs, a price and the time in, a plan out.
@@ -75,6 +76,24 @@
  * held; looking costs c h / P meanwhile.  The sum is least at P = sqrt(2 c h / k).  P is
  * at most h / 2, because more may become idle in it.
  */
+
+/* When to ask again: not before the heap was used again. */
+#define HEAP_UNTIL_USED UINT64_MAX
+
+enum heap_policy {
+	HEAP_ADAPTIVE,
+	HEAP_OFF,
+	HEAP_GO1_11,
+	HEAP_GO1_12,
+	HEAP_GO1_13,
+	HEAP_DECAY,
+	HEAP_POLICIES
+};
+
+/* 10 permille of a CPU; 1 GiB of idle memory costs as much as one busy CPU. */
+#define HEAP_CPU_PERMILLE 10U
+#define HEAP_PRICE_NS 3814U
+#define HEAP_PRICE_NS_MAX 10000000U
 
 /* ns a page; each size has advice costs of its own, since a call has a fixed part. */
 struct scavenge_costs {

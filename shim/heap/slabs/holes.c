@@ -5,7 +5,6 @@
 #include "shim/heap/base/transit.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_map.h"
-#include "shim/heap/scavenge/page_hunt.h"
 #include "shim/heap/slabs/central_class.h"
 
 /* Holes of several slabs, class after class, on their way to the kernel. */
@@ -221,7 +220,7 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 	unsigned size_class = 1;
 
 	while (size_class <= SIZE_CLASSES) {
-		size_t most = room < PAGE_HUNT_BATCH_PAGES ? room : PAGE_HUNT_BATCH_PAGES;
+		size_t most = room < TRANSIT_PAGES_MAX ? room : TRANSIT_PAGES_MAX;
 		struct hole_batch batch = {
 			.room = most,
 			.now_ms = ms_of(os_now_ns()),

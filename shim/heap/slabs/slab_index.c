@@ -72,6 +72,11 @@ static bool part_cover(struct slab_block *block, size_t number)
 	return true;
 }
 
+_Static_assert(sizeof(struct slab_block) <= PAGE_MAP_BEHIND_BYTES, "a block fits behind its leaf");
+_Static_assert(offsetof(struct slab_block, start) == 0, "the page map writes it");
+_Static_assert(sizeof(struct slab_part) <= SLAB_PART_CHUNKS * PAGE_MAP_CHUNK_BYTES,
+	"the page heap counts no less");
+
 static struct slab_block *block_of(uintptr_t address)
 {
 	return page_map_behind_leaf((const void *)address);

@@ -2,6 +2,8 @@
 
 #include "shim/heap/base/page.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "tests/bench/simulate/cost.h"
 #include "tests/bench/simulate/sim_os.h"
 

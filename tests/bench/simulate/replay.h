@@ -2,6 +2,7 @@
 #define TESTS_BENCH_SIMULATE_REPLAY_H
 
 #include "shim/heap/front/heap.h"
+#include "shim/heap/scavenge/background.h"
 
 #include <stdio.h>
 

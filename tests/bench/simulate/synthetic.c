@@ -1,6 +1,7 @@
 #include "tests/bench/simulate/synthetic.h"
 
 #include "shim/heap/base/page.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "tests/bench/simulate/cost.h"
 #include "tests/bench/simulate/replay.h"
 #include "tests/support/random.h"
