@@ -103,6 +103,7 @@ static void on_fork_child(void)
 		_IO_list_resetlock();
 	worker_fork_child();
 	thread_note();
+	worker_fork_join();
 	errno = saved;
 }
 

@@ -5,6 +5,7 @@
 #include "shim/heap/base/freed.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/link.h"
@@ -429,6 +430,17 @@ void worker_fork_child(void)
 	atomic_store(&slack_bytes, UINT64_MAX);
 	freed_set_hook(0, NULL);
 	atomic_fetch_or(&worker_attention, ATTEND_LOOK);
+}
+
+void worker_fork_join(void)
+{
+	struct page_stats pages;
+
+	if (heap_is_inside())
+		return;
+	page_heap_stats(&pages);
+	if ((pages.dirty + pages.lazy) * PAGE_BYTES >= WORKER_INHERITED_BYTES)
+		worker_start();
 }
 
 enum process_kind worker_process_check(void)

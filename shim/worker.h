@@ -33,13 +33,15 @@
  * whether the thread is about to sleep, and if so goes on waking until it is seen
  * to be awake.
  *
- * A forked child begins without the thread, whatever it inherited.  It is looked at with its
+ * A forked child begins without the thread, unless it inherited WORKER_INHERITED_BYTES of idle
+ * pages: it may sleep from now on, and as long as it does its parent's release of the same pages
+ * gives nothing back, since they are shared.  Then the thread is made before fork returns, which
+ * costs a small part of the fork of such a process.  Any other child is looked at with its
  * first call that leaves the fast paths, and gets thread and slot when WORKER_GROWTH_BYTES could be
  * given back: idle pages, and free slots beyond those that every heap has.  A child that holds
  * less is looked at again after it freed what is missing (freed_set_hook) or grew.  So
  * hundreds of children that hold nothing have no thread, and one that frees what it inherited has
- * it before it sleeps.  A child that inherits idle memory and sleeps before any such call is not
- * reached.
+ * it before it sleeps.
  *
  * What the program may expect of the thread:
  *   - it runs with the nice value of the thread that crossed WORKER_GROWTH_BYTES, the ordinary
@@ -59,6 +61,7 @@
  * keep alive a process that waits for its last thread.
  */
 #define WORKER_GROWTH_BYTES ((uint64_t)2 * 1024 * 1024)
+#define WORKER_INHERITED_BYTES ((uint64_t)16 * 1024 * 1024)
 
 /* 0 but for the moments when the next malloc or free should call worker_attend(), and while
  * trace.h records: a bit that stays. */
@@ -83,6 +86,9 @@ void worker_growth_note(size_t bytes);
 enum process_kind worker_process_check(void);
 /* In a forked child. */
 void worker_fork_child(void);
+/* After it, from fork's handler: makes the thread for what was inherited, unless fork was called in
+ * a signal handler that interrupted the heap. */
+void worker_fork_join(void);
 /*
  * Outside of malloc, no lock held: starts the thread where there is none, and makes it
  * look at level and requests anew, at once, whatever it sleeps on.  Where there can be

@@ -71,11 +71,22 @@ static void test_inherited_idle(void)
 	link_make();
 	struct puppet puppet = family_start("idle 65536 65536", &child);
 
-	puppet_ask(&puppet, "idle 256 65536");
 	tap_ok(WAIT_UNTIL(WAIT_S, has_joined(child)),
-		"a child that inherits idle memory has a thread with its first use of the heap");
+		"a child that inherits idle memory has a thread before it uses the heap");
 	tap_ok(has_joined(child) && gives_back(child, KEPT_KIB / 8),
 		"and gives that back when it is asked");
+	puppet_end(&puppet);
+}
+
+static void test_inherited_little(void)
+{
+	pid_t child;
+	link_make();
+	struct puppet puppet = family_start("idle 8192 65536", &child);
+
+	tap_ok(!has_joined(child), "one that inherits a little has none");
+	puppet_ask(&puppet, "idle 256 65536");
+	tap_ok(WAIT_UNTIL(WAIT_S, has_joined(child)), "until it uses the heap");
 	puppet_end(&puppet);
 }
 
@@ -169,6 +180,7 @@ int main(int count, char **arguments)
 	test_freed("keep 65536 300000", "large blocks");
 	test_thinned();
 	test_inherited_idle();
+	test_inherited_little();
 	test_nothing_held();
 	test_cancelled();
 	test_bare_clone();
