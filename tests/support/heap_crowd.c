@@ -1,5 +1,8 @@
 #include "tests/support/heap_crowd.h"
 
+#include "shim/heap/base/gate.h"
+#include "shim/heap/caches/cache.h"
+#include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/heap_model.h"
 #include "tests/support/random.h"

@@ -4,6 +4,8 @@
  * as the only argument tells the made-up ones' names, "policies" the policies'.
  * One line on stdout: the figures that tests/bench/simulate/run makes its table of.
  */
+#include "shim/heap/scavenge/background.h"
+#include "shim/heap/scavenge/scavenge_policy.h"
 #include "tests/bench/simulate/recorded.h"
 #include "tests/bench/simulate/replay.h"
 #include "tests/bench/simulate/synthetic.h"
