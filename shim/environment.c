@@ -1,3 +1,4 @@
+/* The environment's variables, before libc is ready, and what is said of bad ones. */
 #include "shim/environment.h"
 
 #include "shim/kernel.h"

@@ -1,3 +1,4 @@
+/* The growth gate: credit near the wall, and waiting for what others give back. */
 #include "shim/gate.h"
 
 #include "shim/futex.h"

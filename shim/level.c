@@ -1,3 +1,4 @@
+/* The level in force, and who is told of it. */
 #include "shim/level.h"
 
 #include "shim/heap/base/os.h"

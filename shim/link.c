@@ -1,3 +1,4 @@
+/* The process's end of the link: joining it, its slot, what the supervisor wants. */
 #include "shim/link.h"
 
 #include "shim/futex.h"

@@ -1,3 +1,4 @@
+/* Fetches the link's file from the supervisor's door. */
 #include "shim/link_socket.h"
 
 #include "shim/kernel.h"

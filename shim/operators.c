@@ -1,3 +1,4 @@
+/* new and delete, as C++ names them. */
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/front/heap_fast.h"

@@ -1,3 +1,4 @@
+/* What the heap has of Linux: os.h. */
 #include "shim/heap/base/os.h"
 
 #include "shim/kernel.h"

@@ -1,3 +1,4 @@
+/* malloc and its family, exported. */
 #include "shim/alias.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"

@@ -1,3 +1,4 @@
+/* Follows the service manager's MEMORY_PRESSURE_WATCH. */
 #include "shim/pressure.h"
 
 #include "shim/gate.h"

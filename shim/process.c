@@ -1,3 +1,4 @@
+/* Tells the process that libc knows from copies of it. */
 #include "shim/process.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* glibc's reports: mallinfo, malloc_stats, malloc_info. */
 #include "shim/heap/front/heap.h"
 
 #include <errno.h>

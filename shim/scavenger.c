@@ -1,3 +1,4 @@
+/* Steps of the scavenger: requests first, then calm. */
 #include "shim/scavenger.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* How to scavenge, from the environment or the link. */
 #include "shim/settings.h"
 
 #include "shim/environment.h"

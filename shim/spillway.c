@@ -1,3 +1,4 @@
+/* The public interface, spillway.h. */
 #include "shim/spillway.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The constructor and the handlers that libc calls. */
 #include "shim/aside.h"
 #include "shim/environment.h"
 #include "shim/gate.h"

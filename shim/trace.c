@@ -1,3 +1,4 @@
+/* Records what a program asks of malloc. */
 #include "shim/trace.h"
 
 #include "shim/environment.h"

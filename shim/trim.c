@@ -1,3 +1,4 @@
+/* Releases that the program asks for itself: malloc_trim and the like. */
 #include "shim/trim.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The thread that the scavenger runs in. */
 #include "shim/worker.h"
 
 #include "shim/futex.h"

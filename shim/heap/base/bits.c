@@ -1,3 +1,4 @@
+/* Runs of bits in arrays of words. */
 #include "shim/heap/base/bits.h"
 
 size_t bits_next(const uint64_t *words, size_t at, size_t end, bool set)

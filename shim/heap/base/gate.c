@@ -1,3 +1,4 @@
+/* The hook that is asked before pages become resident. */
 #include "shim/heap/base/gate.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The heap's lock: spins, sleeps, survives a fork. */
 #include "shim/heap/base/lock.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The table of slot sizes. */
 #include "shim/heap/base/size_class.h"
 
 #include "shim/heap/base/page.h"

@@ -1,3 +1,4 @@
+/* Counts who advises ranges, so that a fork can wait for them. */
 #include "shim/heap/base/transit.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The owner's part of thread caches. */
 #include "shim/heap/caches/cache.h"
 
 #include "shim/heap/base/meta.h"

@@ -1,3 +1,4 @@
+/* Who may touch a cache: the owner, or one thief. */
 #include "shim/heap/caches/cache_owner.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* Walks the invariants of the whole heap, for tests. */
 #include "shim/heap/base/meta.h"
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"

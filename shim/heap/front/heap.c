@@ -1,3 +1,4 @@
+/* malloc, free and realloc of the heap, its figures, and fork. */
 #include "shim/heap/front/heap.h"
 
 #include "shim/heap/base/lock.h"

@@ -37,6 +37,23 @@
  *	pages		page heap, regions, page map, ages, huge pages, mappings
  *	base		bits, locks, metadata, size classes, hooks, os.h
  *
+ * Words, one meaning each:
+ *
+ *	span		a run of pages that is one block, or a slab of slots
+ *	dirty		an idle page that is resident
+ *	lazy		an idle page after MADV_FREE: charged until the kernel takes it
+ *	clean		an idle page that is not resident; zero when touched
+ *	fresh		clean, and never touched
+ *	warm		dirty or lazy; cold: to be faulted in
+ *	void		of a chunk: no page of it is in use or resident
+ *	hole		pages of a live slab that were given back
+ *	in transit	held by a scavenger while the kernel is advised
+ *	mark, trial	a bin's mark lies over the slots that are on trial: what nobody took from
+ *			under it goes back (cache.h); a slab's idle pages are put on trial alike
+ *	hunt		a search for pages to give back, over one or more calls
+ *	pass		one bounded piece of giving back: heap_scavenge
+ *	step		of the background: some passes and a pause, heap_background
+ *
  * A block's way.  malloc(100) finds class 7, slots of 112 bytes, in a table and
  * pops a slot from its thread's cache: 21 instructions (heap_fast.h).  An empty
  * bin asks its class for a batch; the class cuts it out of its lowest slab that

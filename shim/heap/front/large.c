@@ -1,3 +1,4 @@
+/* Blocks of whole pages. */
 #include "shim/heap/front/large.h"
 
 #include "shim/heap/base/meta.h"

@@ -1,3 +1,4 @@
+/* Which chunks may be huge pages, and what follows from it. */
 #include "shim/heap/pages/huge.h"
 
 #include "shim/heap/base/bits.h"

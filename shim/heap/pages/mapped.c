@@ -1,3 +1,4 @@
+/* Blocks that are mappings of their own, and moves by page tables. */
 #include "shim/heap/pages/mapped.h"
 
 #include "shim/heap/base/gate.h"

@@ -1,3 +1,4 @@
+/* How long pages idled, as they are taken and given back. */
 #include "shim/heap/pages/page_ages.h"
 
 #include "shim/heap/base/os.h"

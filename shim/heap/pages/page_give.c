@@ -1,3 +1,4 @@
+/* Runs of pages that come back to the page heap. */
 #include "shim/heap/pages/page_heap.h"
 
 #include "shim/heap/base/bits.h"

@@ -1,3 +1,4 @@
+/* Takes runs of pages out of the regions. */
 #include "shim/heap/pages/page_heap.h"
 
 #include "shim/heap/base/bits.h"

@@ -1,3 +1,4 @@
+/* Address to span. */
 #include "shim/heap/pages/page_map.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* Samples which pages that were given back are touched again. */
 #include "shim/heap/pages/refault.h"
 
 #include "shim/heap/base/os.h"

@@ -1,3 +1,4 @@
+/* The histogram of how soon idle pages are wanted again. */
 #include "shim/heap/pages/reuse.h"
 
 #include "shim/heap/base/bits.h"

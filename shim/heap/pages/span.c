@@ -1,3 +1,4 @@
+/* Slots of one slab: free bits, untouched ones, holes. */
 #include "shim/heap/pages/span.h"
 
 #include "shim/heap/base/page.h"

@@ -1,3 +1,4 @@
+/* Scavenging at calm: one step, its budget, its rests. */
 #include "shim/heap/scavenge/background.h"
 
 #include "shim/heap/base/os.h"

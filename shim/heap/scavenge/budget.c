@@ -1,3 +1,4 @@
+/* How much CPU time any ten seconds saw. */
 #include "shim/heap/scavenge/budget.h"
 
 void budget_spend(struct budget *budget, uint64_t now_ns, uint64_t spent_ns)

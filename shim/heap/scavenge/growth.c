@@ -1,3 +1,4 @@
+/* What a thread that grows the heap gives back for it. */
 #include "shim/heap/scavenge/growth.h"
 
 #include "shim/heap/pages/grown.h"

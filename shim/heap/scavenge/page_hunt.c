@@ -1,3 +1,4 @@
+/* Takes idle pages in transit, batch by batch. */
 #include "shim/heap/scavenge/page_hunt.h"
 
 #include "shim/heap/base/transit.h"

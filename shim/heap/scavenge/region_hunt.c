@@ -1,3 +1,4 @@
+/* Finds the next run in one region that a hunt wants. */
 #include "shim/heap/scavenge/region_hunt.h"
 
 #include "shim/heap/base/bits.h"

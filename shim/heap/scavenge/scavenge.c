@@ -1,3 +1,4 @@
+/* One bounded pass of giving back, at a level. */
 #include "shim/heap/scavenge/scavenge.h"
 
 #include "shim/heap/base/meta.h"

@@ -1,3 +1,4 @@
+/* The adaptive policy: ages at which keeping is dearer than giving back. */
 #include "shim/heap/scavenge/scavenge_policy.h"
 
 #include "shim/heap/base/bits.h"

@@ -1,3 +1,4 @@
+/* What advice and faults cost on this machine, measured as they happen. */
 #include "shim/heap/scavenge/scavenge_costs.h"
 
 #include "shim/heap/base/page.h"

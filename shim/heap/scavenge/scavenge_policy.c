@@ -1,3 +1,4 @@
+/* The policies of calm scavenging, pure. */
 #include "shim/heap/scavenge/scavenge_policy.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* The slabs of each class: slots out and back in batches. */
 #include "shim/heap/slabs/central.h"
 
 #include "shim/heap/base/bits.h"

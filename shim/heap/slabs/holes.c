@@ -1,3 +1,4 @@
+/* Gives back free pages inside part-used slabs. */
 #include "shim/heap/slabs/holes.h"
 
 #include "shim/heap/base/bits.h"

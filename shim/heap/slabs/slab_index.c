@@ -1,3 +1,4 @@
+/* Sets of slabs by address, as bits. */
 #include "shim/heap/slabs/slab_index.h"
 
 #include "shim/heap/base/bits.h"
