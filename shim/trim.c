@@ -45,17 +45,17 @@ uint64_t trim_full(size_t cushion_bytes)
 
 void trim_before_fork(void)
 {
-	uint64_t start_ns = os_now_ns();
+	uint64_t start_ns = os_cpu_ns();
 	uint64_t gone_bytes = 0;
 	struct heap_stats stats;
 	bool more = true;
 
-	if (level_in_force(start_ns) < HEAP_EAGER || heap_is_inside())
+	if (level_in_force(os_now_ns()) < HEAP_EAGER || heap_is_inside())
 		return;
 	heap_stats_read(&stats);
 	if (stats.idle_dirty_bytes + stats.lazy_bytes == 0)
 		return;
-	while (more && gone_bytes < TRIM_FORK_BYTES && os_now_ns() - start_ns < TRIM_FORK_NS) {
+	while (more && gone_bytes < TRIM_FORK_BYTES && os_cpu_ns() - start_ns < TRIM_FORK_NS) {
 		struct heap_pass pass = {
 			.level = HEAP_EAGER,
 			.max_bytes = FORK_PASS_BYTES,

@@ -13,7 +13,8 @@ uint64_t trim_full(size_t cushion_bytes);
 /*
  * First thing before a fork, no lock held.  While eager or more is in force idle
  * pages go before they are shared: parent and child would write to them again and
- * each pay for its own.  At most TRIM_FORK_BYTES, and about TRIM_FORK_NS.
+ * each pay for its own.  At most TRIM_FORK_BYTES, and about TRIM_FORK_NS of
+ * the thread's CPU time.
  *
  * A fork in a signal's handler that interrupted the heap gives nothing back.
  */

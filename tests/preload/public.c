@@ -242,7 +242,7 @@ static void test_fork(void)
 	child = fork();
 	if (child == 0) {
 		check_hang();
-		CHECK(check_worker() == 0 && stats_now().level == SPILLWAY_LAZY);
+		CHECK(stats_now().level == SPILLWAY_LAZY);
 		level_change(SPILLWAY_EAGER);
 		CHECK(check_worker() != 0);
 		_exit(0);
@@ -304,7 +304,7 @@ static void level_settle(enum spillway_level level)
 	}
 }
 
-/* Whether a fork leaves that little; on a busy machine its time may be over before. */
+/* Whether a fork leaves that little; now and then another thread is at the same pages. */
 static bool fork_leaves(size_t bytes, uint64_t most_bytes)
 {
 	for (int i = 0; i < 20; i++)
