@@ -83,7 +83,7 @@ static bool is_unlimited(int fd, const char *file)
 		return true;
 	int length = cgroup_files_read(file_fd, text, sizeof text);
 	close(file_fd);
-	return length >= 0 && cgroup_files_parse_u64(text, (size_t)length, &bytes) == 0 &&
+	return length >= 0 && cgroup_text_u64(text, (size_t)length, &bytes) == 0 &&
 	       bytes == UINT64_MAX;
 }
 

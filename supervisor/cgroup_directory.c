@@ -186,7 +186,7 @@ bool cgroup_directory_empty(int fd)
 	int length = read_file(fd, "cgroup.events", text, sizeof text);
 	if (length < 0)
 		return length == -ENOENT || length == -ENODEV;
-	return cgroup_files_parse_key(text, (size_t)length, "populated", &populated) &&
+	return cgroup_text_key(text, (size_t)length, "populated", &populated) &&
 	       populated == 0;
 }
 
