@@ -4,7 +4,7 @@
 #   supervisor/policy/  samples -> plan; pure               libpolicy.a      itself, config/config.h
 #   supervisor/         plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
 #   shim/heap/          the allocator; pure of libc         libheap.a        itself, C headers
-#   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h
+#   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h, policy
 #   tests/<room>/       unit tests of that archive          tests/<room>/test_*
 #   tests/fuzz/         streams of operations on the heap   tests/fuzz/test_*, fuzz_* (libFuzzer's)
 #
@@ -45,6 +45,8 @@ FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP
 	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong
 FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
+# What the preload library has of other rooms.
+FLAGS_shared := -fPIC -fvisibility=hidden
 ifneq ($(SAN),)
 FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
@@ -81,14 +83,14 @@ $(OUT)/%.a:
 
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
-	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
+	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
 		$(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
 
-$(SHIM): $(call room,shim) $(HEAP) shim/exports.map
+$(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
 		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
@@ -97,6 +99,8 @@ $(SHIM): $(call room,shim) $(HEAP) shim/exports.map
 NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
+# What of the preload library can be tested without being preloaded.
+NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup environment limit) $(POLICY) $(SUPPORT)
 NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
@@ -122,7 +126,7 @@ WRAP_supervisor_tick_reload := $(WRAP_machine)
 WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
 WRAP_supervisor_descendants := opendir readdir kill
-ROOMS := config policy heap supervisor fuzz
+ROOMS := config policy heap shim supervisor fuzz
 UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)

@@ -5,6 +5,7 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/scavenge/scavenge.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/process.h"
 #include "shim/worker.h"
@@ -18,6 +19,62 @@
 #define SELF_PASSES_SPARE 4U
 
 static __thread bool exempt;
+
+/* Who hands out credit: the supervisor, or this process's own thread (alone.h). */
+struct keeper {
+	struct link_gate *gate;
+	bool own;
+};
+
+static bool keeper_attends(const struct keeper *keeper, uint64_t now_ns)
+{
+	return keeper->own ? limit_is_attended() : link_attended(now_ns);
+}
+
+static uint64_t keeper_wait_ns(const struct keeper *keeper)
+{
+	return (uint64_t)(keeper->own ? limit_gate_wait_ms() : link_gate_wait_ms()) * 1000000U;
+}
+
+static void keeper_ring(const struct keeper *keeper)
+{
+	if (keeper->own)
+		limit_ring();
+	else
+		link_doorbell_ring();
+}
+
+/* Where to say the need, until slot_leave; NULL: nowhere. */
+static struct link_slot *slot_enter(const struct keeper *keeper)
+{
+	if (keeper->own)
+		return limit_slot();
+	link_slot_take();
+	link_slot_publish();
+	return link_slot_enter();
+}
+
+static void slot_leave(const struct keeper *keeper)
+{
+	if (!keeper->own)
+		link_slot_leave();
+}
+
+static bool is_limited(const struct link_gate *gate)
+{
+	return gate != NULL &&
+	       atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) != GATE_OPEN;
+}
+
+/* The supervisor's gate goes first.  False: nobody limits growth. */
+static bool keeper_find(struct keeper *keeper, uint64_t now_ns)
+{
+	*keeper = (struct keeper){.gate = link_gate()};
+	if (is_limited(keeper->gate) && link_attended(now_ns))
+		return true;
+	*keeper = (struct keeper){.gate = limit_gate(), .own = true};
+	return is_limited(keeper->gate) && limit_is_attended() && !link_attended(now_ns);
+}
 
 void gate_exempt_thread(void)
 {
@@ -84,8 +141,11 @@ static uint64_t need_from_own_heap(struct link_gate *gate, uint64_t need)
 }
 
 /* Sleeps until the credit is there, the gate opens, nobody attends it, or time is up. */
-static bool need_wait(struct link_gate *gate, uint64_t need, uint64_t start_ns, uint64_t wait_ns)
+static bool need_wait(
+	const struct keeper *keeper, uint64_t need, uint64_t start_ns, uint64_t wait_ns)
 {
+	struct link_gate *gate = keeper->gate;
+
 	for (;;) {
 		uint32_t turn = atomic_load(&gate->turn);
 		uint64_t now_ns;
@@ -93,15 +153,25 @@ static bool need_wait(struct link_gate *gate, uint64_t need, uint64_t start_ns, 
 		if (credit_take(gate, need))
 			return true;
 		now_ns = os_now_ns();
-		if (now_ns - start_ns >= wait_ns || !link_attended(now_ns))
+		if (now_ns - start_ns >= wait_ns || !keeper_attends(keeper, now_ns))
 			return false;
 		futex_wait(&gate->turn, turn, FUTEX_ALL_BITS, start_ns + wait_ns);
 	}
 }
 
-static bool need_from_others(struct link_gate *gate, struct link_slot *slot, uint64_t need)
+/* The child of a fork in a handler that interrupted a wait begins with nothing that waits. */
+static void wants_less(struct link_slot *slot, uint64_t need)
 {
-	uint64_t wait_ns = (uint64_t)link_gate_wait_ms() * 1000000U;
+	uint64_t wants = atomic_load(&slot->wants_bytes);
+
+	while (!atomic_compare_exchange_weak(
+		&slot->wants_bytes, &wants, wants > need ? wants - need : 0))
+		;
+}
+
+static bool need_from_others(const struct keeper *keeper, struct link_slot *slot, uint64_t need)
+{
+	uint64_t wait_ns = keeper_wait_ns(keeper);
 	uint64_t start_ns = os_now_ns();
 	bool granted;
 
@@ -109,43 +179,41 @@ static bool need_from_others(struct link_gate *gate, struct link_slot *slot, uin
 		wait_ns /= GATE_SMALL_SHARE;
 	atomic_fetch_add(&slot->wants_bytes, need);
 	atomic_fetch_add(&slot->gate_waits, 1);
-	link_doorbell_ring();
-	granted = need_wait(gate, need, start_ns, wait_ns);
+	keeper_ring(keeper);
+	granted = need_wait(keeper, need, start_ns, wait_ns);
 	if (!granted) {
 		atomic_fetch_add(&slot->gate_timeouts, 1);
-		credit_take_rest(gate, need);
+		credit_take_rest(keeper->gate, need);
 	}
-	atomic_fetch_sub(&slot->wants_bytes, need);
+	wants_less(slot, need);
 	atomic_fetch_add(&slot->gate_wait_ns, os_now_ns() - start_ns);
 	return granted;
 }
 
 /* Whether all of the need was paid for. */
-static bool gate_pay(struct link_gate *gate, uint64_t need)
+static bool gate_pay(const struct keeper *keeper, uint64_t need)
 {
 	struct link_slot *slot;
 	bool paid;
 
-	if (credit_take(gate, need))
+	if (credit_take(keeper->gate, need))
 		return true;
-	need = need_from_own_heap(gate, need);
-	if (need == 0 || credit_take(gate, need))
+	need = need_from_own_heap(keeper->gate, need);
+	if (need == 0 || credit_take(keeper->gate, need))
 		return true;
-	link_slot_take();
-	link_slot_publish();
-	slot = link_slot_enter();
+	slot = slot_enter(keeper);
 	if (slot == NULL) {
-		credit_take_rest(gate, need);
+		credit_take_rest(keeper->gate, need);
 		return false;
 	}
-	paid = need_from_others(gate, slot, need);
-	link_slot_leave();
+	paid = need_from_others(keeper, slot, need);
+	slot_leave(keeper);
 	return paid;
 }
 
 bool gate_pass(size_t bytes)
 {
-	struct link_gate *gate;
+	struct keeper keeper;
 	bool limited = false;
 	uint64_t now_ns;
 	int saved;
@@ -153,15 +221,15 @@ bool gate_pass(size_t bytes)
 	if (exempt)
 		return false;
 	worker_growth_note(bytes);
-	gate = link_gate();
-	if (gate == NULL ||
-		atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) == GATE_OPEN)
+	if (!is_limited(link_gate()) && !is_limited(limit_gate()))
 		return false;
 	saved = errno;
 	exempt = true;
 	now_ns = os_now_ns();
-	if (worker_process_check() == PROCESS_OWN && link_attended(now_ns))
-		limited = gate_pay(gate, bytes) && link_level(now_ns) != LINK_CALM;
+	if (worker_process_check() == PROCESS_OWN && keeper_find(&keeper, now_ns))
+		limited =
+			gate_pay(&keeper, bytes) &&
+			(keeper.own ? limit_level() != HEAP_CALM : link_level(now_ns) != LINK_CALM);
 	exempt = false;
 	errno = saved;
 	return limited;

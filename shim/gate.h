@@ -27,6 +27,9 @@
  * so that usage shows it before the next step hands out more.  At calm it is
  * not, nor is what nobody granted: much of it may never be touched.
  *
+ * Without a supervisor the same gate is kept by the process itself near its limit (limit.h,
+ * alone.h): what the supervisor does above, the thread of alone.h does.
+ *
  * Nobody waits in the scavenger's thread, inside another wait of the same
  * thread, in a vfork child, when the supervisor is silent, or without a slot
  * to say the need in.  errno is kept.

@@ -3,6 +3,7 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/heap/scavenge/scavenge.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 
 #include <errno.h>
@@ -40,6 +41,8 @@ enum heap_level level_in_force(uint64_t now_ns)
 	uint32_t level = (uint32_t)link_level(now_ns);
 	uint32_t floor = atomic_load_explicit(&own_floor, memory_order_relaxed);
 
+	if (level < (uint32_t)limit_level())
+		level = (uint32_t)limit_level();
 	if (level < floor)
 		level = floor;
 	if (level < HEAP_EAGER &&

@@ -10,9 +10,9 @@
 /*
  * The level in force, and who wants to hear of it.
  *
- * In force is the highest of the supervisor's (link.h), the process's own floor
- * (spillway_set_level), and eager for a while after an event of the service
- * manager's watch (pressure.h).
+ * In force is the highest of the supervisor's (link.h), or the process's own limit's where there
+ * is none (limit.h), the process's own floor (spillway_set_level), and eager for a while after an
+ * event of the service manager's watch (pressure.h).
  *
  * Subscribers are a table of atomic words and no lock: subscribing takes a free
  * row, and a row is given up in two steps.  Who takes it back first marks it,

@@ -61,9 +61,14 @@ static struct {
 	uint64_t released_bytes;
 	uint64_t started_ns;
 	uint32_t barren;
+	uint32_t count; /* asked_count when it was begun */
 } work;
 
 static _Atomic uint32_t asked_level;
+static _Atomic uint64_t asked_bytes;
+/* Requests of this process's own. */
+static _Atomic uint32_t asked_count;
+static _Atomic uint32_t answered_count;
 
 static const enum heap_cause level_cause[HEAP_LEVELS] = {
 	[HEAP_CALM] = HEAP_BACKGROUND,
@@ -77,6 +82,7 @@ void scavenger_init(uint32_t sequence)
 	work.seen = sequence;
 	work.active = false;
 	atomic_store(&asked_level, HEAP_CALM);
+	atomic_store(&answered_count, atomic_load(&asked_count));
 }
 
 bool scavenger_has_news(void)
@@ -85,12 +91,27 @@ bool scavenger_has_news(void)
 	       (link_joined() && link_sequence() != work.seen);
 }
 
-void scavenger_ask(enum heap_level level)
+void scavenger_ask_for(enum heap_level level, uint64_t target_bytes)
 {
 	uint32_t asked = atomic_load(&asked_level);
+	uint64_t bytes = atomic_load(&asked_bytes);
 
+	atomic_fetch_add(&asked_count, 1);
+	while (bytes < target_bytes &&
+		!atomic_compare_exchange_weak(&asked_bytes, &bytes, target_bytes))
+		;
 	while (asked < level && !atomic_compare_exchange_weak(&asked_level, &asked, level))
 		;
+}
+
+void scavenger_ask(enum heap_level level)
+{
+	scavenger_ask_for(level, UINT64_MAX);
+}
+
+bool scavenger_has_answered(void)
+{
+	return atomic_load(&answered_count) == atomic_load(&asked_count);
 }
 
 static void request_start(const struct link_request *request, bool linked, uint64_t now_ns)
@@ -144,11 +165,13 @@ static void news_read(uint64_t now_ns)
 		}
 		return;
 	}
-	if (asked != HEAP_CALM && !work.active && atomic_exchange(&asked_level, HEAP_CALM) != 0) {
+	if (asked != HEAP_CALM && !work.active) {
+		work.count = atomic_load(&asked_count);
+		asked = atomic_exchange(&asked_level, HEAP_CALM);
 		request = (struct link_request){
 			.sequence = work.seen,
 			.release_level = (enum link_level)asked,
-			.target_bytes = UINT64_MAX,
+			.target_bytes = atomic_exchange(&asked_bytes, 0),
 		};
 		request_start(&request, false, now_ns);
 	}
@@ -241,6 +264,7 @@ uint64_t scavenger_step(uint64_t now_ns)
 	if (request_step(now_ns))
 		return SCAVENGER_AT_ONCE;
 	work.active = false;
+	atomic_store(&answered_count, work.count);
 	if (work.linked)
 		request_answer();
 	work.linked = false;

@@ -36,7 +36,10 @@ void scavenger_init(uint32_t sequence);
 uint64_t scavenger_step(uint64_t now_ns);
 /* Whether a request came that no step has seen. */
 bool scavenger_has_news(void);
-/* A request of this process's own, by any thread at any time. */
+/* A request of this process's own, by any thread at any time: all that there is, or so much. */
 void scavenger_ask(enum heap_level level);
+void scavenger_ask_for(enum heap_level level, uint64_t target_bytes);
+/* Nothing that was asked so is still to be done. */
+bool scavenger_has_answered(void);
 
 #endif

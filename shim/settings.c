@@ -1,10 +1,12 @@
 /* How to scavenge, from the environment or the link. */
 #include "shim/settings.h"
 
+#include "shim/amount.h"
 #include "shim/environment.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/scavenge/background.h"
 #include "shim/heap/scavenge/scavenge_policy.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 
 #include <stdatomic.h>
@@ -16,7 +18,6 @@
 #define PRICED_PAGE_BYTES ((uint64_t)4096)
 #define CORE_WORTH_MIN_BYTES ((uint64_t)1 << 20)
 #define CORE_WORTH_MAX_BYTES ((uint64_t)1 << 40)
-#define WHOLE_DIGITS_MAX 13
 
 _Static_assert((int)HEAP_POLICIES == (int)LINK_SCAVENGES &&
 		       (int)HEAP_ADAPTIVE == (int)LINK_SCAVENGE_ADAPTIVE &&
@@ -67,34 +68,12 @@ static bool madvise_parse(const char *text, struct heap_tuning *tuning)
 	return tuning->dontneed_only || strcmp(text, "auto") == 0;
 }
 
-/* "12.5" as 12500, at most three digits behind the point; what follows, or NULL. */
-static const char *thousandths_parse(const char *text, uint64_t *thousandths)
-{
-	uint64_t scale = 1000;
-	int digits = 0;
-
-	*thousandths = 0;
-	for (; *text >= '0' && *text <= '9' && digits < WHOLE_DIGITS_MAX; text++, digits++)
-		*thousandths = *thousandths * 10 + (uint64_t)(*text - '0');
-	*thousandths *= scale;
-	if (digits == 0)
-		return NULL;
-	if (*text != '.')
-		return text;
-	for (text++; *text >= '0' && *text <= '9' && scale != 1; text++) {
-		scale /= 10;
-		*thousandths += (uint64_t)(*text - '0') * scale;
-	}
-	return text[-1] == '.' ? NULL : text;
-}
-
 static bool cpu_parse(const char *text, struct heap_tuning *tuning)
 {
 	uint64_t thousandths;
 
-	text = thousandths_parse(text, &thousandths);
-	if (text == NULL || strcmp(text, "%") != 0 || thousandths % 100 != 0 || thousandths == 0 ||
-		thousandths > 100000)
+	if (amount_parse_share(text, &thousandths) != 0 || thousandths % 100 != 0 ||
+		thousandths == 0 || thousandths > 100000)
 		return false;
 	tuning->cpu_permille = (uint32_t)(thousandths / 100);
 	return true;
@@ -102,27 +81,10 @@ static bool cpu_parse(const char *text, struct heap_tuning *tuning)
 
 static bool core_worth_parse(const char *text, struct heap_tuning *tuning)
 {
-	static const char units[] = "KkMmGgTt";
-	const char *unit;
-	uint64_t thousandths;
 	uint64_t bytes;
-	unsigned shift = 0;
 
-	text = thousandths_parse(text, &thousandths);
-	if (text == NULL)
-		return false;
-	unit = *text == '\0' ? NULL : strchr(units, *text);
-	if (unit != NULL) {
-		shift = (unsigned)((unit - units) / 2 + 1) * 10;
-		text++;
-	}
-	if (strcmp(text, "") != 0 && strcmp(text, "B") != 0 &&
-		(unit == NULL || strcmp(text, "iB") != 0))
-		return false;
-	if (__builtin_mul_overflow(thousandths, (uint64_t)1 << shift, &bytes))
-		return false;
-	bytes /= 1000;
-	if (bytes < CORE_WORTH_MIN_BYTES || bytes > CORE_WORTH_MAX_BYTES)
+	if (amount_parse_size(text, &bytes) != 0 || bytes < CORE_WORTH_MIN_BYTES ||
+		bytes > CORE_WORTH_MAX_BYTES)
 		return false;
 	tuning->price_ns = SECOND_NS * PRICED_PAGE_BYTES / bytes;
 	return true;
@@ -173,21 +135,37 @@ void settings_init(char **environment)
 	settings_apply(os_now_ns());
 }
 
+/* Without a supervisor: the environment's price, and what the limit adds. */
+static void price_apply(const struct heap_tuning *before)
+{
+	static uint32_t applied = LIMIT_PRICE_PERMILLE;
+	uint32_t permille = limit_price_permille();
+	struct heap_tuning now = *before;
+
+	if (permille == applied)
+		return;
+	applied = permille;
+	now.price_ns = standalone.price_ns * permille / LIMIT_PRICE_PERMILLE;
+	tell(&now);
+}
+
 void settings_apply(uint64_t now_ns)
 {
 	struct heap_tuning before;
 	struct heap_tuning now;
 	struct link_tuning linked;
 
-	if (!link_tuning_read(now_ns, &linked))
+	settings_read(&before);
+	if (!link_tuning_read(now_ns, &linked)) {
+		price_apply(&before);
 		return;
+	}
 	now = (struct heap_tuning){
 		.policy = (enum heap_policy)linked.scavenge,
 		.dontneed_only = linked.madvise == LINK_MADVISE_DONTNEED,
 		.cpu_permille = linked.cpu_permille != 0 ? linked.cpu_permille : HEAP_CPU_PERMILLE,
 		.price_ns = linked.price_ns != 0 ? linked.price_ns : HEAP_PRICE_NS,
 	};
-	settings_read(&before);
 	if (now.policy != before.policy || now.dontneed_only != before.dontneed_only ||
 		now.cpu_permille != before.cpu_permille || now.price_ns != before.price_ns)
 		tell(&now);

@@ -17,6 +17,9 @@
  *	SPILLWAY_SCAVENGE_CPU	share of one CPU over any ten seconds, 0.1% to 100%: 1%
  *	SPILLWAY_CORE_WORTH	so much idle memory costs as much as one busy CPU, 1M to 1T: 2G
  *
+ * and, where the process keeps a limit by itself (limit.h, which has SPILLWAY_LIMIT), what the
+ * wall adds to the price.
+ *
  * The scavenger calls settings_apply before each step, so a change of the header
  * is in force with the next one: it comes with a new sequence, which wakes.
  */

@@ -9,6 +9,7 @@
 #include "shim/heap/scavenge/huge_look.h"
 #include "shim/interpose.h"
 #include "shim/kernel.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
@@ -162,6 +163,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 		trace_begin(environment_find(environment, "SPILLWAY_TRACE"));
 	}
 	settings_init(environment);
+	limit_init(environment, worker_wake);
 	scavenger_init(link_sequence());
 	cache_set_hook(thread_note);
 	gate_set(gate_pass);

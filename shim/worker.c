@@ -1,6 +1,7 @@
 /* The thread that the scavenger runs in. */
 #include "shim/worker.h"
 
+#include "shim/alone.h"
 #include "shim/futex.h"
 #include "shim/gate.h"
 #include "shim/heap/base/freed.h"
@@ -9,6 +10,7 @@
 #include "shim/heap/pages/page_heap.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/scavenger.h"
@@ -154,35 +156,6 @@ static void schedule_as_process(void)
 			SYS_sched_setaffinity, 0, sizeof start_cpus, (long)&start_cpus, 0, 0, 0);
 }
 
-static void *worker_run(void *unused)
-{
-	uint32_t leaving = WORKER_LEAVING;
-
-	(void)unused;
-	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
-	is_worker = true;
-	gate_exempt_thread();
-	schedule_as_process();
-	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway", 0, 0, 0, 0);
-	has_thread_store(1);
-	while (atomic_load(&state) == WORKER_RUNNING) {
-		uint32_t expected = atomic_load(sleep_word());
-		uint64_t due_ns;
-
-		atomic_store(&summoned, false);
-		level_tell(os_now_ns());
-		due_ns = scavenger_step(os_now_ns());
-		if (due_ns != SCAVENGER_AT_ONCE)
-			worker_sleep(expected, os_now_ns(), due_ns);
-	}
-	has_thread_store(0);
-	atomic_fetch_and(&worker_attention, ~(ATTEND_NOTE | ATTEND_WAKE));
-	atomic_store(&stepping, false);
-	if (atomic_compare_exchange_strong(&state, &leaving, WORKER_ASIDE))
-		atomic_fetch_or(&worker_attention, ATTEND_START);
-	return NULL;
-}
-
 static int thread_create(void *(*run)(void *))
 {
 	pthread_attr_t attributes;
@@ -210,6 +183,38 @@ static int thread_create(void *(*run)(void *))
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return error;
+}
+
+static void *worker_run(void *unused)
+{
+	uint32_t leaving = WORKER_LEAVING;
+
+	(void)unused;
+	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
+	is_worker = true;
+	gate_exempt_thread();
+	schedule_as_process();
+	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway", 0, 0, 0, 0);
+	has_thread_store(1);
+	while (atomic_load(&state) == WORKER_RUNNING) {
+		uint32_t expected = atomic_load(sleep_word());
+		uint64_t due_ns;
+		uint64_t tend_ns;
+
+		atomic_store(&summoned, false);
+		level_tell(os_now_ns());
+		tend_ns = alone_tend(os_now_ns(), thread_create);
+		due_ns = scavenger_step(os_now_ns());
+		if (due_ns != SCAVENGER_AT_ONCE)
+			worker_sleep(expected, os_now_ns(), due_ns < tend_ns ? due_ns : tend_ns);
+	}
+	alone_end();
+	has_thread_store(0);
+	atomic_fetch_and(&worker_attention, ~(ATTEND_NOTE | ATTEND_WAKE));
+	atomic_store(&stepping, false);
+	if (atomic_compare_exchange_strong(&state, &leaving, WORKER_ASIDE))
+		atomic_fetch_or(&worker_attention, ATTEND_START);
+	return NULL;
 }
 
 static void on_freed(void)
@@ -394,6 +399,11 @@ static void growth_without_thread(uint64_t total_bytes)
 		atomic_fetch_or(&worker_attention, ATTEND_START);
 }
 
+uint64_t worker_grown_bytes(void)
+{
+	return atomic_load_explicit(&grown_bytes, memory_order_relaxed);
+}
+
 void worker_growth_note(size_t bytes)
 {
 	bool running = atomic_load_explicit(&state, memory_order_relaxed) == WORKER_RUNNING;
@@ -401,6 +411,7 @@ void worker_growth_note(size_t bytes)
 	uint64_t after = before + bytes;
 	int saved = errno;
 
+	limit_growth_note(after);
 	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES &&
 		worker_process_check() == PROCESS_OWN)
 		link_slot_publish();
@@ -421,6 +432,7 @@ void worker_fork_child(void)
 	atomic_fetch_and(&worker_attention, WORKER_ATTEND_TRACE);
 	trace_fork_child();
 	pressure_fork_child();
+	alone_fork_child();
 	atomic_store(&grown_bytes, 0);
 	atomic_store(&retry_ns, 0);
 	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);
@@ -457,6 +469,7 @@ enum process_kind worker_process_check(void)
 void worker_end(void)
 {
 	pressure_watch_end();
+	alone_end();
 	if (atomic_exchange(&state, WORKER_ENDED) == WORKER_RUNNING)
 		worker_wake();
 }
@@ -467,11 +480,12 @@ static bool is_gone(int thread)
 	return thread == 0 || kernel_call(SYS_tgkill, getpid(), thread, 0, 0, 0, 0) == -ESRCH;
 }
 
-/* Both threads, from the kernel's view. */
+/* All threads, from the kernel's view. */
 static bool are_gone(void)
 {
-	return atomic_load(&state) != WORKER_LEAVING && !pressure_watch_runs() &&
-	       is_gone(atomic_load(&thread_id)) && is_gone(pressure_watch_thread());
+	return atomic_load(&state) != WORKER_LEAVING && !pressure_watch_runs() && !alone_runs() &&
+	       is_gone(atomic_load(&thread_id)) && is_gone(pressure_watch_thread()) &&
+	       is_gone(alone_thread());
 }
 
 bool worker_step_aside(void)
@@ -489,6 +503,7 @@ bool worker_step_aside(void)
 	if (atomic_load(&state) == WORKER_LEAVING) {
 		for (int i = 0; i < ASIDE_LOOKS && !are_gone(); i++) {
 			pressure_watch_end();
+			alone_end();
 			worker_wake();
 			os_wait(&never, 0, ASIDE_PAUSE_NS);
 		}

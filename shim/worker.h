@@ -82,6 +82,8 @@ static inline void worker_look(void)
 
 /* The heap makes so many bytes resident; called at the gate; keeps errno. */
 void worker_growth_note(size_t bytes);
+/* The sum of these. */
+uint64_t worker_grown_bytes(void);
 /* process_kind(), having made a copy that no fork handler saw fit to go on by itself. */
 enum process_kind worker_process_check(void);
 /* In a forked child. */

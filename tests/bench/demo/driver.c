@@ -43,6 +43,7 @@ struct settings {
 	const char *record_path;
 	const char *log_path;
 	const char *worker_path;
+	const char *preload_path; /* for the worker; NULL: none */
 	char **command;
 	uint32_t deadline_ms;
 	struct client_settings client;
@@ -106,6 +107,8 @@ static void child_exec(const struct run *run, char **argv)
 		dup2(run->log_pipe[1], STDOUT_FILENO);
 		dup2(run->log_pipe[1], STDERR_FILENO);
 	}
+	if (settings->preload_path)
+		setenv("LD_PRELOAD", settings->preload_path, 1);
 	execv(argv[0], argv);
 	(void)fprintf(stderr, "driver: %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -393,6 +396,7 @@ enum option_name {
 	OPTION_RECORD,
 	OPTION_LOG,
 	OPTION_WORKER,
+	OPTION_PRELOAD,
 	OPTION_SEED,
 	OPTION_PERIOD,
 	OPTION_CYCLES,
@@ -410,6 +414,7 @@ static const struct option options[] = {
 	[OPTION_RECORD] = {"record", required_argument, NULL, 0},
 	[OPTION_LOG] = {"log", required_argument, NULL, 0},
 	[OPTION_WORKER] = {"worker", required_argument, NULL, 0},
+	[OPTION_PRELOAD] = {"preload", required_argument, NULL, 0},
 	[OPTION_SEED] = {"seed", required_argument, NULL, 0},
 	[OPTION_PERIOD] = {"period-ms", required_argument, NULL, 0},
 	[OPTION_CYCLES] = {"cycles", required_argument, NULL, 0},
@@ -441,6 +446,7 @@ static void settings_read(struct settings *settings, int argc, char **argv)
 	settings->record_path = text[OPTION_RECORD];
 	settings->log_path = text[OPTION_LOG];
 	settings->worker_path = text[OPTION_WORKER];
+	settings->preload_path = text[OPTION_PRELOAD];
 	settings->command = optind < argc ? argv + optind : NULL;
 	settings->deadline_ms = (uint32_t)strtoul(text[OPTION_DEADLINE], NULL, 10);
 	settings->client = (struct client_settings){
@@ -479,7 +485,7 @@ int main(int argc, char **argv)
 				      " --record FILE [--log FILE] [--name NAME] [--seed N]\n"
 				      "       [--period-ms N] [--cycles N] [--rate N]"
 				      " [--large-one-in N] [--deadline-ms N]\n      "
-				      " (--worker PATH | -- COMMAND...)\n");
+				      " (--worker PATH [--preload LIBRARY] | -- COMMAND...)\n");
 		return 2;
 	}
 	if (schedule_sum_peak_bytes(&run.settings.client.schedule) > SCHEDULE_SUM_BYTES_MAX) {

@@ -1,10 +1,10 @@
 /*
- * Sets two runs of the demo side by side: a table, a plot for the terminal, an SVG
+ * Sets two or three runs of the demo side by side: a table, a plot for the terminal, an SVG
  * file, and the verdict as the exit status.
  *
- * usage: report PLAIN.record SPILLWAY.record MEMORY.svg
+ * usage: report PLAIN.record SPILLWAY.record... MEMORY.svg
  *
- * 0: the plain run was OOM-killed and the one under spillway neither was nor
+ * 0: the plain run was OOM-killed and none of those with spillway was or
  * lost a request.  1: it was otherwise.  2: usage or unreadable records.
  */
 
@@ -21,6 +21,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 #define CELL_BYTES 32
+#define RUNS_MAX 3
 
 enum unit { UNIT_COUNT, UNIT_MIB, UNIT_US, UNIT_MS };
 
@@ -86,18 +87,22 @@ static void cell_print(char cell[CELL_BYTES], const struct row *row, const struc
 		(void)snprintf(cell, CELL_BYTES, "-");
 }
 
-static void table_print(const struct record *plain, const struct record *spillway)
+static void table_print(const struct record *records, size_t count)
 {
-	(void)printf("%-34s %18s %18s\n", "", plain->name, spillway->name);
+	(void)printf("%-34s", "");
+	for (size_t r = 0; r < count; r++)
+		(void)printf(" %18s", records[r].name);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char left[CELL_BYTES];
-		char right[CELL_BYTES];
+		(void)printf("\n%-34s", rows[i].title);
+		for (size_t r = 0; r < count; r++) {
+			char cell[CELL_BYTES];
 
-		cell_print(left, &rows[i], plain);
-		cell_print(right, &rows[i], spillway);
-		(void)printf("%-34s %18s %18s\n", rows[i].title, left, right);
+			cell_print(cell, &rows[i], &records[r]);
+			(void)printf(" %18s", cell);
+		}
 	}
-	if (plain->totals.objects_lost > 0)
+	(void)putchar('\n');
+	if (records[0].totals.objects_lost > 0)
 		(void)printf(
 			"Requests served include those that filled restarted workers again.\n");
 }
@@ -130,20 +135,37 @@ static bool run_holds(const struct record *record)
 	return holds;
 }
 
-static bool verdict(const struct record *plain, const struct record *spillway)
+static bool survivor_holds(const struct record *spillway)
 {
-	bool holds = run_holds(plain);
+	bool holds = run_holds(spillway);
 
-	holds &= run_holds(spillway);
 	holds &= expect(spillway->totals.schedule_ms >= spillway->totals.schedule_needed_ms,
 		"%s was too slow: not every worker had its turn in the time there is",
 		spillway->name);
-	holds &= expect(plain->totals.kills > 0, "%s was never OOM-killed", plain->name);
 	holds &= expect(spillway->totals.kills == 0, "%s was OOM-killed %" PRIu64 " times",
 		spillway->name, spillway->totals.kills);
 	holds &= expect(spillway->totals.lost == 0, "%s lost %" PRIu64 " requests", spillway->name,
 		spillway->totals.lost);
 	return holds;
+}
+
+static bool verdict(const struct record *records, size_t count)
+{
+	const struct record *plain = &records[0];
+	bool holds = run_holds(plain);
+
+	for (size_t i = 1; i < count; i++)
+		holds &= survivor_holds(&records[i]);
+	holds &= expect(plain->totals.kills > 0, "%s was never OOM-killed", plain->name);
+	if (!holds)
+		return false;
+	(void)printf("It holds: %s was OOM-killed %" PRIu64 " times and lost %" PRIu64
+		     " requests;",
+		plain->name, plain->totals.kills, plain->totals.lost);
+	for (size_t i = 1; i < count; i++)
+		(void)printf("%s %s", i > 1 ? " and" : "", records[i].name);
+	(void)printf(" %s not and lost none.\n", count > 2 ? "were" : "was");
+	return true;
 }
 
 /* Block characters, unless the locale says that the terminal does not know them. */
@@ -177,40 +199,37 @@ static int svg_save(const char *path, const struct plot *plots, size_t count)
 
 int main(int argc, char **argv)
 {
-	static struct record records[2];
-	struct plot plots[2] = {{.record = &records[0]}, {.record = &records[1]}};
+	static struct record records[RUNS_MAX];
+	struct plot plots[RUNS_MAX];
+	size_t count = (size_t)argc - 2;
 	bool holds;
 	int rc = 0;
 
-	if (argc != 4) {
-		(void)fprintf(stderr, "usage: report PLAIN.record SPILLWAY.record MEMORY.svg\n");
+	if (argc < 4 || count > RUNS_MAX) {
+		(void)fprintf(
+			stderr, "usage: report PLAIN.record SPILLWAY.record... MEMORY.svg\n");
 		return 2;
 	}
-	for (size_t i = 0; i < 2 && rc == 0; i++) {
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = record_load(&records[i], argv[i + 1]);
-		plots[i].title = records[i].name;
+		plots[i] = (struct plot){.title = records[i].name, .record = &records[i]};
 		if (rc < 0)
 			(void)fprintf(stderr, "report: %s: %s\n", argv[i + 1], strerror(-rc));
 	}
 	if (rc < 0)
 		return 2;
-	plot_text(stdout, plots, 2, locale_has_glyphs(),
+	plot_text(stdout, plots, count, locale_has_glyphs(),
 		isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 	(void)putchar('\n');
-	table_print(&records[0], &records[1]);
+	table_print(records, count);
 	(void)putchar('\n');
-	rc = svg_save(argv[3], plots, 2);
+	rc = svg_save(argv[argc - 1], plots, count);
 	if (rc < 0)
-		(void)fprintf(stderr, "report: %s: %s\n", argv[3], strerror(-rc));
+		(void)fprintf(stderr, "report: %s: %s\n", argv[argc - 1], strerror(-rc));
 	else
-		(void)printf("The picture: %s\n", argv[3]);
-	holds = verdict(&records[0], &records[1]);
-	if (holds)
-		(void)printf("It holds: %s was OOM-killed %" PRIu64 " times and lost %" PRIu64
-			     " requests; %s was not and lost none.\n",
-			records[0].name, records[0].totals.kills, records[0].totals.lost,
-			records[1].name);
-	record_free(&records[0]);
-	record_free(&records[1]);
+		(void)printf("The picture: %s\n", argv[argc - 1]);
+	holds = verdict(records, count);
+	for (size_t i = 0; i < count; i++)
+		record_free(&records[i]);
 	return holds && rc == 0 ? 0 : 1;
 }
