@@ -141,8 +141,8 @@ static inline long check_wakeups(pid_t pid, int thread)
 		       : voluntary + check_proc_number(path, "nonvoluntary_ctxt_switches", 10);
 }
 
-/* The id of this process's thread called "spillway", 0 without. */
-static inline int check_worker(void)
+/* The id of this process's thread of that name, 0 without. */
+static inline int check_thread(const char *wanted)
 {
 	char path[300];
 	char name[32];
@@ -157,12 +157,20 @@ static inline int check_worker(void)
 		FILE *file = fopen(path, "r");
 		if (file == NULL)
 			continue;
-		if (fgets(name, sizeof name, file) != NULL && strcmp(name, "spillway\n") == 0)
-			found = atoi(entry->d_name);
+		if (fgets(name, sizeof name, file) != NULL) {
+			name[strcspn(name, "\n")] = '\0';
+			found = strcmp(name, wanted) == 0 ? atoi(entry->d_name) : 0;
+		}
 		fclose(file);
 	}
 	closedir(tasks);
 	return found;
+}
+
+/* That of the scavenger. */
+static inline int check_worker(void)
+{
+	return check_thread("spillway");
 }
 
 #endif

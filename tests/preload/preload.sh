@@ -97,6 +97,17 @@ mkfifo "$TAP_DIR/watch"
 export MEMORY_PRESSURE_WATCH="$TAP_DIR/watch"
 needs_aside "the thread that watches memory pressure steps aside as well" unshare
 unset MEMORY_PRESSURE_WATCH
+export SPILLWAY_LIMIT=1M
+needs_aside "the thread that keeps the process's limit steps aside as well" unshare
+rule "and stays outside of no filter" "$programs/aside" filter
+rule "threads allocate while others fork under a limit" "$programs/fork_threads"
+export SPILLWAY_LIMIT=16M SPILLWAY_SCAVENGE=off
+rule "what idles beyond a limit of the process's own goes" "$programs/limited" keep
+rule "no number of a descriptor is taken for it, and none is missed" "$programs/limited" descriptors
+rule "nor needed" "$programs/limited" without-descriptors
+rule "the child of a fork keeps it by itself" "$programs/limited" fork
+rule "a limit that is missed is none" "$programs/limited" missed
+unset SPILLWAY_LIMIT SPILLWAY_SCAVENGE
 rule "no thread stays outside of a filter that the process puts on itself" "$programs/aside" filter
 rule "nor of one by the call's number" "$programs/aside" filter-by-number
 rule "a child of vfork that drops privileges leaves its parent's thread alone" "$programs/aside" vfork
