@@ -1,414 +1,40 @@
 /* The thread that keeps a process without a supervisor below its limit. */
 #include "shim/alone.h"
 
-#include "shim/cgroup.h"
 #include "shim/futex.h"
 #include "shim/gate.h"
 #include "shim/heap/base/os.h"
-#include "shim/heap/front/heap.h"
-#include "shim/heap/scavenge/scavenge.h"
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/link.h"
-#include "shim/scavenger.h"
+#include "shim/look.h"
 #include "shim/worker.h"
 
-#include "config/defaults.h"
-#include "supervisor/policy/fraction.h"
-#include "supervisor/policy/policy.h"
-#include "supervisor/policy/price.h"
-
-#include <limits.h>
-#include <linux/sysinfo.h>
-#include <string.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#define CLOSE_UNSHARES 2U /* CLOSE_RANGE_UNSHARE */
-
 #define MS_NS UINT64_C(1000000)
-#define MIB (UINT64_C(1) << 20)
-
-/* How far the heap grows before the next look, where nothing else calls for one. */
-#define MARK_SHARE 64U
-#define MARK_MIN_BYTES MIB
-#define MARK_MAX_BYTES (64 * MIB)
-#define NO_LIMIT_MARK_BYTES (64 * MIB)
-#define LINKED_MARK_BYTES (16 * MIB)
-
-/* What is worth giving: both. */
-#define GIVE_MIN_BYTES (2 * MIB)
-#define GIVE_SHARE 256U
-/* Free slots that every heap has: this part of what is in use. */
-#define SLACK_SHARE 8U
-/* A limit of our own is this part of what is in use beyond it, at the least. */
-#define ROOM_SHARE 8U
-
-#define LINGER_MS 1000U
-#define GIVER_MIN_MS 250U
-#define GIVER_MAX_MS 400U
-#define QUIET_MAX_MS 200U
-#define STALL_MS 250U
-#define PLACE_MS 5000U
-#define GATE_WAIT_MS 1000U
-#define GATE_WAIT_AGAIN_MS 200U
-#define GATE_WAIT_SELF_MS 50U
-#define GATE_PATIENCE_MS 5000U
-#define CROWD_MAX 16U
+#define LINKED_MARK_BYTES (16 * LOOK_MIB)
 #define LINKED_LOOK_NS (5000 * MS_NS)
 #define TEND_NS (1000 * MS_NS)
-
-/* What policy works on: mapped while the thread is there, since its tables are for 64 services. */
-struct policy_memory {
-	struct policy_state state;
-	struct config config;
-	struct sample sample;
-	struct plan plan;
-};
-
-/* The thread's alone. */
-static struct {
-	struct policy_memory *memory;
-	size_t memory_bytes;
-	int root_fd;
-	struct cgroup cgroup;
-	bool has_cgroup;
-	uint32_t crowd; /* processes that share the wall */
-	uint64_t place_ms;
-	struct stall_sample stall;
-	uint64_t planned_credit_bytes; /* the last plan's */
-	uint64_t given_credit_bytes;   /* what of that was put into force */
-	uint64_t seen_credit_bytes;    /* what was left of it at this look */
-	uint64_t idle_bytes;
-	uint64_t calm_ms;  /* since when there is nothing to do */
-	uint32_t quiet_ms; /* the last pause while nothing moves */
-	uint64_t timeouts;
-	uint64_t timeout_ms; /* when a wait last brought nothing */
-	bool timed_out;
-	uint32_t random;
-} look;
 
 static _Atomic bool running;
 static _Atomic bool ended;
 static _Atomic int thread_id;
-/* The tightest limit that the last thread found; 0: none. */
-static _Atomic uint64_t limit_bytes;
 /* The scavenger's thread's: when it last asked how much idles, and whether a supervisor was there.
  */
 static uint64_t tended_ns;
 static bool was_linked;
 
-static uint64_t less_of(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t more_of(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Chance: a quarter more or less. */
-static uint32_t jitter(uint32_t ms)
-{
-	look.random ^= look.random << 13;
-	look.random ^= look.random >> 17;
-	look.random ^= look.random << 5;
-	return ms - ms / 4 + (uint32_t)((uint64_t)ms * (look.random & 1023U) / 2048U);
-}
-
-/* What could be given back. */
-static uint64_t idle_of(const struct heap_stats *stats)
-{
-	return stats->idle_dirty_bytes +
-	       fraction_less(stats->free_slot_bytes, stats->in_use_bytes / SLACK_SHARE);
-}
-
-static uint64_t worth_giving(uint64_t limit)
-{
-	return more_of(GIVE_MIN_BYTES, limit / GIVE_SHARE);
-}
-
-static uint64_t machine_bytes(void)
-{
-	struct sysinfo info;
-
-	if (kernel_call(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
-		return SAMPLE_NO_LIMIT;
-	return (uint64_t)info.totalram * info.mem_unit;
-}
-
-/* The limit of this heap alone; it gives way to what is in use. */
-static uint64_t own_limit_bytes(const struct heap_stats *stats, uint64_t shared_bytes)
-{
-	const struct limit_setting *setting = limit_setting();
-	uint64_t busy_bytes =
-		stats->metadata_bytes + fraction_less(stats->in_use_bytes, stats->free_slot_bytes);
-	uint64_t bytes = setting->bytes;
-
-	if (setting->kind == LIMIT_SHARE)
-		bytes = fraction_part_of(
-			shared_bytes != SAMPLE_NO_LIMIT ? shared_bytes : machine_bytes(),
-			setting->permille);
-	else if (setting->kind != LIMIT_SIZE)
-		return SAMPLE_NO_LIMIT;
-	return more_of(bytes, fraction_plus(busy_bytes, busy_bytes / ROOM_SHARE));
-}
-
-static void place_look(uint64_t now_ms)
-{
-	if (look.root_fd < 0 || (look.place_ms != 0 && now_ms - look.place_ms < PLACE_MS))
-		return;
-	if (look.has_cgroup && cgroup_has_moved(look.root_fd, &look.cgroup)) {
-		cgroup_close(&look.cgroup);
-		look.has_cgroup = false;
-	}
-	if (!look.has_cgroup)
-		look.has_cgroup = cgroup_open(look.root_fd, &look.cgroup) == 0;
-	look.place_ms = now_ms;
-	look.crowd = 1;
-	if (look.has_cgroup)
-		look.crowd = (uint32_t)less_of(cgroup_processes(&look.cgroup), CROWD_MAX);
-}
-
-static void walls_read(struct sample *sample, uint64_t now_ms)
-{
-	size_t level = 0;
-
-	sample->shared = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
-	sample->shared_events = (struct events_sample){0};
-	sample->shared_stall = (struct stall_sample){0};
-	if (!look.has_cgroup)
-		return;
-	level = cgroup_read(&look.cgroup, &sample->shared, &sample->shared_events);
-	/* There are others below an ancestor, or it would have no limit of its own. */
-	if (level > 0 && look.crowd == 1)
-		look.crowd = 2;
-	if (!look.stall.known || now_ms - look.stall.read_ms >= STALL_MS)
-		cgroup_read_stall(&look.cgroup, now_ms, &look.stall);
-	sample->shared_stall = look.stall;
-}
-
-static uint64_t credit_left(void)
-{
-	look.seen_credit_bytes = atomic_load(&limit_gate()->credit_bytes);
-	if (look.planned_credit_bytes == UINT64_MAX || look.seen_credit_bytes == UINT64_MAX)
-		return look.planned_credit_bytes;
-	return fraction_less(look.planned_credit_bytes,
-		fraction_less(look.given_credit_bytes, look.seen_credit_bytes));
-}
-
-static void heap_read(struct service_sample *service, const struct heap_stats *stats)
-{
-	uint64_t released_bytes = 0;
-
-	for (size_t i = 0; i < HEAP_CAUSES; i++)
-		released_bytes += stats->released_bytes[i];
-	service->running = true;
-	service->own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT,
-		.current_bytes = stats->mapped_bytes - stats->clean_bytes};
-	service->heap = (struct heap_sample){
-		.processes = 1,
-		.in_use_bytes = stats->in_use_bytes,
-		.idle_dirty_bytes = stats->idle_dirty_bytes,
-		.lazy_bytes = stats->lazy_bytes,
-		.released_bytes = released_bytes,
-		.wants_bytes = atomic_load(&limit_slot()->wants_bytes),
-		.credit_left_bytes = credit_left(),
-		.answered = scavenger_has_answered(),
-	};
-}
-
-/* How long to wait at the gate depends on who could make room. */
-static uint32_t gate_wait_ms(const struct sample *sample, uint64_t now_ms)
-{
-	uint64_t timeouts = atomic_load(&limit_slot()->gate_timeouts);
-
-	if (timeouts != look.timeouts) {
-		look.timeouts = timeouts;
-		look.timeout_ms = now_ms;
-		look.timed_out = true;
-	}
-	if (sample->shared.limit_bytes == SAMPLE_NO_LIMIT || look.crowd == 1)
-		return GATE_WAIT_SELF_MS;
-	return look.timed_out && now_ms - look.timeout_ms < GATE_PATIENCE_MS ? GATE_WAIT_AGAIN_MS
-									     : GATE_WAIT_MS;
-}
-
-/* What waits is served as the plan has it; the rest is for all that share the wall. */
-static void credit_publish(const struct plan *plan, uint64_t wants_bytes)
-{
-	uint64_t credit_bytes = plan->credit_bytes[0];
-
-	look.planned_credit_bytes = credit_bytes;
-	if (credit_bytes != UINT64_MAX)
-		credit_bytes =
-			more_of(less_of(credit_bytes, wants_bytes), credit_bytes / look.crowd);
-	look.given_credit_bytes = credit_bytes;
-	limit_credit_set(credit_bytes, look.seen_credit_bytes);
-}
-
-static void plan_perform(const struct plan *plan)
-{
-	bool news = false;
-
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct action *action = &plan->action[i];
-
-		if (action->kind == ACTION_LEVEL)
-			limit_level_set((enum heap_level)action->level);
-		else if (action->kind == ACTION_RELEASE)
-			scavenger_ask_for((enum heap_level)action->level, action->target_bytes);
-		news |= action->kind == ACTION_LEVEL || action->kind == ACTION_RELEASE;
-	}
-	if (news)
-		worker_wake();
-}
-
-static void mark_set(uint64_t distance_bytes)
-{
-	atomic_store(&limit_mark, worker_grown_bytes() + distance_bytes);
-}
-
-static uint64_t headroom_of(const struct wall_sample *wall)
-{
-	uint64_t kept_bytes = fraction_less(wall->current_bytes, wall->reclaimable_bytes);
-
-	return fraction_less(wall->limit_bytes, kept_bytes);
-}
-
-/* The further away the limit, the rarer are the looks of one who has something to give. */
-static uint32_t giver_ms(const struct sample *sample)
-{
-	const struct wall_sample *wall = &sample->shared;
-	uint64_t lazy_bytes = wall->limit_bytes / 4;
-
-	if (wall->limit_bytes == SAMPLE_NO_LIMIT || lazy_bytes == 0)
-		return GIVER_MAX_MS;
-	return (uint32_t)less_of(
-		GIVER_MAX_MS, fraction_share(GIVER_MIN_MS, headroom_of(wall), lazy_bytes));
-}
-
-/* The pause until the next look; 0: none is needed. */
-static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
-{
-	const struct plan *plan = &look.memory->plan;
-	const struct heap_sample *heap = &look.memory->sample.service[0].heap;
-	bool gives = look.idle_bytes >= worth_giving(limit);
-	bool waits = heap->wants_bytes > 0 || !scavenger_has_answered();
-
-	if (limit_level() == HEAP_CALM && !waits) {
-		if (gives) {
-			look.calm_ms = now_ms;
-			return jitter(giver_ms(&look.memory->sample));
-		}
-		if (now_ms - look.calm_ms >= LINGER_MS)
-			return 0;
-		return (uint32_t)(look.calm_ms + LINGER_MS - now_ms);
-	}
-	look.calm_ms = now_ms;
-	if (waits || gives)
-		look.quiet_ms = 0;
-	else
-		look.quiet_ms = look.quiet_ms == 0
-					? plan->next_ms
-					: (uint32_t)less_of(2U * look.quiet_ms, QUIET_MAX_MS);
-	return jitter((uint32_t)more_of(more_of(plan->next_ms, look.quiet_ms), 4));
-}
-
-/* Ready for policy_step: one service, one policy. */
-static void policy_prepare(struct config *config, uint32_t wait_ms)
-{
-	config->policy_count = 1;
-	config->policies[0] = default_policy;
-	config->policies[0].gate_wait_ms = wait_ms;
-	config->service_count = 1;
-}
-
-static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
-{
-	struct policy_memory *memory = look.memory;
-	struct sample *sample = &memory->sample;
-	uint32_t wait_ms = gate_wait_ms(sample, now_ms);
-
-	sample->service_count = 1;
-	heap_read(&sample->service[0], stats);
-	sample->service[0].own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
-	policy_prepare(&memory->config, wait_ms);
-	policy_step(&memory->state, &memory->config, sample, now_ms, &memory->plan);
-	limit_gate_wait_set(wait_ms);
-	credit_publish(&memory->plan, sample->service[0].heap.wants_bytes);
-	limit_price_set(fraction_permille(memory->plan.price_ns[0],
-		price_base_ns(memory->config.policies[0].core_worth_bytes)));
-	plan_perform(&memory->plan);
-}
-
-/* One look.  The pause until the next one; 0: the thread is not needed any more. */
+/* As look_step; a supervisor goes first. */
 static uint32_t alone_step(uint64_t now_ns)
 {
-	struct sample *sample = &look.memory->sample;
-	uint64_t now_ms = now_ns / MS_NS;
-	struct heap_stats stats;
-	uint64_t limit;
-
-	if (link_attended(now_ns)) {
-		mark_set(LINKED_MARK_BYTES);
+	if (atomic_load(&ended))
 		return 0;
-	}
-	place_look(now_ms);
-	walls_read(sample, now_ms);
-	heap_stats_read(&stats);
-	limit = less_of(
-		sample->shared.limit_bytes, own_limit_bytes(&stats, sample->shared.limit_bytes));
-	atomic_store(&limit_bytes, limit != SAMPLE_NO_LIMIT ? limit : 0);
-	if (limit == SAMPLE_NO_LIMIT) {
-		mark_set(NO_LIMIT_MARK_BYTES);
-		return 0;
-	}
-	policy_run(&stats, now_ms);
-	look.idle_bytes = idle_of(&stats);
-	mark_set(less_of(more_of(limit / MARK_SHARE, MARK_MIN_BYTES), MARK_MAX_BYTES));
-	return pause_ms(limit, now_ms);
-}
-
-/* An empty table of descriptors of this thread's own; false: not to be had. */
-static bool descriptors_unshare(void)
-{
-	return kernel_call(SYS_close_range, 0, UINT_MAX, CLOSE_UNSHARES, 0, 0, 0) == 0;
-}
-
-static bool look_begin(void)
-{
-	uint64_t now_ns = os_now_ns();
-	size_t page_bytes = os_page_bytes();
-
-	memset(&look, 0, sizeof look);
-	look.memory_bytes = (sizeof *look.memory + page_bytes - 1) / page_bytes * page_bytes;
-	look.memory = os_map(look.memory_bytes, page_bytes);
-	if (look.memory == NULL)
-		return false;
-	look.root_fd = -1;
-	if (descriptors_unshare())
-		look.root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	look.crowd = 1;
-	look.planned_credit_bytes = UINT64_MAX;
-	look.timeouts = atomic_load(&limit_slot()->gate_timeouts);
-	look.calm_ms = now_ns / MS_NS;
-	look.random = (uint32_t)(now_ns ^ now_ns >> 32) ^ (uint32_t)atomic_load(&thread_id) << 12;
-	look.random |= 1;
-	return true;
-}
-
-/* The child of a fork must not find a pointer to what is not mapped any more. */
-static void look_end(void)
-{
-	struct policy_memory *memory = look.memory;
-
-	look.memory = NULL;
-	atomic_signal_fence(memory_order_seq_cst);
-	os_unmap(memory, look.memory_bytes);
+	if (!link_attended(now_ns))
+		return look_step(now_ns);
+	look_mark_set(LINKED_MARK_BYTES);
+	return 0;
 }
 
 static void *alone_run(void *unused)
@@ -427,7 +53,7 @@ static void *alone_run(void *unused)
 			uint32_t ms;
 
 			heard = atomic_load(&gate->doorbell);
-			ms = atomic_load(&ended) ? 0 : alone_step(now_ns);
+			ms = alone_step(now_ns);
 			if (ms == 0)
 				break;
 			futex_wait(&gate->doorbell, heard, FUTEX_ALL_BITS, now_ns + ms * MS_NS);
@@ -454,14 +80,12 @@ static void alone_start(int (*start)(void *(*run)(void *)))
 	if (start(alone_run) == 0)
 		return;
 	atomic_store(&running, false);
-	mark_set(NO_LIMIT_MARK_BYTES);
+	look_mark_set(LOOK_NO_LIMIT_BYTES);
 }
 
 uint64_t alone_tend(uint64_t now_ns, int (*start)(void *(*run)(void *)))
 {
 	bool linked = link_attended(now_ns);
-	struct heap_stats stats;
-	uint64_t limit;
 
 	if (limit_setting()->kind == LIMIT_OFF || alone_runs())
 		return UINT64_MAX;
@@ -470,20 +94,18 @@ uint64_t alone_tend(uint64_t now_ns, int (*start)(void *(*run)(void *)))
 	was_linked = linked;
 	if (linked && limit_is_wanted()) {
 		limit_want(false);
-		mark_set(LINKED_MARK_BYTES);
+		look_mark_set(LINKED_MARK_BYTES);
 	}
 	if (limit_is_wanted()) {
 		alone_start(start);
 		return UINT64_MAX;
 	}
-	limit = atomic_load(&limit_bytes);
-	if (limit == 0 && !linked)
+	if (look_limit_bytes() == 0 && !linked)
 		return UINT64_MAX;
 	if (now_ns - tended_ns < TEND_NS)
 		return tended_ns + TEND_NS - now_ns;
 	tended_ns = now_ns;
-	heap_stats_read(&stats);
-	if (idle_of(&stats) < worth_giving(limit))
+	if (!look_finds_idle())
 		return UINT64_MAX;
 	if (linked)
 		return LINKED_LOOK_NS;
@@ -510,14 +132,11 @@ int alone_thread(void)
 
 void alone_fork_child(void)
 {
-	if (atomic_load(&running) && look.memory != NULL)
-		os_unmap(look.memory, look.memory_bytes);
-	look.memory = NULL;
 	atomic_store(&running, false);
 	atomic_store(&ended, false);
 	atomic_store(&thread_id, 0);
-	atomic_store(&limit_bytes, 0);
 	tended_ns = 0;
 	was_linked = false;
+	look_fork_child();
 	limit_fork_child();
 }

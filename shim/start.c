@@ -15,6 +15,7 @@
 #include "shim/process.h"
 #include "shim/scavenger.h"
 #include "shim/settings.h"
+#include "shim/thread.h"
 #include "shim/trace.h"
 #include "shim/trim.h"
 #include "shim/worker.h"
@@ -146,7 +147,7 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	thread_note();
 	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
-	worker_init();
+	thread_init();
 	aside_init();
 	interpose_init();
 	os_fence_prepare();

@@ -14,12 +14,10 @@
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/scavenger.h"
+#include "shim/thread.h"
 #include "shim/trace.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -27,9 +25,6 @@
 #define SECOND_NS 1000000000U
 #define RETRY_FIRST_NS ((uint64_t)SECOND_NS)
 #define RETRY_LAST_NS ((uint64_t)300 * SECOND_NS)
-/* A thread's stack holds the static TLS of every library too, hence the second size. */
-#define STACK_BYTES ((size_t)128 * 1024)
-#define STACK_LARGE_BYTES ((size_t)2 * 1024 * 1024)
 
 /* Without the thread, the slot's counters are renewed after so much growth. */
 #define PUBLISH_BYTES ((uint64_t)256 * 1024)
@@ -88,16 +83,6 @@ static _Atomic bool filtered;
 static _Atomic uint64_t woken_ns;
 /* Free slots that a forked process does not count as its own to give back. */
 static _Atomic uint64_t slack_bytes;
-/* The CPUs that the process was started with. */
-static cpu_set_t start_cpus;
-static bool start_cpus_known;
-
-void worker_init(void)
-{
-	start_cpus_known =
-		!os_is_sandboxed() && kernel_call(SYS_sched_getaffinity, 0, sizeof start_cpus,
-					      (long)&start_cpus, 0, 0, 0) > 0;
-}
 
 static _Atomic uint32_t *sleep_word(void)
 {
@@ -141,50 +126,6 @@ static void worker_sleep(uint32_t expected, uint64_t now_ns, uint64_t due_ns)
 	atomic_fetch_and(&worker_attention, ~ATTEND_WAKE);
 }
 
-/* A thread begins with the scheduling and the CPUs of the one that made it. */
-static void schedule_as_process(void)
-{
-	static const struct sched_param ordinary;
-	cpu_set_t cpus = start_cpus;
-
-	if (sched_getscheduler(0) != SCHED_OTHER)
-		sched_setscheduler(0, SCHED_OTHER, &ordinary);
-	if (start_cpus_known &&
-		kernel_call(SYS_sched_getaffinity, 0, sizeof cpus, (long)&cpus, 0, 0, 0) > 0 &&
-		!CPU_EQUAL(&cpus, &start_cpus))
-		(void)kernel_call(
-			SYS_sched_setaffinity, 0, sizeof start_cpus, (long)&start_cpus, 0, 0, 0);
-}
-
-static int thread_create(void *(*run)(void *))
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	sigset_t all;
-	sigset_t before;
-	int error = pthread_attr_init(&attributes);
-
-	if (error != 0)
-		return error;
-	sigfillset(&all);
-	/* A thread of ours that takes the program's signals is worse than none. */
-	error = pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (error != 0) {
-		pthread_attr_destroy(&attributes);
-		return error;
-	}
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(&thread, &attributes, run, NULL);
-	if (error == EINVAL) {
-		pthread_attr_setstacksize(&attributes, STACK_LARGE_BYTES);
-		error = pthread_create(&thread, &attributes, run, NULL);
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return error;
-}
-
 static void *worker_run(void *unused)
 {
 	uint32_t leaving = WORKER_LEAVING;
@@ -193,7 +134,7 @@ static void *worker_run(void *unused)
 	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
 	is_worker = true;
 	gate_exempt_thread();
-	schedule_as_process();
+	thread_schedule_as_process();
 	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway", 0, 0, 0, 0);
 	has_thread_store(1);
 	while (atomic_load(&state) == WORKER_RUNNING) {

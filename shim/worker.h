@@ -68,9 +68,6 @@
 extern _Atomic uint32_t worker_attention;
 #define WORKER_ATTEND_TRACE 16U
 
-/* Once, by the constructor. */
-void worker_init(void);
-
 /* Does what worker_attention asks for; keeps errno. */
 void worker_attend(void);
 
