@@ -8,10 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* memory.stat of 6.18 has 2 KiB; the last keys of a longer one are unknown. */
-#define STAT_TEXT_BYTES 4096
 #define SHORT_TEXT_BYTES 512
-#define LINE_BYTES 2048
+#define LINE_BYTES sizeof(((struct cgroup_room *)NULL)->line)
 /* So much of cgroup.procs is read. */
 #define PROCESSES_READS 8
 
@@ -23,20 +21,7 @@ struct lines {
 	int fd;
 	size_t length;
 	size_t next; /* where the next line begins */
-	char text[LINE_BYTES];
-};
-
-/* What /proc/self/cgroup says; "": in none. */
-struct own_paths {
-	char v2[CGROUP_PATH_BYTES];
-	char v1[CGROUP_PATH_BYTES]; /* of memory */
-	uint64_t place;
-};
-
-/* A mount that shows us: where in it we are, and its root. */
-struct place {
-	char directory[CGROUP_PATH_BYTES];
-	char point[CGROUP_PATH_BYTES];
+	char *text;  /* LINE_BYTES */
 };
 
 static int open_at(int directory_fd, const char *path, int flags)
@@ -149,30 +134,31 @@ static uint64_t hash_add(uint64_t hash, const char *text)
 	return hash;
 }
 
-/* Lines are "HIERARCHY:CONTROLLERS:PATH". */
-static void own_paths_read(int root_fd, struct own_paths *own)
+/* Lines are "HIERARCHY:CONTROLLERS:PATH".  Which text it is. */
+static uint64_t own_paths_read(int root_fd, struct cgroup_room *room)
 {
-	struct lines lines = {.fd = open_file(root_fd, "proc/self/cgroup")};
+	struct lines lines = {.fd = open_file(root_fd, "proc/self/cgroup"), .text = room->line};
+	uint64_t place = HASH_START;
 	char *line;
 
-	own->v1[0] = '\0';
-	own->v2[0] = '\0';
-	own->place = HASH_START;
+	room->v1[0] = '\0';
+	room->v2[0] = '\0';
 	while (lines.fd >= 0 && (line = lines_next(&lines)) != NULL) {
 		char *controllers;
 		char *path;
 
-		own->place = hash_add(own->place, line);
+		place = hash_add(place, line);
 		controllers = cut(line, ':');
 		path = controllers != NULL ? cut(controllers, ':') : NULL;
 		if (path == NULL || path[0] != '/')
 			continue;
 		if (strcmp(line, "0") == 0 && controllers[0] == '\0')
-			path_copy(own->v2, path);
+			path_copy(room->v2, path);
 		else if (has_word(controllers, "memory"))
-			path_copy(own->v1, path);
+			path_copy(room->v1, path);
 	}
 	close_fd(&lines.fd);
+	return place;
 }
 
 static bool is_octal(const char *digits)
@@ -210,11 +196,11 @@ static bool has_file(int root_fd, const char *directory, const char *name)
 }
 
 /*
- * Where path is under a mount whose root, seen from our cgroup namespace, is root.  A root that
- * begins with "/.." was mounted outside of it, and nothing tells where in it we are.
+ * Into room: where path is under a mount whose root, seen from our cgroup namespace, is root.  A
+ * root that begins with "/.." was mounted outside of it, and nothing tells where in it we are.
  */
-static bool place_under(
-	int root_fd, const char *root, const char *point, const char *path, struct place *place)
+static bool place_under(int root_fd, const char *root, const char *point, const char *path,
+	struct cgroup_room *room)
 {
 	size_t root_length = strcmp(root, "/") == 0 ? 0 : strlen(root);
 	size_t point_length = strlen(point);
@@ -226,20 +212,18 @@ static bool place_under(
 		(path[root_length] == '/' || path[root_length] == '\0'))
 		tail = strcmp(path + root_length, "/") == 0 ? "" : path + root_length;
 	if (tail != NULL && point_length + strlen(tail) < CGROUP_PATH_BYTES) {
-		char directory[CGROUP_PATH_BYTES];
-
-		memcpy(directory, point, point_length);
-		memcpy(directory + point_length, tail, strlen(tail) + 1);
-		if (has_file(root_fd, directory, "cgroup.procs")) {
-			path_copy(place->directory, directory);
-			path_copy(place->point, point);
+		memcpy(room->path, point, point_length);
+		memcpy(room->path + point_length, tail, strlen(tail) + 1);
+		if (has_file(root_fd, room->path, "cgroup.procs")) {
+			path_copy(room->directory, room->path);
+			path_copy(room->point, point);
 			return true;
 		}
 	}
 	if (!has_file(root_fd, point, "cgroup.procs"))
 		return false;
-	path_copy(place->directory, point);
-	path_copy(place->point, point);
+	path_copy(room->directory, point);
+	path_copy(room->point, point);
 	return true;
 }
 
@@ -272,9 +256,9 @@ static bool mount_parse(char *line, bool v2, char **root, char **point)
 	return true;
 }
 
-static bool place_find(int root_fd, bool v2, const char *path, struct place *place)
+static bool place_find(int root_fd, bool v2, const char *path, struct cgroup_room *room)
 {
-	struct lines lines = {.fd = -1};
+	struct lines lines = {.fd = -1, .text = room->line};
 	bool found = false;
 	char *line;
 
@@ -286,7 +270,7 @@ static bool place_find(int root_fd, bool v2, const char *path, struct place *pla
 		char *point;
 
 		if (mount_parse(line, v2, &root, &point) &&
-			place_under(root_fd, root, point, path, place))
+			place_under(root_fd, root, point, path, room))
 			found = true;
 	}
 	close_fd(&lines.fd);
@@ -333,10 +317,12 @@ static bool path_up(char *path, const char *point)
 	return strlen(path) >= point_length;
 }
 
-static void levels_open(int root_fd, struct place *place, struct cgroup *cgroup)
+static void levels_open(int root_fd, struct cgroup *cgroup)
 {
+	struct cgroup_room *room = &cgroup->room;
+
 	do {
-		int directory_fd = open_directory(root_fd, place->directory);
+		int directory_fd = open_directory(root_fd, room->directory);
 
 		if (directory_fd < 0)
 			continue;
@@ -345,7 +331,7 @@ static void levels_open(int root_fd, struct place *place, struct cgroup *cgroup)
 		if (level_open(directory_fd, cgroup->version, &cgroup->level[cgroup->count]))
 			cgroup->count++;
 		kernel_close(directory_fd);
-	} while (cgroup->count < CGROUP_LEVELS_MAX && path_up(place->directory, place->point));
+	} while (cgroup->count < CGROUP_LEVELS_MAX && path_up(room->directory, room->point));
 }
 
 /* The root's file tells about the whole machine. */
@@ -364,20 +350,20 @@ static int pressure_open(int root_fd, const char *directory)
 
 int cgroup_open(int root_fd, struct cgroup *cgroup)
 {
-	struct own_paths own;
-	struct place place;
+	struct cgroup_room *room = &cgroup->room;
 
-	*cgroup = (struct cgroup){.pressure_fd = -1, .processes_fd = -1};
-	own_paths_read(root_fd, &own);
-	cgroup->place = own.place;
-	cgroup->version = own.v1[0] != '\0' ? CGROUP_V1 : CGROUP_V2;
-	if (place_find(root_fd, true, own.v2, &place)) {
-		cgroup->pressure_fd = pressure_open(root_fd, place.directory);
+	cgroup->count = 0;
+	cgroup->pressure_fd = -1;
+	cgroup->processes_fd = -1;
+	cgroup->place = own_paths_read(root_fd, room);
+	cgroup->version = room->v1[0] != '\0' ? CGROUP_V1 : CGROUP_V2;
+	if (place_find(root_fd, true, room->v2, room)) {
+		cgroup->pressure_fd = pressure_open(root_fd, room->directory);
 		if (cgroup->version == CGROUP_V2)
-			levels_open(root_fd, &place, cgroup);
+			levels_open(root_fd, cgroup);
 	}
-	if (cgroup->version == CGROUP_V1 && place_find(root_fd, false, own.v1, &place))
-		levels_open(root_fd, &place, cgroup);
+	if (cgroup->version == CGROUP_V1 && place_find(root_fd, false, room->v1, room))
+		levels_open(root_fd, cgroup);
 	if (cgroup->count > 0)
 		return 0;
 	cgroup_close(cgroup);
@@ -393,12 +379,9 @@ void cgroup_close(struct cgroup *cgroup)
 	close_fd(&cgroup->processes_fd);
 }
 
-bool cgroup_has_moved(int root_fd, const struct cgroup *cgroup)
+bool cgroup_has_moved(int root_fd, struct cgroup *cgroup)
 {
-	struct own_paths own;
-
-	own_paths_read(root_fd, &own);
-	return own.place != cgroup->place;
+	return own_paths_read(root_fd, &cgroup->room) != cgroup->place;
 }
 
 static bool usage_read(const struct cgroup_level *level, uint64_t *bytes)
@@ -411,9 +394,9 @@ static bool usage_read(const struct cgroup_level *level, uint64_t *bytes)
 
 /* False where the level tells nothing. */
 static bool level_read(
-	const struct cgroup_level *level, enum cgroup_version version, struct wall_sample *wall)
+	const struct cgroup_level *level, struct cgroup *cgroup, struct wall_sample *wall)
 {
-	char text[STAT_TEXT_BYTES];
+	char *text = cgroup->room.text;
 	long length = read_text(level->limit_fd, text, SHORT_TEXT_BYTES);
 
 	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
@@ -423,9 +406,10 @@ static bool level_read(
 		return false;
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT)
 		return true;
-	length = read_text(level->stat_fd, text, sizeof text);
-	wall->reclaimable_known = length > 0 && cgroup_text_reclaimable(text, (size_t)length,
-							version, &wall->reclaimable_bytes) == 0;
+	length = read_text(level->stat_fd, text, sizeof cgroup->room.text);
+	wall->reclaimable_known =
+		length > 0 && cgroup_text_reclaimable(text, (size_t)length, cgroup->version,
+				      &wall->reclaimable_bytes) == 0;
 	if (wall->reclaimable_bytes > wall->current_bytes)
 		wall->reclaimable_bytes = wall->current_bytes;
 	return true;
@@ -456,8 +440,7 @@ static void events_add(
 	sum->max += events.max;
 }
 
-size_t cgroup_read(
-	const struct cgroup *cgroup, struct wall_sample *wall, struct events_sample *events)
+size_t cgroup_read(struct cgroup *cgroup, struct wall_sample *wall, struct events_sample *events)
 {
 	size_t tightest = 0;
 
@@ -466,7 +449,7 @@ size_t cgroup_read(
 	for (size_t i = 0; i < cgroup->count; i++) {
 		struct wall_sample here;
 
-		if (!level_read(&cgroup->level[i], cgroup->version, &here))
+		if (!level_read(&cgroup->level[i], cgroup, &here))
 			continue;
 		events_add(&cgroup->level[i], cgroup->version, events);
 		if (i == 0 || (here.limit_bytes != SAMPLE_NO_LIMIT &&
@@ -479,7 +462,7 @@ size_t cgroup_read(
 	return tightest;
 }
 
-void cgroup_read_stall(const struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall)
+void cgroup_read_stall(struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall)
 {
 	char text[SHORT_TEXT_BYTES];
 	struct stall_sample read = {.known = true, .read_ms = now_ms};
@@ -490,7 +473,7 @@ void cgroup_read_stall(const struct cgroup *cgroup, uint64_t now_ms, struct stal
 		*stall = read;
 }
 
-uint32_t cgroup_processes(const struct cgroup *cgroup)
+uint32_t cgroup_processes(struct cgroup *cgroup)
 {
 	char text[SHORT_TEXT_BYTES];
 	uint32_t count = 0;

@@ -32,6 +32,18 @@ struct cgroup_level {
 	int events_fd; /* v1: memory.failcnt */
 };
 
+/* Room for texts, since the caller's stack is small and stays. */
+struct cgroup_room {
+	char line[2048];
+	char text[4096]; /* memory.stat of 6.18 has 2 KiB; the last keys of a longer one are unknown
+			  */
+	char v2[CGROUP_PATH_BYTES]; /* where /proc/self/cgroup says that we are; "": in none */
+	char v1[CGROUP_PATH_BYTES]; /* in the tree of memory */
+	char directory[CGROUP_PATH_BYTES];
+	char point[CGROUP_PATH_BYTES];
+	char path[CGROUP_PATH_BYTES];
+};
+
 struct cgroup {
 	enum cgroup_version version;
 	size_t count; /* level[0] is the process's own */
@@ -39,6 +51,7 @@ struct cgroup {
 	int pressure_fd; /* of v2's tree; -1: none, or that of the whole machine */
 	int processes_fd;
 	uint64_t place; /* which text of /proc/self/cgroup this is */
+	struct cgroup_room room;
 };
 
 /* root_fd stands for "/".  0, or -ENOENT: nothing that counts memory can be seen, and nothing is
@@ -46,15 +59,14 @@ struct cgroup {
 int cgroup_open(int root_fd, struct cgroup *cgroup);
 void cgroup_close(struct cgroup *cgroup);
 /* The process is in another cgroup now. */
-bool cgroup_has_moved(int root_fd, const struct cgroup *cgroup);
+bool cgroup_has_moved(int root_fd, struct cgroup *cgroup);
 
 /* The level with the least headroom, and its index; SAMPLE_NO_LIMIT and the usage of [0] where none
  * has a limit.  Events are summed over the levels. */
-size_t cgroup_read(
-	const struct cgroup *cgroup, struct wall_sample *wall, struct events_sample *events);
+size_t cgroup_read(struct cgroup *cgroup, struct wall_sample *wall, struct events_sample *events);
 /* Not more often than every 250 ms (policy/stall.h). */
-void cgroup_read_stall(const struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall);
+void cgroup_read_stall(struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall);
 /* In the process's own cgroup; at least 1. */
-uint32_t cgroup_processes(const struct cgroup *cgroup);
+uint32_t cgroup_processes(struct cgroup *cgroup);
 
 #endif

@@ -59,6 +59,7 @@ struct policy_memory {
 	struct config config;
 	struct sample sample;
 	struct plan plan;
+	struct cgroup cgroup;
 };
 
 /* The looking thread's alone. */
@@ -66,7 +67,6 @@ static struct {
 	struct policy_memory *memory;
 	size_t memory_bytes;
 	int root_fd;
-	struct cgroup cgroup;
 	bool has_cgroup;
 	uint32_t crowd; /* processes that share the wall */
 	uint64_t place_ms;
@@ -147,16 +147,16 @@ static void place_look(uint64_t now_ms)
 {
 	if (look.root_fd < 0 || (look.place_ms != 0 && now_ms - look.place_ms < PLACE_MS))
 		return;
-	if (look.has_cgroup && cgroup_has_moved(look.root_fd, &look.cgroup)) {
-		cgroup_close(&look.cgroup);
+	if (look.has_cgroup && cgroup_has_moved(look.root_fd, &look.memory->cgroup)) {
+		cgroup_close(&look.memory->cgroup);
 		look.has_cgroup = false;
 	}
 	if (!look.has_cgroup)
-		look.has_cgroup = cgroup_open(look.root_fd, &look.cgroup) == 0;
+		look.has_cgroup = cgroup_open(look.root_fd, &look.memory->cgroup) == 0;
 	look.place_ms = now_ms;
 	look.crowd = 1;
 	if (look.has_cgroup)
-		look.crowd = (uint32_t)less_of(cgroup_processes(&look.cgroup), CROWD_MAX);
+		look.crowd = (uint32_t)less_of(cgroup_processes(&look.memory->cgroup), CROWD_MAX);
 }
 
 static void walls_read(struct sample *sample, uint64_t now_ms)
@@ -168,12 +168,12 @@ static void walls_read(struct sample *sample, uint64_t now_ms)
 	sample->shared_stall = (struct stall_sample){0};
 	if (!look.has_cgroup)
 		return;
-	level = cgroup_read(&look.cgroup, &sample->shared, &sample->shared_events);
+	level = cgroup_read(&look.memory->cgroup, &sample->shared, &sample->shared_events);
 	/* There are others below an ancestor, or it would have no limit of its own. */
 	if (level > 0 && look.crowd == 1)
 		look.crowd = 2;
 	if (!look.stall.known || now_ms - look.stall.read_ms >= STALL_MS)
-		cgroup_read_stall(&look.cgroup, now_ms, &look.stall);
+		cgroup_read_stall(&look.memory->cgroup, now_ms, &look.stall);
 	sample->shared_stall = look.stall;
 }
 

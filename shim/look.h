@@ -10,8 +10,8 @@
  * the price and the gate's credit in limit.h, releases by scavenger_ask_for.  What for, when, and
  * what is promised is told in alone.h.
  *
- * Policy's tables are for 64 services, 200 KiB; they are mapped from look_begin to look_end, and
- * only the pages of the first service are touched.
+ * The tables are for 64 services, 230 KiB with the room for texts; they are mapped from look_begin
+ * to look_end, and only the pages of the first service are touched.
  */
 
 #define LOOK_MIB (UINT64_C(1) << 20)
