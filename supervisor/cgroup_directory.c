@@ -186,8 +186,7 @@ bool cgroup_directory_empty(int fd)
 	int length = read_file(fd, "cgroup.events", text, sizeof text);
 	if (length < 0)
 		return length == -ENOENT || length == -ENODEV;
-	return cgroup_text_key(text, (size_t)length, "populated", &populated) &&
-	       populated == 0;
+	return cgroup_text_key(text, (size_t)length, "populated", &populated) && populated == 0;
 }
 
 uint64_t cgroup_directory_now_ms(void)

@@ -159,8 +159,7 @@ static bool verdict(const struct record *records, size_t count)
 	holds &= expect(plain->totals.kills > 0, "%s was never OOM-killed", plain->name);
 	if (!holds)
 		return false;
-	(void)printf("It holds: %s was OOM-killed %" PRIu64 " times and lost %" PRIu64
-		     " requests;",
+	(void)printf("It holds: %s was OOM-killed %" PRIu64 " times and lost %" PRIu64 " requests;",
 		plain->name, plain->totals.kills, plain->totals.lost);
 	for (size_t i = 1; i < count; i++)
 		(void)printf("%s %s", i > 1 ? " and" : "", records[i].name);
@@ -206,8 +205,7 @@ int main(int argc, char **argv)
 	int rc = 0;
 
 	if (argc < 4 || count > RUNS_MAX) {
-		(void)fprintf(
-			stderr, "usage: report PLAIN.record SPILLWAY.record... MEMORY.svg\n");
+		(void)fprintf(stderr, "usage: report PLAIN.record SPILLWAY.record... MEMORY.svg\n");
 		return 2;
 	}
 	for (size_t i = 0; i < count && rc == 0; i++) {
