@@ -11,7 +11,8 @@
  * Every lock of the heap is in the table of locks.c, which says in which order they are taken
  * where more than one is held, and which fork walks.  Outside of fork and heap_check a thread
  * holds one lock at most, with these exceptions: a class that counts holes takes the page heap's
- * for a moment, and a thief that empties a cache those of classes.
+ * for a moment, a thief that empties a cache those of classes, and a transfer stack that gets its
+ * array that of metadata.
  * None that an allocating thread waits for is held over madvise or the gate.
  *
  * The word names its holder, for a fork in a signal handler that interrupted the

@@ -5,6 +5,7 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/slabs/central.h"
 
 #include <string.h>
@@ -101,6 +102,7 @@ static struct cache *cache_get(void)
 		lock_drop(&cache_registry.lock);
 	}
 	cache_self = cache;
+	transfer_cache_taken();
 	hook = atomic_load_explicit(&cache_registry.hook, memory_order_acquire);
 	if (hook != NULL)
 		hook();
@@ -357,7 +359,10 @@ void *cache_take_slow(unsigned size_class)
 	}
 	if (want > CENTRAL_BATCH)
 		want = CENTRAL_BATCH;
-	got = central_take(size_class, slots, want);
+	/* Cold slots are changed for the lowest of the class. */
+	got = cold == 0 ? transfer_take(size_class, slots, want) : 0;
+	if (got == 0)
+		got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
 	if (cache_enter_bin(cache, size_class)) {
@@ -414,7 +419,7 @@ void cache_put_slow(unsigned size_class, void *slot)
 	}
 	if (twice)
 		os_panic("free(): double free", slot);
-	if (shed != 0)
+	if (shed != 0 && !transfer_put(size_class, slots, shed))
 		central_put(size_class, slots, shed);
 }
 
@@ -459,6 +464,7 @@ static void cache_give_up(void)
 	cache_clear(cache);
 	cache_release(cache);
 	cache_pass_on(cache);
+	transfer_cache_left();
 }
 
 void cache_thread_exit(void)
@@ -488,4 +494,5 @@ void cache_stats(uint64_t *slots, uint64_t *bytes)
 			*bytes += count * size_classes[c].bytes;
 		}
 	}
+	transfer_stats(slots, bytes);
 }

@@ -8,6 +8,7 @@
 #include "shim/heap/base/page.h"
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/slabs/central.h"
 
 #define LOOK_NS 200000000U
@@ -156,6 +157,7 @@ void cache_drain_all(uint64_t idle_before_ns)
 			asked[due] = true;
 	}
 	cache_sweep_self(own);
+	transfer_drain(idle_before_ns);
 	if ((!asked[CACHE_EMPTY] && !asked[CACHE_MARK]) || os_fence_threads() != 0)
 		return;
 	/* Twice: who was inside at first may be parked by now. */
@@ -174,7 +176,7 @@ uint64_t cache_check_locked(unsigned size_class)
 
 	for (; cache != NULL; cache = cache->next)
 		slots += cache_count(cache, size_class);
-	return slots;
+	return slots + transfer_check_locked(size_class);
 }
 
 void cache_registry_locks(void (*visit)(struct lock *lock))
@@ -255,5 +257,6 @@ void cache_after_fork(bool inside)
 		/* Its owner may have been adding to it. */
 		cache->limit_bytes = 0;
 		cache_pass_on(cache);
+		transfer_cache_left();
 	}
 }
