@@ -46,7 +46,7 @@ static bool cache_is_bare(const struct cache *cache)
 
 static bool cache_has_slots(const struct cache *cache)
 {
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		if (cache_count(cache, c) != 0)
 			return true;
 	return false;
@@ -57,7 +57,7 @@ static uint64_t cache_look(const struct cache *cache)
 {
 	uint64_t look = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		look = look * 31 + cache_count(cache, c);
 	return look;
 }
@@ -95,10 +95,11 @@ static void cache_sweep(struct cache *cache, enum cache_wish wish)
 {
 	if (wish == CACHE_EMPTY) {
 		cache_empty(cache);
+		cache_runs_charge(cache, 0);
 		cache_bare(cache);
 		return;
 	}
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		cache_age(cache, c);
 	cache->seen = cache_look(cache);
 }
@@ -229,10 +230,10 @@ static void cache_repair(struct cache *cache)
 {
 	uint32_t busy = cache->fork_busy;
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+	for (unsigned c = 1; c <= CACHE_BINS; c++) {
 		if (busy == CACHE_BUSY_UNKNOWN || busy == CACHE_BUSY_IN(c))
 			bin_forget(cache, c);
-		else if (busy == CACHE_FAST)
+		else if (busy == CACHE_FAST && c <= SIZE_CLASSES)
 			bin_forget_topmost(cache, c);
 	}
 	cache->empties = false;
@@ -256,6 +257,7 @@ void cache_after_fork(bool inside)
 		cache_clear(cache);
 		/* Its owner may have been adding to it. */
 		cache->limit_bytes = 0;
+		cache->run_limit_bytes = 0;
 		cache_pass_on(cache);
 		transfer_cache_left();
 	}

@@ -115,7 +115,7 @@ struct heap_stats {
 	uint64_t mapped_bytes;
 	/* In spans handed out or cut into slots, free slots and mapped blocks included. */
 	uint64_t in_use_bytes;
-	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
+	uint64_t free_slot_bytes; /* of these, in free slots and whatever caches keep */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
 	uint64_t clean_bytes; /* holes in slabs and what was never touched included */
