@@ -19,8 +19,8 @@ struct transfer {
 	_Atomic uint32_t count;
 	_Atomic uint32_t limit;
 	_Atomic bool overflowed; /* a batch did not fit since the limit last changed; a hint */
+	_Atomic bool touched;    /* the array, since it was last given back */
 	bool used;               /* since the scavenger last looked */
-	bool touched;            /* the array, since it was last given back */
 	bool away;               /* it is being given back */
 	uint32_t low;            /* the lowest count since the scavenger last looked */
 	uint64_t looked_ns;
@@ -65,7 +65,17 @@ static void set_overflowed(struct transfer *transfer, bool overflowed)
 		atomic_store_explicit(&transfer->overflowed, overflowed, memory_order_relaxed);
 }
 
+static bool is_touched(const struct transfer *transfer)
+{
+	return atomic_load_explicit(&transfer->touched, memory_order_relaxed);
+}
+
 /* Lock held, here and where a count changes. */
+static void set_touched(struct transfer *transfer, bool touched)
+{
+	atomic_store_explicit(&transfer->touched, touched, memory_order_relaxed);
+}
+
 static void set_count(struct transfer *transfer, uint32_t count)
 {
 	atomic_store_explicit(&transfer->count, count, memory_order_relaxed);
@@ -230,7 +240,7 @@ bool transfer_put(unsigned size_class, void *const *slots, unsigned count)
 			memcpy(transfer->slots + had, slots, count * sizeof *slots);
 			set_count(transfer, had + count);
 			transfer->used = true;
-			transfer->touched = true;
+			set_touched(transfer, true);
 		}
 		lock_drop(&transfer->lock);
 	}
@@ -244,21 +254,22 @@ bool transfer_put(unsigned size_class, void *const *slots, unsigned count)
 /* The memory of an empty stack's array goes; until it has, nothing is put there. */
 static void bare(struct transfer *transfer, unsigned size_class)
 {
-	struct os_range range = {.start = transfer->slots, .bytes = array_bytes(size_class)};
+	struct os_range range = {.bytes = array_bytes(size_class)};
 	bool begun;
 
 	if (os_page_bytes() != PAGE_BYTES || !transit_begin())
 		return;
 	lock_take(&transfer->lock);
-	begun = count_of(transfer) == 0 && transfer->touched && !transfer->away;
+	begun = count_of(transfer) == 0 && is_touched(transfer) && !transfer->away;
 	if (begun)
 		transfer->away = true;
+	range.start = transfer->slots;
 	lock_drop(&transfer->lock);
 	if (begun) {
 		/* Refused (locked memory), it is not tried again before it was used again. */
 		(void)os_advise(&range, 1, OS_DONTNEED);
 		lock_take(&transfer->lock);
-		transfer->touched = false;
+		set_touched(transfer, false);
 		transfer->away = false;
 		lock_drop(&transfer->lock);
 	}
@@ -299,7 +310,7 @@ void transfer_drain(uint64_t idle_before_ns)
 
 		if (limit_of(transfer) != 0 || count_of(transfer) != 0)
 			shed(transfer, c, look(transfer, c, idle_before_ns));
-		if (transfer->touched && limit_of(transfer) == 0 && count_of(transfer) == 0)
+		if (is_touched(transfer) && limit_of(transfer) == 0 && count_of(transfer) == 0)
 			bare(transfer, c);
 	}
 }
