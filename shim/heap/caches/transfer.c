@@ -134,8 +134,8 @@ static void shed(struct transfer *transfer, unsigned size_class, uint32_t most)
 	}
 }
 
-/* Another class gives up half of its limit. */
-static void shrink_another(unsigned size_class)
+/* Another class gives up half of its limit; false: none has one. */
+static bool shrink_another(unsigned size_class)
 {
 	for (unsigned i = 0; i < SIZE_CLASSES; i++) {
 		unsigned c =
@@ -153,8 +153,9 @@ static void shrink_another(unsigned size_class)
 		count = count_of(transfer);
 		lock_drop(&transfer->lock);
 		shed(transfer, c, count > limit ? count - limit : 0);
-		return;
+		return true;
 	}
+	return false;
 }
 
 /* By how much all limits together, and so many bytes, are over the bound. */
@@ -176,8 +177,8 @@ void transfer_cache_taken(void)
 void transfer_cache_left(void)
 {
 	atomic_fetch_sub_explicit(&allowed_bytes, TRANSFER_CACHE_BYTES, memory_order_relaxed);
-	while (over_bytes(0) != 0)
-		shrink_another(0);
+	while (over_bytes(0) != 0 && shrink_another(0))
+		;
 }
 
 /* Lock held.  A batch of so many slots was missed here.  False: another limit must fall first. */
@@ -221,7 +222,7 @@ unsigned transfer_take(unsigned size_class, void **slots, unsigned want)
 	}
 	lock_drop(&transfer->lock);
 	if (!grown)
-		shrink_another(size_class);
+		(void)shrink_another(size_class);
 	return got;
 }
 
