@@ -15,6 +15,7 @@
 #define KINDNESS_NS 100000U
 
 __thread uint32_t lock_self;
+__thread uint64_t lock_takes;
 static __thread unsigned kept_count;
 
 static struct {

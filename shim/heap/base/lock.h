@@ -11,7 +11,8 @@
  * Every lock of the heap is in the table of locks.c, which says in which order they are taken
  * where more than one is held, and which fork walks.  Outside of fork and heap_check a thread
  * holds one lock at most, with these exceptions: a class that counts holes takes the page heap's
- * for a moment, and a thief that empties a cache those of classes.
+ * for a moment, a thief that empties a cache those of classes, and a transfer stack that gets its
+ * array that of metadata.
  * None that an allocating thread waits for is held over madvise or the gate.
  *
  * The word names its holder, for a fork in a signal handler that interrupted the
@@ -27,6 +28,9 @@ struct lock {
 
 /* The calling thread's id, 0 before it was needed. */
 extern __thread uint32_t lock_self;
+/* Locks that the calling thread has taken.  Tests hold the heap to bounds on it, which no clock
+ * decides. */
+extern __thread uint64_t lock_takes;
 uint32_t lock_self_find(void);
 
 /* Waits that there were, of all threads and locks; a lock that is free at once is none. */
@@ -46,6 +50,7 @@ static inline void lock_take(struct lock *lock)
 	uint32_t self = lock_self != 0 ? lock_self : lock_self_find();
 	uint32_t expected = 0;
 
+	lock_takes++;
 	if (!atomic_compare_exchange_strong_explicit(
 		    &lock->word, &expected, self, memory_order_acquire, memory_order_relaxed))
 		lock_wait(lock, self);
@@ -57,6 +62,7 @@ static inline bool lock_try(struct lock *lock)
 	uint32_t self = lock_self != 0 ? lock_self : lock_self_find();
 	uint32_t expected = 0;
 
+	lock_takes++;
 	return atomic_compare_exchange_strong_explicit(
 		&lock->word, &expected, self, memory_order_acquire, memory_order_relaxed);
 }

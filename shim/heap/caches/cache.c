@@ -5,6 +5,7 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/slabs/central.h"
 
 #include <string.h>
@@ -32,9 +33,9 @@ struct cache_registry cache_registry;
 
 /* Making --------------------------------------------------------------- */
 
-static uint16_t class_room(unsigned size_class)
+static uint16_t bin_room(unsigned bin)
 {
-	size_t bytes = size_classes[size_class].bytes;
+	size_t bytes = cache_bin_bytes(bin);
 	size_t slots = CACHE_CLASS_BYTES / bytes;
 	size_t least = bytes > ((size_t)32 << 10) ? ROOM_MIN_OVER_32K : ROOM_MIN;
 
@@ -47,8 +48,8 @@ size_t cache_bytes(void)
 {
 	size_t slots = 0;
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-		slots += class_room(c) + 1;
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
+		slots += bin_room(c) + 1;
 	return sizeof(struct cache) + slots * sizeof(void *);
 }
 
@@ -62,8 +63,8 @@ static struct cache *cache_make(void)
 		return NULL;
 	cache->victim = SIZE_CLASSES;
 	at = (void **)(cache + 1);
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		cache->rooms[c] = (struct bin_room){.base = at, .room = class_room(c)};
+	for (unsigned c = 1; c <= CACHE_BINS; c++) {
+		cache->rooms[c] = (struct bin_room){.base = at, .room = bin_room(c)};
 		cache->bins[c].end = at;
 		bin_set_top(&cache->bins[c], at);
 		at += cache->rooms[c].room + 1;
@@ -76,8 +77,7 @@ void cache_set_hook(void (*hook)(void))
 	atomic_store_explicit(&cache_registry.hook, hook, memory_order_release);
 }
 
-/* The calling thread's cache, made if there is none; NULL where there can be none. */
-static struct cache *cache_get(void)
+struct cache *cache_get(void)
 {
 	void (*hook)(void);
 	struct cache *cache = cache_self;
@@ -101,6 +101,7 @@ static struct cache *cache_get(void)
 		lock_drop(&cache_registry.lock);
 	}
 	cache_self = cache;
+	transfer_cache_taken();
 	hook = atomic_load_explicit(&cache_registry.hook, memory_order_acquire);
 	if (hook != NULL)
 		hook();
@@ -141,8 +142,7 @@ unsigned cache_shed(struct cache *cache, unsigned size_class, unsigned most, voi
 	return shed;
 }
 
-/* One batch of a class, if more than `keep` are there, goes back to it; false: they are not. */
-static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned keep)
+bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned keep)
 {
 	void *slots[CENTRAL_BATCH];
 	unsigned shed = 0;
@@ -153,13 +153,11 @@ static bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned k
 		shed = cache_shed(cache, size_class, cache_count(cache, size_class) - keep, slots);
 	cache_leave(cache);
 	if (shed != 0)
-		central_put(size_class, slots, shed);
+		bin_return(size_class, slots, shed);
 	return shed != 0;
 }
 
-/* A bin that its owner emptied down to a mark gives up what is under it; *cold: how many these
- * were.  Where that was done already the mark goes, and a slot from under it is returned. */
-static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold)
+void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold)
 {
 	struct bin_room *room = &cache->rooms[size_class];
 	void *slot = NULL;
@@ -182,10 +180,11 @@ static void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned 
 
 void cache_set_limit(struct cache *cache, unsigned size_class, unsigned limit)
 {
-	size_t bytes = size_classes[size_class].bytes;
+	size_t bytes = cache_bin_bytes(size_class);
+	size_t *sum = size_class <= SIZE_CLASSES ? &cache->limit_bytes : &cache->run_limit_bytes;
 
-	cache->limit_bytes += limit * bytes;
-	cache->limit_bytes -= cache_limit(cache, size_class) * bytes;
+	*sum += limit * bytes;
+	*sum -= cache_limit(cache, size_class) * bytes;
 	cache->bins[size_class].end = cache->rooms[size_class].base + limit;
 	cache->rooms[size_class].misses = 0;
 }
@@ -249,7 +248,7 @@ static void cache_empty_self(struct cache *cache)
 {
 	bool kept_out = false;
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+	for (unsigned c = 1; c <= CACHE_BINS; c++) {
 		while (cache_shed_over(cache, c, 0))
 			;
 		kept_out |= cache_count(cache, c) != 0;
@@ -279,7 +278,7 @@ void cache_age(struct cache *cache, unsigned size_class)
 		unsigned shed = bin_age(cache, size_class, &left, slots);
 
 		if (shed != 0)
-			central_put(size_class, slots, shed);
+			bin_return(size_class, slots, shed);
 	} while (left != 0);
 }
 
@@ -301,7 +300,7 @@ static void cache_age_self(struct cache *cache, unsigned size_class)
 		shed = bin_age(cache, size_class, &left, slots);
 		cache_leave(cache);
 		if (shed != 0)
-			central_put(size_class, slots, shed);
+			bin_return(size_class, slots, shed);
 	} while (left != 0);
 }
 
@@ -313,18 +312,18 @@ static void cache_fulfil_wish(struct cache *cache)
 	if (wish == CACHE_EMPTY || cache->empties)
 		cache_empty_self(cache);
 	else if (wish == CACHE_MARK)
-		for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		for (unsigned c = 1; c <= CACHE_BINS; c++)
 			cache_age_self(cache, c);
 }
 
-/* What every slow call does first: what a thief left to do, and a sign of life. */
-static void cache_attend(struct cache *cache)
+void cache_attend(struct cache *cache)
 {
 	uint32_t calls = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
 	uint64_t now_ns = os_now_coarse_ns();
 
 	cache_fulfil_wish(cache);
 	if (now_ns - cache->fallen_ns >= FALL_NS) {
+		cache_runs_fall(cache, now_ns - cache->fallen_ns);
 		cache->fallen_ns = now_ns;
 		cache_limits_fall(cache);
 	}
@@ -357,7 +356,10 @@ void *cache_take_slow(unsigned size_class)
 	}
 	if (want > CENTRAL_BATCH)
 		want = CENTRAL_BATCH;
-	got = central_take(size_class, slots, want);
+	/* Cold slots are changed for the lowest of the class. */
+	got = cold == 0 ? transfer_take(size_class, slots, want) : 0;
+	if (got == 0)
+		got = central_take(size_class, slots, want);
 	if (got <= 1)
 		return got == 1 ? slots[0] : NULL;
 	if (cache_enter_bin(cache, size_class)) {
@@ -414,7 +416,7 @@ void cache_put_slow(unsigned size_class, void *slot)
 	}
 	if (twice)
 		os_panic("free(): double free", slot);
-	if (shed != 0)
+	if (shed != 0 && !transfer_put(size_class, slots, shed))
 		central_put(size_class, slots, shed);
 }
 
@@ -424,11 +426,11 @@ void cache_empty(struct cache *cache)
 {
 	void *slots[CENTRAL_BATCH];
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+	for (unsigned c = 1; c <= CACHE_BINS; c++) {
 		while (cache_count(cache, c) != 0) {
 			unsigned shed = cache_shed(cache, c, CENTRAL_BATCH, slots);
 
-			central_put(c, slots, shed);
+			bin_return(c, slots, shed);
 		}
 	}
 }
@@ -436,8 +438,9 @@ void cache_empty(struct cache *cache)
 void cache_clear(struct cache *cache)
 {
 	cache_empty(cache);
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		cache_set_limit(cache, c, 0);
+	cache_runs_charge(cache, 0);
 }
 
 void cache_pass_on(struct cache *cache)
@@ -459,6 +462,7 @@ static void cache_give_up(void)
 	cache_clear(cache);
 	cache_release(cache);
 	cache_pass_on(cache);
+	transfer_cache_left();
 }
 
 void cache_thread_exit(void)
@@ -488,4 +492,5 @@ void cache_stats(uint64_t *slots, uint64_t *bytes)
 			*bytes += count * size_classes[c].bytes;
 		}
 	}
+	transfer_stats(slots, bytes);
 }

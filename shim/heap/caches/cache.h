@@ -2,6 +2,7 @@
 #define SHIM_HEAP_CACHES_CACHE_H
 
 #include "shim/heap/base/lock.h"
+#include "shim/heap/base/run_bin.h"
 #include "shim/heap/base/size_class.h"
 
 #include <stdatomic.h>
@@ -46,6 +47,14 @@
  * that a bin comes down to what is taken from it at a time.  The fast paths know nothing
  * of this.
  *
+ * Large blocks of up to 1 MiB have bins as well, by their length (run_bin.h), so that
+ * neither they nor their records take a lock in the steady state.  Their limits follow the
+ * same rules, with bounds of their own, RUN_BYTES_MAX in a cache and RUN_BYTES_ALL in all caches
+ * together: 256 threads must not hoard what one may keep.  What a kept MiB costs is more
+ * than what most programs save by it, so a limit falls every FALL_NS unless the bin was
+ * hit often enough (cache_runs.c).  A cache that a scavenger empties loses its part of
+ * RUN_BYTES_ALL, and begins anew when its owner is back.
+ *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be
  * walked without a lock.  What does go back to the kernel are the arrays of a
@@ -55,6 +64,17 @@
 #define CACHE_BYTES_MAX ((size_t)4 << 20)
 #define CACHE_CLASS_BYTES ((size_t)512 << 10)
 #define CACHE_CLASS_SLOTS 256U
+#define RUN_BYTES_MAX ((size_t)4 << 20)
+#define RUN_BYTES_ALL ((size_t)64 << 20)
+
+/* Bins: those of the size classes, behind them those of large blocks. */
+#define CACHE_BINS (SIZE_CLASSES + RUN_BINS)
+
+static inline size_t cache_bin_bytes(unsigned bin)
+{
+	return bin <= SIZE_CLASSES ? size_classes[bin].bytes
+				   : run_bin_pages(bin - SIZE_CLASSES) * PAGE_BYTES;
+}
 
 /* The slots of a class: base[1] .. *top; base[0] is NULL for ever, so that *top tells when none is
  * left.  Where there is a mark, base[cold] is NULL as well, and the slot that belongs there is in
@@ -77,17 +97,20 @@ struct cache {
 	/* cache_owner.h: */
 	_Atomic uint32_t busy;
 	_Atomic uint32_t taken;
-	struct bin bins[SIZE_CLASSES + 1];
+	struct bin bins[CACHE_BINS + 1];
 	struct lock thief;
 	uint32_t fork_taken; /* what both were when owners were kept out for a fork */
 	uint32_t fork_busy;
 	/* The owner's: */
-	struct bin_room rooms[SIZE_CLASSES + 1]; /* marks are written inside only */
-	uint32_t victim;                         /* the class that shrinks next */
-	_Atomic uint32_t slow_calls;             /* written by the owner */
-	size_t limit_bytes;                      /* sum over bins */
-	uint64_t fallen_ns;                      /* when limits of large slots last fell */
-	bool empties;                            /* a wish that a thief kept it from fulfilling */
+	struct bin_room rooms[CACHE_BINS + 1]; /* marks are written inside only */
+	uint32_t run_hits[RUN_BINS + 1];       /* since limits last fell */
+	uint32_t victim;                       /* the class that shrinks next */
+	_Atomic uint32_t slow_calls;           /* written by the owner */
+	size_t limit_bytes;                    /* sum over bins of classes */
+	size_t run_limit_bytes;                /* and over the others */
+	_Atomic size_t run_charged;            /* of RUN_BYTES_ALL; a thief takes it away */
+	uint64_t fallen_ns;                    /* when limits of large slots last fell */
+	bool empties;                          /* a wish that a thief kept it from fulfilling */
 	/* A thief's: */
 	uint64_t seen;               /* what the cache looked like */
 	uint64_t seen_since_ns;      /* and since when */
@@ -143,6 +166,17 @@ void cache_thread_exit(void);
 /* True: the calling thread, and every one that has no cache yet, does without one, so that
  * the fast paths leave all to the slow ones.  For the time before threads. */
 void cache_go_without(bool without);
+
+/*
+ * A large block of so many pages, a bin's length, that was freed, or NULL.  It is as its last user
+ * left it.
+ */
+void *cache_run_take(size_t pages);
+/* A block that page_map_keep was called for, of a bin's length; false: it is to go to the page
+ * heap. */
+bool cache_run_put(void *block, size_t pages);
+/* Large blocks in all caches, and their bytes. */
+void cache_run_stats(uint64_t *blocks, uint64_t *bytes);
 
 /* Empties every cache, of running and of parked threads, that is as it was since before
  * idle_before_ns (UINT64_MAX: any), and gives its arrays back; takes from the others what was

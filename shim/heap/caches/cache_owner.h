@@ -82,7 +82,7 @@
  * not wait for owners that are inside either, since `busy` says what they are at, and
  * after F they can only finish that.  In the child the bins are trusted but for the part
  * that such an owner may have been changing: on a fast path (CACHE_FAST) the
- * topmost slot of each bin; else the one bin whose class busy names.  That much is
+ * topmost slot of each class's bin; else the one bin whose class busy names.  That much is
  * lost to the child, and to the child alone.  Without a fence all of the bins are.
  * Afterwards each taken is again what it was.
  *

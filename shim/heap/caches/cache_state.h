@@ -16,6 +16,25 @@ struct cache_registry {
 
 extern struct cache_registry cache_registry;
 
+/* The calling thread's cache, made if there is none; NULL where there can be none. */
+struct cache *cache_get(void);
+/* What every slow call of the owner does first: what a thief left to do, and a sign of life. */
+void cache_attend(struct cache *cache);
+/* The owner.  A bin that it emptied down to a mark gives up what is under it; *cold: how many these
+ * were.  Where that was done already the mark goes, and a slot from under it is returned. */
+void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold);
+/* The owner, outside.  One batch of a bin, if more than `keep` are there, goes back; false: they
+ * are not. */
+bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned keep);
+
+/* What was in a bin goes back where it came from. */
+void bin_return(unsigned bin, void *const *slots, unsigned count);
+
+/* The owner, outside, now and then: limits of large blocks fall that were not worth it. */
+void cache_runs_fall(struct cache *cache, uint64_t since_ns);
+/* The owner, or a thief when the cache is empty: what counts against RUN_BYTES_ALL. */
+void cache_runs_charge(struct cache *cache, size_t bytes);
+
 /* Of a cache with its arrays, which begin behind it. */
 size_t cache_bytes(void);
 

@@ -8,6 +8,7 @@
 #include "shim/heap/base/page.h"
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/slabs/central.h"
 
 #define LOOK_NS 200000000U
@@ -45,7 +46,7 @@ static bool cache_is_bare(const struct cache *cache)
 
 static bool cache_has_slots(const struct cache *cache)
 {
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		if (cache_count(cache, c) != 0)
 			return true;
 	return false;
@@ -56,7 +57,7 @@ static uint64_t cache_look(const struct cache *cache)
 {
 	uint64_t look = atomic_load_explicit(&cache->slow_calls, memory_order_relaxed);
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		look = look * 31 + cache_count(cache, c);
 	return look;
 }
@@ -94,10 +95,11 @@ static void cache_sweep(struct cache *cache, enum cache_wish wish)
 {
 	if (wish == CACHE_EMPTY) {
 		cache_empty(cache);
+		cache_runs_charge(cache, 0);
 		cache_bare(cache);
 		return;
 	}
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+	for (unsigned c = 1; c <= CACHE_BINS; c++)
 		cache_age(cache, c);
 	cache->seen = cache_look(cache);
 }
@@ -156,6 +158,7 @@ void cache_drain_all(uint64_t idle_before_ns)
 			asked[due] = true;
 	}
 	cache_sweep_self(own);
+	transfer_drain(idle_before_ns);
 	if ((!asked[CACHE_EMPTY] && !asked[CACHE_MARK]) || os_fence_threads() != 0)
 		return;
 	/* Twice: who was inside at first may be parked by now. */
@@ -174,7 +177,7 @@ uint64_t cache_check_locked(unsigned size_class)
 
 	for (; cache != NULL; cache = cache->next)
 		slots += cache_count(cache, size_class);
-	return slots;
+	return slots + transfer_check_locked(size_class);
 }
 
 void cache_registry_locks(void (*visit)(struct lock *lock))
@@ -227,10 +230,10 @@ static void cache_repair(struct cache *cache)
 {
 	uint32_t busy = cache->fork_busy;
 
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+	for (unsigned c = 1; c <= CACHE_BINS; c++) {
 		if (busy == CACHE_BUSY_UNKNOWN || busy == CACHE_BUSY_IN(c))
 			bin_forget(cache, c);
-		else if (busy == CACHE_FAST)
+		else if (busy == CACHE_FAST && c <= SIZE_CLASSES)
 			bin_forget_topmost(cache, c);
 	}
 	cache->empties = false;
@@ -254,6 +257,8 @@ void cache_after_fork(bool inside)
 		cache_clear(cache);
 		/* Its owner may have been adding to it. */
 		cache->limit_bytes = 0;
+		cache->run_limit_bytes = 0;
 		cache_pass_on(cache);
+		transfer_cache_left();
 	}
 }

@@ -147,7 +147,7 @@ static uint64_t block_entry(const void *ptr, const char *otherwise)
 
 	if (entry == 0 ||
 		(size_class != 0 && !size_class_starts(size_class, page_map_offset(entry, ptr))) ||
-		(size_class == 0 && (uintptr_t)ptr % PAGE_BYTES != 0))
+		(size_class == 0 && (uintptr_t)ptr % PAGE_BYTES != 0) || page_map_is_kept(entry))
 		os_panic(otherwise, ptr);
 	return entry;
 }
@@ -225,9 +225,12 @@ void heap_stats_read(struct heap_stats *stats)
 	struct lock_stats locks;
 	uint64_t cached_slots;
 	uint64_t cached_bytes;
+	uint64_t kept_blocks;
+	uint64_t kept_bytes;
 
 	memset(stats, 0, sizeof *stats);
 	cache_stats(&cached_slots, &cached_bytes);
+	cache_run_stats(&kept_blocks, &kept_bytes);
 	central_stats(&slots);
 	large_stats(&stats->large_blocks, &stats->large_bytes);
 	page_heap_stats(&pages);
@@ -245,7 +248,7 @@ void heap_stats_read(struct heap_stats *stats)
 	stats->huge_bytes = pages.huge * CHUNK_BYTES;
 	stats->huge_broken = pages.huge_broken;
 	stats->huge_filled = pages.huge_filled;
-	stats->free_slot_bytes = slots.ready_bytes + cached_bytes;
+	stats->free_slot_bytes = slots.ready_bytes + cached_bytes + kept_bytes;
 	stats->blocks = stats->large_blocks;
 	/* The counts are read one after the other while others change them. */
 	if (slots.used_slots > cached_slots)

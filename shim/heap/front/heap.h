@@ -32,7 +32,7 @@
  *
  *	front		malloc and free, large blocks, the table of locks
  *	scavenge	all that gives back: levels, background, policies, hunting
- *	caches		thread caches, their owners and thieves
+ *	caches		thread caches, their owners and thieves, batches between them
  *	slabs		size classes' slabs, holes in them
  *	pages		page heap, regions, page map, ages, huge pages, mappings
  *	base		bits, locks, metadata, size classes, hooks, os.h
@@ -56,21 +56,23 @@
  *
  * A block's way.  malloc(100) finds class 7, slots of 112 bytes, in a table and
  * pops a slot from its thread's cache: 21 instructions (heap_fast.h).  An empty
- * bin asks its class for a batch; the class cuts it out of its lowest slab that
- * has free slots, or takes a new slab of 8 pages from the page heap; the page
- * heap gives the lowest run that is resident still, else the lowest at all, or
+ * bin takes a batch that another cache left (transfer.h), or asks its class for one; the
+ * class cuts it out of its lowest slab that has free slots, or takes a new slab of 8 pages from the
+ *page heap; the page heap gives the lowest run that is resident still, else the lowest at all, or
  * commits more of its region.  free(p) reads p's entry in the page map
  * (page_map.h), which names the class, multiplies to see that a slot begins at p,
  * and pushes it to the cache of the thread that frees, whoever allocated it: 36
- * instructions.  A full bin sends its coldest batch back to the class, where
- * the slots' bits are set again, and a slab that has all of them goes back to the
- * page heap.  There are no arenas and no owners of slabs: what one thread frees
+ * instructions.  A full bin leaves its coldest batch to other caches, or
+ * sends it back to the class, where the slots' bits are set again, and a slab that has all of them
+ *goes back to the page heap.  There are no arenas and no owners of slabs: what one thread frees
  * every other can have next, and a dead thread's memory is nobody's.
  *
- * Blocks over 128 KiB are runs of pages of their own, those of 256 MiB and more mappings of their
- * own, which the kernel refuses when they are more than the machine has (mapped.h).  Up to 400
- * bytes no slot lies over two pages, so that one block which lives on keeps one page; above
- * that slots of most classes may, so that no size wastes more than an eighth (size_class.h).
+ * Blocks over 128 KiB are runs of pages of their own.  Those of up to 1 MiB are kept by caches like
+ * slots when they are freed, with their record and their entry in the page map (cache.h).  Those of
+ *256 MiB and more are mappings of their own, which the kernel refuses when they are more than the
+ *machine has (mapped.h).  Up to 400 bytes no slot lies over two pages, so that one block which
+ *lives on keeps one page; above that slots of most classes may, so that no size wastes more than an
+ *eighth (size_class.h).
  *
  * What makes this heap give memory back, where others keep it:
  *
@@ -115,7 +117,7 @@ struct heap_stats {
 	uint64_t mapped_bytes;
 	/* In spans handed out or cut into slots, free slots and mapped blocks included. */
 	uint64_t in_use_bytes;
-	uint64_t free_slot_bytes; /* of these, in free slots and thread caches */
+	uint64_t free_slot_bytes; /* of these, in free slots and whatever caches keep */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
 	uint64_t clean_bytes; /* holes in slabs and what was never touched included */

@@ -1,24 +1,19 @@
 /* Blocks of whole pages. */
 #include "shim/heap/front/large.h"
 
+#include "shim/heap/base/freed.h"
 #include "shim/heap/base/meta.h"
 #include "shim/heap/base/os.h"
+#include "shim/heap/caches/cache.h"
 #include "shim/heap/pages/mapped.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/run.h"
 
 #include <string.h>
 
 /* Zeroing goes by pieces of this size; smaller blocks are simply written. */
 #define ZERO_PIECE_BYTES ((size_t)2 << 20)
-
-static _Atomic uint64_t large_blocks;
-static _Atomic uint64_t large_pages;
-
-static void count_pages(uint64_t change)
-{
-	atomic_fetch_add_explicit(&large_pages, change, memory_order_relaxed);
-}
 
 static size_t pages_of(const struct span *span)
 {
@@ -33,7 +28,7 @@ static size_t pages_for(size_t size)
 /* A new block, and how many pages of another one go as it becomes resident. */
 static struct span *take(size_t size, size_t alignment, size_t leaving, bool *zero)
 {
-	size_t pages = size != 0 ? pages_for(size) : 1;
+	size_t pages = size != 0 ? run_bin_round(pages_for(size)) : 1;
 	struct span *span = meta_take(sizeof *span);
 	struct page_taken taken;
 
@@ -63,12 +58,20 @@ static struct span *take(size_t size, size_t alignment, size_t leaving, bool *ze
 
 void *large_take(size_t size, size_t alignment, bool *zero)
 {
-	struct span *span = take(size, alignment, 0, zero);
+	size_t pages = pages_for(size);
+	struct span *span;
 
+	if (run_bin_of(pages) != 0 && alignment <= PAGE_BYTES) {
+		void *block = cache_run_take(run_bin_round(pages));
+
+		*zero = false;
+		if (block != NULL)
+			return block;
+	}
+	span = take(size, alignment, 0, zero);
 	if (span == NULL)
 		return NULL;
-	atomic_fetch_add_explicit(&large_blocks, 1, memory_order_relaxed);
-	count_pages(pages_of(span));
+	run_count(1, (int64_t)pages_of(span));
 	return (void *)span->start;
 }
 
@@ -159,6 +162,23 @@ static void put_span(struct span *span, size_t gone)
 		put_pages(start + gone * PAGE_BYTES, pages - gone, gone == 0 ? cold : 0);
 }
 
+/* Whether the calling thread's cache keeps a block, whose entry says so then. */
+static bool keep(void *block, const struct span *span, uint64_t entry)
+{
+	size_t pages = pages_of(span);
+
+	if (span->mapped || run_bin_of(pages) == 0 || run_bin_round(pages) != pages)
+		return false;
+	if (!page_map_keep((uintptr_t)block, entry))
+		os_panic("free(): double free", block);
+	if (cache_run_put(block, pages)) {
+		freed_note(pages * PAGE_BYTES);
+		return true;
+	}
+	page_map_unkeep((uintptr_t)block);
+	return false;
+}
+
 void large_put(void *block, uint64_t entry)
 {
 	struct span *span = page_map_span(entry);
@@ -166,12 +186,15 @@ void large_put(void *block, uint64_t entry)
 
 	if ((uintptr_t)block % PAGE_BYTES != 0)
 		os_panic("free(): invalid pointer", block);
+	if (page_map_is_kept(entry))
+		os_panic("free(): double free", block);
+	if (keep(block, span, entry))
+		return;
 	if (!page_map_claim((uintptr_t)block, entry))
 		os_panic("free(): double free", block);
 	pages = pages_of(span);
 	put_span(span, 0);
-	atomic_fetch_sub_explicit(&large_blocks, 1, memory_order_relaxed);
-	count_pages(-(uint64_t)pages);
+	run_count(-1, -(int64_t)pages);
 }
 
 /* Growing and moving ------------------------------------------------------ */
@@ -182,6 +205,8 @@ static bool resize_in_place(struct span *span, size_t want)
 	size_t pages = pages_of(span);
 	size_t cold = 0;
 
+	if (want == pages)
+		return true;
 	if (want > pages &&
 		((want - pages) * PAGE_BYTES >= MAPPED_BYTES_MIN ||
 			!page_heap_extend(start + pages * PAGE_BYTES, want - pages, &cold)))
@@ -250,19 +275,25 @@ void *large_resize(void *block, uint64_t entry, size_t size)
 	size_t had = pages_of(span);
 	void *to = NULL;
 
-	if (!span->mapped && resize_in_place(span, pages_for(size)))
+	if (!span->mapped && resize_in_place(span, run_bin_round(pages_for(size))))
 		to = block;
 	else if (span->mapped && size >= MAPPED_MOVED_MIN / 2)
 		to = mapped_resize(span, entry, size);
 	if (to == NULL && size > had * PAGE_BYTES && size > SIZE_CLASS_MAX_BYTES)
 		to = move(block, span, entry, size);
 	if (to != NULL)
-		count_pages(pages_of(page_map_span(page_map_get(to))) - had);
+		run_count(0, (int64_t)pages_of(page_map_span(page_map_get(to))) - (int64_t)had);
 	return to;
 }
 
 void large_stats(uint64_t *blocks, uint64_t *bytes)
 {
-	*blocks = atomic_load_explicit(&large_blocks, memory_order_relaxed);
-	*bytes = atomic_load_explicit(&large_pages, memory_order_relaxed) * PAGE_BYTES;
+	uint64_t kept;
+	uint64_t kept_bytes;
+
+	cache_run_stats(&kept, &kept_bytes);
+	run_stats(blocks, bytes);
+	/* The counts are read one after the other while others change them. */
+	*blocks -= kept < *blocks ? kept : *blocks;
+	*bytes -= kept_bytes < *bytes ? kept_bytes : *bytes;
 }

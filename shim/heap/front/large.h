@@ -7,6 +7,10 @@
  * Blocks of whole pages, each a span of its own: a run of pages of the page heap, or a mapping of
  * its own (mapped.h says which).
  *
+ * A block of 9 to 256 pages has the length of a cache's bin (run_bin.h).  When it is freed it stays
+ * a span that is counted and in the page map, and only its entry there says that a cache keeps it
+ * (page_map.h).
+ *
  * A block that grows and must move never has both copies resident: it moves by page tables
  * (mapped.h), or is copied in pieces of LARGE_PIECE_BYTES, and of each piece the old pages are
  * given back before the next is copied.  They are kept where the new pages are resident already, or

@@ -4,6 +4,7 @@
 #include "shim/heap/base/lock.h"
 #include "shim/heap/base/meta.h"
 #include "shim/heap/caches/cache.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/slabs/central.h"
 
@@ -13,6 +14,7 @@
 static void (*const rooms[])(void (*visit)(struct lock *lock)) = {
 	cache_registry_locks,
 	cache_thief_locks, /* of the caches in the registry, which holds still */
+	transfer_locks,
 	central_locks,
 	page_heap_locks,
 	meta_locks,

@@ -82,3 +82,19 @@ bool page_map_claim(uintptr_t start, uint64_t entry)
 	return atomic_compare_exchange_strong_explicit(
 		page_map_entry(start), &entry, 0, memory_order_acq_rel, memory_order_relaxed);
 }
+
+bool page_map_keep(uintptr_t start, uint64_t entry)
+{
+	return !page_map_is_kept(entry) &&
+	       atomic_compare_exchange_strong_explicit(page_map_entry(start), &entry,
+		       entry | PAGE_MAP_KEPT, memory_order_acq_rel, memory_order_relaxed);
+}
+
+void page_map_unkeep(uintptr_t start)
+{
+	_Atomic uint64_t *entry = page_map_entry(start);
+
+	atomic_store_explicit(entry,
+		atomic_load_explicit(entry, memory_order_relaxed) & ~PAGE_MAP_KEPT,
+		memory_order_release);
+}

@@ -19,7 +19,9 @@ struct span;
  *	bits 0..7	size class, 0 for a large span
  *	bits 8..48	address of the struct span, which is 128-aligned, times 2
  *	bits 49..63	of a class whose slots may lie over two pages: where in
- *			its slot the page begins, in units of 8 bytes; else 0
+ *			its slot the page begins, in units of 8 bytes; of a large
+ *			span 1 while the block is free and kept by a thread cache;
+ *			else 0
  *
  * Every page of a slab has an entry; of a large span only the first page has
  * one, since nothing but its start is ever looked up.  Any address may be
@@ -29,6 +31,7 @@ struct span;
 #define PAGE_MAP_CLASS_BITS 8
 #define PAGE_MAP_PHASE_SHIFT 49
 #define PAGE_MAP_PHASE_BYTES 8U
+#define PAGE_MAP_KEPT ((uint64_t)1 << PAGE_MAP_PHASE_SHIFT)
 #define PAGE_MAP_LEAF_SHIFT 30
 #define PAGE_MAP_LEAF_PAGES ((size_t)1 << (PAGE_MAP_LEAF_SHIFT - PAGE_SHIFT))
 #define PAGE_MAP_ROOTS ((size_t)1 << (USER_ADDRESS_BITS - PAGE_MAP_LEAF_SHIFT))
@@ -57,6 +60,17 @@ struct os_range page_map_of_chunk(uintptr_t start);
 
 /* Clears the one entry at start if it still is `entry`; false when another was quicker. */
 bool page_map_claim(uintptr_t start, uint64_t entry);
+
+/* The same for a large block that a cache is to keep: PAGE_MAP_KEPT is set, where the entry does
+ * not have it.  And the way back, for whoever has the block alone. */
+bool page_map_keep(uintptr_t start, uint64_t entry);
+void page_map_unkeep(uintptr_t start);
+
+/* Whether the entry is that of a large block which was freed and is kept. */
+static inline bool page_map_is_kept(uint64_t entry)
+{
+	return (entry & (PAGE_MAP_KEPT | ((1U << PAGE_MAP_CLASS_BITS) - 1))) == PAGE_MAP_KEPT;
+}
 
 static inline uint64_t page_map_get(const void *address)
 {

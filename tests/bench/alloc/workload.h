@@ -36,6 +36,15 @@ void hand_off_16(void);
 void hand_off_64_bytes(void); /* by four, of one size */
 void lists(void);             /* lists of one size, freed in and out of order */
 
+/* Whole batches (workload_batches.c). */
+void pile_2(
+	void); /* half only allocate, half only free; 4,096 blocks of 64 bytes on a bounded stack */
+void pile_4(void);
+void pile_16(void);
+void pile_of_sizes(void); /* by four, 8 .. 2,048 bytes */
+void shelves(
+	void); /* by one: a table of 10,000 blocks of rising sizes, freed in and out of order */
+
 /* Not timed (workload_sizes.c): fills 24 MiB with blocks of one size and prints what became
  * resident for each byte asked for. */
 void print_cost(size_t bytes);

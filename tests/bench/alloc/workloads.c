@@ -34,6 +34,11 @@ static const struct {
 	{"hand-off-16", hand_off_16},
 	{"hand-off-64", hand_off_64_bytes},
 	{"lists", lists},
+	{"pile-2", pile_2},
+	{"pile-4", pile_4},
+	{"pile-16", pile_16},
+	{"pile-sizes", pile_of_sizes},
+	{"shelves", shelves},
 };
 
 static unsigned long long now_ns(void)

@@ -1,0 +1,62 @@
+#ifndef SHIM_HEAP_CACHES_TRANSFER_H
+#define SHIM_HEAP_CACHES_TRANSFER_H
+
+#include "shim/heap/base/size_class.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The transfer layer: free slots between thread caches and slabs, a stack for each size class.
+ *
+ * A cache that overflows puts a batch here, and one that runs dry takes one.  That copies
+ * pointers, of up to 64 slots at a time, where the slabs would have to find and change the record
+ * of each slot's slab.  It is for threads that free what others allocate, and for a thread that
+ * frees and allocates more blocks of one class in turn than its cache holds.
+ *
+ * A stack may keep up to `limit` slots.  Limits start at nothing.  A limit doubles when a cache
+ * finds the stack empty after a batch did not fit into it: only then would a higher limit have
+ * saved work.  So a program that frees all of its blocks at once leaves no more than a few
+ * batches here.  A stack keeps TRANSFER_CLASS_BYTES at most, all stacks TRANSFER_CACHE_BYTES for
+ * each thread that has a cache, and TRANSFER_BYTES_MAX.  Once that is reached, a limit grows only
+ * as another one is halved.
+ *
+ * Slots here count as cached: their slabs have them as used.  The calm scavenger notes the
+ * lowest depth that each stack had between two looks.  So many slots were not needed; they go
+ * back to their slabs, and the limit falls by as many.  `eager` and `full` empty all stacks
+ * at once and give the memory of their arrays back.
+ *
+ * What a cache changes for lower slots (cache.h) goes past these stacks in both directions.
+ *
+ * Each stack has a lock, which is held for the copying of a batch and never together with another
+ * lock but those of a fork.  A look without it tells that a stack has nothing to give, so
+ * that a thread alone with its cache never takes it.
+ */
+#define TRANSFER_CLASS_BYTES ((size_t)256 << 10)
+#define TRANSFER_CLASS_SLOTS 4096U
+#define TRANSFER_CACHE_BYTES ((size_t)512 << 10)
+#define TRANSFER_BYTES_MAX ((size_t)16 << 20)
+
+/* A thread has a cache from now on, or gave it up: with the last one all stacks are emptied. */
+void transfer_cache_taken(void);
+void transfer_cache_left(void);
+
+/* Up to `want` slots, CENTRAL_BATCH at most, those put last; 0: there are none. */
+unsigned transfer_take(unsigned size_class, void **slots, unsigned want);
+
+/* All of them, CENTRAL_BATCH at most; false: none, there is no room. */
+bool transfer_put(unsigned size_class, void *const *slots, unsigned count);
+
+/* Sends to their slabs what no cache needed since before idle_before_ns (UINT64_MAX: all). */
+void transfer_drain(uint64_t idle_before_ns);
+
+/* Adds the slots here, and their bytes. */
+void transfer_stats(uint64_t *slots, uint64_t *bytes);
+uint64_t transfer_check_locked(unsigned size_class);
+
+/* For locks.h: classes upward. */
+struct lock;
+void transfer_locks(void (*visit)(struct lock *lock));
+
+#endif
