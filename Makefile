@@ -152,6 +152,7 @@ $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
+$(BENCH)/sizes/sizes: $(OUT)/shim/heap/base/size_class.o
 ELASTIC := $(BENCH)/elastic/elastic
 $(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
