@@ -156,6 +156,9 @@ $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
+BUSY := $(BENCH)/busy/busy
+$(BUSY): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
+$(BENCH)/sizes/sizes: $(OUT)/shim/heap/base/size_class.o
 ELASTIC := $(BENCH)/elastic/elastic
 $(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
@@ -172,8 +175,8 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic simulate install uninstall clean help format tidy
+.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -210,8 +213,9 @@ needs-demo: all $(addprefix $(DEMO)/,worker driver report)
 needs-alloc: all $(BENCH)/alloc/workloads
 needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
+needs-busy: all $(BUSY)
 needs-simulate: $(SHIM) $(SIMULATE)
-needs-demo needs-alloc needs-idle needs-elastic needs-simulate:
+needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate:
 	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
@@ -233,6 +237,11 @@ bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: b
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-elastic
 	@tests/bench/elastic/run
+
+bench-busy: ## what releases and forks take beside busy threads, by allocator: build/bench (ROUNDS=, THREADS=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory needs-busy
+	@tests/bench/busy/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench

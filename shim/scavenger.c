@@ -14,7 +14,8 @@
 #define KIB 1024U
 #define MIB (1024U * KIB)
 
-#define QUANTUM_BYTES ((uint64_t)MIB)
+/* Of a pass; the fewer it has, the more system calls, at the end of which others may run. */
+#define QUANTUM_BYTES ((uint64_t)16 * MIB)
 #define REQUEST_STEP_NS (20 * MS_NS)
 /* A heap that is freed into all the time never runs dry; nobody waits longer for it. */
 #define REQUEST_TOTAL_NS (5000 * MS_NS)
@@ -182,6 +183,14 @@ static uint64_t ago_ns(uint64_t now_ns, uint32_t ms)
 	return now_ns > ms * MS_NS ? now_ns - ms * MS_NS : 0;
 }
 
+/* What a pass may still give back of the target, by whole MiB. */
+static uint64_t request_bytes(void)
+{
+	uint64_t left_bytes = work.request.target_bytes - work.released_bytes;
+
+	return left_bytes < QUANTUM_BYTES ? (left_bytes / MIB + 1) * MIB : QUANTUM_BYTES;
+}
+
 static bool request_step(uint64_t now_ns)
 {
 	enum heap_level level = (enum heap_level)work.request.release_level;
@@ -192,7 +201,7 @@ static bool request_step(uint64_t now_ns)
 	while (more && now_ns - step_start_ns < REQUEST_STEP_NS) {
 		struct heap_pass pass = {
 			.level = level,
-			.max_bytes = QUANTUM_BYTES,
+			.max_bytes = request_bytes(),
 			.cushion_bytes = pace->cushion_bytes,
 			.idle_before_ns = UINT64_MAX,
 			.slabs_idle_before_ns = ago_ns(now_ns, pace->slabs_idle_ms),

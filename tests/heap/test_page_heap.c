@@ -271,6 +271,29 @@ static void test_hunt_takes_the_last_warm_pages_with_their_whole_chunk(void **st
 	hunt_all(true, PAGE_CLEAN);
 }
 
+static void test_what_is_asked_for_goes_by_several_chunks_at_once(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	void *run = page_heap_take(3 * (size_t)CHUNK_PAGES, CHUNK_BYTES).start;
+
+	(void)state;
+	hunt_all(true, PAGE_CLEAN);
+	page_heap_put(run, 3 * (size_t)CHUNK_PAGES, 0);
+	/* Else less than a chunk goes at a time. */
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.chunk_count, 0);
+	page_hunt_end(&hunt, PAGE_AS_BEFORE);
+	hunt = hunt_for(true);
+	hunt.asked = true;
+	assert_true(page_hunt(&hunt));
+	assert_int_equal(hunt.chunk_count, 3);
+	assert_int_equal(hunt.count, 1);
+	assert_ptr_equal(hunt.ranges[0].start, run);
+	assert_int_equal(hunt.ranges[0].bytes, 3 * CHUNK_BYTES);
+	assert_true(hunt.map_count <= 2);
+	page_hunt_end(&hunt, PAGE_CLEAN);
+}
+
 static size_t asked_bytes;
 static void *freed_in_gate;
 static bool gate_answer;
@@ -452,6 +475,7 @@ int main(void)
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
+		cmocka_unit_test(test_what_is_asked_for_goes_by_several_chunks_at_once),
 		cmocka_unit_test(test_runs_never_overlap_and_counters_add_up),
 	};
 

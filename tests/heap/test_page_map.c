@@ -38,7 +38,7 @@ static void test_entries_tell_span_class_and_offset_across_leaves(void **state)
 	unsigned c = size_class_of(10000);
 
 	(void)state;
-	assert_int_equal(size_classes[c].page_slots, 0);
+	assert_int_equal(size_classes[c].group_pages, size_classes[c].pages);
 	assert_true(page_map_cover(start, 6 * PAGE_BYTES));
 	page_map_set(start, 6, some_span(), c);
 	for (size_t offset = 0; offset < 6 * PAGE_BYTES; offset += 1000) {

@@ -509,6 +509,28 @@ static void test_a_child_of_a_process_that_scavenges_has_a_background_too(void *
 	pthread_join(thread, NULL);
 }
 
+/* A release that is asked for ends sooner the fewer system calls it has. */
+static void test_what_is_asked_for_goes_in_few_calls(void **state)
+{
+	struct heap_pass pass = pass_at(HEAP_FULL);
+	unsigned char *block = heap_malloc(16 * MIB);
+	uint64_t calls;
+
+	(void)state;
+	assert_non_null(block);
+	memset(block, 1, 16 * MIB);
+	heap_free(block);
+	calls = atomic_load(&fake_os.calls);
+	pass.max_bytes = 12 * MIB;
+	heap_scavenge(&pass, HEAP_BY_FULL);
+	assert_true(pass.clean_bytes >= 12 * MIB);
+	/* The pages, the page map's, and their commit charge; and a first or last part of a chunk.
+	 */
+	assert_true(atomic_load(&fake_os.calls) - calls <= 8);
+	(void)scavenge_all(HEAP_FULL);
+	verify();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_eager_takes_lazy_pages_and_truly_releases),
 		cmocka_unit_test(test_cushion_and_age_hold_memory_back),
 		cmocka_unit_test(test_a_pass_is_bounded_and_says_whether_more_is_left),
+		cmocka_unit_test(test_what_is_asked_for_goes_in_few_calls),
 		cmocka_unit_test(test_bytes_are_accounted_by_their_cause),
 		cmocka_unit_test(test_holes_are_released_around_live_blocks),
 		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),

@@ -42,25 +42,25 @@ static void test_no_block_costs_more_than_1_12_of_its_size(void **state)
 	}
 }
 
-static void test_classes_fit_pages_or_their_slab(void **state)
+static void test_classes_fill_groups_of_pages(void **state)
 {
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		const struct size_class *class = &size_classes[c];
-		size_t tail = PAGE_BYTES - class->page_slots * (size_t) class->bytes;
+		size_t tail = class->group_pages * PAGE_BYTES -
+			      class->group_slots * (size_t) class->bytes;
 
 		assert_int_equal(class->bytes % 16, 0);
 		assert_true(class->bytes > size_classes[c - 1].bytes);
 		assert_true(class->pages <= SIZE_CLASS_MAX_PAGES);
 		assert_true(class->pages >= SLAB_GRAIN_PAGES);
 		assert_true(class->slots <= SIZE_CLASS_MAX_SLOTS);
-		if (class->page_slots == 0) {
-			assert_int_equal(
-				class->slots * (size_t) class->bytes, class->pages * PAGE_BYTES);
-			continue;
-		}
-		assert_int_equal(class->slots, class->pages * class->page_slots);
-		assert_true(tail < class->bytes && tail * 16 < PAGE_BYTES);
+		assert_int_equal(class->pages % class->group_pages, 0);
+		assert_int_equal(
+			class->slots, class->pages / class->group_pages * class->group_slots);
+		/* Of a tail no page begins. */
+		assert_true(tail < class->bytes && tail * 16 < class->group_pages * PAGE_BYTES);
+		assert_true(tail < PAGE_BYTES);
 	}
 }
 
@@ -68,9 +68,9 @@ static void test_the_classes_of_most_blocks_fit_pages(void **state)
 {
 	(void)state;
 	for (size_t size = 1; size <= 400; size++)
-		assert_int_not_equal(size_classes[size_class_of(size)].page_slots, 0);
+		assert_true(size_class_fits_pages(&size_classes[size_class_of(size)]));
 	for (size_t size = 512; size <= 2048; size *= 2)
-		assert_int_equal(size_classes[size_class_of(size)].page_slots, PAGE_BYTES / size);
+		assert_int_equal(size_classes[size_class_of(size)].group_slots, PAGE_BYTES / size);
 }
 
 static void test_slots_are_where_division_says(void **state)
@@ -80,11 +80,10 @@ static void test_slots_are_where_division_says(void **state)
 		const struct size_class *class = &size_classes[c];
 
 		for (size_t slot = 0; slot < class->slots; slot++) {
-			size_t offset = slot * class->bytes;
+			size_t offset =
+				slot / class->group_slots * class->group_pages * PAGE_BYTES +
+				slot % class->group_slots * class->bytes;
 
-			if (class->page_slots != 0)
-				offset = slot / class->page_slots * PAGE_BYTES +
-					 slot % class->page_slots * class->bytes;
 			assert_int_equal(size_class_offset(c, slot), offset);
 			assert_int_equal(size_class_slot(c, offset), slot);
 			assert_true(size_class_slot(c, offset + class->bytes - 1) == SIZE_MAX);
@@ -108,14 +107,14 @@ static void test_slots_are_where_division_says(void **state)
 	}
 }
 
-static void test_a_page_tail_is_no_slot(void **state)
+static void test_a_tail_is_no_slot(void **state)
 {
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		const struct size_class *class = &size_classes[c];
-		size_t end = class->page_slots * (size_t) class->bytes;
+		size_t end = class->group_slots * (size_t) class->bytes;
 
-		if (end != 0 && end != PAGE_BYTES)
+		if (end != class->group_pages * PAGE_BYTES)
 			assert_true(size_class_slot(c, end) == SIZE_MAX);
 	}
 }
@@ -125,8 +124,7 @@ static void test_a_start_is_told_from_every_other_offset(void **state)
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		size_t bytes = size_classes[c].bytes;
-		size_t end = size_classes[c].page_slots != 0 ? PAGE_BYTES
-							     : size_classes[c].pages * PAGE_BYTES;
+		size_t end = size_classes[c].group_pages * PAGE_BYTES;
 
 		for (size_t offset = 0; offset < end; offset++)
 			if (size_class_starts(c, offset) != (offset % bytes == 0))
@@ -155,10 +153,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
 		cmocka_unit_test(test_no_block_costs_more_than_1_12_of_its_size),
-		cmocka_unit_test(test_classes_fit_pages_or_their_slab),
+		cmocka_unit_test(test_classes_fill_groups_of_pages),
 		cmocka_unit_test(test_the_classes_of_most_blocks_fit_pages),
 		cmocka_unit_test(test_slots_are_where_division_says),
-		cmocka_unit_test(test_a_page_tail_is_no_slot),
+		cmocka_unit_test(test_a_tail_is_no_slot),
 		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
 		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
 	};

@@ -8,12 +8,17 @@
  * Who is advising ranges right now, with no lock held.  A fork must not happen
  * meanwhile: the child would never get those ranges back.
  *
+ * No more warm pages are in one transit than TRANSIT_PAGES_MAX, since a thread that maps or unmaps
+ * waits in the kernel while they are advised; whole chunks aside.  When somebody waits for what a
+ * release gives back, it may have TRANSIT_PAGES_ASKED, which take about a millisecond:
+ * where more threads run than there are CPUs, a thread loses its CPU at the end of a system
+ * call, so that fewer calls end sooner.
+ *
  * transit_begin refuses while somebody called for a stop; the caller then
  * leaves the rest for a later pass.
  */
-/* No more warm pages are in one, since who maps or unmaps waits in the kernel while they are
- * advised; whole chunks aside. */
 #define TRANSIT_PAGES_MAX ((size_t)256)
+#define TRANSIT_PAGES_ASKED ((size_t)4096)
 
 bool transit_begin(void);
 void transit_end(void);

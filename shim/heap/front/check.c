@@ -51,7 +51,7 @@ static const char *check_slab(const struct span *span, struct sums *sums)
 
 		if (page_map_span(entry) != span || page_map_class(entry) != span->size_class ||
 			page_map_offset(entry, (void *)span->start) !=
-				(class->page_slots == 0 ? i * PAGE_BYTES % class->bytes : 0))
+				i % class->group_pages * PAGE_BYTES % class->bytes)
 			return "the page map is wrong about a slab's page";
 	}
 	sums->used[span->size_class] += span->used;

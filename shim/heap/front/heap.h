@@ -18,7 +18,7 @@
  *	  |  cache       |  cache       |  cache	size class (cache.h)
  *	  +------+-------+-------+------+
  *	         |  batches      |
- *	      class 1   ...   class 98			slabs with free bits, a lock
+ *	      class 1   ...   class 99			slabs with free bits, a lock
  *	         |               |			per class (central.h, span.h)
  *	         +-------+-------+---- large blocks	whole pages (large.h)
  *	                 |   spans

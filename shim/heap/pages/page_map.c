@@ -50,8 +50,9 @@ static uint64_t phase_of(unsigned size_class, size_t page)
 {
 	const struct size_class *class = &size_classes[size_class];
 
-	if (size_class == 0 || class->page_slots != 0)
+	if (size_class == 0)
 		return 0;
+	page -= size_class_group(class, page) * class->group_pages;
 	return page * PAGE_BYTES % class->bytes / PAGE_MAP_PHASE_BYTES;
 }
 

@@ -43,11 +43,16 @@ static uint64_t pages_of(const struct span *span, size_t slot)
 		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
-/* Whether a take is better ended after the slot at this offset. */
-static bool ends_a_page(const struct size_class *class, size_t offset, unsigned got, unsigned want)
+/* Whether a take is better ended after this slot. */
+static bool ends_a_group(const struct size_class *class, size_t slot, unsigned got, unsigned want)
 {
-	return want - got < class->page_slots && got > want / 2 &&
-	       (offset & (PAGE_BYTES - 1)) + (size_t)2 * class->bytes > PAGE_BYTES;
+	size_t group;
+
+	if (want - got >= class->group_slots || got <= want / 2 ||
+		class->group_pages == class->pages)
+		return false;
+	group = (slot + 1) * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
+	return group * class->group_slots == slot + 1;
 }
 
 unsigned span_take(struct span *span, void **slots, unsigned want)
@@ -70,7 +75,7 @@ unsigned span_take(struct span *span, void **slots, unsigned want)
 			if (got == 0)
 				first_page = offset >> PAGE_SHIFT;
 			slots[got++] = (void *)(span->start + offset);
-			if (ends_a_page(class, offset, got, want))
+			if (ends_a_group(class, slot, got, want))
 				want = got;
 		}
 		span->ready[i] = word;

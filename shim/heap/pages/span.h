@@ -67,8 +67,8 @@ void span_init(struct span *span, void *start, unsigned size_class, uint64_t cle
 
 /*
  * Up to `want` ready slots, lowest first.  More than half of that, it ends with a
- * page rather than begin one that it cannot have whole: what two threads take is
- * then not in one page, which either alone would keep.
+ * group (size_class.h) rather than begin one that it cannot have whole: what two threads take
+ * is then not in one page, which either alone would keep.
  */
 unsigned span_take(struct span *span, void **slots, unsigned want);
 

@@ -8,19 +8,27 @@
 #include "shim/heap/pages/page_reserve.h"
 #include "shim/heap/scavenge/region_hunt.h"
 
-/* Adds a range, joined with the last where they touch; false when the table is full. */
-static bool hunt_add(struct page_hunt *hunt, uintptr_t start, size_t bytes)
+/* Joins a range with the one right above it, if no more than so many bytes come of that. */
+static bool range_join(struct os_range *above, uintptr_t start, size_t bytes, size_t most_bytes)
 {
-	if (hunt->count > 0) {
-		struct os_range *last = &hunt->ranges[hunt->count - 1];
+	if (start + bytes != (uintptr_t)above->start || above->bytes + bytes > most_bytes)
+		return false;
+	above->start = (void *)start;
+	above->bytes += bytes;
+	return true;
+}
 
-		if (start + bytes == (uintptr_t)last->start &&
-			last->bytes + bytes <= PAGE_HUNT_RANGE_BYTES) {
-			last->start = (void *)start;
-			last->bytes += bytes;
-			return true;
-		}
-	}
+/* Adds a range of a region, joined with the last where they touch; false when the table is full. */
+static bool hunt_add(
+	struct page_hunt *hunt, const struct region *region, uintptr_t start, size_t bytes)
+{
+	size_t most_bytes =
+		bytes == CHUNK_BYTES ? PAGE_HUNT_CHUNKS_MAX * CHUNK_BYTES : PAGE_HUNT_RANGE_BYTES;
+
+	/* Another region may begin where this one ends. */
+	if (hunt->count > 0 && start + bytes != region_address(region, region->committed) &&
+		range_join(&hunt->ranges[hunt->count - 1], start, bytes, most_bytes))
+		return true;
 	if (hunt->count == OS_RANGES_MAX)
 		return false;
 	hunt->ranges[hunt->count++] = (struct os_range){.start = (void *)start, .bytes = bytes};
@@ -39,7 +47,8 @@ static size_t dirty_over_cushion(const struct page_hunt *hunt)
 static size_t hunt_room(const struct page_hunt *hunt)
 {
 	size_t pages = hunt->dirty_pages + hunt->lazy_pages;
-	size_t room = pages < TRANSIT_PAGES_MAX ? TRANSIT_PAGES_MAX - pages : 0;
+	size_t most = hunt->asked ? TRANSIT_PAGES_ASKED : TRANSIT_PAGES_MAX;
+	size_t room = pages < most ? most - pages : 0;
 
 	return hunt->pages_max < room ? hunt->pages_max : room;
 }
@@ -101,8 +110,11 @@ static bool hunt_widen(const struct page_hunt *hunt, const struct region *region
 static void hunt_whole(struct page_hunt *hunt, const struct region *region, size_t page)
 {
 	uintptr_t start = region_address(region, page);
+	struct os_range map = page_map_of_chunk(start);
 
-	hunt->maps[hunt->chunk_count] = page_map_of_chunk(start);
+	if (hunt->map_count == 0 || !range_join(&hunt->maps[hunt->map_count - 1],
+					    (uintptr_t)map.start, map.bytes, SIZE_MAX))
+		hunt->maps[hunt->map_count++] = map;
 	hunt->chunks[hunt->chunk_count++] = (void *)start;
 	if (region->huge && region_chunk(region, page)->huge != 0)
 		hunt->huge_chunk = (void *)start;
@@ -137,7 +149,7 @@ static bool hunt_run(struct page_hunt *hunt, struct region *region, const struct
 		hunt_cut(hunt, region, &cut, &end);
 	if (cut >= end)
 		return true;
-	if (!hunt_add(hunt, region_address(region, cut), (end - cut) * PAGE_BYTES))
+	if (!hunt_add(hunt, region, region_address(region, cut), (end - cut) * PAGE_BYTES))
 		return false;
 	if (whole)
 		hunt_whole(hunt, region, cut);
@@ -190,6 +202,7 @@ bool page_hunt(struct page_hunt *hunt)
 
 	hunt->count = 0;
 	hunt->chunk_count = 0;
+	hunt->map_count = 0;
 	hunt->away = 0;
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;

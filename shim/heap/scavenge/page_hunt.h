@@ -23,7 +23,7 @@
  * hunt is exceeded by one of them.
  */
 
-/* Ranges of a batch are no longer than this, whole chunks excepted. */
+/* Ranges of a batch are no longer than this, whole chunks excepted, which are joined. */
 #define PAGE_HUNT_RANGE_BYTES ((size_t)256 << 10)
 
 /* Nor does it have more whole chunks. */
@@ -42,14 +42,16 @@ struct page_hunt {
 	size_t run_pages_min;
 	size_t pages_max; /* warm ones; counts down */
 	enum huge_break breaks;
+	bool asked; /* somebody waits: batches may be larger (transit.h) */
 	uintptr_t below;
 
 	bool done;    /* there is no more below */
 	size_t looks; /* of this call */
 	struct os_range ranges[OS_RANGES_MAX];
 	size_t count;
-	struct os_range
-		maps[PAGE_HUNT_CHUNKS_MAX]; /* the page map's pages of whole chunks among them */
+	/* The page map's pages of whole chunks among them, joined where they touch. */
+	struct os_range maps[PAGE_HUNT_CHUNKS_MAX];
+	size_t map_count;
 	void *chunks[PAGE_HUNT_CHUNKS_MAX]; /* the whole chunks themselves */
 	size_t chunk_count;
 	bool may_decommit;  /* the caller may decommit these when they are gone; */

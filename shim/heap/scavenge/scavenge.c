@@ -1,6 +1,7 @@
 /* One bounded pass of giving back, at a level. */
 #include "shim/heap/scavenge/scavenge.h"
 
+#include "shim/heap/base/bits.h"
 #include "shim/heap/base/meta.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/base/transit.h"
@@ -71,7 +72,7 @@ static int advise_hunted(const struct page_hunt *hunt, bool away)
 	/* Where the kernel's pages are larger than ours, a chunk's entries have none of their own.
 	 */
 	if (error == 0 && hunt->chunk_count != 0 && os_page_bytes() == PAGE_BYTES)
-		error = advise_timed(hunt->maps, hunt->chunk_count, OS_DONTNEED);
+		error = advise_timed(hunt->maps, hunt->map_count, OS_DONTNEED);
 	return error;
 }
 
@@ -95,9 +96,17 @@ static int measure_now_and_then(const struct page_hunt *hunt)
 /* Whole chunks that are gone are not charged any longer, either. */
 static void decommit_hunted(struct page_hunt *hunt)
 {
-	for (size_t i = 0; i < hunt->chunk_count && hunt->may_decommit; i++)
-		if (os_decommit(hunt->chunks[i], CHUNK_BYTES) == 0)
-			hunt->away |= 1U << i;
+	size_t end;
+
+	for (size_t first = 0; first < hunt->chunk_count && hunt->may_decommit; first = end) {
+		unsigned char *lowest = hunt->chunks[first];
+
+		for (end = first + 1; end < hunt->chunk_count; end++, lowest -= CHUNK_BYTES)
+			if (hunt->chunks[end] != lowest - CHUNK_BYTES)
+				break;
+		if (os_decommit(lowest, (end - first) * CHUNK_BYTES) == 0)
+			hunt->away |= (unsigned)bits_mask(first, end);
+	}
 }
 
 /* One batch.  False: nothing is left of this turn, or it cannot be done. */
@@ -190,6 +199,7 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
+	hunt.asked = cause >= HEAP_BY_EAGER;
 	for (; place.turn < turn_count; place.turn++) {
 		hunt.run_pages_min = turns[place.turn].run_pages;
 		hunt.breaks = turns[place.turn].breaks ? breaks : HUGE_KEEP;
@@ -266,6 +276,7 @@ static void pass_run(struct heap_pass *pass, enum heap_cause cause)
 			.max_bytes = room_pages * PAGE_BYTES,
 			.idle_before_ns = slabs_before_ns,
 			.breaks = breaks_of(pass, cause),
+			.asked = cause >= HEAP_BY_EAGER,
 		};
 
 		pass->more |= holes_make(advise_away, NULL, &wants, &pass->clean_bytes);

@@ -218,12 +218,12 @@ bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t 
 	const struct hole_wants *wants, uint64_t *clean_bytes)
 {
 	size_t room = (size_t)(wants->max_bytes / PAGE_BYTES);
+	size_t most = wants->asked ? TRANSIT_PAGES_ASKED : TRANSIT_PAGES_MAX;
 	unsigned size_class = 1;
 
 	while (size_class <= SIZE_CLASSES) {
-		size_t most = room < TRANSIT_PAGES_MAX ? room : TRANSIT_PAGES_MAX;
 		struct hole_batch batch = {
-			.room = most,
+			.room = room < most ? room : most,
 			.now_ms = ms_of(os_now_ns()),
 			.idle_before_ms = ms_of(wants->idle_before_ns),
 			.wants = wants,

@@ -27,6 +27,7 @@ struct hole_wants {
 	uint64_t max_bytes;
 	uint64_t idle_before_ns;
 	enum huge_break breaks;
+	bool asked; /* somebody waits: batches may be larger (transit.h) */
 };
 
 bool holes_make(int (*advise)(void *with, const struct os_range *ranges, size_t count), void *with,

@@ -12,7 +12,9 @@
  * idle PATTERN ENDING MEMORY_FILE SECOND...: what stays resident after most of a heap was freed.
  *
  * Two threads allocate 160 MiB each, and free (PATTERN) all of it, all but a random block in
- * twenty (scatter), or all but every 20th run of 512 blocks (runs).  Then (ENDING) they park in a
+ * twenty (scatter), or all but every 20th run of 512 blocks (runs).  Or (mixed) they have three
+ * bursts of 100 MiB each, of which a random block in fifty lives on, and then allocate until
+ * they have 75 MiB each, which stay.  Then (ENDING) they park in a
  * wait, exit, or trickle: 200 blocks allocated and freed every 100 ms.  After so many SECONDs each
  * the residency is told, and at last once more after a full release by the main thread.
  *
@@ -37,6 +39,10 @@
 #define WORKER_BYTES (160 * MIB)
 #define KEPT_ONE_IN 20U
 #define RUN_BLOCKS 512U
+#define MIXED_BYTES (75 * MIB)
+#define BURSTS 3U
+#define BURST_BYTES (100 * MIB)
+#define BURST_KEPT_ONE_IN 50U
 #define TRICKLE_BURST 200U
 #define TRICKLE_NS 500000U /* from one block to the next, on average */
 #define SECONDS_MAX 600U
@@ -128,6 +134,31 @@ static void table_free(struct worker *worker, struct block_table *table)
 	}
 }
 
+/* What lives on of bursts comes first in the table, then what fills it up to MIXED_BYTES. */
+static void table_mix(struct worker *worker, struct block_table *table)
+{
+	size_t live_bytes = 0;
+
+	for (unsigned i = 0; i < BURSTS; i++) {
+		size_t kept = table->count;
+
+		worker->requested_bytes =
+			live_bytes + block_table_fill(table, BURST_BYTES, &worker->seed);
+		for (size_t k = kept; k < table->count; k++) {
+			if (random_step(&worker->seed) % BURST_KEPT_ONE_IN != 0) {
+				free(table->blocks[k]);
+				continue;
+			}
+			live_bytes += table->sizes[k];
+			table->blocks[kept] = table->blocks[k];
+			table->sizes[kept++] = table->sizes[k];
+		}
+		table->count = kept;
+	}
+	live_bytes += block_table_fill(table, MIXED_BYTES - live_bytes, &worker->seed);
+	worker->live_bytes = live_bytes;
+}
+
 static void longest_note(struct worker *worker, uint64_t start_ns)
 {
 	uint64_t took_ns = clock_ns(CLOCK_MONOTONIC) - start_ns;
@@ -168,11 +199,16 @@ static void *worker_run(void *arg)
 {
 	struct worker *worker = arg;
 	struct block_table table = block_table_make(WORKER_BYTES);
+	bool mixed = strcmp(idle.pattern, "mixed") == 0;
 
-	worker->requested_bytes = block_table_fill(&table, WORKER_BYTES, &worker->seed);
+	if (mixed)
+		table_mix(worker, &table);
+	else
+		worker->requested_bytes = block_table_fill(&table, WORKER_BYTES, &worker->seed);
 	phase_done();
 	phase_await(PHASE_FREE);
-	table_free(worker, &table);
+	if (!mixed)
+		table_free(worker, &table);
 	block_table_unmap(&table);
 	phase_done();
 	if (strcmp(idle.ending, "park") == 0)
