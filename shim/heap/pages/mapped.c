@@ -291,7 +291,8 @@ const char *mapped_check_locked(void)
 
 		if (!span->mapped || span->size_class != 0)
 			return "a span among the mapped ones is none";
-		if (page_map_span(entry) != span || page_map_class(entry) != 0)
+		/* Without an entry it is being freed, and who does that waits for the lock. */
+		if (entry != 0 && (page_map_span(entry) != span || page_map_class(entry) != 0))
 			return "the page map is wrong about a mapped block";
 		pages += pages_of(span);
 		count++;
