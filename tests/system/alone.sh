@@ -146,7 +146,7 @@ start third "$memory" grow $STEP_MIB
 third=$started
 wait_until 60 said '^small' "$TAP_DIR/third"
 tap_ok "a third one gets what they do not need" grows third "$third" 200
-tap_ok "which they have given back" wait_until 60 keep_less "$first" "$second" 56
+tap_ok "which they have given back" wait_until 60 keep_less "$first" "$second" 64
 tap_ok "and they are still there" eval 'alive "$first" && alive "$second"'
 stop "$first" "$second" "$third"
 
