@@ -15,7 +15,7 @@
 
 #define MS_NS UINT64_C(1000000)
 #define LINKED_MARK_BYTES (16 * LOOK_MIB)
-#define LINKED_LOOK_NS (5000 * MS_NS)
+#define LINKED_LOOK_NS (20000 * MS_NS)
 #define TEND_NS (1000 * MS_NS)
 
 static _Atomic bool running;

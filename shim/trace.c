@@ -34,7 +34,7 @@ static struct {
 	size_t length;
 	size_t file_chars; /* of path, before the dot */
 	char path[PATH_MAX];
-	unsigned char buffer[BUFFER_BYTES];
+	unsigned char *buffer; /* of BUFFER_BYTES, mapped when recording begins */
 } trace;
 
 /* The calling thread's number and 1; 0: none yet. */
@@ -272,6 +272,12 @@ void trace_begin(const char *file)
 	}
 	if (file[0] == '\0' || strlen(file) + chars + PID_CHARS > sizeof trace.path) {
 		environment_complain("SPILLWAY_TRACE", file, "the name of a file, not too long");
+		return;
+	}
+	if (trace.buffer == NULL)
+		trace.buffer = os_map(BUFFER_BYTES, PAGE_BYTES);
+	if (trace.buffer == NULL) {
+		environment_complain("SPILLWAY_TRACE", file, "room for a buffer of 64K");
 		return;
 	}
 	memcpy(trace.path + chars, file, strlen(file));
