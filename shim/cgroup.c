@@ -475,7 +475,7 @@ void cgroup_read_stall(struct cgroup *cgroup, uint64_t now_ms, struct stall_samp
 
 uint32_t cgroup_processes(struct cgroup *cgroup)
 {
-	char text[SHORT_TEXT_BYTES];
+	char text[SHORT_TEXT_BYTES] = {0};
 	uint32_t count = 0;
 	long at = 0;
 

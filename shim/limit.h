@@ -46,8 +46,8 @@ struct limit_setting {
 #define LIMIT_PRICE_PERMILLE 1000U
 #define LIMIT_NO_MARK UINT64_MAX
 
-/* 0, or -EINVAL and *setting is untouched. */
-int limit_parse(const char *text, struct limit_setting *setting);
+/* 0, or -EINVAL and *parsed is untouched. */
+int limit_parse(const char *text, struct limit_setting *parsed);
 
 /* By the constructor; environment NULL: one that is not to be trusted.  wake brings the
  * scavenger's thread to look whether it is wanted (limit_is_wanted). */
@@ -79,8 +79,8 @@ void limit_ring(void);
 void limit_attend(bool attends);
 bool limit_is_attended(void);
 bool limit_is_wanted(void);
-void limit_want(bool wanted);
-void limit_level_set(enum heap_level level);
+void limit_want(bool wants);
+void limit_level_set(enum heap_level to);
 void limit_price_set(uint32_t permille);
 void limit_gate_wait_set(uint32_t wait_ms);
 /* credit_bytes, less what was taken since it was read as seen_bytes. */

@@ -119,7 +119,7 @@ static uint64_t worth_giving(uint64_t limit)
 
 static uint64_t machine_bytes(void)
 {
-	struct sysinfo info;
+	struct sysinfo info = {0};
 
 	if (kernel_call(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0) != 0)
 		return SAMPLE_NO_LIMIT;
@@ -298,9 +298,9 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 	if (waits || gives)
 		look.quiet_ms = 0;
 	else
-		look.quiet_ms = look.quiet_ms == 0
-					? plan->next_ms
-					: (uint32_t)less_of(2U * look.quiet_ms, QUIET_MAX_MS);
+		look.quiet_ms = look.quiet_ms == 0 ? plan->next_ms
+						   : (uint32_t)less_of(2 * (uint64_t)look.quiet_ms,
+							     QUIET_MAX_MS);
 	return jitter((uint32_t)more_of(more_of(plan->next_ms, look.quiet_ms), 4));
 }
 

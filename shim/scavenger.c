@@ -11,11 +11,11 @@
 #include <stdatomic.h>
 
 #define MS_NS ((uint64_t)1000000)
-#define KIB 1024U
-#define MIB (1024U * KIB)
+#define KIB ((uint64_t)1024)
+#define MIB (1024 * KIB)
 
 /* Of a pass; the fewer it has, the more system calls, at the end of which others may run. */
-#define QUANTUM_BYTES ((uint64_t)16 * MIB)
+#define QUANTUM_BYTES (16 * MIB)
 #define REQUEST_STEP_NS (20 * MS_NS)
 /* A heap that is freed into all the time never runs dry; nobody waits longer for it. */
 #define REQUEST_TOTAL_NS (5000 * MS_NS)

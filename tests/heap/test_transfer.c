@@ -158,7 +158,7 @@ static void test_what_no_cache_needed_goes_back(void **state)
 	looked_ns = look(os_now_ns());
 	assert_int_equal(kept(), 640);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(transfer_take(class_here(), slots + i * 20, 20), 20);
+		assert_int_equal(transfer_take(class_here(), slots + (size_t)i * 20, 20), 20);
 	assert_true(transfer_put(class_here(), slots, 60));
 	/* Too young to be looked at. */
 	(void)look(1);
