@@ -2,6 +2,7 @@
 #include "shim/cgroup.h"
 
 #include "shim/kernel.h"
+#include "supervisor/policy/wall.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -415,13 +416,6 @@ static bool level_read(
 	return true;
 }
 
-static uint64_t headroom(const struct wall_sample *wall)
-{
-	uint64_t kept_bytes = wall->current_bytes - wall->reclaimable_bytes;
-
-	return wall->limit_bytes > kept_bytes ? wall->limit_bytes - kept_bytes : 0;
-}
-
 static void events_add(
 	const struct cgroup_level *level, enum cgroup_version version, struct events_sample *sum)
 {
@@ -452,9 +446,7 @@ size_t cgroup_read(struct cgroup *cgroup, struct wall_sample *wall, struct event
 		if (!level_read(&cgroup->level[i], cgroup, &here))
 			continue;
 		events_add(&cgroup->level[i], cgroup->version, events);
-		if (i == 0 || (here.limit_bytes != SAMPLE_NO_LIMIT &&
-				      (wall->limit_bytes == SAMPLE_NO_LIMIT ||
-					      headroom(&here) < headroom(wall)))) {
+		if (i == 0 || wall_is_tighter(&here, wall)) {
 			*wall = here;
 			tightest = i;
 		}

@@ -14,6 +14,7 @@
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/policy/price.h"
+#include "supervisor/policy/wall.h"
 
 #include <limits.h>
 #include <linux/sysinfo.h>
@@ -258,13 +259,6 @@ void look_mark_set(uint64_t distance_bytes)
 	atomic_store(&limit_mark, worker_grown_bytes() + distance_bytes);
 }
 
-static uint64_t headroom_of(const struct wall_sample *wall)
-{
-	uint64_t kept_bytes = fraction_less(wall->current_bytes, wall->reclaimable_bytes);
-
-	return fraction_less(wall->limit_bytes, kept_bytes);
-}
-
 /* The further away the limit, the rarer are the looks of one who has something to give. */
 static uint32_t giver_ms(const struct sample *sample)
 {
@@ -273,8 +267,8 @@ static uint32_t giver_ms(const struct sample *sample)
 
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT || lazy_bytes == 0)
 		return GIVER_MAX_MS;
-	return (uint32_t)less_of(
-		GIVER_MAX_MS, fraction_share(GIVER_MIN_MS, headroom_of(wall), lazy_bytes));
+	return (uint32_t)less_of(GIVER_MAX_MS,
+		fraction_share(GIVER_MIN_MS, wall_headroom_bytes(wall, 0), lazy_bytes));
 }
 
 /* The pause until the next look; 0: none is needed. */

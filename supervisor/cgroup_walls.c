@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "supervisor/mode.h"
+#include "supervisor/policy/wall.h"
 
 /* Opens below root_fd what is absolute there. */
 static int open_directory(int root_fd, const char *path)
@@ -79,12 +80,6 @@ static bool read_level(const struct cgroup_files *files, struct wall_sample *wal
 	return true;
 }
 
-static uint64_t headroom(const struct wall_sample *wall)
-{
-	uint64_t kept_bytes = wall->current_bytes - wall->reclaimable_bytes;
-	return wall->limit_bytes > kept_bytes ? wall->limit_bytes - kept_bytes : 0;
-}
-
 void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wall, size_t *level)
 {
 	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
@@ -93,11 +88,7 @@ void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wal
 		struct wall_sample here;
 		if (!read_level(&walls->level[i], &here))
 			continue;
-		bool first = i == 0;
-		bool tighter =
-			here.limit_bytes != SAMPLE_NO_LIMIT &&
-			(wall->limit_bytes == SAMPLE_NO_LIMIT || headroom(&here) < headroom(wall));
-		if (first || tighter) {
+		if (i == 0 || wall_is_tighter(&here, wall)) {
 			*wall = here;
 			*level = i;
 		}

@@ -2,6 +2,24 @@
 
 #include "supervisor/policy/fraction.h"
 
+static uint64_t used(const struct wall_sample *sample, uint64_t lazy_bytes)
+{
+	return fraction_less(sample->current_bytes,
+		sample->reclaimable_known ? sample->reclaimable_bytes : lazy_bytes);
+}
+
+uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_bytes)
+{
+	if (sample->limit_bytes == SAMPLE_NO_LIMIT)
+		return UINT64_MAX;
+	return fraction_less(sample->limit_bytes, used(sample, lazy_bytes));
+}
+
+bool wall_is_tighter(const struct wall_sample *sample, const struct wall_sample *than)
+{
+	return wall_headroom_bytes(sample, 0) < wall_headroom_bytes(than, 0);
+}
+
 struct wall wall_step(struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes,
 	uint64_t now_ms)
 {
@@ -10,20 +28,16 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		.reclaimable_known = sample->reclaimable_known,
 		.limit_bytes = sample->limit_bytes,
 		.free_bytes = UINT64_MAX,
-		.headroom_bytes = UINT64_MAX,
+		.headroom_bytes = wall_headroom_bytes(sample, lazy_bytes),
 		.time_to_wall_ms = GROWTH_NEVER_MS,
 	};
-	uint64_t reclaimable_bytes =
-		sample->reclaimable_known ? sample->reclaimable_bytes : lazy_bytes;
-	uint64_t used_bytes = fraction_less(sample->current_bytes, reclaimable_bytes);
-	growth_step(growth, now_ms, used_bytes);
+	growth_step(growth, now_ms, used(sample, lazy_bytes));
 	if (!wall.exists) {
 		wall.bytes_per_s = growth_bytes_per_s(growth, 0);
 		return wall;
 	}
 	wall.bytes_per_s = growth_bytes_per_s(growth, wall.limit_bytes / WALL_NOISE_SHARE);
 	wall.free_bytes = fraction_less(sample->limit_bytes, sample->current_bytes);
-	wall.headroom_bytes = fraction_less(sample->limit_bytes, used_bytes);
 	wall.time_to_wall_ms = growth_time_to_wall_ms(wall.bytes_per_s, wall.headroom_bytes);
 	return wall;
 }

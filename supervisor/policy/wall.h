@@ -28,6 +28,13 @@ struct wall {
 	uint64_t time_to_wall_ms; /* GROWTH_NEVER_MS */
 };
 
+/* Limit less used; UINT64_MAX where there is no limit.  lazy_bytes: of the heaps behind this wall.
+ */
+uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_bytes);
+
+/* Whether the first has a limit, and less headroom than the second, as far as the kernel tells. */
+bool wall_is_tighter(const struct wall_sample *sample, const struct wall_sample *than);
+
 /* Takes the reading into *growth too.  lazy_bytes: of the heaps behind this wall. */
 struct wall wall_step(struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes,
 	uint64_t now_ms);
