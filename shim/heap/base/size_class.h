@@ -28,9 +28,10 @@
  * up to 2 KiB there are other classes in between, with groups of two to six pages.  Of the slots
  * of a group one less than it has pages lie over a page end.  The price: when such a slot is
  * the one that lives on, it keeps two pages; and a page with more slots over it goes less
- * often.  So groups are as short as the bound lets them be.  The classes are chosen by trying
- * all sets of about as many within the bound for the fewest pages that stay when one in twenty
- * blocks, as many of each size, lives on: 0.050 pages for each block that there was.
+ * often.  So groups are as short as the bound lets them be.  Of all sets of about as many
+ * classes within the bound this one, but for 512, which programs ask for, keeps the fewest pages
+ * when one in twenty blocks, as many of each size, lives on: 0.050 pages for each block that
+ * there was.
  *
  * Over 2 KiB a group is the whole slab in most classes, of as many pages as make a whole number
  * of slots without a tail.  There are nine classes to a doubling: eight equal steps, of

@@ -57,22 +57,22 @@
  * A block's way.  malloc(100) finds class 7, slots of 112 bytes, in a table and
  * pops a slot from its thread's cache: 21 instructions (heap_fast.h).  An empty
  * bin takes a batch that another cache left (transfer.h), or asks its class for one; the
- * class cuts it out of its lowest slab that has free slots, or takes a new slab of 8 pages from the
- *page heap; the page heap gives the lowest run that is resident still, else the lowest at all, or
- * commits more of its region.  free(p) reads p's entry in the page map
+ * class cuts it out of its lowest slab that has free slots, or takes a new slab from
+ * the page heap; the page heap gives the lowest run that is resident still, else the lowest
+ * at all, or commits more of its region.  free(p) reads p's entry in the page map
  * (page_map.h), which names the class, multiplies to see that a slot begins at p,
  * and pushes it to the cache of the thread that frees, whoever allocated it: 36
  * instructions.  A full bin leaves its coldest batch to other caches, or
- * sends it back to the class, where the slots' bits are set again, and a slab that has all of them
- *goes back to the page heap.  There are no arenas and no owners of slabs: what one thread frees
- * every other can have next, and a dead thread's memory is nobody's.
+ * sends it back to the class, where the slots' bits are set again, and a slab that has
+ * all of them goes back to the page heap.  There are no arenas and no owners of slabs: what
+ * one thread frees every other can have next, and a dead thread's memory is nobody's.
  *
  * Blocks over 128 KiB are runs of pages of their own.  Those of up to 1 MiB are kept by caches like
- * slots when they are freed, with their record and their entry in the page map (cache.h).  Those of
- *256 MiB and more are mappings of their own, which the kernel refuses when they are more than the
- *machine has (mapped.h).  Up to 400 bytes no slot lies over two pages, so that one block which
- *lives on keeps one page; above that slots of most classes may, so that no size wastes more than an
- *eighth (size_class.h).
+ * slots when they are freed, with their record and their entry in the page map (cache.h).
+ * Those of 256 MiB and more are mappings of their own, which the kernel refuses when they are
+ * more than the machine has (mapped.h).  Up to 400 bytes no slot lies over two pages, so
+ * that one block which lives on keeps one page; above that slots of most classes may, so that
+ * no size wastes more than an eighth (size_class.h).
  *
  * What makes this heap give memory back, where others keep it:
  *

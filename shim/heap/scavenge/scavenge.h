@@ -19,7 +19,7 @@
  *
  * A pass looks for whole chunks first, then for runs of 64 KiB and more, and for
  * shorter ones with what is left of max_bytes, highest address first in each turn.  A batch of
- *ranges is taken in transit, advised without a lock, and given back in its new state.
+ * ranges is taken in transit, advised without a lock, and given back in its new state.
  *
  * A partial MADV_DONTNEED inside a transparent huge page frees nothing until
  * the kernel splits the page, and one touched slot makes 2 MiB resident that
