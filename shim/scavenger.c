@@ -15,7 +15,7 @@
 #define MIB (1024 * KIB)
 
 /* Of a pass; the fewer it has, the more system calls, at the end of which others may run. */
-#define QUANTUM_BYTES (16 * MIB)
+#define QUANTUM_BYTES (64 * MIB)
 #define REQUEST_STEP_NS (20 * MS_NS)
 /* Of CPU time.  A heap that is freed into all the time never runs dry; no more is spent on it.  The
  * clock would end a release early where others have the CPUs. */

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#define TRIM_PASS_BYTES ((uint64_t)32 * 1024 * 1024)
+#define TRIM_PASS_BYTES ((uint64_t)128 * 1024 * 1024)
 #define FORK_PASS_BYTES ((uint64_t)1024 * 1024)
 /* Passes in a row that give nothing, before the heap is not believed that there is more. */
 #define TRIM_BARREN_PASSES 3U

@@ -1,7 +1,11 @@
 #include "shim/heap/base/gate.h"
+#include "shim/heap/base/transit.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_heap_state.h"
+#include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/page_reserve.h"
+#include "shim/heap/scavenge/chunk_maps.h"
 #include "shim/heap/scavenge/page_hunt.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
@@ -43,6 +47,7 @@ static struct page_hunt hunt_for(bool lazy)
 		.idle_before_ns = UINT64_MAX,
 		.run_pages_min = 1,
 		.pages_max = SIZE_MAX,
+		.transit_pages = TRANSIT_PAGES_MAX,
 		.below = UINTPTR_MAX,
 	};
 }
@@ -284,13 +289,12 @@ static void test_what_is_asked_for_goes_by_several_chunks_at_once(void **state)
 	assert_int_equal(hunt.chunk_count, 0);
 	page_hunt_end(&hunt, PAGE_AS_BEFORE);
 	hunt = hunt_for(true);
-	hunt.asked = true;
+	hunt.transit_pages = TRANSIT_PAGES_ASKED;
 	assert_true(page_hunt(&hunt));
 	assert_int_equal(hunt.chunk_count, 3);
 	assert_int_equal(hunt.count, 1);
 	assert_ptr_equal(hunt.ranges[0].start, run);
 	assert_int_equal(hunt.ranges[0].bytes, 3 * CHUNK_BYTES);
-	assert_true(hunt.map_count <= 2);
 	page_hunt_end(&hunt, PAGE_CLEAN);
 }
 
@@ -386,10 +390,24 @@ static size_t pieces_away(void)
 	return page_heap.away_pieces;
 }
 
+static size_t advised_bytes;
+static bool takes_meanwhile;
+static unsigned char *taken_meanwhile;
+
+static int on_advice(const struct os_range *ranges, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		advised_bytes += ranges[i].bytes;
+	if (takes_meanwhile)
+		taken_meanwhile = page_heap_take(2 * CHUNK_PAGES, CHUNK_BYTES).start;
+	return os_advise(ranges, count, OS_DONTNEED);
+}
+
 /* Whole chunks as a caller does it that decommits them. */
 static void hunt_away(void)
 {
 	struct page_hunt hunt = hunt_for(true);
+	struct chunk_maps maps = {.count = 0};
 
 	while (page_hunt(&hunt)) {
 		for (size_t i = 0; i < hunt.chunk_count; i++) {
@@ -397,7 +415,10 @@ static void hunt_away(void)
 			hunt.away |= 1U << i;
 		}
 		page_hunt_end(&hunt, PAGE_CLEAN);
+		if (!chunk_maps_note(&maps, &hunt))
+			chunk_maps_release(&maps, on_advice);
 	}
+	chunk_maps_release(&maps, on_advice);
 	verify();
 }
 
@@ -458,6 +479,71 @@ static void test_what_the_page_map_has_is_counted_while_it_has_it(void **state)
 	assert_int_equal(stats_now().metadata, before);
 }
 
+static void test_entries_of_a_chunk_that_was_taken_again_stay(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	struct chunk_maps maps = {.count = 0};
+	unsigned char *run;
+	void *again;
+	size_t before;
+
+	(void)state;
+	hunt_away();
+	before = stats_now().metadata;
+	run = page_heap_take(3 * CHUNK_PAGES, CHUNK_BYTES).start;
+	for (size_t i = 0; i < 3; i++)
+		page_heap_put(run + i * CHUNK_BYTES, CHUNK_PAGES, 0);
+	run = page_heap_take(3 * CHUNK_PAGES, CHUNK_BYTES).start;
+	page_heap_put(run, 3 * CHUNK_PAGES, 0);
+	/* Each has some. */
+	for (size_t i = 0; i < 3; i++)
+		page_reserve_mapped_locked(page_heap_region((uintptr_t)run),
+			region_page(
+				page_heap_region((uintptr_t)run), (uintptr_t)run + i * CHUNK_BYTES),
+			1);
+	assert_int_equal(stats_now().metadata, before + 3);
+	while (page_hunt(&hunt)) {
+		page_hunt_end(&hunt, PAGE_CLEAN);
+		(void)chunk_maps_note(&maps, &hunt);
+	}
+	assert_int_equal(maps.count, 3);
+	again = page_heap_take(1, CHUNK_BYTES).start;
+	assert_ptr_equal(again, run);
+	advised_bytes = 0;
+	takes_meanwhile = true;
+	chunk_maps_release(&maps, on_advice);
+	takes_meanwhile = false;
+	assert_int_equal(advised_bytes, 2 * page_map_of_chunk((uintptr_t)run).bytes);
+	/* Those whose entries go are not to be had meanwhile. */
+	assert_non_null(taken_meanwhile);
+	assert_true(
+		taken_meanwhile + CHUNK_BYTES <= run || taken_meanwhile >= run + 3 * CHUNK_BYTES);
+	page_heap_put(taken_meanwhile, 2 * CHUNK_PAGES, 0);
+	page_heap_put(again, 1, 0);
+	hunt_away();
+	assert_int_equal(stats_now().metadata, before);
+}
+
+static void test_entries_stay_while_a_fork_waits(void **state)
+{
+	struct page_hunt hunt = hunt_for(true);
+	struct chunk_maps maps = {.count = 0};
+	void *run = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
+
+	(void)state;
+	page_heap_put(run, CHUNK_PAGES, 0);
+	while (page_hunt(&hunt)) {
+		page_hunt_end(&hunt, PAGE_CLEAN);
+		(void)chunk_maps_note(&maps, &hunt);
+	}
+	advised_bytes = 0;
+	transit_stop(false);
+	chunk_maps_release(&maps, on_advice);
+	transit_resume();
+	assert_int_equal(advised_bytes, 0);
+	assert_int_equal(maps.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +561,8 @@ int main(void)
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
+		cmocka_unit_test(test_entries_of_a_chunk_that_was_taken_again_stay),
+		cmocka_unit_test(test_entries_stay_while_a_fork_waits),
 		cmocka_unit_test(test_what_is_asked_for_goes_by_several_chunks_at_once),
 		cmocka_unit_test(test_runs_never_overlap_and_counters_add_up),
 	};

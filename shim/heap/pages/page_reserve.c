@@ -372,17 +372,9 @@ bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, 
 	return true;
 }
 
-void page_reserve_gone_locked(struct region *region, size_t page, bool away)
+void page_reserve_away_locked(struct region *region, size_t page)
 {
-	struct chunk *chunk = region_chunk(region, page);
-
-	/* Where the kernel's pages are larger than ours, that page stayed. */
-	if (chunk->mapped != 0 && os_page_bytes() == PAGE_BYTES) {
-		chunk->mapped = 0;
-		page_heap.stats.metadata--;
-	}
-	if (away)
-		set_away(region, page, true);
+	set_away(region, page, true);
 }
 
 static void chunk_mapped(struct region *region, size_t page)
@@ -401,4 +393,10 @@ void page_reserve_mapped_locked(struct region *region, size_t page, size_t pages
 	chunk_mapped(region, page);
 	if (pages <= 64)
 		chunk_mapped(region, page + pages - 1);
+}
+
+void page_reserve_unmapped_locked(struct region *region, size_t page)
+{
+	region_chunk(region, page)->mapped = 0;
+	page_heap.stats.metadata--;
 }

@@ -50,11 +50,12 @@ bool page_reserve_commit_locked(struct region *region, size_t pages);
 /* Before pages that may be away are taken, of which so many are clean; false: memory is out. */
 bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, size_t clean);
 
-/* The chunk at a page, of which nothing is resident, has lost its page of the page map, and what
- * it had committed where it is away. */
-void page_reserve_gone_locked(struct region *region, size_t page, bool away);
+/* The chunk at a page, of which nothing is resident, was decommitted. */
+void page_reserve_away_locked(struct region *region, size_t page);
 
 /* Pages were taken: counts what the page map will have of them. */
 void page_reserve_mapped_locked(struct region *region, size_t page, size_t pages);
+/* The chunk at a page, of which nothing is in use, has lost its page of the page map. */
+void page_reserve_unmapped_locked(struct region *region, size_t page);
 
 #endif

@@ -4,7 +4,6 @@
 #include "shim/heap/base/transit.h"
 #include "shim/heap/pages/page_ages.h"
 #include "shim/heap/pages/page_heap_state.h"
-#include "shim/heap/pages/page_map.h"
 #include "shim/heap/pages/page_reserve.h"
 #include "shim/heap/scavenge/region_hunt.h"
 
@@ -47,10 +46,18 @@ static size_t dirty_over_cushion(const struct page_hunt *hunt)
 static size_t hunt_room(const struct page_hunt *hunt)
 {
 	size_t pages = hunt->dirty_pages + hunt->lazy_pages;
-	size_t most = hunt->asked ? TRANSIT_PAGES_ASKED : TRANSIT_PAGES_MAX;
-	size_t room = pages < most ? most - pages : 0;
+	size_t room = pages < hunt->transit_pages ? hunt->transit_pages - pages : 0;
 
 	return hunt->pages_max < room ? hunt->pages_max : room;
+}
+
+/* Clean pages of whole chunks cost little, so that there may be as many as of a larger transit. */
+static size_t chunks_most(const struct page_hunt *hunt)
+{
+	size_t pages = hunt->transit_pages > TRANSIT_PAGES_ASKED ? hunt->transit_pages
+								 : TRANSIT_PAGES_ASKED;
+
+	return pages / CHUNK_PAGES;
 }
 
 /* Brings a run's end to whole kernel pages: outward where the pages there are free too, else
@@ -109,15 +116,11 @@ static bool hunt_widen(const struct page_hunt *hunt, const struct region *region
 
 static void hunt_whole(struct page_hunt *hunt, const struct region *region, size_t page)
 {
-	uintptr_t start = region_address(region, page);
-	struct os_range map = page_map_of_chunk(start);
+	void *start = (void *)region_address(region, page);
 
-	if (hunt->map_count == 0 || !range_join(&hunt->maps[hunt->map_count - 1],
-					    (uintptr_t)map.start, map.bytes, SIZE_MAX))
-		hunt->maps[hunt->map_count++] = map;
-	hunt->chunks[hunt->chunk_count++] = (void *)start;
+	hunt->chunks[hunt->chunk_count++] = start;
 	if (region->huge && region_chunk(region, page)->huge != 0)
-		hunt->huge_chunk = (void *)start;
+		hunt->huge_chunk = start;
 }
 
 static void hunt_count(struct page_hunt *hunt, const struct page_counts *counts)
@@ -140,7 +143,7 @@ static bool hunt_run(struct page_hunt *hunt, struct region *region, const struct
 	size_t cut = *first;
 	bool whole;
 
-	if (hunt->chunk_count == PAGE_HUNT_CHUNKS_MAX)
+	if (hunt->chunk_count == chunks_most(hunt))
 		return false;
 	whole = hunt_widen(hunt, region, want, &cut, &end);
 	if (!whole && region_chunk(region, cut)->huge != 0 && region_chunk_is_free(region, cut))
@@ -202,7 +205,6 @@ bool page_hunt(struct page_hunt *hunt)
 
 	hunt->count = 0;
 	hunt->chunk_count = 0;
-	hunt->map_count = 0;
 	hunt->away = 0;
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;
@@ -218,18 +220,22 @@ bool page_hunt(struct page_hunt *hunt)
 	page_heap.stats.looks += hunt->looks;
 	if (hunt->looks > page_heap.stats.looks_most)
 		page_heap.stats.looks_most = hunt->looks;
-	lock_drop_kindly(&page_heap.lock);
+	/* While a batch is advised whoever waits has the lock. */
+	if (hunt->count != 0)
+		lock_drop(&page_heap.lock);
+	else
+		lock_drop_kindly(&page_heap.lock);
 	return hunt->count != 0;
 }
 
-/* Whole chunks are gone, and what was kept about them alone. */
-static void chunks_gone(const struct page_hunt *hunt)
+static void chunks_away(const struct page_hunt *hunt)
 {
 	for (size_t i = 0; i < hunt->chunk_count; i++) {
 		struct region *region = page_heap_region((uintptr_t)hunt->chunks[i]);
 
-		page_reserve_gone_locked(region, region_page(region, (uintptr_t)hunt->chunks[i]),
-			(hunt->away >> i & 1) != 0);
+		if ((hunt->away >> i & 1) != 0)
+			page_reserve_away_locked(
+				region, region_page(region, (uintptr_t)hunt->chunks[i]));
 	}
 }
 
@@ -256,7 +262,7 @@ void page_hunt_end(const struct page_hunt *hunt, enum page_outcome outcome)
 			hunt->ranges[i].bytes / PAGE_BYTES, states[outcome]);
 	}
 	if (outcome == PAGE_CLEAN)
-		chunks_gone(hunt);
+		chunks_away(hunt);
 	page_heap.transit_dirty -= hunt->dirty_pages;
 	page_heap.transit_lazy -= hunt->lazy_pages;
 	if (outcome == PAGE_LAZY) {

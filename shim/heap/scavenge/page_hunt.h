@@ -18,7 +18,7 @@
  *
  * The last warm pages of a chunk in which nothing lives are taken together with
  * the clean ones: advising 2 MiB as a whole gives the kernel's page table back
- * too (Linux 6.14), and the chunk's page of the page map can go.  A huge chunk goes
+ * too (Linux 6.14), and the chunk's page of the page map can go (chunk_maps.h).  A huge chunk goes
  * whole or not at all while nothing lives in it, and what bounds the batch and the
  * hunt is exceeded by one of them.
  */
@@ -27,7 +27,7 @@
 #define PAGE_HUNT_RANGE_BYTES ((size_t)256 << 10)
 
 /* Nor does it have more whole chunks. */
-#define PAGE_HUNT_CHUNKS_MAX 8
+#define PAGE_HUNT_CHUNKS_MAX 32
 
 /* Looks of a call, some more for the last range aside; and what a range counts as. */
 #define PAGE_HUNT_LOOKS ((size_t)1024)
@@ -42,17 +42,14 @@ struct page_hunt {
 	size_t run_pages_min;
 	size_t pages_max; /* warm ones; counts down */
 	enum huge_break breaks;
-	bool asked; /* somebody waits: batches may be larger (transit.h) */
+	size_t transit_pages; /* warm ones of a batch; one of transit.h's */
 	uintptr_t below;
 
 	bool done;    /* there is no more below */
 	size_t looks; /* of this call */
 	struct os_range ranges[OS_RANGES_MAX];
 	size_t count;
-	/* The page map's pages of whole chunks among them, joined where they touch. */
-	struct os_range maps[PAGE_HUNT_CHUNKS_MAX];
-	size_t map_count;
-	void *chunks[PAGE_HUNT_CHUNKS_MAX]; /* the whole chunks themselves */
+	void *chunks[PAGE_HUNT_CHUNKS_MAX]; /* whole chunks among them */
 	size_t chunk_count;
 	bool may_decommit;  /* the caller may decommit these when they are gone; */
 	unsigned away;      /* which of them it has, by bits */

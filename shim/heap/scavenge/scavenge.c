@@ -7,6 +7,7 @@
 #include "shim/heap/base/transit.h"
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/pages/huge.h"
+#include "shim/heap/scavenge/chunk_maps.h"
 #include "shim/heap/scavenge/huge_look.h"
 #include "shim/heap/scavenge/page_hunt.h"
 #include "shim/heap/scavenge/scavenge_costs.h"
@@ -16,6 +17,10 @@
 #include <stdatomic.h>
 
 #define RUN_BYTES_PREFERRED ((size_t)64 << 10)
+
+/* A batch that took so many times its CPU time, and more, lost its CPU meanwhile. */
+#define CROWDED_TIMES 2U
+#define CROWDED_NS 2000000U
 
 /* Free pages of records that stay where not all is wanted: those of some 30 MiB of small blocks. */
 #define RECORD_PAGES_KEPT 64U
@@ -60,20 +65,16 @@ static int advise_away(void *with, const struct os_range *ranges, size_t count)
 	return advise_parts_away(ranges, count, huge_is_on());
 }
 
-/* Ranges in transit become lazy, or not resident; of whole chunks the page map goes along then. */
+/* Ranges in transit become lazy, or not resident. */
 static int advise_hunted(const struct page_hunt *hunt, bool away)
 {
-	int error = away ? advise_parts_away(hunt->ranges, hunt->count, hunt->parts)
-			 : advise_timed(hunt->ranges, hunt->count, OS_FREE);
+	return away ? advise_parts_away(hunt->ranges, hunt->count, hunt->parts)
+		    : advise_timed(hunt->ranges, hunt->count, OS_FREE);
+}
 
-	if (!away)
-		return error;
-
-	/* Where the kernel's pages are larger than ours, a chunk's entries have none of their own.
-	 */
-	if (error == 0 && hunt->chunk_count != 0 && os_page_bytes() == PAGE_BYTES)
-		error = advise_timed(hunt->maps, hunt->map_count, OS_DONTNEED);
-	return error;
+static int advise_maps(const struct os_range *ranges, size_t count)
+{
+	return advise_timed(ranges, count, OS_DONTNEED);
 }
 
 /* What a fault costs, on pages that have just gone. */
@@ -109,11 +110,28 @@ static void decommit_hunted(struct page_hunt *hunt)
 	}
 }
 
+/* Most of the time of a batch was not its own. */
+static bool is_crowded(uint64_t took_ns, uint64_t cpu_ns)
+{
+	return took_ns > CROWDED_TIMES * cpu_ns + CROWDED_NS;
+}
+
+/* As many pages as a batch may have. */
+static size_t transit_pages(const struct heap_pass *pass, enum heap_cause cause)
+{
+	if (cause < HEAP_BY_EAGER)
+		return TRANSIT_PAGES_MAX;
+	return pass->request != NULL && pass->request->crowded ? TRANSIT_PAGES_CROWDED
+							       : TRANSIT_PAGES_ASKED;
+}
+
 /* One batch.  False: nothing is left of this turn, or it cannot be done. */
-static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause)
+static bool scavenge_batch(struct page_hunt *hunt, struct chunk_maps *maps, struct heap_pass *pass,
+	enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
 	uint32_t closes = huge_closes();
+	uint64_t began_ns = os_now_ns();
 	uint64_t start_ns;
 	bool done;
 
@@ -137,6 +155,10 @@ static bool scavenge_batch(struct page_hunt *hunt, struct heap_pass *pass, enum 
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	huge_gave_back(closes);
 	transit_end();
+	if (pass->request != NULL && is_crowded(os_now_ns() - began_ns, os_cpu_ns() - start_ns))
+		pass->request->crowded = true;
+	if (done && away && !chunk_maps_note(maps, hunt))
+		chunk_maps_release(maps, advise_maps);
 	if (done && away)
 		pass->clean_bytes += (hunt->dirty_pages + hunt->lazy_pages) * PAGE_BYTES;
 	else if (done)
@@ -160,14 +182,15 @@ static size_t looks_of(enum heap_cause cause)
 }
 
 /* One turn, from hunt->below on; false: it is not over, but the pass is, by bytes or by looks. */
-static bool scavenge_turn(
-	struct page_hunt *hunt, struct heap_pass *pass, enum heap_cause cause, size_t *looks)
+static bool scavenge_turn(struct page_hunt *hunt, struct chunk_maps *maps, struct heap_pass *pass,
+	enum heap_cause cause, size_t *looks)
 {
 	while (hunt->pages_max != 0 && *looks != 0) {
 		bool more;
 
 		hunt->looks = 0;
-		more = scavenge_batch(hunt, pass, cause);
+		hunt->transit_pages = transit_pages(pass, cause);
+		more = scavenge_batch(hunt, maps, pass, cause);
 		*looks -= hunt->looks < *looks ? hunt->looks : *looks;
 		if (!more)
 			return true;
@@ -191,6 +214,7 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	size_t turn_count = breaks == HUGE_KEEP || !huge_is_on() ? 3 : 5;
 	size_t looks = looks_of(cause);
 	struct heap_place place = pass->place != NULL ? *pass->place : (struct heap_place){0};
+	struct chunk_maps maps = {.count = 0};
 	struct page_hunt hunt;
 
 	hunt.dirty = true;
@@ -199,17 +223,17 @@ static size_t scavenge_pages(struct heap_pass *pass, enum heap_cause cause)
 	hunt.ages = pass->ages;
 	hunt.cushion_pages = pass->level == HEAP_FULL ? 0 : pass->cushion_bytes / PAGE_BYTES;
 	hunt.pages_max = pass->max_bytes / PAGE_BYTES;
-	hunt.asked = cause >= HEAP_BY_EAGER;
 	for (; place.turn < turn_count; place.turn++) {
 		hunt.run_pages_min = turns[place.turn].run_pages;
 		hunt.breaks = turns[place.turn].breaks ? breaks : HUGE_KEEP;
 		hunt.below = place.below != 0 ? place.below : UINTPTR_MAX;
-		if (!scavenge_turn(&hunt, pass, cause, &looks)) {
+		if (!scavenge_turn(&hunt, &maps, pass, cause, &looks)) {
 			place.below = hunt.below;
 			break;
 		}
 		place.below = 0;
 	}
+	chunk_maps_release(&maps, advise_maps);
 	place.tired = place.turn < turn_count && hunt.pages_max != 0;
 	pass->more |= place.tired;
 	if (pass->place != NULL)
