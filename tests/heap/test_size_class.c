@@ -132,6 +132,24 @@ static void test_a_start_is_told_from_every_other_offset(void **state)
 	}
 }
 
+static void test_every_other_offset_is_no_slot(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		const struct size_class *class = &size_classes[c];
+		size_t slot = 0;
+
+		for (size_t offset = 0; offset < class->pages * PAGE_BYTES; offset++) {
+			bool starts = slot < class->slots && size_class_offset(c, slot) == offset;
+
+			if (size_class_slot(c, offset) != (starts ? slot : SIZE_MAX))
+				fail_msg("class %u offset %zu", c, offset);
+			slot += starts;
+		}
+		assert_int_equal(slot, class->slots);
+	}
+}
+
 static void test_aligned_class_is_a_multiple_of_the_alignment(void **state)
 {
 	(void)state;
@@ -158,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_slots_are_where_division_says),
 		cmocka_unit_test(test_a_tail_is_no_slot),
 		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
+		cmocka_unit_test(test_every_other_offset_is_no_slot),
 		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
 	};
 

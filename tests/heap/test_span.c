@@ -32,6 +32,15 @@ static void verify(const struct span *span)
 		fail_msg("class %u: %s", span->size_class, wrong);
 }
 
+static enum span_answer put_one(struct span *span, void *slot)
+{
+	enum span_answer answer;
+	unsigned put = span_put(span, &slot, 1, &answer);
+
+	assert_int_equal(put, answer == SPAN_OK);
+	return answer;
+}
+
 static void test_slots_come_lowest_first_and_once(void **state)
 {
 	(void)state;
@@ -56,10 +65,33 @@ static void test_put_refuses_what_is_no_slot_in_use(void **state)
 
 	(void)state;
 	assert_int_equal(span_take(span, (void **)&slot, 1), 1);
-	assert_int_equal(span_put(span, slot + 16), SPAN_NOT_A_SLOT);
-	assert_int_equal(span_put(span, slot + 48), SPAN_ALREADY_FREE);
-	assert_int_equal(span_put(span, slot), SPAN_OK);
-	assert_int_equal(span_put(span, slot), SPAN_ALREADY_FREE);
+	assert_int_equal(put_one(span, slot + 16), SPAN_NOT_A_SLOT);
+	assert_int_equal(put_one(span, slot + 48), SPAN_ALREADY_FREE);
+	assert_int_equal(put_one(span, slot), SPAN_OK);
+	assert_int_equal(put_one(span, slot), SPAN_ALREADY_FREE);
+	verify(span);
+	free(span);
+}
+
+static void test_put_ends_at_what_is_not_the_slabs(void **state)
+{
+	unsigned c = size_class_of(1024);
+	struct span *span = span_make(c, 0);
+	void *slots[20];
+	enum span_answer answer;
+
+	(void)state;
+	assert_int_equal(span_take(span, slots, 20), 20);
+	slots[7] = (char *)slots[7] - 0x100000;
+	assert_int_equal(span_put(span, slots, 20, &answer), 7);
+	assert_int_equal(answer, SPAN_OK);
+	slots[9] = (char *)slots[9] + 1;
+	assert_int_equal(span_put(span, slots + 8, 12, &answer), 1);
+	assert_int_equal(answer, SPAN_NOT_A_SLOT);
+	slots[12] = slots[3];
+	assert_int_equal(span_put(span, slots + 10, 10, &answer), 2);
+	assert_int_equal(answer, SPAN_ALREADY_FREE);
+	assert_int_equal(span->used, 10);
 	verify(span);
 	free(span);
 }
@@ -101,7 +133,7 @@ static void holes_round(struct span *span, unsigned char *used)
 		size_t index = random_below(size_classes[span->size_class].slots);
 
 		slot = (void *)(uintptr_t)(START + size_class_offset(span->size_class, index));
-		assert_int_equal(span_put(span, slot), used[index] ? SPAN_OK : SPAN_ALREADY_FREE);
+		assert_int_equal(put_one(span, slot), used[index] ? SPAN_OK : SPAN_ALREADY_FREE);
 		used[index] = 0;
 	}
 	}
@@ -164,7 +196,7 @@ static void test_pages_never_reached_stay_clean(void **state)
 	assert_int_equal(span_take(span, slots + 4, 1), 1);
 	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(span_put(span, slots[i]), SPAN_OK);
+		assert_int_equal(put_one(span, slots[i]), SPAN_OK);
 	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
 	free(span);
 }
@@ -174,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slots_come_lowest_first_and_once),
 		cmocka_unit_test(test_put_refuses_what_is_no_slot_in_use),
+		cmocka_unit_test(test_put_ends_at_what_is_not_the_slabs),
 		cmocka_unit_test(test_holes_never_lie_under_used_slots),
 		cmocka_unit_test(test_a_take_ends_with_a_page_where_it_has_half_of_what_it_wants),
 		cmocka_unit_test(test_pages_never_reached_stay_clean),

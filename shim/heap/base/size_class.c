@@ -9,7 +9,9 @@
 	{ .bytes = (size), .slots = (in_group) * (groups), .pages = (group) * (groups), \
 	  .group_slots = (in_group), .group_pages = (group), \
 	  .slots_inverse = ((1U << SIZE_CLASS_SLOTS_SHIFT) + (in_group) - 1) / (in_group), \
-	  .pages_inverse = ((1U << SIZE_CLASS_PAGES_SHIFT) + (group) - 1) / (group) }
+	  .pages_inverse = ((1U << SIZE_CLASS_PAGES_SHIFT) + (group) - 1) / (group), \
+	  .density = ((uint64_t)(in_group) << 32) / ((group) * PAGE_BYTES), \
+	  .group_tail = (group) * PAGE_BYTES - (in_group) * (size) }
 /* As many as fit into the group. */
 #define FIT(size, group, groups) GROUPS(size, group, (group) * PAGE_BYTES / (size), groups)
 /* A group that is the slab, without a tail. */

@@ -54,11 +54,13 @@
 struct size_class {
 	uint32_t bytes;
 	uint32_t slots_inverse; /* of group_slots, rounded up, times 2^SIZE_CLASS_SLOTS_SHIFT */
+	uint32_t density;       /* slots to a byte of a group, times 2^32, rounded down */
 	uint16_t slots;
 	uint16_t pages;
 	uint16_t group_slots;
 	uint16_t group_pages;
 	uint16_t pages_inverse; /* of group_pages, likewise, times 2^SIZE_CLASS_PAGES_SHIFT */
+	uint16_t group_tail;    /* bytes */
 };
 
 /* Exact for all slots and pages of a slab. */
@@ -96,13 +98,16 @@ static inline unsigned size_class_of(size_t size)
 unsigned size_class_aligned(size_t size, size_t alignment);
 
 /* Where a slot begins in its slab. */
-static inline size_t size_class_offset(unsigned size_class, size_t slot)
+static inline size_t size_class_offset_in(const struct size_class *class, size_t slot)
 {
-	const struct size_class *class = &size_classes[size_class];
 	size_t group = slot * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
 
-	return group * class->group_pages * PAGE_BYTES +
-	       (slot - group * class->group_slots) * class->bytes;
+	return slot * class->bytes + group * class->group_tail;
+}
+
+static inline size_t size_class_offset(unsigned size_class, size_t slot)
+{
+	return size_class_offset_in(&size_classes[size_class], slot);
 }
 
 /* The group that a page of a slab lies in. */
@@ -117,17 +122,23 @@ static inline bool size_class_fits_pages(const struct size_class *class)
 	return class->group_pages == 1;
 }
 
+/*
+ * The slot that begins at an offset of a slab, if any slot does.  A group has fewer slots to a byte
+ * than lie together without its tail: so a slot's offset times the density is the slot's number,
+ * less a fraction, which is less than one since a tail is less than a slot.
+ */
+static inline size_t size_class_nearest(const struct size_class *class, size_t offset)
+{
+	return (size_t)(((uint64_t)offset * class->density + UINT32_MAX) >> 32);
+}
+
 /* The slot that begins at an offset of a slab, or SIZE_MAX. */
 static inline size_t size_class_slot(unsigned size_class, size_t offset)
 {
 	const struct size_class *class = &size_classes[size_class];
-	uint32_t inverse = size_class_inverse[size_class];
-	size_t group = size_class_group(class, offset >> PAGE_SHIFT);
-	uint64_t product = (offset - group * class->group_pages * PAGE_BYTES) * inverse;
+	size_t slot = size_class_nearest(class, offset);
 
-	if ((uint32_t)product >= inverse || product >> 32 >= class->group_slots)
-		return SIZE_MAX;
-	return group * class->group_slots + (size_t)(product >> 32);
+	return size_class_offset_in(class, slot) == offset ? slot : SIZE_MAX;
 }
 
 /* The slot over the first, or the last, byte of a page; of tails, the slot before. */

@@ -43,50 +43,111 @@ static uint64_t pages_of(const struct span *span, size_t slot)
 		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
-/* Whether a take is better ended after this slot. */
-static bool ends_a_group(const struct size_class *class, size_t slot, unsigned got, unsigned want)
-{
-	size_t group;
+/* The group that a take is at. */
+struct taking {
+	size_t end;      /* the slot behind the group */
+	uintptr_t start; /* what a slot's number times its bytes is added to */
+};
 
-	if (want - got >= class->group_slots || got <= want / 2 ||
-		class->group_pages == class->pages)
-		return false;
-	group = (slot + 1) * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
-	return group * class->group_slots == slot + 1;
+static struct taking taking_at(const struct span *span, size_t slot)
+{
+	const struct size_class *class = class_of(span);
+	size_t group = slot * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
+
+	return (struct taking){
+		.end = (group + 1) * class->group_slots,
+		.start = span->start + group * class->group_tail,
+	};
+}
+
+/* So many slots went out, of which these are the first and the last. */
+static void span_taken(struct span *span, unsigned got, size_t first, size_t last)
+{
+	span->used = (uint16_t)(span->used + got);
+	span->ready_slots = (uint16_t)(span->ready_slots - got);
+	if (last >= span->touched)
+		span->touched = (uint16_t)(last + 1);
+	if (span->trial != 0)
+		span->trial &= ~bits_mask(bits_lowest(pages_of(span, first)),
+			bits_highest(pages_of(span, last)) + 1U);
 }
 
 unsigned span_take(struct span *span, void **slots, unsigned want)
 {
-	const struct size_class *class = class_of(span);
-	size_t words = words_of(span->size_class);
+	const size_t bytes = class_of(span)->bytes;
+	const unsigned group_slots = class_of(span)->group_slots;
+	struct taking taking = {.end = 0};
 	unsigned got = 0;
-	size_t first_page = 0;
-	size_t slot = 0;
+	size_t first = 0;
+	size_t last = 0;
 
-	for (size_t i = 0; i < words && got < want; i++) {
+	for (size_t i = 0; got < want && got < span->ready_slots; i++) {
 		uint64_t word = span->ready[i];
 
 		while (word != 0 && got < want) {
-			size_t offset;
+			size_t slot = i * 64 + bits_lowest(word);
 
-			slot = i * 64 + bits_lowest(word);
-			offset = size_class_offset(span->size_class, slot);
+			if (slot >= taking.end) {
+				if (last + 1 == slot && got > want / 2 &&
+					want - got < group_slots) {
+					want = got;
+					break;
+				}
+				taking = taking_at(span, slot);
+				if (got == 0)
+					first = slot;
+			}
 			word &= word - 1;
-			if (got == 0)
-				first_page = offset >> PAGE_SHIFT;
-			slots[got++] = (void *)(span->start + offset);
-			if (ends_a_group(class, slot, got, want))
-				want = got;
+			slots[got++] = (void *)(taking.start + slot * bytes);
+			last = slot;
 		}
 		span->ready[i] = word;
 	}
-	span->used = (uint16_t)(span->used + got);
-	span->ready_slots = (uint16_t)(span->ready_slots - got);
-	if (got != 0 && slot >= span->touched)
-		span->touched = (uint16_t)(slot + 1);
-	if (span->trial != 0 && got != 0)
-		span->trial &= ~bits_mask(first_page, bits_highest(pages_of(span, slot)) + 1U);
+	if (got != 0)
+		span_taken(span, got, first, last);
 	return got;
+}
+
+/* span_put but for the counts.  Two of it, because few slabs have holes. */
+static inline __attribute__((always_inline)) unsigned put_bits(struct span *span,
+	void *const *slots, unsigned count, enum span_answer *answer, bool has_holes)
+{
+	const struct size_class class = *class_of(span);
+	const size_t span_bytes = class.pages * PAGE_BYTES;
+	const uintptr_t start = span->start;
+	void *const *at = slots;
+	void *const *end = slots + count;
+
+	*answer = SPAN_OK;
+	for (; at != end; at++) {
+		size_t offset = (uintptr_t)*at - start;
+		size_t slot = size_class_nearest(&class, offset);
+		uint64_t word;
+
+		if (offset >= span_bytes)
+			break;
+		if (size_class_offset_in(&class, slot) != offset) {
+			*answer = SPAN_NOT_A_SLOT;
+			break;
+		}
+		word = span->ready[slot / 64];
+		if ((word >> slot % 64 & 1) != 0 || (has_holes && span_is_holed(span, slot))) {
+			*answer = SPAN_ALREADY_FREE;
+			break;
+		}
+		span->ready[slot / 64] = word | (uint64_t)1 << slot % 64;
+	}
+	return (unsigned)(at - slots);
+}
+
+unsigned span_put(struct span *span, void *const *slots, unsigned count, enum span_answer *answer)
+{
+	unsigned done = span->hole == 0 ? put_bits(span, slots, count, answer, false)
+					: put_bits(span, slots, count, answer, true);
+
+	span->ready_slots = (uint16_t)(span->ready_slots + done);
+	span->used = (uint16_t)(span->used - done);
+	return done;
 }
 
 /* The slots over a page: first .. last. */

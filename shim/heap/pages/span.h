@@ -77,21 +77,11 @@ bool span_is_holed(const struct span *span, size_t slot);
 
 enum span_answer { SPAN_OK, SPAN_NOT_A_SLOT, SPAN_ALREADY_FREE };
 
-/* Inline, since whole batches of slots come back that are of a slab each. */
-static inline enum span_answer span_put(struct span *span, const void *address)
-{
-	size_t slot = size_class_slot(span->size_class, (uintptr_t)address - span->start);
-	uint64_t bit = (uint64_t)1 << slot % 64;
-
-	if (slot == SIZE_MAX)
-		return SPAN_NOT_A_SLOT;
-	if ((span->ready[slot / 64] & bit) != 0 || (span->hole != 0 && span_is_holed(span, slot)))
-		return SPAN_ALREADY_FREE;
-	span->ready[slot / 64] |= bit;
-	span->ready_slots++;
-	span->used--;
-	return SPAN_OK;
-}
+/*
+ * Takes slots back up to the first that does not lie in this slab (SPAN_OK), or that is no used
+ * slot of it (*answer says what it is).  How many.
+ */
+unsigned span_put(struct span *span, void *const *slots, unsigned count, enum span_answer *answer);
 
 /* Pages with no used slot that are not holes yet. */
 uint64_t span_idle_pages(const struct span *span);

@@ -315,29 +315,28 @@ static void put_end(struct putting *putting, struct span *span, bool had_ready)
 static unsigned put_all(
 	struct putting *putting, void *const *slots, unsigned count, const char **wrong)
 {
-	uint64_t entry = page_map_get(slots[0]);
 	unsigned done = 0;
 
 	while (done < count) {
+		uint64_t entry = page_map_get(slots[done]);
 		struct span *span = page_map_span(entry);
+		enum span_answer answer;
 		bool had_ready;
+		unsigned part;
 
 		if (page_map_class(entry) != putting->size_class) {
 			*wrong = "free(): invalid pointer";
 			return done;
 		}
 		had_ready = span->ready_slots != 0;
-		do {
-			enum span_answer answer = span_put(span, slots[done]);
-
-			if (answer != SPAN_OK) {
-				*wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
-								   : "free(): double free";
-				return done;
-			}
-			putting->uncounted++;
-			entry = ++done < count ? page_map_get(slots[done]) : 0;
-		} while (page_map_span(entry) == span);
+		part = span_put(span, slots + done, count - done, &answer);
+		done += part;
+		putting->uncounted += part;
+		if (answer != SPAN_OK) {
+			*wrong = answer == SPAN_NOT_A_SLOT ? "free(): invalid pointer"
+							   : "free(): double free";
+			return done;
+		}
 		put_end(putting, span, had_ready);
 	}
 	return done;
