@@ -3,7 +3,7 @@
 #   config/             text -> settings                    libconfig.a      includes nothing of ours
 #   supervisor/policy/  samples -> plan; pure               libpolicy.a      itself, config/config.h
 #   supervisor/         plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
-#   shim/heap/          the allocator; pure of libc         libheap.a        itself, C headers
+#   shim/heap/          the allocator; pure of libc         libheap.a        itself, shim/figures.h, C headers
 #   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h, policy
 #   tests/<room>/       unit tests of that archive          tests/<room>/test_*
 #   tests/fuzz/         streams of operations on the heap   tests/fuzz/test_*, fuzz_* (libFuzzer's)

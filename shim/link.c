@@ -352,25 +352,9 @@ void link_slot_publish(void)
 	if (own == NULL)
 		return;
 	heap_stats_read(&stats);
-#define PUBLISH(field, value) atomic_store_explicit(&own->field, (value), memory_order_relaxed)
-	PUBLISH(in_use_bytes, stats.in_use_bytes);
-	PUBLISH(idle_dirty_bytes, stats.idle_dirty_bytes);
-	PUBLISH(lazy_bytes, stats.lazy_bytes);
-	PUBLISH(clean_bytes, stats.clean_bytes);
-	PUBLISH(metadata_bytes, stats.metadata_bytes);
-	PUBLISH(released_background_bytes, stats.released_bytes[HEAP_BACKGROUND]);
-	PUBLISH(released_growth_bytes, stats.released_bytes[HEAP_GROWTH]);
-	PUBLISH(released_lazy_bytes, stats.released_bytes[HEAP_BY_LAZY]);
-	PUBLISH(released_eager_bytes, stats.released_bytes[HEAP_BY_EAGER]);
-	PUBLISH(released_full_bytes, stats.released_bytes[HEAP_BY_FULL]);
-	PUBLISH(advise_calls, stats.advise_calls);
-	PUBLISH(advise_ns, stats.advise_ns);
-	PUBLISH(refault_bytes, stats.refault_bytes);
-	PUBLISH(refault_touched_bytes, stats.refault_touched_bytes);
-	PUBLISH(regret_release_bytes, stats.regret_release_bytes);
-	PUBLISH(regret_hold_bytes, stats.regret_hold_bytes);
-	PUBLISH(break_even_ns, stats.break_even_ns);
-	PUBLISH(background_cpu_ns, stats.background_cpu_ns);
+#define PUBLISH(name, kind, attribute) \
+	atomic_store_explicit(&own->name, stats.name, memory_order_relaxed);
+	FIGURES_LINKED(PUBLISH)
 #undef PUBLISH
 	link_slot_leave();
 }

@@ -189,10 +189,10 @@ static uint64_t credit_left(void)
 
 static void heap_read(struct service_sample *service, const struct heap_stats *stats)
 {
-	uint64_t released_bytes = 0;
+#define PLUS(name, kind, attribute) +stats->name
+	uint64_t released_bytes = 0 FIGURES_RELEASED(PLUS);
+#undef PLUS
 
-	for (size_t i = 0; i < HEAP_CAUSES; i++)
-		released_bytes += stats->released_bytes[i];
 	service->running = true;
 	service->own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT,
 		.current_bytes = stats->mapped_bytes - stats->clean_bytes};

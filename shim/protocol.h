@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shim/figures.h"
+
 /*
  * The link: the memory that the supervisor and every process of one service share.
  *
@@ -115,8 +117,9 @@ struct link_gate {
 	_Atomic uint32_t doorbell;
 };
 
-/* Bytes and counts are totals of the one process; from released_background_bytes on they only
- * rise, break_even_ns excepted. */
+#define LINK_MEMBER(name, kind, attribute) _Atomic uint64_t name;
+enum { LINK_FIGURES = 0 FIGURES_OF_SLOT(FIGURE_ONE) };
+
 struct link_slot {
 	/* 0 = free, else start_ticks' low 32 bits << 32 | pid: taken and freed by
 	 * compare and swap.  The supervisor frees it when that process is gone. */
@@ -124,35 +127,9 @@ struct link_slot {
 	_Atomic uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	_Atomic uint32_t sequence_done;
 	_Atomic uint32_t has_thread;
-	_Atomic uint64_t in_use_bytes;
-	_Atomic uint64_t idle_dirty_bytes;
-	_Atomic uint64_t lazy_bytes;
-	_Atomic uint64_t clean_bytes;
-	_Atomic uint64_t metadata_bytes;
-	/* What the process waits for at the gate; 0 = it does not wait. */
-	_Atomic uint64_t wants_bytes;
-	/* By what made it go: background scavenging, heap growth, then the three levels. */
-	_Atomic uint64_t released_background_bytes;
-	_Atomic uint64_t released_growth_bytes;
-	_Atomic uint64_t released_lazy_bytes;
-	_Atomic uint64_t released_eager_bytes;
-	_Atomic uint64_t released_full_bytes;
-	_Atomic uint64_t advise_calls;
-	_Atomic uint64_t advise_ns;
-	_Atomic uint64_t refault_bytes;
-	_Atomic uint64_t gate_waits;
-	_Atomic uint64_t gate_timeouts;
-	_Atomic uint64_t gate_wait_ns;
-	/* Of refault_bytes, what was really touched, by sampling. */
-	_Atomic uint64_t refault_touched_bytes;
-	/* Given back and wanted again sooner than it paid; kept for longer than it paid. */
-	_Atomic uint64_t regret_release_bytes;
-	_Atomic uint64_t regret_hold_bytes;
-	/* For how long keeping an idle page costs less than giving it back and faulting it in. */
-	_Atomic uint64_t break_even_ns;
-	/* What scavenging at calm took of its thread's CPU. */
-	_Atomic uint64_t background_cpu_ns;
-	uint8_t reserved[LINK_SLOT_BYTES - 25 * 8];
+	/* Of the one process: figures.h says what each is. */
+	FIGURES_OF_SLOT(LINK_MEMBER)
+	uint8_t reserved[LINK_SLOT_BYTES - (3 + LINK_FIGURES) * 8];
 };
 
 _Static_assert(sizeof(struct link_header) <= LINK_GATE_OFFSET, "the header ends before the gate");
@@ -161,5 +138,8 @@ _Static_assert(sizeof(struct link_gate) == 16, "layout");
 _Static_assert(sizeof(struct link_slot) == LINK_SLOT_BYTES, "layout");
 _Static_assert(offsetof(struct link_header, target_bytes) == 24, "layout");
 _Static_assert(offsetof(struct link_slot, in_use_bytes) == 24, "layout");
+/* A figure of version 2 that moves makes it another version. */
+_Static_assert(offsetof(struct link_slot, gate_waits) == 136, "layout");
+_Static_assert(offsetof(struct link_slot, background_cpu_ns) == 192, "layout");
 
 #endif

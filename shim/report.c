@@ -87,22 +87,39 @@ EXPORT void malloc_stats(void)
 		COUNT(stats.idle_dirty_bytes), COUNT(stats.lazy_bytes), COUNT(stats.clean_bytes),
 		COUNT(stats.metadata_bytes), COUNT(stats.peak_in_use_bytes),
 		COUNT(stats.large_blocks), COUNT(stats.large_bytes),
-		COUNT(stats.released_bytes[HEAP_BACKGROUND]),
-		COUNT(stats.released_bytes[HEAP_GROWTH]), COUNT(stats.released_bytes[HEAP_BY_LAZY]),
-		COUNT(stats.released_bytes[HEAP_BY_EAGER]),
-		COUNT(stats.released_bytes[HEAP_BY_FULL]), COUNT(stats.advise_calls),
-		COUNT(stats.advise_ns), COUNT(stats.refault_bytes),
-		COUNT(stats.refault_touched_bytes), COUNT(stats.regret_release_bytes),
-		COUNT(stats.regret_hold_bytes), COUNT(stats.break_even_ns),
-		COUNT(stats.background_cpu_ns), COUNT(stats.huge_bytes), COUNT(stats.huge_broken),
-		COUNT(stats.huge_filled), COUNT(stats.lock_waits), COUNT(stats.lock_wait_ns),
-		COUNT(stats.lock_wait_max_ns));
+		COUNT(stats.released_background_bytes), COUNT(stats.released_growth_bytes),
+		COUNT(stats.released_lazy_bytes), COUNT(stats.released_eager_bytes),
+		COUNT(stats.released_full_bytes), COUNT(stats.advise_calls), COUNT(stats.advise_ns),
+		COUNT(stats.refault_bytes), COUNT(stats.refault_touched_bytes),
+		COUNT(stats.regret_release_bytes), COUNT(stats.regret_hold_bytes),
+		COUNT(stats.break_even_ns), COUNT(stats.background_cpu_ns), COUNT(stats.huge_bytes),
+		COUNT(stats.huge_broken), COUNT(stats.huge_filled), COUNT(stats.lock_waits),
+		COUNT(stats.lock_wait_ns), COUNT(stats.lock_wait_max_ns));
 	fputs(text, stderr);
+}
+
+/* Each with a blank before it. */
+static void attributes_write(char *text, size_t bytes, const struct heap_stats *stats)
+{
+#define ATTRIBUTE(name, kind, attribute) {attribute, stats->name},
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figures[] = {FIGURES_OF_HEAP(ATTRIBUTE)};
+#undef ATTRIBUTE
+	size_t length = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof figures / sizeof figures[0] && length < bytes; i++)
+		if (figures[i].name != NULL)
+			length += (size_t)snprintf(text + length, bytes - length, " %s=\"%llu\"",
+				figures[i].name, COUNT(figures[i].value));
 }
 
 EXPORT int malloc_info(int options, FILE *fp)
 {
 	char text[STATS_TEXT_BYTES];
+	char attributes[STATS_TEXT_BYTES / 2];
 	struct heap_stats stats;
 	struct mallinfo2 info;
 
@@ -110,34 +127,17 @@ EXPORT int malloc_info(int options, FILE *fp)
 		return EINVAL;
 	heap_stats_read(&stats);
 	info = mallinfo2();
+	attributes_write(attributes, sizeof attributes, &stats);
 	snprintf(text, sizeof text,
 		"<malloc version=\"1\">\n"
 		"<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
 		"<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
 		"<system type=\"current\" size=\"%llu\"/>\n"
 		"<aspace type=\"total\" size=\"%llu\"/>\n"
-		"<spillway in_use=\"%llu\" free_slots=\"%llu\" idle_dirty=\"%llu\" lazy=\"%llu\""
-		" clean=\"%llu\" metadata=\"%llu\""
-		" released_background=\"%llu\" released_growth=\"%llu\" released_lazy=\"%llu\""
-		" released_eager=\"%llu\" released_full=\"%llu\""
-		" advise_calls=\"%llu\" advise_ns=\"%llu\" refault=\"%llu\" "
-		"refault_touched=\"%llu\""
-		" regret_release=\"%llu\" regret_hold=\"%llu\" break_even_ns=\"%llu\""
-		" background_cpu_ns=\"%llu\""
-		" lock_waits=\"%llu\" lock_wait_ns=\"%llu\" lock_wait_max_ns=\"%llu\"/>\n"
+		"<spillway%s/>\n"
 		"</malloc>\n",
 		info.fordblks, info.hblks, info.hblkhd,
 		COUNT(stats.mapped_bytes - stats.clean_bytes), COUNT(stats.mapped_bytes),
-		COUNT(stats.in_use_bytes), COUNT(stats.free_slot_bytes),
-		COUNT(stats.idle_dirty_bytes), COUNT(stats.lazy_bytes), COUNT(stats.clean_bytes),
-		COUNT(stats.metadata_bytes), COUNT(stats.released_bytes[HEAP_BACKGROUND]),
-		COUNT(stats.released_bytes[HEAP_GROWTH]), COUNT(stats.released_bytes[HEAP_BY_LAZY]),
-		COUNT(stats.released_bytes[HEAP_BY_EAGER]),
-		COUNT(stats.released_bytes[HEAP_BY_FULL]), COUNT(stats.advise_calls),
-		COUNT(stats.advise_ns), COUNT(stats.refault_bytes),
-		COUNT(stats.refault_touched_bytes), COUNT(stats.regret_release_bytes),
-		COUNT(stats.regret_hold_bytes), COUNT(stats.break_even_ns),
-		COUNT(stats.background_cpu_ns), COUNT(stats.lock_waits), COUNT(stats.lock_wait_ns),
-		COUNT(stats.lock_wait_max_ns));
+		attributes);
 	return fputs(text, fp) < 0 ? -1 : 0;
 }

@@ -16,12 +16,16 @@
 
 /* The first version's struct, and what none will exceed, whatever is added. */
 #define STATS_BYTES_MIN ((size_t)21 * 8 + (size_t)4 * 4)
+/* The list's figures, price_ns, and four of 32 bits. */
+#define STATS_BYTES ((size_t)(1 FIGURES_PUBLIC(FIGURE_ONE)) * 8 + (size_t)4 * 4)
 #define STATS_BYTES_MAX 4096U
 
 _Static_assert((int)SPILLWAY_DECAY == (int)HEAP_DECAY && (int)SPILLWAY_OFF == (int)HEAP_OFF &&
 		       (int)SPILLWAY_GO1_13 == (int)HEAP_GO1_13,
 	"policies have the heap's numbers");
-_Static_assert(sizeof(struct spillway_stats) == STATS_BYTES_MIN, "the first version is this one");
+_Static_assert(offsetof(struct spillway_stats, policy) + 4 == STATS_BYTES_MIN,
+	"what the first version has stays where it is");
+_Static_assert(sizeof(struct spillway_stats) == STATS_BYTES, "it has the figures of the list");
 
 int spillway_stats(struct spillway_stats *stats, size_t bytes)
 {
@@ -34,32 +38,15 @@ int spillway_stats(struct spillway_stats *stats, size_t bytes)
 	heap_stats_read(&heap);
 	settings_read(&tuning);
 	filled = (struct spillway_stats){
-		.mapped_bytes = heap.mapped_bytes,
-		.in_use_bytes = heap.in_use_bytes,
-		.free_slot_bytes = heap.free_slot_bytes,
-		.idle_dirty_bytes = heap.idle_dirty_bytes,
-		.lazy_bytes = heap.lazy_bytes,
-		.clean_bytes = heap.clean_bytes,
-		.metadata_bytes = heap.metadata_bytes,
-		.released_background_bytes = heap.released_bytes[HEAP_BACKGROUND],
-		.released_growth_bytes = heap.released_bytes[HEAP_GROWTH],
-		.released_lazy_bytes = heap.released_bytes[HEAP_BY_LAZY],
-		.released_eager_bytes = heap.released_bytes[HEAP_BY_EAGER],
-		.released_full_bytes = heap.released_bytes[HEAP_BY_FULL],
-		.advise_calls = heap.advise_calls,
-		.advise_ns = heap.advise_ns,
-		.refault_bytes = heap.refault_bytes,
-		.refault_touched_bytes = heap.refault_touched_bytes,
-		.regret_release_bytes = heap.regret_release_bytes,
-		.regret_hold_bytes = heap.regret_hold_bytes,
-		.break_even_ns = heap.break_even_ns,
-		.background_cpu_ns = heap.background_cpu_ns,
 		.price_ns = tuning.price_ns,
 		.cpu_permille = tuning.cpu_permille,
 		.dontneed_only = tuning.dontneed_only,
 		.level = (uint32_t)level_in_force(os_now_ns()),
 		.policy = (uint32_t)tuning.policy,
 	};
+#define COPY(name, kind, attribute) filled.name = heap.name;
+	FIGURES_PUBLIC(COPY)
+#undef COPY
 	memset(stats, 0, bytes);
 	memcpy(stats, &filled, bytes < sizeof filled ? bytes : sizeof filled);
 	return 0;

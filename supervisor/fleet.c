@@ -424,26 +424,27 @@ static int exit_status(const struct fleet *fleet)
 /* What became of a service's idle memory in its whole life, where anything did. */
 static void report(const char *name, const struct tick_counts *counts)
 {
-	const struct link_totals *heap = &counts->heap;
+	const struct link_figures *figures = &counts->heap.figures;
 	const uint64_t *asked = counts->releases;
-	if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] + heap->gate_waits == 0 &&
-		heap->heap.released_bytes == 0)
+	if (asked[LEVEL_LAZY] + asked[LEVEL_EAGER] + asked[LEVEL_FULL] + figures->gate_waits == 0 &&
+		counts->heap.heap.released_bytes == 0)
 		return;
 	log_info("%s: in all: returned %s in the background, %s for growth, %s at lazy, %s at "
 		 "eager, %s at full; asked %llu, %llu, %llu times; %s wanted again (%s touched), "
 		 "%s of it too soon; %s kept too long; %llums of CPU in the background; %llu gate "
 		 "waits, %llu of them in vain; %llu brakes; %llu OOM kills",
-		name, size_text(heap->returned_background_bytes).text,
-		size_text(heap->returned_growth_bytes).text,
-		size_text(heap->returned_bytes[LEVEL_LAZY]).text,
-		size_text(heap->returned_bytes[LEVEL_EAGER]).text,
-		size_text(heap->returned_bytes[LEVEL_FULL]).text,
-		(unsigned long long)asked[LEVEL_LAZY], (unsigned long long)asked[LEVEL_EAGER],
-		(unsigned long long)asked[LEVEL_FULL], size_text(heap->refault_bytes).text,
-		size_text(heap->refault_touched_bytes).text,
-		size_text(heap->regret_release_bytes).text, size_text(heap->regret_hold_bytes).text,
-		(unsigned long long)(heap->background_cpu_ns / 1000000),
-		(unsigned long long)heap->gate_waits, (unsigned long long)heap->gate_timeouts,
+		name, size_text(figures->released_background_bytes).text,
+		size_text(figures->released_growth_bytes).text,
+		size_text(figures->released_lazy_bytes).text,
+		size_text(figures->released_eager_bytes).text,
+		size_text(figures->released_full_bytes).text, (unsigned long long)asked[LEVEL_LAZY],
+		(unsigned long long)asked[LEVEL_EAGER], (unsigned long long)asked[LEVEL_FULL],
+		size_text(figures->refault_bytes).text,
+		size_text(figures->refault_touched_bytes).text,
+		size_text(figures->regret_release_bytes).text,
+		size_text(figures->regret_hold_bytes).text,
+		(unsigned long long)(figures->background_cpu_ns / 1000000),
+		(unsigned long long)figures->gate_waits, (unsigned long long)figures->gate_timeouts,
 		(unsigned long long)counts->brakes, (unsigned long long)counts->oom_kills);
 }
 

@@ -221,41 +221,19 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 	link_slots_end(slots);
 	if (slots->answered)
 		link->asked = false;
-	link->wants_bytes = slots->gauge[LINK_WANTS];
+	link->wants_bytes = slots->sum.wants_bytes;
 	link->credit_left_bytes = atomic_load(&link->gate->credit_bytes);
-
-	const uint64_t *counter = slots->counter;
-	uint64_t released_bytes = 0;
-	for (size_t i = LINK_RELEASED_BACKGROUND; i <= LINK_RELEASED_FULL; i++)
-		released_bytes = link_slots_add(released_bytes, counter[i]);
 	*totals = (struct link_totals){
 		.heap = {.processes = slots->processes,
-			.in_use_bytes = slots->gauge[LINK_IN_USE],
-			.idle_dirty_bytes = slots->gauge[LINK_IDLE_DIRTY],
-			.lazy_bytes = slots->gauge[LINK_LAZY_BYTES],
-			.released_bytes = released_bytes,
+			.in_use_bytes = slots->sum.in_use_bytes,
+			.idle_dirty_bytes = slots->sum.idle_dirty_bytes,
+			.lazy_bytes = slots->sum.lazy_bytes,
+			.released_bytes = link_figures_released(&slots->sum),
 			.wants_bytes = link->wants_bytes,
 			.credit_left_bytes = link->credit_left_bytes,
 			.answered = slots->answered},
 		.threads = slots->threads,
-		.clean_bytes = slots->gauge[LINK_CLEAN],
-		.metadata_bytes = slots->gauge[LINK_METADATA],
-		.returned_background_bytes = counter[LINK_RELEASED_BACKGROUND],
-		.returned_growth_bytes = counter[LINK_RELEASED_GROWTH],
-		.returned_bytes = {[LEVEL_LAZY] = counter[LINK_RELEASED_LAZY],
-			[LEVEL_EAGER] = counter[LINK_RELEASED_EAGER],
-			[LEVEL_FULL] = counter[LINK_RELEASED_FULL]},
-		.advise_calls = counter[LINK_ADVISE_CALLS],
-		.advise_ns = counter[LINK_ADVISE_NS],
-		.refault_bytes = counter[LINK_REFAULT_BYTES],
-		.refault_touched_bytes = counter[LINK_REFAULT_TOUCHED],
-		.regret_release_bytes = counter[LINK_REGRET_RELEASE],
-		.regret_hold_bytes = counter[LINK_REGRET_HOLD],
-		.background_cpu_ns = counter[LINK_BACKGROUND_CPU_NS],
-		.break_even_ns = slots->break_even_ns,
-		.gate_waits = counter[LINK_GATE_WAITS],
-		.gate_timeouts = counter[LINK_GATE_TIMEOUTS],
-		.gate_wait_ns = counter[LINK_GATE_WAIT_NS],
+		.figures = slots->sum,
 	};
 }
 

@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "shim/protocol.h"
+#include "supervisor/link_figures.h"
 #include "supervisor/policy/sample.h"
 
 /*
@@ -31,22 +32,7 @@ struct link_door;
 struct link_totals {
 	struct heap_sample heap;
 	uint32_t threads; /* processes that have a scavenger thread, and so can answer */
-	uint64_t clean_bytes;
-	uint64_t metadata_bytes;
-	uint64_t returned_background_bytes;
-	uint64_t returned_growth_bytes;
-	uint64_t returned_bytes[LEVELS]; /* by level asked for; [LEVEL_CALM] is 0 */
-	uint64_t advise_calls;
-	uint64_t advise_ns;
-	uint64_t refault_bytes;
-	uint64_t refault_touched_bytes;
-	uint64_t regret_release_bytes;
-	uint64_t regret_hold_bytes;
-	uint64_t background_cpu_ns;
-	uint64_t break_even_ns; /* the longest of all processes */
-	uint64_t gate_waits;
-	uint64_t gate_timeouts;
-	uint64_t gate_wait_ns;
+	struct link_figures figures;
 };
 
 /* door may be NULL: then lost descriptors stay lost.  name is for /proc/PID/maps only. */

@@ -10,45 +10,6 @@
 
 #define SEEN_BYTES (LINK_SLOTS * sizeof(struct link_seen))
 
-static const size_t counter_offset[LINK_COUNTERS] = {
-	[LINK_RELEASED_BACKGROUND] = offsetof(struct link_slot, released_background_bytes),
-	[LINK_RELEASED_GROWTH] = offsetof(struct link_slot, released_growth_bytes),
-	[LINK_RELEASED_LAZY] = offsetof(struct link_slot, released_lazy_bytes),
-	[LINK_RELEASED_EAGER] = offsetof(struct link_slot, released_eager_bytes),
-	[LINK_RELEASED_FULL] = offsetof(struct link_slot, released_full_bytes),
-	[LINK_ADVISE_CALLS] = offsetof(struct link_slot, advise_calls),
-	[LINK_ADVISE_NS] = offsetof(struct link_slot, advise_ns),
-	[LINK_REFAULT_BYTES] = offsetof(struct link_slot, refault_bytes),
-	[LINK_REFAULT_TOUCHED] = offsetof(struct link_slot, refault_touched_bytes),
-	[LINK_REGRET_RELEASE] = offsetof(struct link_slot, regret_release_bytes),
-	[LINK_REGRET_HOLD] = offsetof(struct link_slot, regret_hold_bytes),
-	[LINK_BACKGROUND_CPU_NS] = offsetof(struct link_slot, background_cpu_ns),
-	[LINK_GATE_WAITS] = offsetof(struct link_slot, gate_waits),
-	[LINK_GATE_TIMEOUTS] = offsetof(struct link_slot, gate_timeouts),
-	[LINK_GATE_WAIT_NS] = offsetof(struct link_slot, gate_wait_ns),
-};
-
-static const size_t gauge_offset[LINK_GAUGES] = {
-	[LINK_IN_USE] = offsetof(struct link_slot, in_use_bytes),
-	[LINK_IDLE_DIRTY] = offsetof(struct link_slot, idle_dirty_bytes),
-	[LINK_LAZY_BYTES] = offsetof(struct link_slot, lazy_bytes),
-	[LINK_CLEAN] = offsetof(struct link_slot, clean_bytes),
-	[LINK_METADATA] = offsetof(struct link_slot, metadata_bytes),
-	[LINK_WANTS] = offsetof(struct link_slot, wants_bytes),
-};
-
-static uint64_t read_field(const struct link_slot *slot, size_t offset)
-{
-	const _Atomic uint64_t *field = (const void *)((const char *)slot + offset);
-	return atomic_load_explicit(field, memory_order_relaxed);
-}
-
-uint64_t link_slots_add(uint64_t a, uint64_t b)
-{
-	uint64_t sum;
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 int link_slots_init(struct link_slots *slots, struct link_slot *slot)
 {
 	memset(slots, 0, sizeof *slots);
@@ -118,20 +79,8 @@ static bool process_lives(int proc_fd, uint64_t owner)
 
 static void retire(struct link_slots *slots, struct link_seen *seen)
 {
-	for (size_t i = 0; i < LINK_COUNTERS; i++)
-		slots->retired[i] = link_slots_add(slots->retired[i], seen->counter[i]);
+	link_figures_retire(&seen->figures, &slots->gone);
 	memset(seen, 0, sizeof *seen);
-}
-
-static void read_counters(
-	struct link_slots *slots, const struct link_slot *slot, struct link_seen *seen)
-{
-	for (size_t i = 0; i < LINK_COUNTERS; i++) {
-		uint64_t value = read_field(slot, counter_offset[i]);
-		if (value < seen->counter[i])
-			slots->retired[i] = link_slots_add(slots->retired[i], seen->counter[i]);
-		seen->counter[i] = value;
-	}
 }
 
 /* start_ticks says that the fields are whole, so it goes first; owner lets the next one in. */
@@ -146,9 +95,7 @@ void link_slots_begin(struct link_slots *slots)
 	slots->processes = 0;
 	slots->threads = 0;
 	slots->answered = true;
-	slots->break_even_ns = 0;
-	memset(slots->gauge, 0, sizeof slots->gauge);
-	memset(slots->counter, 0, sizeof slots->counter);
+	memset(&slots->sum, 0, sizeof slots->sum);
 }
 
 void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
@@ -165,8 +112,10 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 		     now_ms - seen->checked_ms >= LINK_SLOTS_TRUST_MS;
 	seen->owner = owner;
 	bool whole = atomic_load_explicit(&slot->start_ticks, memory_order_acquire) != 0;
+	/* Read before the figures, since they are published before it: what was done is in them. */
+	uint32_t done = atomic_load_explicit(&slot->sequence_done, memory_order_acquire);
 	if (whole)
-		read_counters(slots, slot, seen);
+		link_figures_read(slot, &seen->figures, &slots->gone);
 	if (check && !process_lives(proc_fd, owner)) {
 		free_slot(slot, owner);
 		retire(slots, seen);
@@ -178,24 +127,15 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 		return;
 	slots->processes++;
 	if (atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0) {
-		uint32_t done = atomic_load_explicit(&slot->sequence_done, memory_order_acquire);
 		slots->threads++;
 		if ((int32_t)(done - asked_sequence) < 0)
 			slots->answered = false;
 	}
-	for (size_t i = 0; i < LINK_GAUGES; i++)
-		slots->gauge[i] =
-			link_slots_add(slots->gauge[i], read_field(slot, gauge_offset[i]));
-	for (size_t i = 0; i < LINK_COUNTERS; i++)
-		slots->counter[i] = link_slots_add(slots->counter[i], seen->counter[i]);
-	uint64_t break_even_ns = read_field(slot, offsetof(struct link_slot, break_even_ns));
-	if (break_even_ns > slots->break_even_ns)
-		slots->break_even_ns = break_even_ns;
+	link_figures_add(&slots->sum, &seen->figures);
 }
 
 void link_slots_end(struct link_slots *slots)
 {
 	slots->suspect = false;
-	for (size_t i = 0; i < LINK_COUNTERS; i++)
-		slots->counter[i] = link_slots_add(slots->counter[i], slots->retired[i]);
+	link_figures_add(&slots->sum, &slots->gone);
 }

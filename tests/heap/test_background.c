@@ -183,8 +183,7 @@ static void test_what_is_wanted_all_the_time_is_kept(void **state)
 		put(BLOCKS);
 		run_for(break_even_ns / 10);
 	}
-	assert_int_equal(stats_now().released_bytes[HEAP_BACKGROUND],
-		before.released_bytes[HEAP_BACKGROUND]);
+	assert_int_equal(stats_now().released_background_bytes, before.released_background_bytes);
 }
 
 static void test_regrets_are_counted(void **state)
@@ -277,9 +276,8 @@ static void test_growth_is_paid_back_by_go1_12_and_by_large_blocks(void **state)
 		large = heap_malloc(BLOCKS * BLOCK_BYTES);
 		assert_non_null(large);
 		lazy_bytes = stats_now().lazy_bytes - before.lazy_bytes;
-		assert_int_equal(stats_now().released_bytes[HEAP_GROWTH] -
-					 before.released_bytes[HEAP_GROWTH],
-			due);
+		assert_int_equal(
+			stats_now().released_growth_bytes - before.released_growth_bytes, due);
 		if (policy == HEAP_GO1_12)
 			assert_int_equal(lazy_bytes, MIB);
 		heap_free(large);

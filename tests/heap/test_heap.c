@@ -14,6 +14,20 @@
 
 #define LIVE_MAX 4000
 
+static void verify_totals(void)
+{
+	static struct heap_stats before;
+	struct heap_stats now;
+
+	heap_stats_read(&now);
+#define CHECK(name, kind, attribute) \
+	if (FIGURE_##kind == FIGURE_TOTAL && now.name < before.name) \
+		fail_msg(#name " fell");
+	FIGURES_OF_HEAP(CHECK)
+#undef CHECK
+	before = now;
+}
+
 static void verify(struct heap_model *model)
 {
 	const char *wrong;
@@ -24,6 +38,7 @@ static void verify(struct heap_model *model)
 	wrong = heap_model_check_heap(model->count, model->bytes);
 	if (wrong != NULL)
 		fail_msg("%s", wrong);
+	verify_totals();
 }
 
 static void test_random_operations_keep_every_block(void **state)

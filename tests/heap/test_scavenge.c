@@ -283,17 +283,17 @@ static void test_a_pass_is_bounded_and_says_whether_more_is_left(void **state)
 static void test_bytes_are_accounted_by_their_cause(void **state)
 {
 	struct heap_pass pass = pass_at(HEAP_EAGER);
-	struct heap_stats before;
-	struct heap_stats after;
+	struct scavenge_stats before;
+	struct scavenge_stats after;
 	unsigned char *block = heap_malloc(MIB);
 
 	(void)state;
 	scavenge_all(HEAP_FULL);
 	memset(block, 1, MIB);
 	heap_free(block);
-	before = stats_now();
+	scavenge_stats(&before);
 	heap_scavenge(&pass, HEAP_GROWTH);
-	after = stats_now();
+	scavenge_stats(&after);
 	for (int i = 0; i < HEAP_CAUSES; i++)
 		assert_int_equal(after.released_bytes[i] - before.released_bytes[i],
 			i == HEAP_GROWTH ? MIB : 0);

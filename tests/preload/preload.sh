@@ -12,8 +12,9 @@ root = tree.parse(sys.argv[1]).getroot()
 assert root.tag == "malloc" and int(root.find("aspace").get("size")) > 0
 heap = {name: int(value) for name, value in root.find("spillway").items()}
 assert heap["released_full"] > 9000000 and heap["advise_calls"] > 0 and heap["advise_ns"] > 0
-for name in ("released_background released_growth released_lazy released_eager refault "
-	"refault_touched regret_release regret_hold break_even_ns background_cpu_ns").split():
+for name in ("in_use free_slots idle_dirty lazy clean metadata released_background released_growth "
+	"released_lazy released_eager refault refault_touched regret_release regret_hold break_even_ns "
+	"background_cpu_ns lock_waits lock_wait_ns lock_wait_max_ns").split():
 	assert heap[name] >= 0' "$TAP_DIR/stdout"
 }
 

@@ -174,14 +174,14 @@ static void test_slots_of_live_processes_are_summed(void **state)
 	assert_int_equal(totals.heap.lazy_bytes, 4);
 	assert_int_equal(totals.heap.wants_bytes, 5);
 	assert_int_equal(totals.heap.released_bytes, 31);
-	assert_int_equal(totals.returned_bytes[LEVEL_EAGER], 8);
-	assert_int_equal(totals.gate_waits, 9);
-	assert_int_equal(totals.refault_bytes, 50);
-	assert_int_equal(totals.refault_touched_bytes, 40);
-	assert_int_equal(totals.regret_release_bytes, 33);
-	assert_int_equal(totals.regret_hold_bytes, 20);
-	assert_int_equal(totals.background_cpu_ns, 60);
-	assert_int_equal(totals.break_even_ns, 80);
+	assert_int_equal(totals.figures.released_eager_bytes, 8);
+	assert_int_equal(totals.figures.gate_waits, 9);
+	assert_int_equal(totals.figures.refault_bytes, 50);
+	assert_int_equal(totals.figures.refault_touched_bytes, 40);
+	assert_int_equal(totals.figures.regret_release_bytes, 33);
+	assert_int_equal(totals.figures.regret_hold_bytes, 20);
+	assert_int_equal(totals.figures.background_cpu_ns, 60);
+	assert_int_equal(totals.figures.break_even_ns, 80);
 	assert_true(link_has_process(peer->link, 101));
 	assert_false(link_has_process(peer->link, 102));
 }
@@ -202,8 +202,8 @@ static void test_dead_processes_lose_their_slot_and_keep_their_totals(void **sta
 	assert_int_equal(totals.heap.processes, 0);
 	assert_int_equal(totals.heap.in_use_bytes, 0);
 	assert_int_equal(totals.heap.released_bytes, 150);
-	assert_int_equal(totals.regret_hold_bytes, 11);
-	assert_int_equal(totals.break_even_ns, 0);
+	assert_int_equal(totals.figures.regret_hold_bytes, 11);
+	assert_int_equal(totals.figures.break_even_ns, 0);
 	assert_true(slot->owner == 0);
 	assert_false(link_has_process(peer->link, 100));
 	/* The next one in the same slot adds to that. */
@@ -267,7 +267,7 @@ static void test_exec_starts_the_counters_anew_and_the_totals_go_on(void **state
 	slot->regret_release_bytes = 6;
 	assert_int_equal(read_totals(peer).heap.released_bytes, 130);
 	slot->regret_release_bytes = 2;
-	assert_int_equal(read_totals(peer).regret_release_bytes, 8);
+	assert_int_equal(read_totals(peer).figures.regret_release_bytes, 8);
 	slot->released_full_bytes = 40;
 	assert_int_equal(read_totals(peer).heap.released_bytes, 140);
 }
@@ -285,7 +285,7 @@ static void test_lies_saturate_and_totals_never_fall(void **state)
 	assert_true(totals.heap.in_use_bytes == UINT64_MAX);
 	assert_true(totals.heap.released_bytes == UINT64_MAX);
 	b->regret_hold_bytes = 1000;
-	assert_true(read_totals(peer).regret_hold_bytes == UINT64_MAX);
+	assert_true(read_totals(peer).figures.regret_hold_bytes == UINT64_MAX);
 	for (unsigned i = 0; i < 100; i++) {
 		a->released_full_bytes = (uint64_t)i * 0x9e3779b97f4a7c15U;
 		b->released_lazy_bytes = (uint64_t)(i % 7) << 61;

@@ -195,12 +195,18 @@ void *heap_realloc(void *ptr, size_t size)
 	return block;
 }
 
+_Static_assert((0 FIGURES_RELEASED(FIGURE_ONE)) == HEAP_CAUSES, "each cause has a figure");
+
 static void scavenge_read(struct heap_stats *stats)
 {
 	struct scavenge_stats passes;
 
 	scavenge_stats(&passes);
-	memcpy(stats->released_bytes, passes.released_bytes, sizeof stats->released_bytes);
+	stats->released_background_bytes = passes.released_bytes[HEAP_BACKGROUND];
+	stats->released_growth_bytes = passes.released_bytes[HEAP_GROWTH];
+	stats->released_lazy_bytes = passes.released_bytes[HEAP_BY_LAZY];
+	stats->released_eager_bytes = passes.released_bytes[HEAP_BY_EAGER];
+	stats->released_full_bytes = passes.released_bytes[HEAP_BY_FULL];
 	stats->advise_calls = passes.advise_calls;
 	stats->advise_ns = passes.advise_ns;
 }

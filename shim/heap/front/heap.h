@@ -1,6 +1,7 @@
 #ifndef SHIM_HEAP_FRONT_HEAP_H
 #define SHIM_HEAP_FRONT_HEAP_H
 
+#include "shim/figures.h"
 #include "shim/heap/scavenge/scavenge.h"
 
 #include <stdbool.h>
@@ -112,49 +113,9 @@ void heap_free(void *ptr);
 /* What the block can hold, at least what was asked for; ptr NULL: 0. */
 size_t heap_usable_size(const void *ptr);
 
-/* Bytes, pages whole.  in_use + idle_dirty + lazy + clean + metadata = mapped. */
+/* figures.h says what each is. */
 struct heap_stats {
-	uint64_t mapped_bytes;
-	/* In spans handed out or cut into slots, free slots and mapped blocks included. */
-	uint64_t in_use_bytes;
-	uint64_t free_slot_bytes; /* of these, in free slots and whatever caches keep */
-	uint64_t idle_dirty_bytes;
-	uint64_t lazy_bytes;
-	uint64_t clean_bytes; /* holes in slabs and what was never touched included */
-	uint64_t metadata_bytes;
-	uint64_t blocks; /* live; exact while no other thread is in the heap */
-	uint64_t large_blocks;
-	uint64_t large_bytes;
-	uint64_t peak_in_use_bytes;
-	/* A page that goes lazy and later clean counts both times. */
-	uint64_t released_bytes[HEAP_CAUSES];
-	uint64_t advise_calls;
-	uint64_t advise_ns;
-	uint64_t refault_bytes; /* clean bytes handed out again */
-	/* What of that was really touched: from samples of such ranges, looked at
-	 * with mincore a second later (refault.h). */
-	uint64_t refault_touched_bytes;
-	/* The policy's own score: given back and handed out again sooner than the
-	 * break-even, and kept idle for longer than it. */
-	uint64_t regret_release_bytes;
-	uint64_t regret_hold_bytes;
-	uint64_t break_even_ns; /* holding a page costs less than releasing it for so long */
-	uint64_t background_cpu_ns;
-	/* Measured on this machine, ns a page of 4 KiB. */
-	uint64_t free_page_ns;
-	uint64_t dontneed_page_ns;
-	uint64_t refault_page_ns;
-	uint64_t refault_huge_page_ns; /* the same of one that comes with a huge page; 0: none does
-					*/
-	/* Chunks that may be huge pages; how many were broken, and how many of these the kernel
-	 * filled again. */
-	uint64_t huge_bytes;
-	uint64_t huge_broken;
-	uint64_t huge_filled;
-	/* What threads waited for the heap's locks, all together and at most at once. */
-	uint64_t lock_waits;
-	uint64_t lock_wait_ns;
-	uint64_t lock_wait_max_ns;
+	FIGURES_OF_HEAP(FIGURE_MEMBER)
 };
 
 void heap_stats_read(struct heap_stats *stats);

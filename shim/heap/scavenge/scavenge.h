@@ -88,7 +88,7 @@ struct heap_pass {
 	bool more;            /* there is more to do at this level */
 };
 
-/* What made the heap give back; the index of heap_stats.released_bytes. */
+/* What made the heap give back; the index of released_bytes. */
 enum heap_cause {
 	HEAP_BACKGROUND,
 	HEAP_GROWTH,

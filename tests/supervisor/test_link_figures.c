@@ -1,0 +1,147 @@
+#include "supervisor/link_figures.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* One thread, so there is nothing for TSan. */
+/* variants: release asan */
+
+/* Every figure of the list gets a value of its own; `from` sets processes apart. */
+static void fill(struct link_slot *slot, uint64_t from)
+{
+	memset(slot, 0, sizeof *slot);
+#define FILL(name, kind, attribute) slot->name = from++;
+	FIGURES_OF_SLOT(FILL)
+#undef FILL
+}
+
+static struct link_figures read_of(uint64_t from, struct link_figures *gone)
+{
+	struct link_slot slot;
+	struct link_figures seen = {0};
+	fill(&slot, from);
+	link_figures_read(&slot, &seen, gone);
+	return seen;
+}
+
+static void test_every_figure_is_read(void **state)
+{
+	struct link_figures gone = {0};
+	struct link_figures seen = read_of(100, &gone);
+	uint64_t expected = 100;
+	(void)state;
+#define CHECK(name, kind, attribute) \
+	assert_int_equal(seen.name, expected++); \
+	assert_int_equal(gone.name, 0);
+	FIGURES_OF_SLOT(CHECK)
+#undef CHECK
+}
+
+static void test_figures_are_put_together_by_their_kind(void **state)
+{
+	struct link_figures gone = {0};
+	struct link_figures a = read_of(100, &gone);
+	struct link_figures b = read_of(500, &gone);
+	struct link_figures sum = {0};
+	(void)state;
+	link_figures_add(&sum, &b);
+	link_figures_add(&sum, &a);
+#define CHECK(name, kind, attribute) \
+	assert_int_equal(sum.name, FIGURE_##kind == FIGURE_HIGHEST ? b.name : a.name + b.name);
+	FIGURES_OF_SLOT(CHECK)
+#undef CHECK
+}
+
+static void test_totals_outlive_their_process_and_nothing_else_does(void **state)
+{
+	struct link_figures gone = {0};
+	struct link_figures seen = read_of(100, &gone);
+	(void)state;
+	link_figures_retire(&seen, &gone);
+	link_figures_retire(&seen, &gone);
+#define CHECK(name, kind, attribute) \
+	assert_int_equal(gone.name, FIGURE_##kind == FIGURE_TOTAL ? 2 * seen.name : 0);
+	FIGURES_OF_SLOT(CHECK)
+#undef CHECK
+}
+
+static void test_a_total_that_falls_has_begun_anew(void **state)
+{
+	struct link_slot slot;
+	struct link_figures gone = {0};
+	struct link_figures before = read_of(100, &gone);
+	struct link_figures seen = before;
+	(void)state;
+	fill(&slot, 1);
+	link_figures_read(&slot, &seen, &gone);
+#define CHECK(name, kind, attribute) \
+	assert_int_equal(seen.name, before.name - 99); \
+	assert_int_equal(gone.name, FIGURE_##kind == FIGURE_TOTAL ? before.name : 0);
+	FIGURES_OF_SLOT(CHECK)
+#undef CHECK
+}
+
+static void test_sums_saturate(void **state)
+{
+	struct link_figures one;
+	struct link_figures sum;
+	(void)state;
+	memset(&one, 0xff, sizeof one);
+	memset(&sum, 0xff, sizeof sum);
+	link_figures_add(&sum, &one);
+	link_figures_retire(&one, &sum);
+#define CHECK(name, kind, attribute) assert_true(sum.name == UINT64_MAX);
+	FIGURES_OF_SLOT(CHECK)
+#undef CHECK
+	assert_true(link_figures_released(&sum) == UINT64_MAX);
+}
+
+static void test_released_is_of_every_cause(void **state)
+{
+	struct link_figures figures = {0};
+	uint64_t value = 1;
+	(void)state;
+#define FILL(name, kind, attribute) figures.name = value, value *= 2;
+	FIGURES_RELEASED(FILL)
+#undef FILL
+	figures.refault_bytes = 1000;
+	assert_int_equal(link_figures_released(&figures), value - 1);
+}
+
+/* A library and a supervisor of one version may be of different releases. */
+static void test_the_figures_of_version_2_are_where_they_were(void **state)
+{
+	static const char *const version_2[] = {"in_use_bytes", "idle_dirty_bytes", "lazy_bytes",
+		"clean_bytes", "metadata_bytes", "wants_bytes", "released_background_bytes",
+		"released_growth_bytes", "released_lazy_bytes", "released_eager_bytes",
+		"released_full_bytes", "advise_calls", "advise_ns", "refault_bytes", "gate_waits",
+		"gate_timeouts", "gate_wait_ns", "refault_touched_bytes", "regret_release_bytes",
+		"regret_hold_bytes", "break_even_ns", "background_cpu_ns"};
+#define NAME(name, kind, attribute) #name,
+	static const char *const names[] = {FIGURES_OF_SLOT(NAME)};
+#undef NAME
+	(void)state;
+	assert_int_equal(LINK_VERSION, 2);
+	assert_true(sizeof names >= sizeof version_2);
+	for (size_t i = 0; i < sizeof version_2 / sizeof version_2[0]; i++)
+		assert_string_equal(names[i], version_2[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_figure_is_read),
+		cmocka_unit_test(test_figures_are_put_together_by_their_kind),
+		cmocka_unit_test(test_totals_outlive_their_process_and_nothing_else_does),
+		cmocka_unit_test(test_a_total_that_falls_has_begun_anew),
+		cmocka_unit_test(test_sums_saturate),
+		cmocka_unit_test(test_released_is_of_every_cause),
+		cmocka_unit_test(test_the_figures_of_version_2_are_where_they_were),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
