@@ -189,9 +189,10 @@ static uint64_t credit_left(void)
 
 static void heap_read(struct service_sample *service, const struct heap_stats *stats)
 {
-#define PLUS(name, kind, attribute) +stats->name
-	uint64_t released_bytes = 0 FIGURES_RELEASED(PLUS);
-#undef PLUS
+	uint64_t released_bytes = 0;
+#define ADD(name, kind, attribute) released_bytes += stats->name;
+	FIGURES_RELEASED(ADD)
+#undef ADD
 
 	service->running = true;
 	service->own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT,
