@@ -110,7 +110,7 @@ enum figure_kind {
 
 #define FIGURE_NOT(name, kind, attribute)
 #define FIGURE_MEMBER(name, kind, attribute) uint64_t name;
-/* 0 FIGURES_OF_HEAP(FIGURE_ONE) is how many there are. */
-#define FIGURE_ONE(name, kind, attribute) +1 /* NOLINT(bugprone-macro-parentheses) */
+/* Of rows such as FIGURES_OF_HEAP. */
+#define FIGURES_BYTES(ROWS) sizeof(struct {ROWS(FIGURE_MEMBER)})
 
 #endif

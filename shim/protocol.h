@@ -118,7 +118,6 @@ struct link_gate {
 };
 
 #define LINK_MEMBER(name, kind, attribute) _Atomic uint64_t name;
-enum { LINK_FIGURES = 0 FIGURES_OF_SLOT(FIGURE_ONE) };
 
 struct link_slot {
 	/* 0 = free, else start_ticks' low 32 bits << 32 | pid: taken and freed by
@@ -129,7 +128,7 @@ struct link_slot {
 	_Atomic uint32_t has_thread;
 	/* Of the one process: figures.h says what each is. */
 	FIGURES_OF_SLOT(LINK_MEMBER)
-	uint8_t reserved[LINK_SLOT_BYTES - (3 + LINK_FIGURES) * 8];
+	uint8_t reserved[LINK_SLOT_BYTES - 3 * 8 - FIGURES_BYTES(FIGURES_OF_SLOT)];
 };
 
 _Static_assert(sizeof(struct link_header) <= LINK_GATE_OFFSET, "the header ends before the gate");

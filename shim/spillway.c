@@ -17,7 +17,7 @@
 /* The first version's struct, and what none will exceed, whatever is added. */
 #define STATS_BYTES_MIN ((size_t)21 * 8 + (size_t)4 * 4)
 /* The list's figures, price_ns, and four of 32 bits. */
-#define STATS_BYTES ((size_t)(1 FIGURES_PUBLIC(FIGURE_ONE)) * 8 + (size_t)4 * 4)
+#define STATS_BYTES (FIGURES_BYTES(FIGURES_PUBLIC) + 8 + (size_t)4 * 4)
 #define STATS_BYTES_MAX 4096U
 
 _Static_assert((int)SPILLWAY_DECAY == (int)HEAP_DECAY && (int)SPILLWAY_OFF == (int)HEAP_OFF &&

@@ -195,7 +195,8 @@ void *heap_realloc(void *ptr, size_t size)
 	return block;
 }
 
-_Static_assert((0 FIGURES_RELEASED(FIGURE_ONE)) == HEAP_CAUSES, "each cause has a figure");
+_Static_assert(FIGURES_BYTES(FIGURES_RELEASED) == HEAP_CAUSES * sizeof(uint64_t),
+	"each cause has a figure");
 
 static void scavenge_read(struct heap_stats *stats)
 {
