@@ -536,6 +536,7 @@ static void test_entries_stay_while_a_fork_waits(void **state)
 		page_hunt_end(&hunt, PAGE_CLEAN);
 		(void)chunk_maps_note(&maps, &hunt);
 	}
+	assert_true(maps.count != 0);
 	advised_bytes = 0;
 	transit_stop(false);
 	chunk_maps_release(&maps, on_advice);

@@ -76,7 +76,8 @@ void chunk_maps_release(
 		gone = advise(ranges, count) == 0;
 		lock_take(&page_heap.lock);
 		drop_locked(maps, gone);
-		lock_drop(&page_heap.lock);
+		/* The next hunt takes it at once. */
+		lock_drop_kindly(&page_heap.lock);
 	}
 	transit_end();
 	maps->count = 0;
