@@ -354,22 +354,56 @@ static bool piece_commit(struct region *region, size_t page, size_t end)
 	return chunks_commit(region, page, end);
 }
 
-bool page_reserve_back_locked(struct region *region, size_t page, size_t pages, size_t clean)
+bool page_reserve_is_away_locked(const struct region *region, size_t page, size_t pages)
 {
-	size_t end = page + pages;
+	if (region->away == 0)
+		return false;
+	for (size_t at = page - page % CHUNK_PAGES; at < page + pages; at += CHUNK_PAGES)
+		if (is_away(region, at))
+			return true;
+	return false;
+}
 
-	if (region->away == 0 || clean == 0)
-		return true;
-	for (size_t at = page - page % CHUNK_PAGES; at < end; at += CHUNK_PAGES) {
-		size_t stop = at;
+/* What os_commit refused as one may be had piece by piece. */
+static bool pieces_commit_locked(struct region *region, size_t page, size_t end)
+{
+	for (; page < end; page += CHUNK_PAGES) {
+		size_t stop = page;
 
 		while (stop < end && is_away(region, stop))
 			stop += CHUNK_PAGES;
-		if (stop != at && !piece_commit(region, at, stop))
+		if (stop != page && !piece_commit(region, page, stop))
 			return false;
-		at = stop;
+		page = stop;
 	}
 	return true;
+}
+
+bool page_reserve_back(void *start, size_t pages)
+{
+	uintptr_t first = (uintptr_t)start & ~(CHUNK_BYTES - 1);
+	size_t bytes =
+		round_up((uintptr_t)start + pages * PAGE_BYTES, CHUNK_BYTES) - (uintptr_t)first;
+	struct os_range range = {.start = (void *)first, .bytes = bytes};
+	bool done = os_commit(range.start, bytes) == 0;
+	bool is_huge;
+	struct region *region;
+	size_t page;
+
+	lock_take(&page_heap.lock);
+	region = page_heap_region(first);
+	page = region_page(region, first);
+	is_huge = done && region->huge;
+	for (size_t at = page; done && at < page + bytes / PAGE_BYTES; at += CHUNK_PAGES)
+		set_away(region, at, false);
+	if (!done)
+		done = pieces_commit_locked(region, page, page + bytes / PAGE_BYTES);
+	page_heap.backing--;
+	lock_drop(&page_heap.lock);
+	/* Refused, the chunks are small pages. */
+	if (is_huge)
+		(void)os_advise(&range, 1, OS_HUGE);
+	return done;
 }
 
 void page_reserve_away_locked(struct region *region, size_t page)
