@@ -16,7 +16,7 @@
  * Reload compares two configs, so nothing in here is state.
  */
 
-#define CONFIG_SERVICES_MAX 64
+#define CONFIG_SERVICES_MAX 256
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32

@@ -189,6 +189,7 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		.directory = config->directory,
 		.account = launch.has_account ? &launch.account : NULL,
 		.signals = host->signals,
+		.descriptors = host->descriptors,
 		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
 		.take_terminal = host->take_terminal,
 	};

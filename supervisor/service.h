@@ -34,6 +34,7 @@
 struct service_host {
 	struct tick *tick;
 	const struct signals *signals;
+	const struct descriptors *descriptors; /* NULL = nothing was raised */
 	const char *shim_path; /* NULL = there is none to preload */
 	const char *start;     /* where services start from; NULL = where we are */
 	bool take_terminal;

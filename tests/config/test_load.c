@@ -295,9 +295,9 @@ static void test_a_command_of_8_kib_arrives_whole(void **state)
 				  "its number, or UID:GID"}}});
 }
 
-static void test_there_is_room_for_64_services_and_policies(void **state)
+static void test_there_is_room_for_so_many_services_and_policies(void **state)
 {
-	static char text[128 * 64];
+	static char text[(CONFIG_SERVICES_MAX + CONFIG_POLICIES_MAX + 1) * 64];
 	size_t length = 0;
 
 	(void)state;
@@ -313,8 +313,8 @@ static void test_there_is_room_for_64_services_and_policies(void **state)
 	config_free(&config);
 	snprintf(text + length, sizeof text - length, "[service:one]\n[policy:more]\n");
 	loading_fails(&(struct loading_row){
-		text, {{192, "[service:one]: too many sections: expected at most 64 of that kind"},
-			      {193, "[policy:more]: too many sections: expected at most 64 of that "
+		text, {{576, "[service:one]: too many sections: expected at most 256 of that kind"},
+			      {577, "[policy:more]: too many sections: expected at most 64 of that "
 				    "kind"}}});
 }
 
@@ -365,7 +365,7 @@ int main(void)
 		cmocka_unit_test(test_pressure_signals_can_be_none),
 		cmocka_unit_test(test_names_of_48_characters_are_told_apart_to_the_last),
 		cmocka_unit_test(test_a_command_of_8_kib_arrives_whole),
-		cmocka_unit_test(test_there_is_room_for_64_services_and_policies),
+		cmocka_unit_test(test_there_is_room_for_so_many_services_and_policies),
 		cmocka_unit_test(test_files_are_read_whole),
 		cmocka_unit_test(test_what_is_no_readable_file_says_why),
 	};

@@ -1,5 +1,6 @@
 /* What tick keeps while services come, move, change and go. */
 
+#include "supervisor/descriptors.h"
 #include "supervisor/tick.h"
 
 #include <errno.h>
@@ -385,6 +386,8 @@ static void test_all_services_can_be_exchanged(void **state)
 {
 	static char text[2][CONFIG_SERVICES_MAX * 64];
 	size_t previous[CONFIG_SERVICES_MAX];
+	struct descriptors descriptors = {0};
+	descriptors_raise(&descriptors);
 	(void)state;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		previous[i] = SIZE_MAX;

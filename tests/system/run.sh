@@ -111,6 +111,23 @@ printf '[service:a]\ncommand = /no/such/program\nautorestart = false\n' >"$ini"
 tap_is "a program that is not there is such a one" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
 
+# --- many services, few descriptors -----------------------------------------------------------
+
+for i in $(seq 100); do
+	printf '[service:s%d]\ncommand = sh -c "echo starts $(ulimit -Sn) >>%s; exec sleep %d"\n' "$i" "$notes" "$mark"
+done >"$ini"
+: >"$notes"
+(ulimit -Sn 256 && exec "$spillway" run "$ini") >"$TAP_DIR/out" 2>"$log" </dev/null &
+PID=$!
+at_exit_kill "$PID"
+tap_ok "a hundred services start where 256 descriptors are usual" wait_until 60 at_least starts 100
+tap_is "and each has the limit that we were given" "$(grep -c '^starts 256$' "$notes")" 100
+tap_is "nothing went without descriptors" "$(times 'Too many open files' "$log")" 0
+end
+printf '[service:a]\ncommand = true\n' >"$ini"
+(ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
+tap_ok "a limit that may be too low is said" logged '1 services may need [0-9]* descriptors, and 100 are allowed'
+
 # --- stubborn services ----------------------------------------------------------------------
 
 cat >"$ini" <<INI
