@@ -196,8 +196,12 @@ int tick_service_prepare(struct tick *tick, size_t service)
 {
 	struct tick_service *made = &tick->service[service];
 	const struct config_service *config = &tick->config->services[service];
-	if (made->prepared)
+	if (made->prepared && (made->leaf == NULL || !cgroup_leaf_gone(made->leaf)))
 		return 0;
+	if (made->prepared) {
+		log_warn("%s: its cgroup was removed, and is made again", config->name);
+		tick_service_remove(tick, service, 0);
+	}
 	const struct tick_place place = {
 		.tree = tick->tree,
 		.door = tick->door,

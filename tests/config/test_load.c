@@ -352,6 +352,25 @@ static void test_what_is_no_readable_file_says_why(void **state)
 	assert_int_equal(errors.count, 1);
 }
 
+/* A FIFO that nobody writes to would be waited for, as would a terminal. */
+static void test_what_could_be_waited_for_is_refused(void **state)
+{
+	char folder[] = "/tmp/spillway-config-XXXXXX";
+	char path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/fifo", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(config_load(path, &config, &errors), -ENOTSUP);
+	assert_string_equal(errors.error[0].text, "cannot read it: Not a regular file: "
+						  "expected a readable file of at most 1 MiB");
+	assert_int_equal(config_load("/dev/zero", &config, &errors), -ENOTSUP);
+	assert_int_equal(config_load("/dev/null", &config, &errors), -ENOTSUP);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_there_is_room_for_so_many_services_and_policies),
 		cmocka_unit_test(test_files_are_read_whole),
 		cmocka_unit_test(test_what_is_no_readable_file_says_why),
+		cmocka_unit_test(test_what_could_be_waited_for_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,26 @@ static void test_a_level_goes_with_its_service(void **state)
 	assert_int_equal(said("(was "), 0);
 }
 
+/* The kernel lets anybody remove it while the service waits for its next start. */
+static void test_a_leaf_that_was_removed_is_made_again(void **state)
+{
+	(void)state;
+	fake_machine_start(WEB DB);
+	tick_service_ended(machine.tick, 1);
+	assert_int_equal(tick_service_prepare(machine.tick, 1), 0);
+	struct cgroup_leaf *before = tick_leaf(machine.tick, 1);
+	assert_false(cgroup_leaf_gone(before));
+	assert_int_equal(rmdir(cgroup_leaf_directory(before)), 0);
+	assert_true(cgroup_leaf_gone(before));
+	assert_int_equal(tick_service_prepare(machine.tick, 1), 0);
+	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
+	assert_true(fake_cgroup_exists("box/db"));
+	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
+	assert_false(cgroup_leaf_gone(tick_leaf(machine.tick, 1)));
+	assert_non_null(tick_link(machine.tick, 1));
+	fake_machine_turn(1000);
+}
+
 /* The leaf's and the one of all services; the loop stops waiting for the old ones before they close. */
 static void test_new_thresholds_get_new_triggers(void **state)
 {
@@ -418,6 +438,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_services_move_with_all_that_is_theirs),
 		TEST(test_a_level_goes_with_its_service),
+		TEST(test_a_leaf_that_was_removed_is_made_again),
 		TEST(test_new_thresholds_get_new_triggers),
 		TEST(test_a_new_memory_high_outlives_the_brake),
 		TEST(test_new_limits_are_written_and_old_ones_lifted),
