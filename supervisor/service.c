@@ -36,8 +36,7 @@ void service_init(struct service *service, size_t index, const struct config_ser
 }
 
 /* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
-static int signal_strays(
-	const struct service *service, const struct service_host *host, int signal)
+static int signal_strays(const struct service *service, const struct service_host *host, int signal)
 {
 	char text[sizeof LINK_ENVIRONMENT + 1 + LINK_VALUE_BYTES];
 	char value[LINK_VALUE_BYTES];

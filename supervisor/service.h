@@ -38,8 +38,8 @@ struct service_host {
 	struct tick *tick;
 	const struct signals *signals;
 	const struct descriptors *descriptors; /* NULL = nothing was raised */
-	const char *shim_path; /* NULL = there is none to preload */
-	const char *start;     /* where services start from; NULL = where we are */
+	const char *shim_path;                 /* NULL = there is none to preload */
+	const char *start;                     /* where services start from; NULL = where we are */
 	bool take_terminal;
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
 	bool announce;         /* starts and plain ends are worth a line at the usual level */

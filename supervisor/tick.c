@@ -93,8 +93,8 @@ static void open_base_trigger(struct tick *tick, int fd)
 {
 	tick->psi_wanted = least_pressure(tick->config);
 	if (fd >= 0 && tick->mode.window_ms != 0 && tick->psi_wanted.permille != 0)
-		psi_open_trigger(&tick->psi, fd, "memory.pressure", &tick->psi_wanted,
-			tick->mode.window_ms);
+		psi_open_trigger(
+			&tick->psi, fd, "memory.pressure", &tick->psi_wanted, tick->mode.window_ms);
 	sampler_note_trigger(tick->sampler, SIZE_MAX, needs_care(tick, &tick->psi));
 }
 
@@ -378,8 +378,8 @@ static bool retire_watch(struct tick *tick, struct psi_watch *watch)
 	return true;
 }
 
-/* Triggers with the thresholds of the config that is in force.  One that cannot be given up for want
- * of memory stays until the next turn. */
+/* Triggers with the thresholds of the config that is in force.  One that cannot be given up for
+ * want of memory stays until the next turn. */
 static void renew_triggers(struct tick *tick)
 {
 	const struct config_psi least = least_pressure(tick->config);

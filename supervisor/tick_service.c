@@ -28,9 +28,8 @@ static int make_leaf(struct tick_service *service, const struct config_service *
 		&service->leaf);
 }
 
-void tick_service_trigger(
-	struct tick_service *service, const char *name, const struct config_psi *wanted,
-	uint32_t window_ms)
+void tick_service_trigger(struct tick_service *service, const char *name,
+	const struct config_psi *wanted, uint32_t window_ms)
 {
 	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
 	service->psi_wanted = *wanted;

@@ -53,9 +53,8 @@ int tick_service_make(struct tick_service *service, const struct config_service 
 	const struct config_policy *policy, const struct tick_place *place);
 
 /* The trigger that the policy wants, in the place of none.  One that is refused is logged. */
-void tick_service_trigger(
-	struct tick_service *service, const char *name, const struct config_psi *wanted,
-	uint32_t window_ms);
+void tick_service_trigger(struct tick_service *service, const char *name,
+	const struct config_psi *wanted, uint32_t window_ms);
 
 /* New limits and another way to scavenge after a reload. */
 void tick_service_reload(struct tick_service *service, const struct config_service *config,

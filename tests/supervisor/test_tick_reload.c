@@ -152,7 +152,8 @@ static void test_a_leaf_that_was_removed_is_made_again(void **state)
 	fake_machine_turn(1000);
 }
 
-/* The leaf's and the one of all services; the loop stops waiting for the old ones before they close. */
+/* The leaf's and the one of all services; the loop stops waiting for the old ones before they
+ * close. */
 static void test_new_thresholds_get_new_triggers(void **state)
 {
 	const size_t previous[] = {0};
