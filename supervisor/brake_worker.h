@@ -31,7 +31,8 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms);
 void brake_worker_lift(struct brake_worker *worker, size_t service);
 
-/* memory.high is configured to be that from now on.  Written at once, or when the brake is lifted. */
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is lifted.
+ */
 void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes);
 
 /* Lifts every brake and has the guard's process end, which the next brake starts again. */
