@@ -4,6 +4,7 @@
 #include "shim/heap/pages/region_summary.h"
 
 #include "shim/heap/base/bits.h"
+#include "shim/heap/base/os.h"
 
 #include <string.h>
 
@@ -358,21 +359,25 @@ static void adjust_chunk(struct summary *summary, const struct chunk *chunk, siz
 }
 
 #ifdef __SANITIZE_ADDRESS__
-#include <stdlib.h>
+static void *chunk_start(const struct region *region, size_t index)
+{
+	return (void *)region_address(region, index * CHUNK_PAGES);
+}
 
 static void chunk_compare(const struct region *region, size_t index)
 {
 	struct summary now = chunk_summary(&region->chunks[index]);
 
 	if (memcmp(&now, &region->levels[0][index], sizeof now) != 0)
-		abort();
+		os_panic("a chunk's summary differs from its bits", chunk_start(region, index));
 }
 
 static void nodes_compare(const struct region *region, size_t chunk)
 {
 	for (int level = 1; level <= region->top; level++)
 		if (!node_is_right(region, level, chunk >> REGION_FAN_SHIFT * level))
-			abort();
+			os_panic("a summary differs from those under it",
+				chunk_start(region, chunk));
 }
 #else
 static void chunk_compare(const struct region *region, size_t index)
