@@ -357,7 +357,7 @@ static void publish(struct tick *tick, uint64_t now_ms)
 			.now_ms = now_ms,
 			.headroom_bytes = tick->plan.headroom_bytes[i],
 			.credit_bytes = tick->plan.credit_bytes[i],
-			.gate_wait_ms = policy_of(config, i)->gate_wait_ms,
+			.gate_wait_ms = tick->plan.gate_wait_ms[i],
 		};
 		if (link == NULL)
 			continue;
