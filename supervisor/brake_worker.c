@@ -1,3 +1,5 @@
+/* The thread that writes memory.high, and what it tells the guard. */
+
 #include "supervisor/brake_worker.h"
 
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "supervisor/brake_guard.h"
 
 #define STACK_BYTES ((size_t)64 << 10)
 
@@ -36,6 +39,8 @@ struct brake_worker {
 	pthread_cond_t quiet; /* brake_worker_forget waits for it */
 	pthread_t thread;
 	bool stop;
+	bool end_guard;           /* as soon as no brake is on and none is to be lifted */
+	struct brake_guard guard; /* under the lock as well, since nothing of it waits */
 	struct brake_slot slot[CONFIG_SERVICES_MAX];
 };
 
@@ -105,6 +110,9 @@ static void *brake_worker_run(void *argument)
 		if (slot == NULL) {
 			if (worker->stop)
 				break;
+			if (worker->end_guard)
+				brake_guard_close(&worker->guard);
+			worker->end_guard = false;
 			wait_locked(worker, wake_ms);
 			continue;
 		}
@@ -116,6 +124,9 @@ static void *brake_worker_run(void *argument)
 		write_high(fd, bytes);
 		pthread_mutex_lock(&worker->lock);
 		slot->busy = false;
+		/* Whatever goes wrong here, the guard writes the configured value once more. */
+		if (!slot->on)
+			brake_guard_clear(&worker->guard, (size_t)(slot - worker->slot));
 		pthread_cond_broadcast(&worker->quiet);
 	}
 	pthread_mutex_unlock(&worker->lock);
@@ -151,8 +162,13 @@ int brake_worker_open(struct brake_worker **worker)
 		return -ENOMEM;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		made->slot[i].file_fd = -1;
-	int error = start_thread(made);
+	made->guard = BRAKE_GUARD_NONE;
+	/* The earlier the fork, the fewer pages of the two processes differ. */
+	int error = brake_guard_open(&made->guard);
+	if (error == 0)
+		error = start_thread(made);
 	if (error != 0) {
+		brake_guard_close(&made->guard);
 		free(made);
 		return error;
 	}
@@ -171,6 +187,7 @@ void brake_worker_close(struct brake_worker *worker)
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 	pthread_join(worker->thread, NULL);
+	brake_guard_close(&worker->guard);
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		if (worker->slot[i].file_fd >= 0)
 			close(worker->slot[i].file_fd);
@@ -178,6 +195,25 @@ void brake_worker_close(struct brake_worker *worker)
 	pthread_cond_destroy(&worker->quiet);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker);
+}
+
+static int tell_guard_locked(struct brake_worker *worker, const struct brake_guard_order *order)
+{
+	int error = brake_guard_set(&worker->guard, order);
+	if (error != -EPIPE)
+		return error;
+	brake_guard_close(&worker->guard);
+	error = brake_guard_open(&worker->guard);
+	for (size_t i = 0; error == 0 && i < CONFIG_SERVICES_MAX; i++) {
+		const struct brake_slot *slot = &worker->slot[i];
+		struct brake_guard_order again = {.slot = i,
+			.file_fd = slot->file_fd,
+			.normal_bytes = slot->normal_bytes,
+			.until_ms = slot->until_ms};
+		if (slot->on && i != order->slot)
+			error = brake_guard_set(&worker->guard, &again);
+	}
+	return error == 0 ? brake_guard_set(&worker->guard, order) : error;
 }
 
 int brake_worker_set(struct brake_worker *worker, size_t service, int directory_fd,
@@ -193,6 +229,14 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 			error = -errno;
 	}
 	if (error == 0) {
+		struct brake_guard_order order = {.slot = service,
+			.file_fd = slot->file_fd,
+			.normal_bytes = normal_bytes,
+			.until_ms = until_ms};
+		error = tell_guard_locked(worker, &order);
+	}
+	if (error == 0) {
+		worker->end_guard = false;
 		slot->on = true;
 		slot->due = true;
 		slot->high_bytes = high_bytes;
@@ -202,6 +246,25 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return error;
+}
+
+void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	pthread_mutex_lock(&worker->lock);
+	slot->normal_bytes = normal_bytes;
+	slot->due = slot->file_fd >= 0;
+	if (slot->on) {
+		struct brake_guard_order order = {.slot = service,
+			.file_fd = slot->file_fd,
+			.normal_bytes = normal_bytes,
+			.until_ms = slot->until_ms};
+		/* Without a guard that knows the new value there is no brake. */
+		if (tell_guard_locked(worker, &order) != 0)
+			lift_locked(slot);
+	}
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 void brake_worker_lift(struct brake_worker *worker, size_t service)
@@ -220,9 +283,20 @@ void brake_worker_forget(struct brake_worker *worker, size_t service)
 	pthread_cond_signal(&worker->work);
 	while (slot->due || slot->busy)
 		pthread_cond_wait(&worker->quiet, &worker->lock);
+	brake_guard_forget(&worker->guard, service);
 	if (slot->file_fd >= 0)
 		close(slot->file_fd);
 	*slot = (struct brake_slot){.file_fd = -1};
+	pthread_mutex_unlock(&worker->lock);
+}
+
+void brake_worker_end_guard(struct brake_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		lift_locked(&worker->slot[i]);
+	worker->end_guard = worker->guard.fd >= 0;
+	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 }
 

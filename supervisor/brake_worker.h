@@ -14,14 +14,15 @@
  *
  * The deadline belongs to the thread and not to policy: at until_ms it gives the leaf
  * its configured memory.high back even when nobody has called since.  A brake that
- * stays on hangs a service, which is worse than no brake.
+ * stays on hangs a service, which is worse than no brake.  What the deadline is for a thread that
+ * hangs, brake_guard.h is for a supervisor that was killed or stopped.
  */
 
 struct brake_worker;
 
 int brake_worker_open(struct brake_worker **worker);
 
-/* Lifts every brake and ends the thread. */
+/* Lifts every brake and ends the thread and the guard. */
 void brake_worker_close(struct brake_worker *worker);
 
 /* directory_fd is the leaf's, duplicated here.  normal_bytes is what to put back (UINT64_MAX =
@@ -29,6 +30,12 @@ void brake_worker_close(struct brake_worker *worker);
 int brake_worker_set(struct brake_worker *worker, size_t service, int directory_fd,
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms);
 void brake_worker_lift(struct brake_worker *worker, size_t service);
+
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is lifted. */
+void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes);
+
+/* Lifts every brake and has the guard's process end, which the next brake starts again. */
+void brake_worker_end_guard(struct brake_worker *worker);
 
 /* Lifts and forgets: after it returns nothing of that service is held open. */
 void brake_worker_forget(struct brake_worker *worker, size_t service);

@@ -139,6 +139,7 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 		fleet->ending = FLEET_SERVES;
 		return;
 	}
+	tick_end_guard(fleet->host.tick);
 	if (fleet->childless) {
 		loop_stop(fleet->loop);
 		return;

@@ -1,3 +1,5 @@
+/* Makes the lines of the log; log_writer.c writes them where a reader could block us. */
+
 #include "supervisor/log.h"
 
 #include <errno.h>
@@ -9,6 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "supervisor/log_writer.h"
+
+/* So long log_stop() waits for a reader that takes nothing. */
+#define STOP_MS 500
+
+_Static_assert(LOG_LINE_BYTES <= LOG_WRITER_LINE_BYTES, "a line is taken whole");
+
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARN] = "warn",
@@ -17,6 +26,7 @@ static const char *const level_names[] = {
 };
 
 static enum log_level threshold = LOG_LEVEL_INFO;
+static struct log_writer *writer; /* NULL = the caller writes */
 
 void log_set_level(enum log_level level)
 {
@@ -86,10 +96,35 @@ static void write_line(enum log_level level, const char *format, va_list argumen
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
 	line[start + length] = '\n';
-	/* A stderr that is closed or full is nothing we could tell anybody about. */
-	ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
-	(void)ignored;
+	if (writer != NULL) {
+		log_writer_put(writer, line, start + length + 1);
+	} else {
+		/* A stderr that is closed or full is nothing we could tell anybody about. */
+		ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
+		(void)ignored;
+	}
 	errno = saved_errno;
+}
+
+static size_t write_lost(char *line, size_t size, uint64_t count)
+{
+	size_t start = write_prefix(line, size, LOG_LEVEL_WARN);
+	int length = snprintf(line + start, size - start,
+		"log: %llu line%s lost here: stderr took no more\n", (unsigned long long)count,
+		count == 1 ? "" : "s");
+	return start + (size_t)length;
+}
+
+int log_start(void)
+{
+	return log_writer_open(STDERR_FILENO, write_lost, &writer);
+}
+
+void log_stop(void)
+{
+	struct log_writer *stopped = writer;
+	writer = NULL;
+	log_writer_close(stopped, STOP_MS);
 }
 
 void log_error(const char *format, ...)

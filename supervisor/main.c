@@ -44,15 +44,23 @@ static int supervise(
 	int error = signals_open(&signals);
 	if (error != 0)
 		return fatal("signals", error);
+	error = log_start();
+	if (error != 0)
+		log_warn("log: no thread to write it (%s): a reader that stops stops us as well",
+			strerror(-error));
 	struct fleet_start start = {.config = config,
 		.file = options->file,
 		.signals = &signals,
 		.inherited = inherited};
+	int status = EXIT_FAILURE;
 	error = fleet_new(&start, &fleet);
-	if (error != 0)
-		return fatal("cannot start", error);
-	int status = fleet_run(fleet);
-	fleet_free(fleet);
+	if (error == 0) {
+		status = fleet_run(fleet);
+		fleet_free(fleet);
+	} else {
+		log_error("cannot start: %s", strerror(-error));
+	}
+	log_stop();
 	signals_close(&signals);
 	return status;
 }

@@ -259,6 +259,12 @@ uint64_t tick_service_ended(struct tick *tick, size_t service)
 	return kills;
 }
 
+void tick_end_guard(struct tick *tick)
+{
+	if (tick->perform.brake != NULL)
+		brake_worker_end_guard(tick->perform.brake);
+}
+
 void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
 {
 	struct tick_service *removed = &tick->service[service];
@@ -316,10 +322,16 @@ void tick_reload(struct tick *tick, const struct config *config, const size_t *p
 	tick->config = config;
 	tick->generation++;
 	uint64_t limit_bytes = sampler_wall_bytes(tick->sampler);
-	for (size_t i = 0; i < count; i++)
-		if (tick->service[i].prepared)
-			tick_service_reload(&tick->service[i], &config->services[i],
-				policy_of(config, i), limit_bytes);
+	for (size_t i = 0; i < count; i++) {
+		struct tick_service *service = &tick->service[i];
+		if (!service->prepared)
+			continue;
+		tick_service_reload(
+			service, &config->services[i], policy_of(config, i), limit_bytes);
+		if (tick->perform.brake != NULL)
+			brake_worker_normal(
+				tick->perform.brake, service->brake_slot, service->high_bytes);
+	}
 }
 
 void tick_ask(struct tick *tick, size_t service, enum level level)

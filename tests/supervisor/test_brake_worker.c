@@ -131,6 +131,33 @@ static void test_forgetting_lifts_before_it_returns(void **state)
 	assert_true(becomes(&yard->tree, "db/memory.high", "4096"));
 }
 
+/* As a reload has it while the brake is on. */
+static void test_a_new_normal_value_is_what_the_brake_leaves(void **state)
+{
+	struct yard *yard = *state;
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
+	assert_true(becomes(&yard->tree, "web/memory.high", "4096"));
+	brake_worker_normal(yard->worker, 0, 123456);
+	assert_true(brake_worker_is_on(yard->worker, 0));
+	brake_worker_lift(yard->worker, 0);
+	assert_true(becomes(&yard->tree, "web/memory.high", "123456"));
+	/* And of one that is off it is written at once. */
+	brake_worker_normal(yard->worker, 0, 234567);
+	assert_true(becomes(&yard->tree, "web/memory.high", "234567"));
+}
+
+/* A guard that was killed is replaced by the next brake, and knows of the ones before. */
+static void test_a_killed_guard_is_replaced(void **state)
+{
+	struct yard *yard = *state;
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
+	brake_worker_end_guard(yard->worker);
+	assert_true(becomes(&yard->tree, "web/memory.high", "max"));
+	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
+	assert_true(becomes(&yard->tree, "web/memory.high", "4096"));
+	assert_true(brake_worker_is_on(yard->worker, 0));
+}
+
 static void test_a_leaf_without_the_file_is_refused(void **state)
 {
 	struct yard *yard = *state;
@@ -150,6 +177,8 @@ int main(void)
 		TEST(test_the_deadline_lifts_without_anybody_calling),
 		TEST(test_closing_lifts_every_brake),
 		TEST(test_forgetting_lifts_before_it_returns),
+		TEST(test_a_new_normal_value_is_what_the_brake_leaves),
+		TEST(test_a_killed_guard_is_replaced),
 		TEST(test_a_leaf_without_the_file_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

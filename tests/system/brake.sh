@@ -69,4 +69,26 @@ tap_ok "with a short hold it is on as well" grows_until said 'rush: brake on: ' 
 tap_ok "when the service has stopped growing it comes off" wait_until 60 said 'rush: brake off: 500ms are over' "$log"
 tap_ok "and memory.high is as it was" wait_until 60 high_is_max
 end 500ms
+
+# unbraked_by SIGNAL NAME: the supervisor is sent it while a brake is on.
+unbraked_by() {
+  begin "$3"
+  tap_ok "$2: memory.high is set" grows_until high_is_set
+  kill -"$1" "$pid"
+  tap_ok "$2: memory.high is given back" wait_until 60 high_is_max
+}
+
+unbraked_by STOP "a supervisor that is stopped" 5s
+kill -CONT "$pid"
+kill -TERM "$pid"
+wait "$pid"
+tap_is "it goes on and stops cleanly" $? 0
+unbraked_by KILL "a supervisor that is killed" 10m
+wait "$pid"
+tap_ok "the service lives on" kill -0 "$child"
+guardless() {
+  ! grep -qs '^Name:.spillway-guard' /proc/[0-9]*/status
+}
+tap_ok "nobody who guarded it is left" wait_until 60 guardless
+kill -KILL "$child"
 tap_done
