@@ -42,7 +42,8 @@ union control {
 	struct cmsghdr aligned;
 };
 
-/* --- in the guard: async-signal-safe calls only, since the supervisor has threads --------------- */
+/* --- in the guard: async-signal-safe calls only, since the supervisor has threads ---------------
+ */
 
 static uint64_t clock_ms(void)
 {

@@ -51,8 +51,8 @@ void tick_service_started(struct tick *tick, size_t service);
  * reported to the first caller only, so ask for a process that died of SIGKILL. */
 uint64_t tick_service_ended(struct tick *tick, size_t service);
 
-/* All services are down: lifts the brakes and ends the process that guards them, which is a child of
- * ours.  What starts all the same may be braked again. */
+/* All services are down: lifts the brakes and ends the process that guards them, which is a child
+ * of ours.  What starts all the same may be braked again. */
 void tick_end_guard(struct tick *tick);
 
 /* The service is no more (removed by reload): its leaf, link and watches go. */

@@ -54,13 +54,13 @@ static void weigh(struct release *release, const struct release_view *view)
 static bool backs_off(
 	const struct release *release, const struct release_view *view, uint64_t now_ms)
 {
-	bool lately = now_ms - release->asked_ms < RELEASE_AGAIN_MS;
 	/* What a heap says of itself may be older than what it could give by now. */
-	if (view->urgent)
-		return lately && release->backoff_ms != 0;
-	if (lately)
+	uint32_t backoff_ms = view->urgent && release->backoff_ms > RELEASE_AGAIN_MS
+				      ? RELEASE_AGAIN_MS
+				      : release->backoff_ms;
+	if (!view->urgent && now_ms - release->asked_ms < RELEASE_AGAIN_MS)
 		return true;
-	if (release->backoff_ms == 0 || now_ms - release->asked_ms >= release->backoff_ms)
+	if (backoff_ms == 0 || now_ms - release->asked_ms >= backoff_ms)
 		return false;
 	return view->idle_bytes < fraction_plus(release->left_idle_bytes, RELEASE_LITTLE_BYTES);
 }
