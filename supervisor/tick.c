@@ -404,21 +404,24 @@ static void move_limit(struct tick *tick, size_t i, uint64_t now_ms)
 	uint64_t usage_bytes = tick->sample.service[i].current_bytes;
 	struct size_text usage = size_text(usage_bytes);
 	struct size_text target = size_text(service->limit.target_bytes);
+	const struct limit before = service->limit;
 	enum limit_change change = limit_step(&service->limit, usage_bytes, now_ms);
 	struct size_text written = size_text(service->limit.written_bytes);
 	if (change == LIMIT_LATE)
-		log_warn("%s: memory_max %s cannot be met: it uses %s; memory.max is %s until it "
-			 "uses "
-			 "less",
+		log_warn("%s: memory_max %s cannot be met: it uses %s; memory.max stays at %s",
 			name, target.text, usage.text, written.text);
 	if (change == LIMIT_KEEP || change == LIMIT_LATE)
 		return;
 	int error = brake_worker_limit(tick->perform.brake, service->brake_slot,
 		cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
-	if (error != 0)
-		log_warn("%s: memory.max %s: %s", name, written.text, strerror(-error));
-	else if (change == LIMIT_REACHED)
+	if (error != 0) {
+		if (!before.late)
+			log_warn("%s: memory.max %s: %s", name, written.text, strerror(-error));
+		service->limit = before; /* tried again at the next look */
+		service->limit.late = true;
+	} else if (change == LIMIT_REACHED) {
 		log_info("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
+	}
 }
 
 /* Whether any limit is still on its way. */
