@@ -10,7 +10,11 @@
 #include "supervisor/perform.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/sampler.h"
+#include "supervisor/size.h"
 #include "supervisor/tick_service.h"
+
+/* How often usage is looked at while a limit moves down. */
+#define LIMIT_LOOK_MS 20U
 
 /* A service that was removed while the loop may still wait for its descriptors. */
 struct tick_remains {
@@ -362,6 +366,10 @@ void tick_reload(struct tick *tick, const struct config *config, const size_t *p
 		if (tick->perform.brake != NULL)
 			brake_worker_normal(
 				tick->perform.brake, service->brake_slot, service->high_bytes);
+		/* After a step down that may still be in the worker's hands. */
+		if (tick->perform.brake != NULL && service->leaf != NULL)
+			(void)brake_worker_limit(tick->perform.brake, service->brake_slot,
+				cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
 	}
 	tick->triggers_stale = true;
 }
@@ -449,13 +457,64 @@ static void publish(struct tick *tick, uint64_t now_ms)
 			.now_ms = now_ms,
 			.headroom_bytes = tick->plan.headroom_bytes[i],
 			.credit_bytes = tick->plan.credit_bytes[i],
-			.gate_wait_ms = policy_of(config, i)->gate_wait_ms,
+			.gate_wait_ms = tick->plan.gate_wait_ms[i],
 		};
 		if (link == NULL)
 			continue;
 		link_publish(link, &news);
 		link_set_price(link, tick->plan.price_ns[i]);
 	}
+}
+
+/* Policy is shown the limit that is to be. */
+static void aim_at_limits(struct tick *tick)
+{
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		const struct limit *limit = &tick->service[i].limit;
+		struct wall_sample *own = &tick->sample.service[i].own;
+		if (limit->moving && limit->target_bytes < own->limit_bytes)
+			own->limit_bytes = limit->target_bytes;
+	}
+}
+
+static void move_limit(struct tick *tick, size_t i, uint64_t now_ms)
+{
+	struct tick_service *service = &tick->service[i];
+	const char *name = tick->config->services[i].name;
+	uint64_t usage_bytes = tick->sample.service[i].current_bytes;
+	struct size_text usage = size_text(usage_bytes);
+	struct size_text target = size_text(service->limit.target_bytes);
+	const struct limit before = service->limit;
+	enum limit_change change = limit_step(&service->limit, usage_bytes, now_ms);
+	struct size_text written = size_text(service->limit.written_bytes);
+	if (change == LIMIT_LATE)
+		log_warn("%s: memory_max %s cannot be met: it uses %s; memory.max stays at %s",
+			name, target.text, usage.text, written.text);
+	if (change == LIMIT_KEEP || change == LIMIT_LATE)
+		return;
+	int error = brake_worker_limit(tick->perform.brake, service->brake_slot,
+		cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
+	if (error != 0) {
+		if (!before.late)
+			log_warn("%s: memory.max %s: %s", name, written.text, strerror(-error));
+		service->limit = before; /* tried again at the next look */
+		service->limit.late = true;
+	} else if (change == LIMIT_REACHED) {
+		log_info("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
+	}
+}
+
+/* Whether any limit is still on its way. */
+static bool move_limits(struct tick *tick, uint64_t now_ms)
+{
+	bool moving = false;
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		if (!tick->service[i].limit.moving || tick->service[i].leaf == NULL)
+			continue;
+		move_limit(tick, i, now_ms);
+		moving |= tick->service[i].limit.moving;
+	}
+	return moving;
 }
 
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
@@ -471,6 +530,7 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 		tick->service[i].manual = LEVEL_CALM;
 	}
 	sampler_read(tick->sampler, now_ms, count, &tick->sample);
+	aim_at_limits(tick);
 	describe(tick, service);
 	perform_settle(&tick->perform, service, count, now_ms);
 	policy_step(&tick->policy, tick->config, &tick->sample, now_ms, &tick->plan);
@@ -481,6 +541,8 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 			note_oom_kills(tick, i);
 	uint64_t due_ms = perform_due_ms(&tick->perform, count);
 	uint64_t due_in_ms = due_ms > now_ms ? due_ms - now_ms : 1;
+	if (move_limits(tick, now_ms) && due_in_ms > LIMIT_LOOK_MS)
+		due_in_ms = LIMIT_LOOK_MS;
 	return due_in_ms < tick->plan.next_ms ? (uint32_t)due_in_ms : tick->plan.next_ms;
 }
 

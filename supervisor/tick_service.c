@@ -21,11 +21,12 @@ static int make_leaf(struct tick_service *service, const struct config_service *
 	const struct tick_place *place)
 {
 	service->high_bytes = amount_bytes(config->memory_high, place->wall_bytes);
+	service->limit = (struct limit){
+		.written_bytes = amount_bytes(config->memory_max, place->wall_bytes)};
 	if (place->tree == NULL)
 		return 0;
-	return cgroup_leaf_create(place->tree, config->name,
-		amount_bytes(config->memory_max, place->wall_bytes), service->high_bytes,
-		&service->leaf);
+	return cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
+		service->high_bytes, &service->leaf);
 }
 
 void tick_service_trigger(struct tick_service *service, const char *name,
@@ -88,8 +89,10 @@ void tick_service_reload(struct tick_service *service, const struct config_servi
 	service->high_bytes = amount_bytes(config->memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
-	int error = cgroup_leaf_limit(
-		service->leaf, amount_bytes(config->memory_max, wall_bytes), service->high_bytes);
+	/* A lower limit is for limit_step. */
+	limit_aim(&service->limit, amount_bytes(config->memory_max, wall_bytes));
+	int error =
+		cgroup_leaf_limit(service->leaf, service->limit.written_bytes, service->high_bytes);
 	if (error != 0)
 		log_warn("%s: new limits: %s", config->name, strerror(-error));
 }

@@ -10,6 +10,7 @@
 #include "supervisor/doorbell.h"
 #include "supervisor/link.h"
 #include "supervisor/link_door.h"
+#include "supervisor/policy/limit.h"
 #include "supervisor/psi.h"
 
 /*
@@ -30,6 +31,7 @@ struct tick_service {
 	struct psi_watch events;
 	size_t brake_slot; /* stays its own when a reload moves the service */
 	uint64_t high_bytes;
+	struct limit limit; /* memory.max */
 	/* OOM kills: as counted by the kernel, and those not yet told to tick_service_ended(). */
 	uint64_t oom_seen;
 	uint64_t oom_untold;
@@ -56,7 +58,8 @@ int tick_service_make(struct tick_service *service, const struct config_service 
 void tick_service_trigger(struct tick_service *service, const char *name,
 	const struct config_psi *wanted, uint32_t window_ms);
 
-/* New limits and another way to scavenge after a reload. */
+/* New limits, a lower memory.max as a target only (policy/limit.h), and another way to scavenge
+ * after a reload. */
 void tick_service_reload(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, uint64_t wall_bytes);
 

@@ -53,6 +53,9 @@ static uint64_t own_limit_bytes(struct turn *turn, size_t i)
 	const struct credit *credit = &turn->state->service[i].credit;
 	uint64_t reserve_bytes =
 		fraction_amount_bytes(service->policy->reserve, service->own.limit_bytes);
+	service->own_reserve_bytes = reserve_bytes;
+	if (turn->state->service[i].shortage.concluded)
+		reserve_bytes = 0;
 	service->own_far = is_far(&service->own, service->policy, reserve_bytes);
 	if (service->own_far)
 		return UINT64_MAX;
@@ -75,6 +78,9 @@ static uint64_t shared_limit_bytes(struct turn *turn)
 		pending_bytes = fraction_plus(
 			pending_bytes, credit_pending_bytes(&turn->state->service[i].credit));
 	}
+	turn->shared_reserve_bytes = reserve_bytes;
+	if (turn->state->shared_shortage.concluded)
+		reserve_bytes = 0;
 	turn->shared_far = true;
 	turn->shared_most_bytes = fraction_less(turn->shared.limit_bytes, reserve_bytes);
 	for (size_t i = 0; i < turn->sample->service_count; i++) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
 #include "supervisor/policy/price.h"
@@ -102,7 +103,9 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.level = turn->state->service[i].pressure.level,
 		.rose = turn->service[i].rose,
 		.answered = sample->heap.answered,
-		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
+		.urgent =
+			(turn->gate_wants_bytes > 0 && !turn->state->shared_shortage.concluded) ||
+			(turn->service[i].own_short && !turn->state->service[i].shortage.concluded),
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};
@@ -355,9 +358,10 @@ void policy_step(struct policy_state *state, const struct config *config,
 	grant_step(&turn);
 	judge(&turn);
 	release(&turn);
+	conclude_step(&turn);
 	brake(&turn);
 	inform(&turn);
-	plan->next_ms = next_ms(&turn);
+	plan->next_ms = turn.concluded ? 1 : next_ms(&turn);
 }
 
 void policy_state_forget(struct policy_state *state, size_t service)

@@ -19,6 +19,18 @@ static bool is_under(
 	return true;
 }
 
+/* Is the wall near enough for the time to it to ask for that level? */
+static bool time_counts(
+	const struct pressure_wall *wall, const struct config_policy *policy, enum level level)
+{
+	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
+	if (level == LEVEL_FULL)
+		return lazy_bytes == 0 || wall->headroom_bytes < lazy_bytes;
+	if (level == LEVEL_EAGER)
+		return wall->headroom_bytes < wall->wall_bytes / 2;
+	return true;
+}
+
 static bool wall_asks(const struct pressure_wall *wall, const struct config_policy *policy,
 	enum level level, uint64_t now_ms, struct reason *reason)
 {
@@ -27,13 +39,11 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 	reason->shared = wall->shared;
 	if (wall->exists) {
 		uint64_t bytes = fraction_amount_bytes(at->headroom, wall->wall_bytes);
-		uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
-		bool timed =
-			level < LEVEL_FULL || lazy_bytes == 0 || wall->headroom_bytes < lazy_bytes;
 		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason))
 			return true;
-		if (timed && is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms,
-				     at->time_to_wall_ms, reason))
+		if (time_counts(wall, policy, level) &&
+			is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms, at->time_to_wall_ms,
+				reason))
 			return true;
 	}
 	if (wall->stall == NULL || at->pressure.permille == 0)

@@ -14,9 +14,11 @@
  * can raise it.  The level rises on the first view that asks for it.  It falls to
  * the highest level that any view asked for within the last hold_ms.
  *
- * Time to wall extrapolates, and the steeper a burst the more it does: alone it
- * brings a service to full only where headroom is already under lazy's
- * threshold.  Full reaches into the caches of running threads.
+ * Time to wall extrapolates, and the steeper a burst the more it does: 100 MiB
+ * filled in 50 ms are half a second from a wall of 1 GiB.  So alone it brings a
+ * service to lazy anywhere, to eager where headroom is less than half of the
+ * wall, and to full where it is under lazy's threshold.  Full reaches into the
+ * caches of running threads.
  *
  * What the gate asks for is another matter: it is over as soon as there is
  * credit again, so it is held for PRESSURE_GATE_HOLD_MS only.  First eager, and

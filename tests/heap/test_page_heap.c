@@ -464,6 +464,62 @@ static void test_chunks_that_were_decommitted_are_committed_when_they_are_taken(
 	hunt_away();
 }
 
+static void on_commit(enum fake_os_call call, const void *start)
+{
+	(void)start;
+	if (call != FAKE_OS_COMMIT)
+		return;
+	atomic_store(&fake_os.meanwhile, NULL);
+	taken_meanwhile = page_heap_take(1, PAGE_BYTES).start;
+	memset(taken_meanwhile, 1, PAGE_BYTES);
+}
+
+static void test_others_take_pages_of_a_chunk_that_is_being_committed(void **state)
+{
+	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
+	unsigned char *run;
+	size_t before;
+
+	(void)state;
+	page_heap_put(chunk, CHUNK_PAGES, 0);
+	hunt_away();
+	before = pieces_away();
+	taken_meanwhile = NULL;
+	atomic_store(&fake_os.meanwhile, on_commit);
+	run = page_heap_take(3, PAGE_BYTES).start;
+	assert_ptr_equal(run, chunk);
+	assert_ptr_equal(taken_meanwhile, chunk + 3 * PAGE_BYTES);
+	memset(run, 1, 3 * PAGE_BYTES);
+	assert_in_range(pieces_away(), before - 1, before);
+	verify();
+	page_heap_put(run, 3, 0);
+	page_heap_put(taken_meanwhile, 1, 0);
+	hunt_away();
+}
+
+/* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one. */
+static void test_pages_that_could_not_be_committed_are_committed_for_the_next(void **state)
+{
+	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
+	unsigned char *run;
+
+	(void)state;
+	page_heap_put(chunk, CHUNK_PAGES, 0);
+	hunt_away();
+	atomic_store(&fake_os.calls, 0);
+	atomic_store(&fake_os.refuse_all_from, true);
+	atomic_store(&fake_os.refuse_at, 1);
+	assert_null(page_heap_take(3, PAGE_BYTES).start);
+	atomic_store(&fake_os.refuse_at, 0);
+	atomic_store(&fake_os.refuse_all_from, false);
+	verify();
+	run = page_heap_take(3, PAGE_BYTES).start;
+	assert_ptr_equal(run, chunk);
+	memset(run, 1, 3 * PAGE_BYTES);
+	page_heap_put(run, 3, 0);
+	hunt_away();
+}
+
 static void test_what_the_page_map_has_is_counted_while_it_has_it(void **state)
 {
 	size_t before;
@@ -561,6 +617,9 @@ int main(void)
 		cmocka_unit_test(test_extension_takes_the_next_pages_if_they_are_free),
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
+		cmocka_unit_test(test_others_take_pages_of_a_chunk_that_is_being_committed),
+		cmocka_unit_test(
+			test_pages_that_could_not_be_committed_are_committed_for_the_next),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
 		cmocka_unit_test(test_entries_of_a_chunk_that_was_taken_again_stay),
 		cmocka_unit_test(test_entries_stay_while_a_fork_waits),

@@ -228,7 +228,8 @@ static void test_new_limits_are_written_and_old_ones_lifted(void **state)
 		config_free(&next_config);
 		next_config = kept;
 		tick_reload(machine.tick, &next_config, previous);
-		assert_true(fake_cgroup_reads("box/db", "memory.max", rows[i].max));
+		fake_machine_turn(10);
+		assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", rows[i].max)));
 		assert_true(fake_cgroup_reads("box/db", "memory.high", rows[i].high));
 	}
 	fake_cgroup.refuse_file = "memory.max";

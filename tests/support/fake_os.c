@@ -250,6 +250,7 @@ bool fake_os_unmap(void)
 
 int os_commit(void *start, size_t bytes)
 {
+	let_happen(FAKE_OS_COMMIT, start);
 	return is_refused() ? -ENOMEM : real_os_commit(start, bytes);
 }
 

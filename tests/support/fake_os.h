@@ -9,7 +9,7 @@
  * shim/os_linux.c with a hand on it: the calls that can fail are counted, and
  * one of them can be refused.  Set the knobs while no other thread is in the heap.
  */
-enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_FENCE };
+enum fake_os_call { FAKE_OS_ADVISE, FAKE_OS_COMMIT, FAKE_OS_FENCE };
 
 struct fake_os {
 	/* os_reserve(_at), os_(de)commit, os_map and what changes that, and os_advise so far */

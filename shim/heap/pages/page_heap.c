@@ -85,6 +85,15 @@ static uint64_t clean_mask_of(const struct place *place, size_t pages)
 	return mask;
 }
 
+/* Counts the run as one that is being committed, if it must be. */
+static bool is_away_locked(const struct region *region, size_t page, size_t pages)
+{
+	bool away = page_reserve_is_away_locked(region, page, pages);
+
+	page_heap.backing += away;
+	return away;
+}
+
 static struct page_taken take_place(
 	const struct place *place, size_t pages, const struct page_counts *counts)
 {
@@ -108,6 +117,7 @@ static struct page_taken take_place(
 	region_take(place->region, place->page, pages);
 	page_reserve_mapped_locked(place->region, place->page, pages);
 	count_taken(counts, pages);
+	taken.away = is_away_locked(place->region, place->page, pages);
 	return taken;
 }
 
@@ -140,8 +150,6 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 		*cold += huge_cold_locked(place.region, place.page, pages);
 	if (counts.clean != 0 && !may_be_cold)
 		return none;
-	if (!page_reserve_back_locked(place.region, place.page, pages, counts.clean))
-		return none;
 	return take_place(&place, pages, &counts);
 }
 
@@ -171,6 +179,10 @@ static struct page_taken take(size_t pages, size_t alignment, size_t leaving)
 		taken = take_locked(pages, alignment, may_be_cold, &cold);
 		lock_drop(&page_heap.lock);
 		cold = cold > leaving ? cold - leaving : 0;
+		if (taken.away && !page_reserve_back(taken.start, pages)) {
+			page_heap_put(taken.start, pages, 0);
+			return (struct page_taken){.start = NULL};
+		}
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
 				populate_behind(&taken, pages, leaving);
@@ -200,7 +212,8 @@ struct page_taken page_heap_take_for(size_t pages, size_t leaving)
  * False: they are not free, or (then *cold says how many) not before the gate
  * was asked.
  */
-static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_t *cold)
+static bool extend_locked(
+	uintptr_t start, size_t pages, bool may_be_cold, size_t *cold, bool *away)
 {
 	struct region *region = page_heap_region(start - 1);
 	size_t page = region_page(region, start);
@@ -220,20 +233,17 @@ static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_
 		*cold += huge_cold_locked(region, page, pages);
 	if (*cold != 0 && !may_be_cold)
 		return false;
-	if (beyond != 0 && !page_reserve_commit_locked(region, round_up(beyond, CHUNK_PAGES))) {
+	if (beyond != 0 && !page_reserve_extend_locked(region, round_up(beyond, CHUNK_PAGES))) {
 		*cold = 0;
 		return false;
 	}
 	counts = region_count(region, page, pages);
-	if (!page_reserve_back_locked(region, page, pages, counts.clean)) {
-		*cold = 0;
-		return false;
-	}
 	page_ages_taken_locked(region, page, pages, &counts);
 	if (region->once_huge)
 		huge_taken_locked(region, page, pages);
 	region_take(region, page, pages);
 	count_taken(&counts, pages);
+	*away = is_away_locked(region, page, pages);
 	return true;
 }
 
@@ -243,11 +253,17 @@ bool page_heap_extend(void *end, size_t pages, size_t *cold)
 	bool populate = false;
 
 	for (;;) {
+		bool away = false;
 		bool taken;
 
 		lock_take(&page_heap.lock);
-		taken = extend_locked((uintptr_t)end, pages, may_be_cold, cold);
+		taken = extend_locked((uintptr_t)end, pages, may_be_cold, cold, &away);
 		lock_drop(&page_heap.lock);
+		if (away && !page_reserve_back(end, pages)) {
+			page_heap_put(end, pages, 0);
+			*cold = 0;
+			return false;
+		}
 		if (taken && populate && *cold != 0)
 			gate_populate(end, pages * PAGE_BYTES);
 		if (taken)
@@ -312,7 +328,8 @@ const char *page_heap_check_locked(size_t hole_pages, size_t span_pages)
 		for (size_t at = 0; at < page_heap.regions[i].committed; at += CHUNK_PAGES) {
 			huge += region_chunk(&page_heap.regions[i], at)->huge;
 			if (region_chunk(&page_heap.regions[i], at)->away != 0 &&
-				!region_chunk_is_void(&page_heap.regions[i], at))
+				page_heap.backing == 0 &&
+				!region_chunk_is_free(&page_heap.regions[i], at))
 				return "a chunk that was decommitted is in use";
 		}
 	}

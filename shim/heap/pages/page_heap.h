@@ -19,7 +19,7 @@
  * was freed while the gate held the caller is used before anything new.
  *
  * One lock guards the regions and the counters.  It is never held over madvise
- * or the gate; growing (reserve and commit) does happen under it.
+ * or the gate; reserving address space does happen under it, committing it does not.
  *
  * Counters, in pages: in_use + dirty + lazy + clean = committed.  A page in
  * transit still counts as what it was.  Pages of slabs that were given back
@@ -54,6 +54,7 @@ struct page_taken {
 	uint64_t clean_mask;
 	bool zero;
 	size_t cold; /* pages that were not resident */
+	bool away;   /* some must be committed first: page_heap_take's own affair */
 };
 
 struct page_taken page_heap_take(size_t pages, size_t alignment);

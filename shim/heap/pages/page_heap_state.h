@@ -18,6 +18,7 @@ struct page_heap {
 	struct region regions[REGIONS_MAX]; /* by address */
 	size_t reserved_bytes;
 	size_t away_pieces; /* runs of chunks that were decommitted */
+	size_t backing;     /* runs that were taken and are being committed */
 	struct page_stats stats;
 	size_t transit_dirty; /* pages in transit by what they still count as */
 	size_t transit_lazy;
