@@ -463,6 +463,15 @@ bool cgroup_leaf_empty(const struct cgroup_leaf *leaf)
 	return cgroup_directory_empty(leaf->fd);
 }
 
+bool cgroup_leaf_gone(const struct cgroup_leaf *leaf)
+{
+	struct stat ours;
+	struct stat there;
+	if (fstat(leaf->fd, &ours) != 0 || stat(leaf->path, &there) != 0)
+		return true;
+	return ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
+}
+
 int cgroup_leaf_remove(struct cgroup_leaf *leaf, uint32_t wait_ms)
 {
 	int error = remove_directory(leaf, wait_ms);

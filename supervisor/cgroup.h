@@ -70,6 +70,9 @@ int cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
 
 bool cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 
+/* Somebody has removed it, which the kernel allows while nothing runs in it. */
+bool cgroup_leaf_gone(const struct cgroup_leaf *leaf);
+
 /* Kills, waits until empty for at most wait_ms, removes and frees.  -EBUSY: it stays. */
 int cgroup_leaf_remove(struct cgroup_leaf *leaf, uint32_t wait_ms);
 

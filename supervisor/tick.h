@@ -37,7 +37,8 @@ int tick_open(const struct config *config, struct tick **tick);
 void tick_close(struct tick *tick, uint32_t wait_ms);
 
 /* A leaf with its limits (modes A and B), a link, a doorbell, triggers.  Does nothing for what is
- * there already, so it may be called before every start.  0 or -errno. */
+ * there already, so it may be called before every start; makes it again where somebody has removed
+ * the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, size_t service);
 
 /* NULL where there is none. */

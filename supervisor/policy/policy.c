@@ -103,9 +103,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.level = turn->state->service[i].pressure.level,
 		.rose = turn->service[i].rose,
 		.answered = sample->heap.answered,
-		.urgent =
-			(turn->gate_wants_bytes > 0 && !turn->state->shared_shortage.concluded) ||
-			(turn->service[i].own_short && !turn->state->service[i].shortage.concluded),
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};

@@ -365,7 +365,9 @@ static void test_a_new_service_that_cannot_start_is_tried_again(void **state)
 static void test_all_services_are_exchanged_at_once(void **state)
 {
 	static char text[2][CONFIG_SERVICES_MAX * 64];
+	struct descriptors descriptors = {0};
 	(void)state;
+	descriptors_raise(&descriptors);
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		for (size_t t = 0; t < 2; t++)
 			snprintf(text[t] + strlen(text[t]), 64,
