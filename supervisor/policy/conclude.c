@@ -96,8 +96,7 @@ static void conclude_shared(struct turn *turn)
 	size_t waits = 0;
 	for (size_t i = 0; i < turn->sample->service_count; i++) {
 		behind_add(&behind, turn, i);
-		if (turn->sample->service[i].heap.wants_bytes >
-			turn->sample->service[waits].heap.wants_bytes)
+		if (turn->service[i].wants_bytes > turn->service[waits].wants_bytes)
 			waits = i;
 	}
 	struct shortage_view view = {
@@ -124,7 +123,8 @@ void conclude_step(struct turn *turn)
 		uint32_t wait_ms = turn->service[i].policy->gate_wait_ms;
 		if (turn->sample->service[i].running)
 			conclude_own(turn, i);
-		if (shortage_is_hopeless(&state->shortage) ||
+		if (turn->service[i].wants_bytes < turn->sample->service[i].heap.wants_bytes ||
+			shortage_is_hopeless(&state->shortage) ||
 			shortage_is_hopeless(&turn->state->shared_shortage))
 			wait_ms = 0;
 		turn->plan->gate_wait_ms[i] = wait_ms;
