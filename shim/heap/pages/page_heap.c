@@ -233,7 +233,7 @@ static bool extend_locked(
 		*cold += huge_cold_locked(region, page, pages);
 	if (*cold != 0 && !may_be_cold)
 		return false;
-	if (beyond != 0 && !page_reserve_commit_locked(region, round_up(beyond, CHUNK_PAGES))) {
+	if (beyond != 0 && !page_reserve_extend_locked(region, round_up(beyond, CHUNK_PAGES))) {
 		*cold = 0;
 		return false;
 	}

@@ -19,8 +19,7 @@
  * was freed while the gate held the caller is used before anything new.
  *
  * One lock guards the regions and the counters.  It is never held over madvise
- * or the gate; growing (reserve and commit) does happen under it, committing
- * again what was decommitted does not.
+ * or the gate; reserving address space does happen under it, committing it does not.
  *
  * Counters, in pages: in_use + dirty + lazy + clean = committed.  A page in
  * transit still counts as what it was.  Pages of slabs that were given back

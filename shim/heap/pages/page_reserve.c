@@ -21,7 +21,7 @@
 /* This part of an address is the distance to what the kernel places. */
 #define DISTANCE_DIVISOR 512U
 
-#define COMMIT_CHUNKS_MAX 4U
+#define GROWTH_CHUNKS_MAX 4U
 
 /* What is left where there is a limit: this part of what is reserved.  The smallest blocks need
  * 1 %, and an area of records some address space more to align it. */
@@ -198,7 +198,27 @@ static void region_shrink(struct region *region, size_t pages)
 	page_heap.reserved_bytes -= bytes;
 }
 
-/* Committing ----------------------------------------------------------------- */
+/* What is away ------------------------------------------------------------- */
+
+static bool is_away(const struct region *region, size_t page)
+{
+	return page < region->committed && region_chunk(region, page)->away != 0;
+}
+
+static void set_away(struct region *region, size_t page, bool away)
+{
+	size_t beside = is_away(region, page + CHUNK_PAGES);
+
+	if (page != 0)
+		beside += is_away(region, page - CHUNK_PAGES);
+	if (away == is_away(region, page))
+		return;
+	region_chunk(region, page)->away = away;
+	region->away += away ? 1 : (size_t)-1;
+	page_heap.away_pieces += away ? 1 - beside : beside - 1;
+}
+
+/* Growing by what is away ------------------------------------------------------- */
 
 /* What describes so many committed pages, the page map left out: summaries, the index of slabs. */
 static size_t metadata_pages(size_t committed)
@@ -209,30 +229,31 @@ static size_t metadata_pages(size_t committed)
 	return round_up(bytes, PAGE_BYTES) / PAGE_BYTES;
 }
 
-static bool region_commit(struct region *region, size_t pages)
+static bool region_lengthen(struct region *region, size_t pages)
 {
 	void *start = (void *)region_address(region, region->committed);
-	size_t bytes = pages * PAGE_BYTES;
+	size_t page = region->committed;
 
-	/* The range first: where it is refused, the leaves of a wide one would stay for nothing. */
-	if (os_commit(start, bytes) != 0 || !page_map_cover((uintptr_t)start, bytes))
+	if (!page_map_cover((uintptr_t)start, pages * PAGE_BYTES))
 		return false;
 	page_heap.stats.metadata -= metadata_pages(region->committed);
 	region_grow(region, pages);
+	for (; page < region->committed; page += CHUNK_PAGES)
+		set_away(region, page, true);
 	page_heap.stats.metadata += metadata_pages(region->committed);
 	page_heap.stats.committed += pages;
 	page_heap.stats.clean += pages;
 	return true;
 }
 
-bool page_reserve_commit_locked(struct region *region, size_t pages)
+bool page_reserve_extend_locked(struct region *region, size_t pages)
 {
 	size_t reserved = region->pages;
 	size_t room = reserved - region->committed;
 
 	if (pages > room && !region_stretch(region, (pages - room) * PAGE_BYTES))
 		return false;
-	if (region_commit(region, pages))
+	if (region_lengthen(region, pages))
 		return true;
 	if (region->pages != reserved)
 		region_shrink(region, reserved);
@@ -249,7 +270,7 @@ static size_t pages_missing(const struct region *region, size_t pages)
 
 enum growth { GROWTH_DONE, GROWTH_NO_ROOM, GROWTH_REFUSED };
 
-/* Commits what is missing out of what is reserved, and some more. */
+/* Grows by what is missing out of what is reserved, and some more. */
 static enum growth region_extend(struct region *region, size_t pages)
 {
 	size_t room = region->pages - region->committed;
@@ -258,13 +279,13 @@ static enum growth region_extend(struct region *region, size_t pages)
 
 	if (missing > room)
 		return GROWTH_NO_ROOM;
-	if (step > COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES)
-		step = COMMIT_CHUNKS_MAX * (size_t)CHUNK_PAGES;
+	if (step > GROWTH_CHUNKS_MAX * (size_t)CHUNK_PAGES)
+		step = GROWTH_CHUNKS_MAX * (size_t)CHUNK_PAGES;
 	if (step > room)
 		step = room;
-	if (step > missing && region_commit(region, step))
+	if (step > missing && region_lengthen(region, step))
 		return GROWTH_DONE;
-	return region_commit(region, missing) ? GROWTH_DONE : GROWTH_REFUSED;
+	return region_lengthen(region, missing) ? GROWTH_DONE : GROWTH_REFUSED;
 }
 
 /* The same where more must be reserved first. */
@@ -309,25 +330,7 @@ bool page_reserve_grow_locked(size_t pages)
 	return false;
 }
 
-/* Away and back ---------------------------------------------------------------- */
-
-static bool is_away(const struct region *region, size_t page)
-{
-	return page < region->committed && region_chunk(region, page)->away != 0;
-}
-
-static void set_away(struct region *region, size_t page, bool away)
-{
-	size_t beside = is_away(region, page + CHUNK_PAGES);
-
-	if (page != 0)
-		beside += is_away(region, page - CHUNK_PAGES);
-	if (away == is_away(region, page))
-		return;
-	region_chunk(region, page)->away = away;
-	region->away += away ? 1 : (size_t)-1;
-	page_heap.away_pieces += away ? 1 - beside : beside - 1;
-}
+/* Committing what is away ------------------------------------------------------ */
 
 static bool chunks_commit(struct region *region, size_t page, size_t end)
 {

@@ -35,20 +35,19 @@
  * committed is charged where memory is not overcommitted (vm.overcommit_memory=2), so that
  * a fork is refused for a peak of long ago, and makes core files as wide as that peak.
  * It costs a mapping more at most, of which there may be AWAY_PIECES_MAX.  The
- * pages are free and clean like others.  Whoever takes some commits their chunks, after the lock
- * was dropped: mprotect waits while the kernel gives back other ranges, and nobody else has to wait
+ * pages are free and clean like others.  What a region grows by begins that way, too.  Whoever takes
+ * some of them commits their chunks, after the lock was dropped: mprotect waits while the kernel gives back other ranges, and nobody else has to wait
  * for that.  Until it is done the chunk stays marked, so that whoever takes other pages of it
  * meanwhile commits it too.  It is not decommitted anew, since a part of it is in use.
  *
  * All of it under the page heap's lock, but for page_reserve_back.
  */
 
-/* Commits more, at the end of some region, for a run of so many pages; false: memory is out. */
+/* Some region grows for a run of so many pages; false: memory is out. */
 bool page_reserve_grow_locked(size_t pages);
 
-/* Commits so many pages, whole chunks, at this region's end; false: memory is out, or there is
- * no room. */
-bool page_reserve_commit_locked(struct region *region, size_t pages);
+/* This region grows by so many pages, whole chunks; false: memory is out, or there is no room. */
+bool page_reserve_extend_locked(struct region *region, size_t pages);
 
 /* Pages that were taken: must page_reserve_back be called before they are used? */
 bool page_reserve_is_away_locked(const struct region *region, size_t page, size_t pages);
