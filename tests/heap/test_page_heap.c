@@ -502,17 +502,21 @@ static void test_pages_that_could_not_be_committed_are_committed_for_the_next(vo
 {
 	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
 	unsigned char *run;
+	struct page_stats before;
 
 	(void)state;
 	page_heap_put(chunk, CHUNK_PAGES, 0);
 	hunt_away();
+	before = stats_now();
 	atomic_store(&fake_os.calls, 0);
 	atomic_store(&fake_os.refuse_all_from, true);
 	atomic_store(&fake_os.refuse_at, 1);
-	assert_null(page_heap_take(3, PAGE_BYTES).start);
+	assert_null(page_heap_take(80, PAGE_BYTES).start);
 	atomic_store(&fake_os.refuse_at, 0);
 	atomic_store(&fake_os.refuse_all_from, false);
 	verify();
+	/* But for the page by which a hunt finds the chunk. */
+	assert_in_range(stats_now().dirty, before.dirty, before.dirty + 1);
 	run = page_heap_take(3, PAGE_BYTES).start;
 	assert_ptr_equal(run, chunk);
 	memset(run, 1, 3 * PAGE_BYTES);
