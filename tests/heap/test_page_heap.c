@@ -497,7 +497,8 @@ static void test_others_take_pages_of_a_chunk_that_is_being_committed(void **sta
 	hunt_away();
 }
 
-/* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one. */
+/* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one.
+ */
 static void test_pages_that_could_not_be_committed_are_committed_for_the_next(void **state)
 {
 	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
@@ -622,8 +623,7 @@ int main(void)
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
 		cmocka_unit_test(test_others_take_pages_of_a_chunk_that_is_being_committed),
-		cmocka_unit_test(
-			test_pages_that_could_not_be_committed_are_committed_for_the_next),
+		cmocka_unit_test(test_pages_that_could_not_be_committed_are_committed_for_the_next),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
 		cmocka_unit_test(test_entries_of_a_chunk_that_was_taken_again_stay),
 		cmocka_unit_test(test_entries_stay_while_a_fork_waits),
