@@ -127,7 +127,7 @@ WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
 WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap shim supervisor fuzz
-UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
+UNIT := $(filter-out $(if $(SAN),%/test_lines),$(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c))))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
 	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
@@ -139,6 +139,16 @@ $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
 	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+
+# The heap with every access counted (tests/heap/lines.h), in the release variant only.
+FLAGS_lined := -Dmemcpy=lines_memcpy -Dmemmove=lines_memmove -Dmemset=lines_memset
+LINED := $(patsubst %.c,$(OUT)/lines/%.o,$(wildcard shim/heap/*/*.c))
+$(OUT)/lines/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	$(call say,CC  ,$< (counted))$(CC) $(FLAGS) -fsanitize=thread $(FLAGS_lined) $(FLAGS_shim) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(OUT)/tests/heap/lines.o: FLAGS += -fPIC -ftls-model=initial-exec
+$(OUT)/tests/heap/test_lines: $(OUT)/tests/heap/test_lines.o $(OUT)/tests/heap/lines.o $(LINED) $(SUPPORT)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS_tests)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
