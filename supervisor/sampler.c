@@ -9,6 +9,8 @@
 
 #include "supervisor/cgroup_files.h"
 #include "supervisor/cgroup_walls.h"
+#include "supervisor/machine.h"
+#include "supervisor/policy/wall.h"
 
 /* One memory.pressure and when it may be read again. */
 struct stall_source {
@@ -34,6 +36,7 @@ struct sampler {
 	/* Stall of our own cgroup, and the machine's for when there is neither that nor a limit. */
 	struct stall_source stall;
 	struct stall_source machine;
+	int meminfo_fd; /* -1 = none */
 	uint64_t usage_bytes;
 	struct sampler_service service[CONFIG_SERVICES_MAX];
 };
@@ -77,6 +80,7 @@ int sampler_open(
 	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
 		mode->v2 ? CGROUP_V2 : CGROUP_V1);
 	made->stall.fd = open_pressure(root_fd, mode, base_directory);
+	made->meminfo_fd = open_read(root_fd, "proc/meminfo");
 	made->machine.fd = made->stall.fd < 0 ? open_read(root_fd, "proc/pressure/memory") : -1;
 	*sampler = made;
 	return 0;
@@ -98,6 +102,8 @@ void sampler_close(struct sampler *sampler)
 	cgroup_walls_close(&sampler->walls);
 	close_source(&sampler->stall);
 	close_source(&sampler->machine);
+	if (sampler->meminfo_fd >= 0)
+		close(sampler->meminfo_fd);
 	close(sampler->proc_fd);
 	free(sampler);
 }
@@ -188,6 +194,32 @@ static void read_service(struct sampler *sampler, struct sampler_service *from, 
 	to->heap = from->totals.heap;
 }
 
+/* Of the cgroup that all services are in; where that tells nothing, what their heaps have. */
+static void read_ours(
+	const struct sampler *sampler, const struct sample *sample, struct wall_sample *ours)
+{
+	*ours = (struct wall_sample){.current_bytes = sampler->usage_bytes};
+	if (sampler->usage_bytes != 0) {
+		ours->reclaimable_known = cgroup_files_reclaimable(&sampler->walls.level[0],
+						  &ours->reclaimable_bytes) == 0;
+		return;
+	}
+	for (size_t i = 0; i < sample->service_count; i++)
+		ours->current_bytes += sample->service[i].heap.in_use_bytes +
+				       sample->service[i].heap.idle_dirty_bytes;
+}
+
+/* The machine's memory, where it is nearer than any limit. */
+static void read_machine(struct sampler *sampler, struct sample *sample)
+{
+	struct wall_sample ours;
+	struct wall_sample machine;
+	read_ours(sampler, sample, &ours);
+	if (machine_read(sampler->meminfo_fd, &ours, &machine) &&
+		wall_is_tighter(&machine, &sample->shared))
+		sample->shared = machine;
+}
+
 void sampler_read(
 	struct sampler *sampler, uint64_t now_ms, size_t service_count, struct sample *sample)
 {
@@ -202,6 +234,7 @@ void sampler_read(
 	if (sampler->walls.count == 0 ||
 		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
 		sampler->usage_bytes = 0;
+	read_machine(sampler, sample);
 	if (sampler->stall.fd < 0 && !sampler->limited)
 		read_stall(&sampler->machine, now_ms, &sample->shared_stall);
 	else

@@ -21,7 +21,8 @@
  * without CAP_SYS_RESOURCE is armed on it.
  *
  * Without a limit anywhere and without a v2 cgroup of our own the stall is that
- * of the whole machine (/proc/pressure/memory).
+ * of the whole machine (/proc/pressure/memory).  The machine's memory is a shared wall like the
+ * limits (machine.h).
  */
 
 #define SAMPLER_STALL_MS 250

@@ -97,6 +97,33 @@ static void test_a_sample_has_the_wall_and_the_leaf(void **state)
 	assert_string_equal(sampler_wall_directory(bench->sampler), BASE);
 }
 
+/* As if the rest of the machine were fixed: what is ours, and what is available. */
+static void test_the_machine_is_the_wall_where_it_is_nearer(void **state)
+{
+	struct bench *bench = *state;
+	struct wall_sample *shared = &bench->sample.shared;
+	sampler_close(bench->sampler);
+	fake_tree_write(&bench->tree, "proc/meminfo", "");
+	assert_int_equal(sampler_open(bench->tree.fd, &bench->mode, BASE, &bench->sampler), 0);
+	sampler_read(bench->sampler, 0, 0, &bench->sample);
+	assert_int_equal(shared->limit_bytes, 256 * MIB);
+	fake_tree_write(&bench->tree, "proc/meminfo",
+		"MemTotal:  2097152 kB\nMemFree: 1024 kB\nMemAvailable:    20480 kB\n");
+	sampler_read(bench->sampler, 1, 1, &bench->sample);
+	assert_int_equal(shared->current_bytes, 100 * MIB);
+	assert_int_equal(shared->limit_bytes, 120 * MIB);
+	/* A share of the wall in a file is one of the limit. */
+	assert_int_equal(sampler_wall_bytes(bench->sampler), 256 * MIB);
+	fake_tree_write(&bench->tree, "proc/meminfo", "MemTotal: 2097152 kB\nMemAvailable: lots\n");
+	sampler_read(bench->sampler, 2, 1, &bench->sample);
+	assert_int_equal(shared->limit_bytes, 256 * MIB);
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.max", "max\n");
+	fake_tree_write(
+		&bench->tree, "proc/meminfo", "MemTotal: 2097152 kB\nMemAvailable: 20480 kB\n");
+	sampler_read(bench->sampler, 3, 1, &bench->sample);
+	assert_int_equal(shared->limit_bytes, 120 * MIB);
+}
+
 static void test_what_the_caller_says_is_left_alone(void **state)
 {
 	struct bench *bench = *state;
@@ -216,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_sample_has_the_wall_and_the_leaf),
+		TEST(test_the_machine_is_the_wall_where_it_is_nearer),
 		TEST(test_what_the_caller_says_is_left_alone),
 		TEST(test_pressure_is_read_four_times_a_second_at_most),
 		TEST(test_under_a_slow_trigger_it_is_read_once_a_second),
