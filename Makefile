@@ -159,7 +159,7 @@ DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
-$(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads workload_exchange workload_batches workload_sizes)
+$(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads workload_exchange workload_uneven workload_batches workload_sizes)
 # The preload library with its heap counted.
 COUNTED := $(BENCH)/alloc/libcounted.so
 $(OUT)/lines/shim/preload.o: FLAGS_lined += -finstrument-functions
@@ -194,7 +194,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-survival simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -232,8 +232,9 @@ needs-alloc: all $(BENCH)/alloc/workloads $(COUNTED)
 needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)
+needs-survival: all $(BENCH)/survival/burst
 needs-simulate: $(SHIM) $(SIMULATE)
-needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate:
+needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-simulate:
 	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
@@ -260,6 +261,11 @@ bench-busy: ## what releases and forks take beside busy threads, by allocator: b
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-busy
 	@tests/bench/busy/run
+
+bench-survival: ## the lowest limit at which bursting workers survive, by allocator: build/bench (SCENARIOS=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory needs-survival
+	@tests/bench/survival/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench

@@ -16,7 +16,7 @@
  * Reload compares two configs, so nothing in here is state.
  */
 
-#define CONFIG_SERVICES_MAX 64
+#define CONFIG_SERVICES_MAX 256
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32
@@ -136,7 +136,8 @@ struct config_errors {
 void config_defaults(struct config *config);
 
 /* Reads the file.  0, or -EINVAL with at least one error noted, or another -errno
- * (also noted) where the file cannot be read.  *config is untouched on failure. */
+ * (also noted) where the file cannot be read; -ENOTSUP for what is no regular file, which is not
+ * waited for.  *config is untouched on failure. */
 int config_load(const char *path, struct config *config, struct config_errors *errors);
 
 /* The same for a text in memory, which may hold anything. */

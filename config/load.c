@@ -5,6 +5,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/check.h"
@@ -431,6 +432,26 @@ out:
 	return error;
 }
 
+/* 0, or -errno: -ENOTSUP for what is no regular file.  Whoever reads a FIFO or a device waits for
+ * its writer, and the supervisor reads the file again in its loop. */
+static int file_open(const char *path, int *fd)
+{
+	struct stat status;
+	int opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (opened < 0)
+		return -errno;
+	int error = fstat(opened, &status) == 0 ? 0 : -errno;
+	if (error == 0 && S_ISDIR(status.st_mode))
+		error = -EISDIR;
+	else if (error == 0 && !S_ISREG(status.st_mode))
+		error = -ENOTSUP;
+	if (error != 0)
+		close(opened);
+	else
+		*fd = opened;
+	return error;
+}
+
 /* All of the file, up to FILE_BYTES_MAX. */
 static int file_read(const char *path, char **text, size_t *length)
 {
@@ -442,11 +463,9 @@ static int file_read(const char *path, char **text, size_t *length)
 
 	if (buffer == NULL)
 		return -ENOMEM;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0) {
-		error = -errno;
+	error = file_open(path, &fd);
+	if (error != 0)
 		goto out;
-	}
 	while (got != 0 && used <= FILE_BYTES_MAX) {
 		got = read(fd, buffer + used, FILE_BYTES_MAX + 1 - used);
 		if (got < 0 && errno != EINTR) {
@@ -480,7 +499,7 @@ int config_load(const char *path, struct config *config, struct config_errors *e
 		errors->count = 0;
 		errors_note(errors, 0,
 			"cannot read it: %s: expected a readable file of at most 1 MiB",
-			strerror(-error));
+			error == -ENOTSUP ? "Not a regular file" : strerror(-error));
 		return error;
 	}
 	error = config_load_text(text, length, config, errors);

@@ -100,7 +100,9 @@ enum figure_kind {
 	/* What threads waited for the heap's locks, all together and at most at once. */ \
 	HEAP(lock_waits, TOTAL, "lock_waits") \
 	HEAP(lock_wait_ns, TOTAL, "lock_wait_ns") \
-	HEAP(lock_wait_max_ns, HIGHEST, "lock_wait_max_ns")
+	HEAP(lock_wait_max_ns, HIGHEST, "lock_wait_max_ns") \
+	/* free_slot_bytes above, for the supervisor. */ \
+	SLOT(free_slots_bytes, LEVEL, NULL)
 
 /* The rows of one struct, or of what goes from one to another, for a macro that takes a row. */
 #define FIGURES_OF_HEAP(F) FIGURES(F, F, F, FIGURE_NOT)

@@ -140,14 +140,22 @@ static uint64_t need_from_own_heap(struct link_gate *gate, uint64_t need)
 	return 0;
 }
 
+/* How long the need may wait, as the keeper has it now: where waiting is in vain it says 0. */
+static uint64_t need_wait_ns(const struct keeper *keeper, uint64_t need)
+{
+	uint64_t wait_ns = keeper_wait_ns(keeper);
+
+	return need <= GATE_SMALL_BYTES ? wait_ns / GATE_SMALL_SHARE : wait_ns;
+}
+
 /* Sleeps until the credit is there, the gate opens, nobody attends it, or time is up. */
-static bool need_wait(
-	const struct keeper *keeper, uint64_t need, uint64_t start_ns, uint64_t wait_ns)
+static bool need_wait(const struct keeper *keeper, uint64_t need, uint64_t start_ns)
 {
 	struct link_gate *gate = keeper->gate;
 
 	for (;;) {
 		uint32_t turn = atomic_load(&gate->turn);
+		uint64_t wait_ns = need_wait_ns(keeper, need);
 		uint64_t now_ns;
 
 		if (credit_take(gate, need))
@@ -171,16 +179,13 @@ static void wants_less(struct link_slot *slot, uint64_t need)
 
 static bool need_from_others(const struct keeper *keeper, struct link_slot *slot, uint64_t need)
 {
-	uint64_t wait_ns = keeper_wait_ns(keeper);
 	uint64_t start_ns = os_now_ns();
 	bool granted;
 
-	if (need <= GATE_SMALL_BYTES)
-		wait_ns /= GATE_SMALL_SHARE;
 	atomic_fetch_add(&slot->wants_bytes, need);
 	atomic_fetch_add(&slot->gate_waits, 1);
 	keeper_ring(keeper);
-	granted = need_wait(keeper, need, start_ns, wait_ns);
+	granted = need_wait(keeper, need, start_ns);
 	if (!granted) {
 		atomic_fetch_add(&slot->gate_timeouts, 1);
 		credit_take_rest(keeper->gate, need);
@@ -201,7 +206,7 @@ static bool gate_pay(const struct keeper *keeper, uint64_t need)
 	need = need_from_own_heap(keeper->gate, need);
 	if (need == 0 || credit_take(keeper->gate, need))
 		return true;
-	slot = slot_enter(keeper);
+	slot = keeper_wait_ns(keeper) > 0 ? slot_enter(keeper) : NULL;
 	if (slot == NULL) {
 		credit_take_rest(keeper->gate, need);
 		return false;

@@ -356,6 +356,7 @@ void link_slot_publish(void)
 	atomic_store_explicit(&own->name, stats.name, memory_order_relaxed);
 	FIGURES_LINKED(PUBLISH)
 #undef PUBLISH
+	atomic_store_explicit(&own->free_slots_bytes, stats.free_slot_bytes, memory_order_relaxed);
 	link_slot_leave();
 }
 

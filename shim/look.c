@@ -200,6 +200,7 @@ static void heap_read(struct service_sample *service, const struct heap_stats *s
 	service->heap = (struct heap_sample){
 		.processes = 1,
 		.in_use_bytes = stats->in_use_bytes,
+		.free_slot_bytes = stats->free_slot_bytes,
 		.idle_dirty_bytes = stats->idle_dirty_bytes,
 		.lazy_bytes = stats->lazy_bytes,
 		.released_bytes = released_bytes,
@@ -317,9 +318,10 @@ static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
 	sample->service_count = 1;
 	heap_read(&sample->service[0], stats);
 	sample->service[0].own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
+	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
 	policy_prepare(&memory->config, wait_ms);
 	policy_step(&memory->state, &memory->config, sample, now_ms, &memory->plan);
-	limit_gate_wait_set(wait_ms);
+	limit_gate_wait_set(memory->plan.gate_wait_ms[0]);
 	credit_publish(&memory->plan, sample->service[0].heap.wants_bytes);
 	limit_price_set(fraction_permille(memory->plan.price_ns[0],
 		price_base_ns(memory->config.policies[0].core_worth_bytes)));

@@ -42,7 +42,7 @@ union control {
 	struct cmsghdr aligned;
 };
 
-/* --- in the guard: async-signal-safe calls only, since the supervisor has threads --------------- */
+/* --- in the guard: async-signal-safe calls only, as the supervisor has threads ---------------- */
 
 static uint64_t clock_ms(void)
 {
@@ -165,7 +165,7 @@ static void guard_run(int fd)
 	_exit(0);
 }
 
-/* --- in the supervisor --------------------------------------------------------------------- */
+/* --- in the supervisor ------------------------------------------------------------------------ */
 
 int brake_guard_open(struct brake_guard *guard)
 {

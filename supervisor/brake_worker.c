@@ -20,10 +20,12 @@
  * One slot per service, under one lock, which is never held across a write.
  * While a slot is busy its file is in the thread's hands: nobody else closes it.
  *
- *   due:  wanted differs from written, or until_ms has passed while on
+ *   due:  wanted differs from written, or until_ms has passed while on; or max_fd is there
  */
 struct brake_slot {
 	int file_fd; /* -1 = never set */
+	int max_fd;  /* memory.max that is to be written; -1 = none is */
+	uint64_t max_bytes;
 	bool on;
 	bool due;
 	bool busy;
@@ -51,7 +53,7 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void write_high(int fd, uint64_t bytes)
+static void write_limit(int fd, uint64_t bytes)
 {
 	char text[32];
 	int length = bytes == UINT64_MAX
@@ -81,7 +83,7 @@ static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t 
 			lift_locked(slot);
 			slot->expired_count++;
 		}
-		if (slot->due)
+		if (slot->due || slot->max_fd >= 0)
 			return slot;
 		if (slot->on && slot->until_ms < *wake_ms)
 			*wake_ms = slot->until_ms;
@@ -100,6 +102,20 @@ static void wait_locked(struct brake_worker *worker, uint64_t wake_ms)
 	pthread_cond_timedwait(&worker->work, &worker->lock, &until);
 }
 
+static void write_max_locked(struct brake_worker *worker, struct brake_slot *slot)
+{
+	int fd = slot->max_fd;
+	uint64_t bytes = slot->max_bytes;
+	slot->max_fd = -1;
+	slot->busy = true;
+	pthread_mutex_unlock(&worker->lock);
+	write_limit(fd, bytes);
+	close(fd);
+	pthread_mutex_lock(&worker->lock);
+	slot->busy = false;
+	pthread_cond_broadcast(&worker->quiet);
+}
+
 static void *brake_worker_run(void *argument)
 {
 	struct brake_worker *worker = argument;
@@ -116,12 +132,16 @@ static void *brake_worker_run(void *argument)
 			wait_locked(worker, wake_ms);
 			continue;
 		}
+		if (slot->max_fd >= 0) {
+			write_max_locked(worker, slot);
+			continue;
+		}
 		uint64_t bytes = slot->on ? slot->high_bytes : slot->normal_bytes;
 		int fd = slot->file_fd;
 		slot->due = false;
 		slot->busy = true;
 		pthread_mutex_unlock(&worker->lock);
-		write_high(fd, bytes);
+		write_limit(fd, bytes);
 		pthread_mutex_lock(&worker->lock);
 		slot->busy = false;
 		/* Whatever goes wrong here, the guard writes the configured value once more. */
@@ -161,7 +181,7 @@ int brake_worker_open(struct brake_worker **worker)
 	if (made == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		made->slot[i].file_fd = -1;
+		made->slot[i].file_fd = made->slot[i].max_fd = -1;
 	made->guard = BRAKE_GUARD_NONE;
 	/* The earlier the fork, the fewer pages of the two processes differ. */
 	int error = brake_guard_open(&made->guard);
@@ -267,6 +287,24 @@ void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t n
 	pthread_mutex_unlock(&worker->lock);
 }
 
+int brake_worker_limit(
+	struct brake_worker *worker, size_t service, int directory_fd, uint64_t max_bytes)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	int error = 0;
+	pthread_mutex_lock(&worker->lock);
+	if (slot->max_fd < 0) {
+		slot->max_fd =
+			openat(directory_fd, "memory.max", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		if (slot->max_fd < 0)
+			error = -errno;
+	}
+	slot->max_bytes = max_bytes;
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+	return error;
+}
+
 void brake_worker_lift(struct brake_worker *worker, size_t service)
 {
 	pthread_mutex_lock(&worker->lock);
@@ -281,12 +319,12 @@ void brake_worker_forget(struct brake_worker *worker, size_t service)
 	pthread_mutex_lock(&worker->lock);
 	lift_locked(slot);
 	pthread_cond_signal(&worker->work);
-	while (slot->due || slot->busy)
+	while (slot->due || slot->busy || slot->max_fd >= 0)
 		pthread_cond_wait(&worker->quiet, &worker->lock);
 	brake_guard_forget(&worker->guard, service);
 	if (slot->file_fd >= 0)
 		close(slot->file_fd);
-	*slot = (struct brake_slot){.file_fd = -1};
+	*slot = (struct brake_slot){.file_fd = -1, .max_fd = -1};
 	pthread_mutex_unlock(&worker->lock);
 }
 

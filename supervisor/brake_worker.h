@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * memory.high of the leaves, written by a thread.
+ * memory.high and memory.max of the leaves, written by a thread.
  *
  * Lowering memory.high reclaims inside the write, for as long as the kernel
  * finds it worth while, so the loop must not do it.  O_NONBLOCK, which newer kernels
@@ -31,7 +31,11 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms);
 void brake_worker_lift(struct brake_worker *worker, size_t service);
 
-/* memory.high is configured to be that from now on.  Written at once, or when the brake is lifted. */
+/* Has memory.max written, which reclaims as well when it is lowered.  0 or -errno. */
+int brake_worker_limit(
+	struct brake_worker *worker, size_t service, int directory_fd, uint64_t max_bytes);
+
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is off. */
 void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes);
 
 /* Lifts every brake and has the guard's process end, which the next brake starts again. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/log.h"
+
 /* memory.stat of 6.18 has 2 KiB; a text that is longer is cut, and its last keys are unknown. */
 #define STAT_TEXT_BYTES 8192
 #define SHORT_TEXT_BYTES 512
@@ -25,7 +27,10 @@ int cgroup_files_read(int fd, char *text, size_t size)
 
 static int open_file(int directory_fd, const char *name)
 {
-	return openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		log_warn("%s: %s: a cgroup's memory is watched without it", name, strerror(errno));
+	return fd;
 }
 
 void cgroup_files_open(struct cgroup_files *files, int directory_fd, enum cgroup_version version)

@@ -15,8 +15,10 @@
 struct process {
 	pid_t pid;
 	pid_t parent;
+	pid_t group;
 	bool zombie;
 	bool below;
+	bool marked;
 };
 
 struct table {
@@ -31,9 +33,11 @@ static bool parse_stat(const char *text, struct process *process)
 	const char *after = strrchr(text, ')');
 	char state;
 	int parent;
-	if (after == NULL || sscanf(after + 1, " %c %d", &state, &parent) != 2)
+	int group;
+	if (after == NULL || sscanf(after + 1, " %c %d %d", &state, &parent, &group) != 3)
 		return false;
 	process->parent = parent;
+	process->group = group;
 	process->zombie = state == 'Z' || state == 'X';
 	return true;
 }
@@ -116,6 +120,73 @@ static void mark_below(struct table *table, pid_t root)
 			found = found || child->below;
 		}
 	}
+}
+
+/* One entry of the environment is exactly that text.  Another user's cannot be read without
+ * CAP_SYS_PTRACE; then it is not known to be there. */
+static bool has_in_environment(pid_t pid, const char *text)
+{
+	char path[64];
+	char *entry = NULL;
+	size_t room = 0;
+	bool found = false;
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	FILE *stream = fopen(path, "re");
+	if (stream == NULL)
+		return false;
+	while (!found && getdelim(&entry, &room, '\0', stream) > 0)
+		found = strcmp(entry, text) == 0;
+	free(entry);
+	fclose(stream);
+	return found;
+}
+
+/* As mark_below, starting from those that bear the mark themselves. */
+static void mark_marked(struct table *table, const char *text)
+{
+	bool found = false;
+	for (size_t i = 0; i < table->count; i++) {
+		struct process *process = &table->process[i];
+		if (!process->below || process->zombie)
+			continue;
+		process->marked = has_in_environment(process->pid, text);
+		found = found || process->marked;
+	}
+	while (found) {
+		found = false;
+		for (size_t i = 0; i < table->count; i++) {
+			struct process *child = &table->process[i];
+			struct process wanted = {.pid = child->parent};
+			if (child->marked || !child->below)
+				continue;
+			const struct process *parent = bsearch(
+				&wanted, table->process, table->count, sizeof wanted, by_pid);
+			child->marked = parent != NULL && parent->marked;
+			found = found || child->marked;
+		}
+	}
+}
+
+int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	if (directory == NULL)
+		return -errno;
+	int result = read_table(directory, &table);
+	closedir(directory);
+	if (result == 0) {
+		mark_below(&table, root);
+		mark_marked(&table, text);
+	}
+	for (size_t i = 0; result >= 0 && i < table.count; i++) {
+		const struct process *process = &table.process[i];
+		if (process->marked && !process->zombie && process->group != except_group &&
+			kill(process->pid, signal) == 0)
+			result++;
+	}
+	free(table.process);
+	return result;
 }
 
 int descendants_signal(pid_t root, int signal)

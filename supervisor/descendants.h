@@ -13,4 +13,14 @@
  */
 int descendants_signal(pid_t root, int signal);
 
+/*
+ * The same for those below root that have the text (NAME=value) in the environment that they were
+ * started with, and for what is below one of these.  Members of except_group are left out.
+ * Signal 0 only counts.
+ *
+ * A process can put the text into its own environment and into nobody else's, so one that lies
+ * is signalled itself and no other is.
+ */
+int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal);
+
 #endif

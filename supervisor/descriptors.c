@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Of one service: link, doorbell, the result of its start, its leaf and six files of that, two
+ * watches of two.  Of all: the loop, signals, timers, the walls' files, the door and its visitors,
+ * and what is open for a moment. */
+#define OF_ONE_SERVICE 16
+#define OF_ALL 128
+
 /* Without /proc, these are asked for one by one. */
 #define BLIND_MAX 1024
 
@@ -65,11 +71,35 @@ int descriptors_note(struct descriptors *descriptors)
 	return error;
 }
 
+void descriptors_raise(struct descriptors *descriptors)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	struct rlimit raised = limit;
+	raised.rlim_cur = limit.rlim_max < DESCRIPTORS_MOST ? limit.rlim_max : DESCRIPTORS_MOST;
+	if (raised.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		descriptors->limit = limit;
+}
+
+void descriptors_restore(const struct descriptors *descriptors)
+{
+	if (descriptors->limit.rlim_max != 0)
+		setrlimit(RLIMIT_NOFILE, &descriptors->limit);
+}
+
+size_t descriptors_needed(size_t services)
+{
+	return OF_ALL + services * OF_ONE_SERVICE;
+}
+
 void descriptors_close(struct descriptors *descriptors)
 {
 	for (size_t i = 0; i < descriptors->count; i++)
 		close(descriptors->inherited[i]);
-	descriptors_free(descriptors);
+	free(descriptors->inherited);
+	descriptors->inherited = NULL;
+	descriptors->count = 0;
 }
 
 void descriptors_free(struct descriptors *descriptors)

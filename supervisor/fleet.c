@@ -348,8 +348,25 @@ static bool note_file(struct fleet *fleet)
 		       fleet->file) < (int)sizeof fleet->file_path;
 }
 
+/* Said when it is known: a service that finds no descriptor left is worse to understand. */
+void fleet_check_budget(const struct fleet *fleet)
+{
+	struct rlimit limit;
+	size_t needed = descriptors_needed(fleet->count);
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_cur < needed)
+		log_warn("%zu services may need %zu descriptors, and %llu are allowed (ulimit -n): "
+			 "some may go without limits, link or watches",
+			fleet->count, needed, (unsigned long long)limit.rlim_cur);
+	else
+		log_debug("%zu services need at most %zu descriptors of %llu", fleet->count, needed,
+			(unsigned long long)limit.rlim_cur);
+}
+
 static int fleet_init(struct fleet *fleet)
 {
+	fleet_check_budget(fleet);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 && getpid() != 1)
 		log_warn("cannot become the reaper of orphans: %s", strerror(errno));
 	find_shim(fleet);
@@ -370,7 +387,10 @@ static int fleet_init(struct fleet *fleet)
 		fleet->loop, fleet->host.signals->fd, on_signal, fleet, &fleet->signal_watch);
 	if (error != 0)
 		return error;
-	return tick_open(fleet->config, &fleet->host.tick);
+	error = tick_open(fleet->config, &fleet->host.tick);
+	if (error == 0 && !fleet->wrap)
+		error = tick_claim(fleet->host.tick, fleet->file_path);
+	return error;
 }
 
 int fleet_new(const struct fleet_start *start, struct fleet **fleet)
@@ -386,6 +406,7 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 	made->wrap = start->file == NULL;
 	made->inherited = start->inherited;
 	made->host.signals = start->signals;
+	made->host.descriptors = start->inherited;
 	made->count = start->config->service_count;
 	for (size_t i = 0; i < made->count; i++)
 		service_init(&made->service[i], i, &made->config->services[i]);

@@ -64,6 +64,9 @@ struct fleet {
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
 
+/* Says when the limit on descriptors may be too low for so many services. */
+void fleet_check_budget(const struct fleet *fleet);
+
 /* Reads the file; all its errors are logged and nothing changes, or the reload is under way. */
 void fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
 

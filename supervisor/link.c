@@ -226,6 +226,7 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 	*totals = (struct link_totals){
 		.heap = {.processes = slots->processes,
 			.in_use_bytes = slots->sum.in_use_bytes,
+			.free_slot_bytes = slots->sum.free_slots_bytes,
 			.idle_dirty_bytes = slots->sum.idle_dirty_bytes,
 			.lazy_bytes = slots->sum.lazy_bytes,
 			.released_bytes = link_figures_released(&slots->sum),

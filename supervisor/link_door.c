@@ -1,6 +1,7 @@
 #include "supervisor/link_door.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "config/config.h"
 #include "shim/protocol.h"
+#include "supervisor/log.h"
 
 #define ACCEPTS_PER_CALL LINK_DOOR_VISITORS
 
@@ -30,6 +32,11 @@ struct door_visitor {
 struct link_door {
 	int listen_fd;
 	int epoll_fd;
+	int reserve_fd;     /* for a moment -1 */
+	bool shut;          /* nobody waits for listen_fd */
+	bool full;          /* and that was said */
+	uint32_t visits;    /* since period_ms */
+	uint64_t period_ms; /* it stays shut for the rest of the period when these are too many */
 	char name[64];
 	struct door_key key[CONFIG_SERVICES_MAX];
 	struct door_visitor visitor[LINK_DOOR_VISITORS];
@@ -66,12 +73,17 @@ int link_door_open(struct link_door **door)
 	if (made == NULL)
 		return -ENOMEM;
 	made->listen_fd = -1;
+	made->reserve_fd = -1;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		made->key[i].fd = -1;
 	for (size_t i = 0; i < LINK_DOOR_VISITORS; i++)
 		made->visitor[i].fd = -1;
 	made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	int error = made->epoll_fd >= 0 ? listen_at_name(made) : -errno;
+	if (error == 0) {
+		made->reserve_fd = fcntl(made->epoll_fd, F_DUPFD_CLOEXEC, 0);
+		error = made->reserve_fd >= 0 ? 0 : -errno;
+	}
 	if (error != 0) {
 		link_door_close(made);
 		return error;
@@ -97,6 +109,8 @@ void link_door_close(struct link_door *door)
 		close(door->listen_fd);
 	if (door->epoll_fd >= 0)
 		close(door->epoll_fd);
+	if (door->reserve_fd >= 0)
+		close(door->reserve_fd);
 	free(door);
 }
 
@@ -161,12 +175,68 @@ static struct door_visitor *find_chair(struct link_door *door)
 	return oldest;
 }
 
+/* Accepts the one who waits in the place of the descriptor in reserve, and hangs up.  false: even
+ * that was refused. */
+static bool send_away(struct link_door *door)
+{
+	if (door->reserve_fd >= 0)
+		close(door->reserve_fd);
+	int fd = accept4(door->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	bool done = fd >= 0 || errno == EAGAIN || errno == ECONNABORTED || errno == EINTR;
+	door->reserve_fd = fcntl(door->epoll_fd, F_DUPFD_CLOEXEC, 0);
+	return done;
+}
+
+static void shut(struct link_door *door)
+{
+	if (!door->shut)
+		door->shut = epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, door->listen_fd, NULL) == 0;
+}
+
+static void refuse(struct link_door *door, int error)
+{
+	if (!door->full)
+		log_warn("link: %s: processes that lost their link stay without", strerror(error));
+	door->full = true;
+	if (!send_away(door))
+		shut(door);
+}
+
+static bool is_visited_too_often(struct link_door *door, uint64_t now_ms)
+{
+	if (now_ms - door->period_ms >= LINK_DOOR_PERIOD_MS) {
+		door->period_ms = now_ms;
+		door->visits = 0;
+	}
+	return door->visits >= LINK_DOOR_VISITS;
+}
+
+void link_door_open_again(struct link_door *door, uint64_t now_ms)
+{
+	if (door->shut && !is_visited_too_often(door, now_ms) &&
+		watch_fd(door, door->listen_fd) == 0)
+		door->shut = false;
+}
+
 static void let_in(struct link_door *door, uint64_t now_ms)
 {
 	for (size_t i = 0; i < ACCEPTS_PER_CALL; i++) {
+		if (is_visited_too_often(door, now_ms)) {
+			shut(door);
+			return;
+		}
 		int fd = accept4(door->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+				      errno == ENOBUFS)) {
+			refuse(door, errno);
+			return;
+		}
 		if (fd < 0)
 			return;
+		door->full = false;
+		door->visits++;
 		struct door_visitor *chair = find_chair(door);
 		if (watch_fd(door, fd) != 0) {
 			close(fd);

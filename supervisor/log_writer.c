@@ -133,8 +133,7 @@ static uint64_t write_taken(
 {
 	char text[LOG_WRITER_LINE_BYTES];
 	uint64_t failed = 0;
-	if (lost > 0 &&
-		!write_whole(writer->fd, text, writer->say_lost(text, sizeof text, lost)))
+	if (lost > 0 && !write_whole(writer->fd, text, writer->say_lost(text, sizeof text, lost)))
 		failed += lost;
 	if (head->length > 0 && !write_whole(writer->fd, line, head->length))
 		failed++;

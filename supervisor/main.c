@@ -53,6 +53,7 @@ static int supervise(
 		.signals = &signals,
 		.inherited = inherited};
 	int status = EXIT_FAILURE;
+	descriptors_raise(inherited);
 	error = fleet_new(&start, &fleet);
 	if (error == 0) {
 		status = fleet_run(fleet);

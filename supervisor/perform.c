@@ -71,6 +71,16 @@ void perform_reason_text(char *text, size_t size, const struct reason *reason)
 		snprintf(text, size, "gate: %s wanted, %s of credit left", value.text,
 			threshold.text);
 		break;
+	case REASON_LIVE:
+		snprintf(text, size, "%s of %s are live memory", value.text, wall.text);
+		break;
+	case REASON_FRAGMENTED:
+		snprintf(text, size, "%s of %s are free slots in pages that hold live memory too",
+			value.text, wall.text);
+		break;
+	case REASON_FOREIGN:
+		snprintf(text, size, "%s of %s are in no heap of ours", value.text, wall.text);
+		break;
 	case REASON_MANUAL:
 		snprintf(text, size, "asked for by hand");
 		break;
@@ -189,6 +199,16 @@ static void perform_unbrake(
 	log_info("%s: brake off: %s; memory.high %s", service->name, why, high.text);
 }
 
+static void perform_conclude(const struct action *action, const struct perform_service *service)
+{
+	char why[REASON_BYTES];
+	struct size_text headroom = size_text(action->reason.threshold);
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_info("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
+		service->name, action->reason.shared ? "the shared limit" : "its limit", why,
+		headroom.text);
+}
+
 /* A change of level that comes with a release of the same service is told in the release's line. */
 static const struct action *find_release(const struct plan *plan, size_t after, size_t service)
 {
@@ -230,6 +250,9 @@ void perform_plan(struct perform *perform, const struct plan *plan,
 			break;
 		case ACTION_UNBRAKE:
 			perform_unbrake(perform, action, whose);
+			break;
+		case ACTION_CONCLUDE:
+			perform_conclude(action, whose);
 			break;
 		case ACTIONS:
 			break;

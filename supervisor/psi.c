@@ -31,6 +31,13 @@ int psi_trigger_text(char *text, size_t size, const struct config_psi *pressure,
 		(unsigned long long)(window_us * permille / 1000), (unsigned long long)window_us);
 }
 
+bool psi_same(const struct config_psi *a, const struct config_psi *b)
+{
+	if (a->permille == 0 || b->permille == 0)
+		return a->permille == b->permille;
+	return a->kind == b->kind && a->permille == b->permille && a->window_ms == b->window_ms;
+}
+
 static int open_inner(struct psi_watch *watch, int file_fd)
 {
 	struct epoll_event event = {.events = EPOLLPRI};

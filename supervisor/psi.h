@@ -31,6 +31,9 @@ struct psi_watch {
 int psi_open_trigger(struct psi_watch *watch, int directory_fd, const char *path,
 	const struct config_psi *pressure, uint32_t window_ms);
 
+/* Whether both are the same trigger; all that are off are. */
+bool psi_same(const struct config_psi *a, const struct config_psi *b);
+
 /* After the loop saw epoll_fd readable: false = the file is dead, close it. */
 bool psi_trigger_alive(const struct psi_watch *watch);
 

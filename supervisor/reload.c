@@ -165,6 +165,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	fleet->config = reload->config;
 	reload->config = old;
 	log_info("%s: reloaded, %zu services", fleet->file, fleet->count);
+	fleet_check_budget(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
 		if (reload->starts[i])
 			service_start(&fleet->service[i], &fleet->host, now_ms);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/descendants.h"
 #include "supervisor/log.h"
 #include "supervisor/shim_check.h"
 
@@ -34,6 +35,20 @@ void service_init(struct service *service, size_t index, const struct config_ser
 	};
 }
 
+/* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
+static int signal_strays(const struct service *service, const struct service_host *host, int signal)
+{
+	char text[sizeof LINK_ENVIRONMENT + 1 + LINK_VALUE_BYTES];
+	char value[LINK_VALUE_BYTES];
+	const struct link *link = tick_link(host->tick, service->index);
+	if (link == NULL || tick_leaf(host->tick, service->index) != NULL)
+		return 0;
+	if (link_environment(link, value, sizeof value) != 0)
+		return 0;
+	snprintf(text, sizeof text, LINK_ENVIRONMENT "=%s", value);
+	return descendants_signal_marked(getpid(), text, service->pid, signal);
+}
+
 static void kill_all(const struct service *service, const struct service_host *host)
 {
 	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
@@ -41,6 +56,7 @@ static void kill_all(const struct service *service, const struct service_host *h
 		kill(-service->pid, SIGKILL);
 	if (leaf != NULL)
 		cgroup_leaf_kill(leaf);
+	signal_strays(service, host, SIGKILL);
 }
 
 /* Once to each, since many programs take a second TERM for impatience: the group is
@@ -52,13 +68,15 @@ static void tell_all(const struct service *service, const struct service_host *h
 		return;
 	if (service->pid > 1)
 		kill(-service->pid, SIGTERM);
+	signal_strays(service, host, SIGTERM);
 }
 
 static bool nobody_left(const struct service *service, const struct service_host *host)
 {
 	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
 	bool group_gone = kill(-service->pid, 0) != 0 && errno == ESRCH;
-	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf));
+	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
+	       signal_strays(service, host, 0) <= 0;
 }
 
 void service_signal(const struct service *service, int signal)
@@ -189,6 +207,7 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		.directory = config->directory,
 		.account = launch.has_account ? &launch.account : NULL,
 		.signals = host->signals,
+		.descriptors = host->descriptors,
 		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
 		.take_terminal = host->take_terminal,
 	};

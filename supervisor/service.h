@@ -19,7 +19,10 @@
  * it.  In between stands the sweep: when the main process has died, the others
  * in its process group and its leaf are told to stop (TERM, and KILL after
  * stopwait_ms), and only when none is left does the exit count as one.  So the
- * next start never meets the last one's children on its port.
+ * next start never meets the last one's children on its port.  Where there is no leaf, a
+ * process that has left the group (setsid) is known by the link's text in its environment.  Its
+ * slot in the link would know it too, but any process of the service writes there and could name
+ * another's.  Without the shim, or with an environment that we may not read, it is not known.
  *
  * Nothing here waits.  What is due at a time is done by service_step, which is
  * called at service_deadline_ms or earlier, and whenever a child was reaped.
@@ -34,8 +37,9 @@
 struct service_host {
 	struct tick *tick;
 	const struct signals *signals;
-	const char *shim_path; /* NULL = there is none to preload */
-	const char *start;     /* where services start from; NULL = where we are */
+	const struct descriptors *descriptors; /* NULL = nothing was raised */
+	const char *shim_path;                 /* NULL = there is none to preload */
+	const char *start;                     /* where services start from; NULL = where we are */
 	bool take_terminal;
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
 	bool announce;         /* starts and plain ends are worth a line at the usual level */

@@ -138,6 +138,8 @@ static void child_run(const struct spawn *spawn, const struct preparation *prepa
 		fcntl(spawn->keep_fd, F_SETFD, 0);
 	if (preparation->listen_pid != NULL)
 		child_set_listen_pid(spawn->environment->entries, preparation->listen_pid);
+	if (spawn->descriptors != NULL)
+		descriptors_restore(spawn->descriptors);
 	signals_restore(spawn->signals);
 	environ = spawn->environment->entries;
 	execvp(spawn->argv[0], spawn->argv);

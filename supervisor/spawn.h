@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "supervisor/account.h"
+#include "supervisor/descriptors.h"
 #include "supervisor/environment.h"
 #include "supervisor/signals.h"
 
@@ -29,6 +30,7 @@ struct spawn {
 	const char *directory;                 /* from there, as the account; NULL = stay */
 	const struct account *account;         /* NULL = stay */
 	const struct signals *signals;         /* what the child gets back */
+	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
 	int keep_fd;                           /* left open over exec though CLOEXEC; -1 = none */
 	bool take_terminal;                    /* its group becomes the terminal's foreground */
 };

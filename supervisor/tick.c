@@ -10,7 +10,11 @@
 #include "supervisor/perform.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/sampler.h"
+#include "supervisor/size.h"
 #include "supervisor/tick_service.h"
+
+/* How often usage is looked at while a limit moves down. */
+#define LIMIT_LOOK_MS 20U
 
 /* A service that was removed while the loop may still wait for its descriptors. */
 struct tick_remains {
@@ -36,6 +40,8 @@ struct tick {
 	struct perform perform;
 	struct policy_state policy;
 	struct psi_watch psi; /* of the cgroup of all services */
+	struct config_psi psi_wanted;
+	bool triggers_stale; /* a reload wants others than there are */
 	struct psi_watch events;
 	uint64_t oom_seen; /* without leaves: of all services */
 	uint64_t oom_untold;
@@ -70,27 +76,42 @@ static struct config_psi least_pressure(const struct config *config)
 	return least;
 }
 
-/* Watches on the cgroup of all services: events everywhere on v2; a trigger where allowed, which
- * is never at the root of a cgroup namespace. */
-static void open_base_watches(struct tick *tick)
+static bool needs_care(const struct tick *tick, const struct psi_watch *trigger)
 {
-	const struct config_psi pressure = least_pressure(tick->config);
+	return trigger->file_fd >= 0 && tick->mode.window_ms > 500;
+}
+
+/* The directory of all services; -1 where it may have no watches. */
+static int open_base(const struct tick *tick)
+{
 	const char *directory =
 		tick->mode.v2 ? base_directory(tick) : tick->mode.pressure_directory;
 	while (*directory == '/')
 		directory++;
 	if (*directory == '\0')
-		return;
-	int fd = openat(tick->root_fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (tick->mode.v2)
-		psi_open_events(&tick->events, fd, "memory.events");
-	if (tick->mode.window_ms != 0 && pressure.permille != 0 &&
+		return -1;
+	return openat(tick->root_fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void open_base_trigger(struct tick *tick, int fd)
+{
+	tick->psi_wanted = least_pressure(tick->config);
+	if (fd >= 0 && tick->mode.window_ms != 0 && tick->psi_wanted.permille != 0)
 		psi_open_trigger(
-			&tick->psi, fd, "memory.pressure", &pressure, tick->mode.window_ms) == 0)
-		sampler_note_trigger(tick->sampler, SIZE_MAX, tick->mode.window_ms > 500);
-	close(fd);
+			&tick->psi, fd, "memory.pressure", &tick->psi_wanted, tick->mode.window_ms);
+	sampler_note_trigger(tick->sampler, SIZE_MAX, needs_care(tick, &tick->psi));
+}
+
+/* Watches on the cgroup of all services: events everywhere on v2; a trigger where allowed, which
+ * is never at the root of a cgroup namespace. */
+static void open_base_watches(struct tick *tick)
+{
+	int fd = open_base(tick);
+	if (fd >= 0 && tick->mode.v2)
+		psi_open_events(&tick->events, fd, "memory.events");
+	open_base_trigger(tick, fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void open_tree(struct tick *tick)
@@ -163,6 +184,17 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	free(tick);
 }
 
+int tick_claim(struct tick *tick, const char *file)
+{
+	int error = tick->tree != NULL ? cgroup_tree_claim(tick->tree, file) : 0;
+	if (error == -EALREADY)
+		log_error("%s: another supervisor runs its services: see the cgroups beside %s",
+			file, base_directory(tick));
+	else if (error != 0)
+		log_warn("cgroup %s: not locked: %s", base_directory(tick), strerror(-error));
+	return error == -EALREADY ? error : 0;
+}
+
 static size_t free_brake_slot(const struct tick *tick)
 {
 	bool used[CONFIG_SERVICES_MAX] = {false};
@@ -179,8 +211,12 @@ int tick_service_prepare(struct tick *tick, size_t service)
 {
 	struct tick_service *made = &tick->service[service];
 	const struct config_service *config = &tick->config->services[service];
-	if (made->prepared)
+	if (made->prepared && (made->leaf == NULL || !cgroup_leaf_gone(made->leaf)))
 		return 0;
+	if (made->prepared) {
+		log_warn("%s: its cgroup was removed, and is made again", config->name);
+		tick_service_remove(tick, service, 0);
+	}
 	const struct tick_place place = {
 		.tree = tick->tree,
 		.door = tick->door,
@@ -194,8 +230,7 @@ int tick_service_prepare(struct tick *tick, size_t service)
 		return error;
 	sampler_set_service(tick->sampler, service,
 		made->leaf != NULL ? cgroup_leaf_fd(made->leaf) : -1, made->link);
-	sampler_note_trigger(
-		tick->sampler, service, made->psi.file_fd >= 0 && tick->mode.window_ms > 500);
+	sampler_note_trigger(tick->sampler, service, needs_care(tick, &made->psi));
 	policy_state_forget(&tick->policy, service);
 	tick->generation++;
 	return 0;
@@ -331,7 +366,12 @@ void tick_reload(struct tick *tick, const struct config *config, const size_t *p
 		if (tick->perform.brake != NULL)
 			brake_worker_normal(
 				tick->perform.brake, service->brake_slot, service->high_bytes);
+		/* After a step down that may still be in the worker's hands. */
+		if (tick->perform.brake != NULL && service->leaf != NULL)
+			(void)brake_worker_limit(tick->perform.brake, service->brake_slot,
+				cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
 	}
+	tick->triggers_stale = true;
 }
 
 void tick_ask(struct tick *tick, size_t service, enum level level)
@@ -339,6 +379,54 @@ void tick_ask(struct tick *tick, size_t service, enum level level)
 	for (size_t i = 0; i < tick->config->service_count; i++)
 		if (service == SIZE_MAX || service == i)
 			tick->service[i].manual = level;
+}
+
+/* A dead file stays ready for ever.  It moves to the remains, where it is closed when the loop has
+ * stopped waiting for it.  false: no memory, it is still there. */
+static bool retire_watch(struct tick *tick, struct psi_watch *watch)
+{
+	struct tick_remains *remains = calloc(1, sizeof *remains);
+	if (remains == NULL)
+		return false;
+	remains->service.psi = *watch;
+	remains->service.events = PSI_WATCH_NONE;
+	remains->next = tick->remains;
+	tick->remains = remains;
+	*watch = PSI_WATCH_NONE;
+	tick->generation++;
+	return true;
+}
+
+/* Triggers with the thresholds of the config that is in force.  One that cannot be given up for
+ * want of memory stays until the next turn. */
+static void renew_triggers(struct tick *tick)
+{
+	const struct config_psi least = least_pressure(tick->config);
+	tick->triggers_stale = false;
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		struct tick_service *service = &tick->service[i];
+		const struct config_psi *wanted =
+			&policy_of(tick->config, i)->at[LEVEL_LAZY].pressure;
+		if (!service->prepared || psi_same(&service->psi_wanted, wanted))
+			continue;
+		if (!retire_watch(tick, &service->psi)) {
+			tick->triggers_stale = true;
+			continue;
+		}
+		tick_service_trigger(
+			service, tick->config->services[i].name, wanted, tick->mode.window_ms);
+		sampler_note_trigger(tick->sampler, i, needs_care(tick, &service->psi));
+	}
+	if (psi_same(&tick->psi_wanted, &least))
+		return;
+	if (!retire_watch(tick, &tick->psi)) {
+		tick->triggers_stale = true;
+		return;
+	}
+	int fd = open_base(tick);
+	open_base_trigger(tick, fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void describe(struct tick *tick, struct perform_service service[CONFIG_SERVICES_MAX])
@@ -369,7 +457,7 @@ static void publish(struct tick *tick, uint64_t now_ms)
 			.now_ms = now_ms,
 			.headroom_bytes = tick->plan.headroom_bytes[i],
 			.credit_bytes = tick->plan.credit_bytes[i],
-			.gate_wait_ms = policy_of(config, i)->gate_wait_ms,
+			.gate_wait_ms = tick->plan.gate_wait_ms[i],
 		};
 		if (link == NULL)
 			continue;
@@ -378,16 +466,71 @@ static void publish(struct tick *tick, uint64_t now_ms)
 	}
 }
 
+/* Policy is shown the limit that is to be. */
+static void aim_at_limits(struct tick *tick)
+{
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		const struct limit *limit = &tick->service[i].limit;
+		struct wall_sample *own = &tick->sample.service[i].own;
+		if (limit->moving && limit->target_bytes < own->limit_bytes)
+			own->limit_bytes = limit->target_bytes;
+	}
+}
+
+static void move_limit(struct tick *tick, size_t i, uint64_t now_ms)
+{
+	struct tick_service *service = &tick->service[i];
+	const char *name = tick->config->services[i].name;
+	uint64_t usage_bytes = tick->sample.service[i].current_bytes;
+	struct size_text usage = size_text(usage_bytes);
+	struct size_text target = size_text(service->limit.target_bytes);
+	const struct limit before = service->limit;
+	enum limit_change change = limit_step(&service->limit, usage_bytes, now_ms);
+	struct size_text written = size_text(service->limit.written_bytes);
+	if (change == LIMIT_LATE)
+		log_warn("%s: memory_max %s cannot be met: it uses %s; memory.max stays at %s",
+			name, target.text, usage.text, written.text);
+	if (change == LIMIT_KEEP || change == LIMIT_LATE)
+		return;
+	int error = brake_worker_limit(tick->perform.brake, service->brake_slot,
+		cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
+	if (error != 0) {
+		if (!before.late)
+			log_warn("%s: memory.max %s: %s", name, written.text, strerror(-error));
+		service->limit = before; /* tried again at the next look */
+		service->limit.late = true;
+	} else if (change == LIMIT_REACHED) {
+		log_info("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
+	}
+}
+
+/* Whether any limit is still on its way. */
+static bool move_limits(struct tick *tick, uint64_t now_ms)
+{
+	bool moving = false;
+	for (size_t i = 0; i < tick->config->service_count; i++) {
+		if (!tick->service[i].limit.moving || tick->service[i].leaf == NULL)
+			continue;
+		move_limit(tick, i, now_ms);
+		moving |= tick->service[i].limit.moving;
+	}
+	return moving;
+}
+
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
 	struct perform_service service[CONFIG_SERVICES_MAX];
 	size_t count = tick->config->service_count;
+	link_door_open_again(tick->door, now_ms);
+	if (tick->triggers_stale)
+		renew_triggers(tick);
 	for (size_t i = 0; i < count; i++) {
 		tick->sample.service[i].running = tick->service[i].running;
 		tick->sample.service[i].manual = tick->service[i].manual;
 		tick->service[i].manual = LEVEL_CALM;
 	}
 	sampler_read(tick->sampler, now_ms, count, &tick->sample);
+	aim_at_limits(tick);
 	describe(tick, service);
 	perform_settle(&tick->perform, service, count, now_ms);
 	policy_step(&tick->policy, tick->config, &tick->sample, now_ms, &tick->plan);
@@ -398,6 +541,8 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 			note_oom_kills(tick, i);
 	uint64_t due_ms = perform_due_ms(&tick->perform, count);
 	uint64_t due_in_ms = due_ms > now_ms ? due_ms - now_ms : 1;
+	if (move_limits(tick, now_ms) && due_in_ms > LIMIT_LOOK_MS)
+		due_in_ms = LIMIT_LOOK_MS;
 	return due_in_ms < tick->plan.next_ms ? (uint32_t)due_in_ms : tick->plan.next_ms;
 }
 
@@ -440,21 +585,6 @@ void tick_watches_settled(struct tick *tick)
 	}
 }
 
-/* A dead file stays ready for ever.  It moves to the remains, where it is closed when the loop has
- * stopped waiting for it. */
-static void retire_watch(struct tick *tick, struct psi_watch *watch)
-{
-	struct tick_remains *remains = calloc(1, sizeof *remains);
-	if (remains == NULL)
-		return; /* the next wake tries again */
-	remains->service.psi = *watch;
-	remains->service.events = PSI_WATCH_NONE;
-	remains->next = tick->remains;
-	tick->remains = remains;
-	*watch = PSI_WATCH_NONE;
-	tick->generation++;
-}
-
 void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_ms)
 {
 	bool base = watch->service >= CONFIG_SERVICES_MAX;
@@ -469,6 +599,7 @@ void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_
 			base ? "all services" : tick->config->services[watch->service].name);
 		if (!base)
 			service->psi_wakes++;
+		/* Without memory for it the next wake tries again. */
 		if (!psi_trigger_alive(psi))
 			retire_watch(tick, psi);
 		break;

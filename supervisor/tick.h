@@ -33,11 +33,17 @@ struct tick;
 /* Probes the mode, logs its line, makes the tree of cgroups where it can.  0 or -errno. */
 int tick_open(const struct config *config, struct tick **tick);
 
+/* The services are those of that file (its absolute path, which outlives the tick): ends what an
+ * earlier supervisor of it has left behind, in modes A and B.  -EALREADY when one that lives runs
+ * them; other failures are logged. */
+int tick_claim(struct tick *tick, const char *file);
+
 /* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree. */
 void tick_close(struct tick *tick, uint32_t wait_ms);
 
 /* A leaf with its limits (modes A and B), a link, a doorbell, triggers.  Does nothing for what is
- * there already, so it may be called before every start.  0 or -errno. */
+ * there already, so it may be called before every start; makes it again where somebody has removed
+ * the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, size_t service);
 
 /* NULL where there is none. */
@@ -51,8 +57,8 @@ void tick_service_started(struct tick *tick, size_t service);
  * reported to the first caller only, so ask for a process that died of SIGKILL. */
 uint64_t tick_service_ended(struct tick *tick, size_t service);
 
-/* All services are down: lifts the brakes and ends the process that guards them, which is a child of
- * ours.  What starts all the same may be braked again. */
+/* All services are down: lifts the brakes and ends the process that guards them, which is a child
+ * of ours.  What starts all the same may be braked again. */
 void tick_end_guard(struct tick *tick);
 
 /* The service is no more (removed by reload): its leaf, link and watches go. */

@@ -21,29 +21,38 @@ static int make_leaf(struct tick_service *service, const struct config_service *
 	const struct tick_place *place)
 {
 	service->high_bytes = amount_bytes(config->memory_high, place->wall_bytes);
+	service->limit = (struct limit){
+		.written_bytes = amount_bytes(config->memory_max, place->wall_bytes)};
 	if (place->tree == NULL)
 		return 0;
-	return cgroup_leaf_create(place->tree, config->name,
-		amount_bytes(config->memory_max, place->wall_bytes), service->high_bytes,
-		&service->leaf);
+	return cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
+		service->high_bytes, &service->leaf);
+}
+
+void tick_service_trigger(struct tick_service *service, const char *name,
+	const struct config_psi *wanted, uint32_t window_ms)
+{
+	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
+	service->psi_wanted = *wanted;
+	if (fd < 0 || window_ms == 0 || wanted->permille == 0)
+		return;
+	int error = psi_open_trigger(&service->psi, fd, "memory.pressure", wanted, window_ms);
+	if (error != 0)
+		log_warn("%s: memory.pressure: no trigger: %s", name, strerror(-error));
 }
 
 /* Signals that are nice to have: the loop looks by itself as well. */
 static void open_watches(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, const struct tick_place *place)
 {
-	const struct config_psi *pressure = &policy->at[LEVEL_LAZY].pressure;
 	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
 	if (fd < 0)
 		return;
 	int error = psi_open_events(&service->events, fd, "memory.events");
 	if (error != 0)
 		log_warn("%s: memory.events: %s", config->name, strerror(-error));
-	if (place->window_ms == 0 || pressure->permille == 0)
-		return;
-	error = psi_open_trigger(&service->psi, fd, "memory.pressure", pressure, place->window_ms);
-	if (error != 0)
-		log_warn("%s: memory.pressure: no trigger: %s", config->name, strerror(-error));
+	tick_service_trigger(
+		service, config->name, &policy->at[LEVEL_LAZY].pressure, place->window_ms);
 }
 
 int tick_service_make(struct tick_service *service, const struct config_service *config,
@@ -80,8 +89,10 @@ void tick_service_reload(struct tick_service *service, const struct config_servi
 	service->high_bytes = amount_bytes(config->memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
-	int error = cgroup_leaf_limit(
-		service->leaf, amount_bytes(config->memory_max, wall_bytes), service->high_bytes);
+	/* A lower limit is for limit_step. */
+	limit_aim(&service->limit, amount_bytes(config->memory_max, wall_bytes));
+	int error =
+		cgroup_leaf_limit(service->leaf, service->limit.written_bytes, service->high_bytes);
 	if (error != 0)
 		log_warn("%s: new limits: %s", config->name, strerror(-error));
 }

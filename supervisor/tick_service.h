@@ -10,6 +10,7 @@
 #include "supervisor/doorbell.h"
 #include "supervisor/link.h"
 #include "supervisor/link_door.h"
+#include "supervisor/policy/limit.h"
 #include "supervisor/psi.h"
 
 /*
@@ -26,9 +27,11 @@ struct tick_service {
 	struct link *link;
 	struct doorbell *doorbell;
 	struct psi_watch psi;
+	struct config_psi psi_wanted; /* what psi was made for, or was refused */
 	struct psi_watch events;
 	size_t brake_slot; /* stays its own when a reload moves the service */
 	uint64_t high_bytes;
+	struct limit limit; /* memory.max */
 	/* OOM kills: as counted by the kernel, and those not yet told to tick_service_ended(). */
 	uint64_t oom_seen;
 	uint64_t oom_untold;
@@ -51,7 +54,12 @@ struct tick_place {
 int tick_service_make(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, const struct tick_place *place);
 
-/* New limits and another way to scavenge after a reload. */
+/* The trigger that the policy wants, in the place of none.  One that is refused is logged. */
+void tick_service_trigger(struct tick_service *service, const char *name,
+	const struct config_psi *wanted, uint32_t window_ms);
+
+/* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
+ * (policy/limit.h). */
 void tick_service_reload(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, uint64_t wall_bytes);
 

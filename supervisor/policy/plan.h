@@ -22,6 +22,11 @@ enum reason_kind {
 	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
 	REASON_MANUAL,       /* the operator's wish */
 	REASON_DEADLINE,     /* the brake was on for as long as it may; value: ms */
+	/* Nothing idle is left and someone waits; value: the largest part of what is used, which is
+	 * meant, threshold: headroom. */
+	REASON_LIVE,       /* live memory of the heaps */
+	REASON_FRAGMENTED, /* free slots in pages that hold live memory too */
+	REASON_FOREIGN,    /* what is in no heap of ours */
 	REASONS
 };
 
@@ -35,10 +40,11 @@ struct reason {
 };
 
 enum action_kind {
-	ACTION_LEVEL,   /* publish level (from previous) to the service */
-	ACTION_RELEASE, /* ask once for a release of that level */
-	ACTION_BRAKE,   /* set the leaf's memory.high to high_bytes until until_ms at the latest */
-	ACTION_UNBRAKE, /* give the leaf its configured memory.high back */
+	ACTION_LEVEL,    /* publish level (from previous) to the service */
+	ACTION_RELEASE,  /* ask once for a release of that level */
+	ACTION_BRAKE,    /* set the leaf's memory.high to high_bytes until until_ms at the latest */
+	ACTION_UNBRAKE,  /* give the leaf its configured memory.high back */
+	ACTION_CONCLUDE, /* say that waiting at the gate is in vain; shared: for all services */
 	ACTIONS
 };
 
@@ -53,7 +59,7 @@ struct action {
 	struct reason reason;
 };
 
-#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 4)
+#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 5)
 
 struct plan {
 	size_t count;
@@ -76,6 +82,8 @@ struct plan {
 	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
 	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];
 	uint64_t price_ns[CONFIG_SERVICES_MAX];
+	/* How long its heaps may wait for credit; 0 = they do not wait. */
+	uint32_t gate_wait_ms[CONFIG_SERVICES_MAX];
 	/* How long until the next step unless something wakes the loop earlier. */
 	uint32_t next_ms;
 };

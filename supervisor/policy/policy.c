@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
 #include "supervisor/policy/price.h"
@@ -53,7 +54,7 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 	view.wall[1].events_max = turn->shared_max;
 	view.wall[1].shared = true;
 	if (service->own_short) {
-		view.gate_wants_bytes = turn->sample->service[i].heap.wants_bytes;
+		view.gate_wants_bytes = service->wants_bytes;
 		view.gate_credit_bytes = turn->plan->credit_bytes[i];
 		view.gate_answered = turn_has_answered(turn, i);
 	}
@@ -294,8 +295,7 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 	uint64_t next = next_ms[state->pressure.level];
 	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
 		next = POLICY_FAR_MS;
-	if (state->brake.on || turn->sample->service[i].heap.wants_bytes > 0 ||
-		!turn_has_answered(turn, i))
+	if (state->brake.on || turn->service[i].wants_bytes > 0 || !turn_has_answered(turn, i))
 		next = POLICY_NEAR_MS;
 	if (state->brake.on)
 		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));
@@ -355,9 +355,10 @@ void policy_step(struct policy_state *state, const struct config *config,
 	grant_step(&turn);
 	judge(&turn);
 	release(&turn);
+	conclude_step(&turn);
 	brake(&turn);
 	inform(&turn);
-	plan->next_ms = next_ms(&turn);
+	plan->next_ms = turn.concluded ? 1 : next_ms(&turn);
 }
 
 void policy_state_forget(struct policy_state *state, size_t service)

@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_POLICY_POLICY_H
 #define SUPERVISOR_POLICY_POLICY_H
 
+#include "supervisor/policy/belief.h"
 #include "supervisor/policy/brake.h"
 #include "supervisor/policy/credit.h"
 #include "supervisor/policy/growth.h"
@@ -8,6 +9,7 @@
 #include "supervisor/policy/pressure.h"
 #include "supervisor/policy/release.h"
 #include "supervisor/policy/sample.h"
+#include "supervisor/policy/shortage.h"
 #include "supervisor/policy/stall.h"
 
 /*
@@ -46,6 +48,8 @@ struct policy_service {
 	struct release release;
 	struct brake brake;
 	struct credit credit;
+	struct belief belief;
+	struct shortage shortage; /* of its own wall */
 };
 
 /* The caller's storage, all zero at the start.  service[] follows config.services[]. */
@@ -54,6 +58,7 @@ struct policy_state {
 	struct stall shared_stall;
 	struct policy_events shared_events;
 	uint64_t shared_current_bytes; /* at the last step */
+	struct shortage shared_shortage;
 	struct policy_service service[CONFIG_SERVICES_MAX];
 };
 

@@ -9,14 +9,21 @@ uint64_t release_idle_bytes(const struct heap_sample *heap, enum level level)
 	return heap->idle_dirty_bytes;
 }
 
+bool release_has_emptied(const struct release *release, uint64_t within_ms, uint64_t now_ms)
+{
+	return !release->asked && release->was_full && now_ms - release->full_ms <= within_ms;
+}
+
 void release_asked(
 	struct release *release, enum level level, const struct release_view *view, uint64_t now_ms)
 {
 	release->asked = true;
 	release->asked_level = level;
 	release->asked_ms = now_ms;
-	if (level == LEVEL_FULL)
+	if (level == LEVEL_FULL) {
+		release->was_full = true;
 		release->full_ms = now_ms;
+	}
 	release->asked_released_bytes = view->released_bytes;
 	release->asked_target_bytes =
 		level == LEVEL_FULL || view->target_bytes == 0 ? UINT64_MAX : view->target_bytes;
@@ -47,9 +54,13 @@ static void weigh(struct release *release, const struct release_view *view)
 static bool backs_off(
 	const struct release *release, const struct release_view *view, uint64_t now_ms)
 {
+	/* What a heap says of itself may be older than what it could give by now. */
+	uint32_t backoff_ms = view->urgent && release->backoff_ms > RELEASE_AGAIN_MS
+				      ? RELEASE_AGAIN_MS
+				      : release->backoff_ms;
 	if (!view->urgent && now_ms - release->asked_ms < RELEASE_AGAIN_MS)
 		return true;
-	if (release->backoff_ms == 0 || now_ms - release->asked_ms >= release->backoff_ms)
+	if (backoff_ms == 0 || now_ms - release->asked_ms >= backoff_ms)
 		return false;
 	return view->idle_bytes < fraction_plus(release->left_idle_bytes, RELEASE_LITTLE_BYTES);
 }

@@ -23,7 +23,8 @@
  * followed by one of full.
  *
  * A service that returned next to nothing is asked less and less often, up to
- * RELEASE_BACKOFF_MAX_MS, until it has idle bytes again.
+ * RELEASE_BACKOFF_MAX_MS, until it has idle bytes again; every RELEASE_AGAIN_MS while someone
+ * waits at the gate.
  */
 
 #define RELEASE_ANSWER_MS 200U
@@ -48,6 +49,7 @@ struct release {
 	bool asked; /* and not yet weighed */
 	enum level asked_level;
 	uint64_t asked_ms;
+	bool was_full;
 	uint64_t full_ms; /* when full was last asked for */
 	uint64_t asked_target_bytes;
 	uint64_t asked_released_bytes;
@@ -63,6 +65,9 @@ enum level release_step(struct release *release, const struct release_view *view
 /* A request by hand went out: what comes back belongs to it. */
 void release_asked(struct release *release, enum level level, const struct release_view *view,
 	uint64_t now_ms);
+
+/* A full release was asked for within the last within_ms, and answered or given up. */
+bool release_has_emptied(const struct release *release, uint64_t within_ms, uint64_t now_ms);
 
 /* What a release of that level could find in these heaps. */
 uint64_t release_idle_bytes(const struct heap_sample *heap, enum level level);

@@ -52,6 +52,7 @@ struct stall_sample {
 struct heap_sample {
 	uint32_t processes; /* with a slot */
 	uint64_t in_use_bytes;
+	uint64_t free_slot_bytes; /* of these, free in pages that hold live memory too */
 	uint64_t idle_dirty_bytes;
 	uint64_t lazy_bytes;
 	uint64_t released_bytes; /* all causes, since the service's first process */
@@ -79,6 +80,9 @@ struct sample {
 	struct wall_sample shared;
 	struct events_sample shared_events;
 	struct stall_sample shared_stall;
+	/* How long processes that are not in the sample may take to give back; 0 = there are none.
+	 */
+	uint64_t unseen_ms;
 	size_t service_count; /* index = index of config.services[] */
 	struct service_sample service[CONFIG_SERVICES_MAX];
 };

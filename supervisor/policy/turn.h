@@ -24,6 +24,9 @@ struct turn {
 	/* Who waits at the gate for room below the shared wall and is not served. */
 	uint64_t gate_wants_bytes;
 	uint64_t gate_credit_bytes;
+	uint64_t shared_reserve_bytes; /* what is kept back below it unless a shortage is concluded
+					*/
+	bool concluded;                /* in this step */
 
 	struct turn_service {
 		const struct config_policy *policy;
@@ -32,8 +35,10 @@ struct turn {
 		uint64_t leaf_bytes;
 		uint64_t events_high;
 		uint64_t events_max;
-		bool gated;     /* its heaps ask before they grow */
-		bool own_short; /* it waits at the gate, and for its own wall */
+		bool gated;           /* its heaps ask before they grow */
+		uint64_t wants_bytes; /* what is believed of the heaps' wants */
+		bool own_short;       /* it waits at the gate, and for its own wall */
+		uint64_t own_reserve_bytes;
 		bool rose;
 		struct reason reason; /* of rose */
 	} service[CONFIG_SERVICES_MAX];

@@ -295,9 +295,9 @@ static void test_a_command_of_8_kib_arrives_whole(void **state)
 				  "its number, or UID:GID"}}});
 }
 
-static void test_there_is_room_for_64_services_and_policies(void **state)
+static void test_there_is_room_for_so_many_services_and_policies(void **state)
 {
-	static char text[128 * 64];
+	static char text[(CONFIG_SERVICES_MAX + CONFIG_POLICIES_MAX + 1) * 64];
 	size_t length = 0;
 
 	(void)state;
@@ -313,8 +313,8 @@ static void test_there_is_room_for_64_services_and_policies(void **state)
 	config_free(&config);
 	snprintf(text + length, sizeof text - length, "[service:one]\n[policy:more]\n");
 	loading_fails(&(struct loading_row){
-		text, {{192, "[service:one]: too many sections: expected at most 64 of that kind"},
-			      {193, "[policy:more]: too many sections: expected at most 64 of that "
+		text, {{576, "[service:one]: too many sections: expected at most 256 of that kind"},
+			      {577, "[policy:more]: too many sections: expected at most 64 of that "
 				    "kind"}}});
 }
 
@@ -352,6 +352,25 @@ static void test_what_is_no_readable_file_says_why(void **state)
 	assert_int_equal(errors.count, 1);
 }
 
+/* A FIFO that nobody writes to would be waited for, as would a terminal. */
+static void test_what_could_be_waited_for_is_refused(void **state)
+{
+	char folder[] = "/tmp/spillway-config-XXXXXX";
+	char path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/fifo", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(config_load(path, &config, &errors), -ENOTSUP);
+	assert_string_equal(errors.error[0].text, "cannot read it: Not a regular file: "
+						  "expected a readable file of at most 1 MiB");
+	assert_int_equal(config_load("/dev/zero", &config, &errors), -ENOTSUP);
+	assert_int_equal(config_load("/dev/null", &config, &errors), -ENOTSUP);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,9 +384,10 @@ int main(void)
 		cmocka_unit_test(test_pressure_signals_can_be_none),
 		cmocka_unit_test(test_names_of_48_characters_are_told_apart_to_the_last),
 		cmocka_unit_test(test_a_command_of_8_kib_arrives_whole),
-		cmocka_unit_test(test_there_is_room_for_64_services_and_policies),
+		cmocka_unit_test(test_there_is_room_for_so_many_services_and_policies),
 		cmocka_unit_test(test_files_are_read_whole),
 		cmocka_unit_test(test_what_is_no_readable_file_says_why),
+		cmocka_unit_test(test_what_could_be_waited_for_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,14 @@ static void verify(void)
 	}
 }
 
+static void verify_summaries(void)
+{
+	const char *wrong = region_check_summaries(&region);
+
+	if (wrong != NULL)
+		fail_msg("%s", wrong);
+}
+
 static void test_random_operations_equal_a_byte_per_page(void **state)
 {
 	(void)state;
@@ -241,6 +249,7 @@ static void test_random_operations_equal_a_byte_per_page(void **state)
 		default:
 			take_somewhere();
 		}
+		verify_summaries();
 		if (i % 500 == 0)
 			verify();
 	}
@@ -403,6 +412,33 @@ static void test_a_run_over_many_groups_is_found(void **state)
 	assert_int_equal(region_find(&region, RUN_ANY, PAGES - 1), 1);
 }
 
+/* The tree over one chunk is that chunk; it becomes higher with more, whose nodes have what was
+ * under them before. */
+static void test_the_tree_grows_with_what_is_committed(void **state)
+{
+	int top = 0;
+
+	(void)state;
+	memset(metadata, 0, region_metadata_bytes(PAGES));
+	region_init(&region, (void *)(uintptr_t)START, PAGES, metadata);
+	for (size_t chunk = 0; chunk < CHUNKS; chunk++) {
+		size_t base = chunk * CHUNK_PAGES;
+
+		region_grow(&region, CHUNK_PAGES);
+		verify_summaries();
+		assert_in_range(region.top, top, top + 1);
+		top = region.top;
+		assert_int_equal(region_find(&region, RUN_ANY, CHUNK_PAGES), base - chunk);
+		/* The free end of each chunk is one run with the next chunk. */
+		region_take(&region, base, CHUNK_PAGES - chunk - 1);
+		region_give(&region, base + chunk, 1 + chunk, 0, 1000);
+		verify_summaries();
+		assert_int_equal(region_find(&region, RUN_WARM, 1 + chunk), base + chunk);
+	}
+	/* 70 chunks are under one node of 512. */
+	assert_int_equal(region.top, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +456,8 @@ int main(void)
 			test_a_hunt_goes_on_where_its_looks_ended, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_run_over_many_groups_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_tree_grows_with_what_is_committed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,51 +280,34 @@ static void test_a_pass_is_bounded_and_says_whether_more_is_left(void **state)
 	assert_int_equal(total, 4 * MIB);
 }
 
-/* The longest range that was made not resident; others have the CPU after each. */
+/* The longest range that was made not resident. */
 static size_t longest_bytes;
-static bool is_busy;
 
 static void on_longest(const struct os_range *ranges, size_t count, enum os_advice advice)
 {
 	for (size_t i = 0; i < count && advice == OS_DONTNEED; i++)
 		if (ranges[i].bytes > longest_bytes)
 			longest_bytes = ranges[i].bytes;
-	if (is_busy)
-		atomic_fetch_add(&fake_os.now_ahead_ns, 50 * (uint64_t)1000000);
 }
 
-static void request_of_many_chunks(bool busy)
+/* Each call may cost the thread its CPU. */
+static void test_what_was_asked_for_goes_by_64_mib_at_once(void **state)
 {
 	size_t pages = 120 * MIB / PAGE_BYTES;
-	struct heap_request request = {0};
 	struct heap_pass pass = pass_at(HEAP_FULL);
-	void *run = page_heap_take(pages, CHUNK_BYTES).start;
+	void *run;
 
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	run = page_heap_take(pages, CHUNK_BYTES).start;
 	assert_non_null(run);
 	page_heap_put(run, pages, 0);
 	longest_bytes = 0;
-	is_busy = busy;
-	pass.request = &request;
-	heap_scavenge(&pass, HEAP_BY_FULL);
-	assert_true(request.crowded == busy);
-	assert_true(pass.clean_bytes >= 120 * MIB);
-}
-
-static void test_a_request_goes_by_more_at_once_where_others_have_the_cpus(void **state)
-{
-	(void)state;
-	scavenge_all(HEAP_FULL);
-	atomic_store(&fake_os.cpu_ns, 1);
-	atomic_store(&fake_os.now_stands_ns, os_now_ns());
 	atomic_store(&fake_os.watch, on_longest);
-	request_of_many_chunks(false);
-	assert_in_range(longest_bytes, 8 * MIB, 16 * MIB);
-	request_of_many_chunks(true);
-	assert_in_range(longest_bytes, 32 * MIB, 64 * MIB);
+	heap_scavenge(&pass, HEAP_BY_FULL);
 	atomic_store(&fake_os.watch, NULL);
-	atomic_store(&fake_os.now_ahead_ns, 0);
-	atomic_store(&fake_os.now_stands_ns, 0);
-	atomic_store(&fake_os.cpu_ns, 0);
+	assert_true(pass.clean_bytes >= 120 * MIB);
+	assert_in_range(longest_bytes, 32 * MIB, 64 * MIB);
 	verify();
 }
 
@@ -592,7 +575,7 @@ int main(void)
 		cmocka_unit_test(test_a_pass_is_bounded_and_says_whether_more_is_left),
 		cmocka_unit_test(test_what_is_asked_for_goes_in_few_calls),
 		cmocka_unit_test(test_bytes_are_accounted_by_their_cause),
-		cmocka_unit_test(test_a_request_goes_by_more_at_once_where_others_have_the_cpus),
+		cmocka_unit_test(test_what_was_asked_for_goes_by_64_mib_at_once),
 		cmocka_unit_test(test_holes_are_released_around_live_blocks),
 		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),

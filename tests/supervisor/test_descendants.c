@@ -163,6 +163,35 @@ static void test_orphans_come_to_us_and_are_reached(void **state)
 	close(ready[1]);
 }
 
+static pid_t start_shell(const char *command, const char *variable)
+{
+	const char *const environment[] = {"PATH=/usr/bin:/bin", variable, NULL};
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid != 0)
+		return pid;
+	setsid();
+	execle("/bin/sh", "sh", "-c", command, NULL, environment);
+	_exit(1);
+}
+
+/* A service's processes, whatever group and session they are in; not its siblings'. */
+static void test_the_environment_tells_whose_a_process_is(void **state)
+{
+	(void)state;
+	pid_t web = start_shell("env -i setsid sleep 1000 & exec sleep 1000", "MARK=web");
+	pid_t group = start_shell("exec sleep 1000", "MARK=web");
+	pid_t longer = start_shell("exec sleep 1000", "MARK=web2");
+	pid_t other = start_shell("exec sleep 1000", "NO_MARK=web");
+	assert_true(WAIT_UNTIL(30, descendants_signal_marked(getpid(), "MARK=web", 0, 0) == 3));
+	assert_int_equal(descendants_signal_marked(getpid(), "MARK=web", group, 0), 2);
+	assert_int_equal(descendants_signal_marked(getpid(), "MARK=web", group, SIGKILL), 2);
+	assert_int_equal(waitpid(web, NULL, 0), web);
+	assert_int_equal(waitpid(group, NULL, WNOHANG), 0);
+	assert_int_equal(waitpid(longer, NULL, WNOHANG), 0);
+	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
+}
+
 static void name_and_wait(int ready_fd, const char *name)
 {
 	prctl(PR_SET_NAME, name);
@@ -390,6 +419,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		REAL(test_all_below_are_reached_and_nobody_else),
+		REAL(test_the_environment_tells_whose_a_process_is),
 		REAL(test_orphans_come_to_us_and_are_reached),
 		REAL(test_a_name_cannot_pretend_to_be_anything),
 		REAL(test_one_that_runs_away_by_forking_is_caught_in_the_end),

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -109,6 +110,39 @@ static void test_the_token_brings_its_own_file(void **state)
 	close(fd);
 }
 
+/* Else the loop, which waits for the door level-triggered, would turn without end. */
+static void test_without_descriptors_a_visitor_is_sent_away(void **state)
+{
+	struct house *house = *state;
+	struct pollfd ready = {.fd = link_door_fd(house->door), .events = POLLIN};
+	struct rlimit limit;
+	int visitor[2] = {knock(house), knock(house)};
+	int lowest = dup(0);
+	assert_true(lowest >= 0);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	struct rlimit none = {.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (unsigned i = 0; i < 4 && poll(&ready, 1, 0) > 0; i++)
+		link_door_serve(house->door, 1);
+	int waiting = poll(&ready, 1, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(waiting, 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(receive(visitor[i]), -1);
+		close(visitor[i]);
+	}
+	/* When there are some again, the door is as it was. */
+	link_door_open_again(house->door, 0);
+	int fd = knock(house);
+	assert_int_equal(send(fd, token_a, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
+	link_door_serve(house->door, 1);
+	int got = receive(fd);
+	assert_true(got >= 0);
+	close(got);
+	close(fd);
+}
+
 static void test_who_is_slow_is_served_at_the_next_call(void **state)
 {
 	struct house *house = *state;
@@ -205,10 +239,32 @@ static void test_keys_have_an_end(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A process that knocks for ever is not let in for ever, and others are when the second is over. */
+static void test_visits_are_limited_in_time(void **state)
+{
+	struct house *house = *state;
+	struct pollfd door = {.fd = link_door_fd(house->door), .events = POLLIN};
+	unsigned visits = 0;
+	while (visits < 10 * LINK_DOOR_VISITS) {
+		int fd = knock(house);
+		close(fd);
+		if (poll(&door, 1, 0) == 0)
+			break;
+		link_door_serve(house->door, 5000);
+		visits++;
+	}
+	assert_in_range(visits, LINK_DOOR_VISITS, 2 * LINK_DOOR_VISITS);
+	link_door_open_again(house->door, 5500);
+	assert_int_equal(poll(&door, 1, 0), 0);
+	link_door_open_again(house->door, 5000 + LINK_DOOR_PERIOD_MS);
+	assert_int_equal(poll(&door, 1, 0), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_token_brings_its_own_file),
+		TEST(test_without_descriptors_a_visitor_is_sent_away),
 		TEST(test_who_is_slow_is_served_at_the_next_call),
 		TEST(test_wrong_short_and_long_tokens_are_refused),
 		TEST(test_a_removed_token_is_refused),
@@ -216,6 +272,7 @@ int main(void)
 		TEST(test_a_crowd_of_silent_visitors_does_not_keep_others_out),
 		TEST(test_visitors_that_leave_at_once_are_survived),
 		TEST(test_keys_have_an_end),
+		TEST(test_visits_are_limited_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 #include "tests/support/fake_fleet.h"
 #include "tests/support/fake_loop.h"
 #include "tests/support/fake_machine.h"
+#include "tests/support/patience.h"
 #include "tests/support/said.h"
 
 #define SERVICE(name) "[service:" name "]\nshim = off\ncommand = " name
@@ -215,11 +216,11 @@ static void test_new_limits_hold_for_who_runs_already(void **state)
 	fake_fleet_start(DB WEB);
 	reload(SERVICE("web") "\nmemory_max = 50%\nmemory_high = 100M\n" DB);
 	settle();
-	assert_true(fake_cgroup_reads("box/web", "memory.max", "134217728"));
+	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/web", "memory.max", "134217728")));
 	assert_true(fake_cgroup_reads("box/web", "memory.high", "104857600"));
 	assert_true(fake_cgroup_reads("box/db", "memory.max", "max"));
 	reload(WEB DB);
-	assert_true(fake_cgroup_reads("box/web", "memory.max", "max"));
+	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/web", "memory.max", "max")));
 	assert_int_equal(fake_children.count, 2);
 }
 
@@ -365,7 +366,9 @@ static void test_a_new_service_that_cannot_start_is_tried_again(void **state)
 static void test_all_services_are_exchanged_at_once(void **state)
 {
 	static char text[2][CONFIG_SERVICES_MAX * 64];
+	struct descriptors descriptors = {0};
 	(void)state;
+	descriptors_raise(&descriptors);
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		for (size_t t = 0; t < 2; t++)
 			snprintf(text[t] + strlen(text[t]), 64,

@@ -1,5 +1,6 @@
 /* What tick keeps while services come, move, change and go. */
 
+#include "supervisor/descriptors.h"
 #include "supervisor/tick.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
 #include "tests/support/fake_machine.h"
+#include "tests/support/patience.h"
 #include "tests/support/said.h"
 
 #define WEB "[service:web]\ncommand = x\n"
@@ -130,6 +132,78 @@ static void test_a_level_goes_with_its_service(void **state)
 	assert_int_equal(said("(was "), 0);
 }
 
+/* The kernel lets anybody remove it while the service waits for its next start. */
+static void test_a_leaf_that_was_removed_is_made_again(void **state)
+{
+	(void)state;
+	fake_machine_start(WEB DB);
+	tick_service_ended(machine.tick, 1);
+	assert_int_equal(tick_service_prepare(machine.tick, 1), 0);
+	struct cgroup_leaf *before = tick_leaf(machine.tick, 1);
+	assert_false(cgroup_leaf_gone(before));
+	assert_int_equal(rmdir(cgroup_leaf_directory(before)), 0);
+	assert_true(cgroup_leaf_gone(before));
+	assert_int_equal(tick_service_prepare(machine.tick, 1), 0);
+	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
+	assert_true(fake_cgroup_exists("box/db"));
+	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
+	assert_false(cgroup_leaf_gone(tick_leaf(machine.tick, 1)));
+	assert_non_null(tick_link(machine.tick, 1));
+	fake_machine_turn(1000);
+}
+
+/* The leaf's and the one of all services; the loop stops waiting for the old ones before they
+ * close. */
+static void test_new_thresholds_get_new_triggers(void **state)
+{
+	const size_t previous[] = {0};
+	(void)state;
+	fake_machine_start("[policy:p]\nlazy_pressure = some 5% 2s\n" WEB "policy = p\n");
+	fake_machine_turn(1000);
+	struct tick_watch leaf = watch_of(0, TICK_WATCH_PSI);
+	struct tick_watch all = watch_of(SIZE_MAX, TICK_WATCH_PSI);
+	assert_true(is_open(leaf.fd) && is_open(all.fd));
+	tick_watches_settled(machine.tick);
+	uint64_t generation = tick_watches_generation(machine.tick);
+	machine.trigger_count = 0;
+	reload("[policy:p]\nlazy_pressure = some 5% 2s\n" WEB "policy = p\n", previous, 1);
+	fake_machine_turn(1000);
+	assert_int_equal(machine.trigger_count, 0);
+	assert_int_equal(watch_of(0, TICK_WATCH_PSI).fd, leaf.fd);
+	reload("[policy:p]\nlazy_pressure = some 2% 4s\n" WEB "policy = p\n", previous, 1);
+	fake_machine_turn(1000);
+	assert_int_equal(machine.trigger_count, 2);
+	assert_int_equal(machine.trigger.kind, CONFIG_PSI_SOME);
+	assert_int_equal(machine.trigger.permille, 20);
+	assert_int_equal(machine.trigger.window_ms, 4000);
+	assert_true(tick_watches_generation(machine.tick) != generation);
+	assert_int_not_equal(watch_of(0, TICK_WATCH_PSI).fd, leaf.fd);
+	assert_int_not_equal(watch_of(SIZE_MAX, TICK_WATCH_PSI).fd, all.fd);
+	assert_true(is_open(leaf.fd) && is_open(all.fd));
+	tick_watches_settled(machine.tick);
+	assert_false(is_open(leaf.fd) || is_open(all.fd));
+	reload("[policy:p]\nlazy_pressure = off\n" WEB "policy = p\n", previous, 1);
+	fake_machine_turn(1000);
+	assert_int_equal(machine.trigger_count, 2);
+	assert_int_equal(watch_of(0, TICK_WATCH_PSI).fd, -1);
+	tick_watches_settled(machine.tick);
+}
+
+/* What memory_high is when the brake comes off is what the new config says. */
+static void test_a_new_memory_high_outlives_the_brake(void **state)
+{
+	const size_t previous[] = {0};
+	(void)state;
+	fake_machine_start("[service:db]\ncommand = y\nmemory_max = 64M\n");
+	fake_machine_turn(600000);
+	fake_machine_use("box/db", 63 * MIB);
+	fake_machine_turn(600000);
+	assert_true(fake_machine_counts(0).brakes > 0);
+	reload("[service:db]\ncommand = y\nmemory_max = 64M\nmemory_high = 48M\n", previous, 1);
+	tick_service_ended(machine.tick, 0);
+	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.high", "50331648")));
+}
+
 static void test_new_limits_are_written_and_old_ones_lifted(void **state)
 {
 	static const struct {
@@ -154,7 +228,8 @@ static void test_new_limits_are_written_and_old_ones_lifted(void **state)
 		config_free(&next_config);
 		next_config = kept;
 		tick_reload(machine.tick, &next_config, previous);
-		assert_true(fake_cgroup_reads("box/db", "memory.max", rows[i].max));
+		fake_machine_turn(10);
+		assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", rows[i].max)));
 		assert_true(fake_cgroup_reads("box/db", "memory.high", rows[i].high));
 	}
 	fake_cgroup.refuse_file = "memory.max";
@@ -333,6 +408,8 @@ static void test_all_services_can_be_exchanged(void **state)
 {
 	static char text[2][CONFIG_SERVICES_MAX * 64];
 	size_t previous[CONFIG_SERVICES_MAX];
+	struct descriptors descriptors = {0};
+	descriptors_raise(&descriptors);
 	(void)state;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		previous[i] = SIZE_MAX;
@@ -363,6 +440,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_services_move_with_all_that_is_theirs),
 		TEST(test_a_level_goes_with_its_service),
+		TEST(test_a_leaf_that_was_removed_is_made_again),
+		TEST(test_new_thresholds_get_new_triggers),
+		TEST(test_a_new_memory_high_outlives_the_brake),
 		TEST(test_new_limits_are_written_and_old_ones_lifted),
 		TEST(test_a_removed_service_leaves_nothing_but_its_descriptors),
 		TEST(test_a_busy_cgroup_is_left_for_later_and_its_name_as_well),

@@ -16,7 +16,7 @@
 #include "tests/support/fake_children.h"
 #include "tests/support/refused.h"
 
-#define PLACES_MAX 1024
+#define PLACES_MAX 4096
 #define PATH_BYTES 1600
 
 struct fake_cgroup fake_cgroup;

@@ -14,7 +14,7 @@
  * callback.  loop_run() returns at once, or runs what the test has set.
  */
 
-#define FAKE_LOOP_WATCHES_MAX 256
+#define FAKE_LOOP_WATCHES_MAX 2048
 
 struct fake_loop {
 	uint64_t now_ms;

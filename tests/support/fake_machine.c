@@ -42,8 +42,9 @@ static int open_watch(struct psi_watch *watch, int directory_fd, const char *pat
 int __wrap_psi_open_trigger(struct psi_watch *watch, int directory_fd, const char *path,
 	const struct config_psi *pressure, uint32_t window_ms)
 {
-	(void)pressure;
 	(void)window_ms;
+	machine.trigger = *pressure;
+	machine.trigger_count++;
 	return machine.triggers_refused ? -EINVAL : open_watch(watch, directory_fd, path);
 }
 

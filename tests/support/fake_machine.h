@@ -28,6 +28,9 @@ struct fake_machine {
 	bool triggers_dead;
 	bool events_dead;
 	bool triggers_refused; /* -EINVAL */
+	/* Of the last trigger that was asked for, and how many were. */
+	struct config_psi trigger;
+	unsigned trigger_count;
 };
 
 extern struct fake_machine machine;

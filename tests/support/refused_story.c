@@ -2,6 +2,8 @@
 
 #include "tests/support/refused_story.h"
 
+#include "tests/support/patience.h"
+
 #include "supervisor/fleet_private.h"
 
 #include <dirent.h>
@@ -138,7 +140,7 @@ static void reload(void)
 	if (!begun)
 		assert_true(refused.refused > 0);
 	if (begun && refused.refused == 0)
-		assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
+		assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", "67108864")));
 }
 
 static void crash(void)

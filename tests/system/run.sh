@@ -111,6 +111,54 @@ printf '[service:a]\ncommand = /no/such/program\nautorestart = false\n' >"$ini"
 tap_is "a program that is not there is such a one" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
 
+# --- many services, few descriptors -----------------------------------------------------------
+
+for i in $(seq 100); do
+	printf '[service:s%d]\ncommand = sh -c "echo starts $(ulimit -Sn) >>%s; exec sleep %d"\n' "$i" "$notes" "$mark"
+done >"$ini"
+: >"$notes"
+(ulimit -Sn 256 && exec "$spillway" run "$ini") >"$TAP_DIR/out" 2>"$log" </dev/null &
+PID=$!
+at_exit_kill "$PID"
+tap_ok "a hundred services start where 256 descriptors are usual" wait_until 60 at_least starts 100
+tap_is "and each has the limit that we were given" "$(grep -c '^starts 256$' "$notes")" 100
+tap_is "nothing went without descriptors" "$(times 'Too many open files' "$log")" 0
+end
+printf '[service:a]\ncommand = true\n' >"$ini"
+(ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
+tap_ok "a limit that may be too low is said" logged '1 services may need [0-9]* descriptors, and 100 are allowed'
+
+# --- a child that has left the group --------------------------------------------------------------
+
+# The lock stands for a port: as long as the last start's child has it, the next one has to do without.
+cat >"$ini" <<INI
+[service:port]
+command = sh -c 'echo starts >>$notes; setsid flock -n $TAP_DIR/port sh -c "echo has the port >>$notes; exec sleep $mark" & sleep 0.3; exit 1'
+stopwaitsecs = 2m
+INI
+begin
+had_the_port() {
+	[ "$(times 'has the port' "$notes")" -ge 3 ]
+}
+tap_ok "a child that called setsid is ended before the next start" wait_until 60 had_the_port
+end
+tap_ok "and none outlives us" eval '! pgrep -f "^sleep $mark"'
+
+# --- a file that would be waited for --------------------------------------------------------------
+
+printf '[service:calm]\ncommand = %s/noter %s calm\n' "$TAP_DIR" "$notes" >"$ini"
+begin
+wait_until 60 noted 'calm starts'
+rm "$ini"
+mkfifo "$ini"
+kill -HUP "$PID"
+tap_ok "a FIFO in the place of the file is refused" wait_until 60 logged 'cannot read it: Not a regular file'
+kill -TERM "$PID"
+tap_ok "and nobody waits for it" wait_until 60 noted 'calm stops'
+wait "$PID"
+tap_is "and we stop" $? 0
+rm -f "$ini"
+
 # --- stubborn services ----------------------------------------------------------------------
 
 cat >"$ini" <<INI

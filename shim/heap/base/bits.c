@@ -44,8 +44,7 @@ size_t bits_find_run(const uint64_t *words, size_t end, size_t length)
 	}
 }
 
-/* Last bit below `below` that is set (or clear), plus one; 0 when there is none. */
-static size_t bits_end_before(const uint64_t *words, size_t below, bool set)
+size_t bits_end_before(const uint64_t *words, size_t below, bool set)
 {
 	while (below > 0) {
 		size_t last = below - 1;

@@ -66,6 +66,9 @@ static inline unsigned bits_longest(uint64_t word)
 /* First bit at or after `at` that is set (or clear), `end` when there is none. */
 size_t bits_next(const uint64_t *words, size_t at, size_t end, bool set);
 
+/* Last bit below `below` that is set (or clear), plus one; 0 when there is none. */
+size_t bits_end_before(const uint64_t *words, size_t below, bool set);
+
 /* Clears a range; how many of its bits were set. */
 size_t bits_clear(uint64_t *words, size_t first, size_t end);
 

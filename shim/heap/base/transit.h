@@ -10,17 +10,15 @@
  *
  * No more warm pages are in one transit than TRANSIT_PAGES_MAX, since a thread that maps or unmaps
  * waits in the kernel while they are advised; whole chunks aside.  When somebody waits for what a
- * release gives back, it may have TRANSIT_PAGES_ASKED, which take about a millisecond.  Where
- * more threads run than there are CPUs it may have TRANSIT_PAGES_CROWDED: a thread loses its CPU
- * at the end of a system call there, so that a release of many calls ends as much later, and who
- * waits for the kernel waits longer for a CPU.
+ * release gives back, it may have TRANSIT_PAGES_ASKED, which take some milliseconds.  Where
+ * more threads run than there are CPUs a thread loses its CPU at the end of a system call, so that
+ * a release of many calls ends as much later.
  *
  * transit_begin refuses while somebody called for a stop; the caller then
  * leaves the rest for a later pass.
  */
 #define TRANSIT_PAGES_MAX ((size_t)256)
-#define TRANSIT_PAGES_ASKED ((size_t)4096)
-#define TRANSIT_PAGES_CROWDED ((size_t)16384)
+#define TRANSIT_PAGES_ASKED ((size_t)16384)
 
 bool transit_begin(void);
 void transit_end(void);

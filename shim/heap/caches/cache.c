@@ -330,6 +330,14 @@ void cache_attend(struct cache *cache)
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 }
 
+/* So many slots that end at `from` go on top, the last of them first: the lowest address is to be
+ * popped first. */
+static void slots_push(void **top, void *const *from, unsigned count)
+{
+	for (void **end = top + count; top != end;)
+		*++top = *--from;
+}
+
 void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
@@ -365,10 +373,11 @@ void *cache_take_slow(unsigned size_class)
 	if (cache_enter_bin(cache, size_class)) {
 		struct bin *bin = &cache->bins[size_class];
 		void **top = bin_top(bin);
+		size_t room = top < bin->end ? (size_t)(bin->end - top) : 0;
 
-		/* The lowest address is to be popped first. */
-		for (; kept < got && top < bin->end; kept++)
-			*++top = slots[got - kept];
+		kept = room < got - kept ? kept + (unsigned)room : got;
+		slots_push(top, slots + got, kept - 1);
+		top += kept - 1;
 		bin_set_top(bin, top);
 		if (cold != 0 && kept > 2 && cache->rooms[size_class].cold == 0)
 			bin_mark(&cache->rooms[size_class], kept / 2, true);

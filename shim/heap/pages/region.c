@@ -68,6 +68,7 @@ void region_init(struct region *region, void *start, size_t capacity, void *meta
 	region->pages = 0;
 	region->committed = 0;
 	region->away = 0;
+	region->top = 0;
 	for (int level = REGION_TOP; level >= 0; level--) {
 		region->levels[level] = (void *)at;
 		at += level_bytes(capacity, level, sizeof(struct summary));
@@ -110,7 +111,7 @@ static size_t chunk_find(const struct chunk *chunk, enum run_kind kind, size_t p
 size_t region_find(const struct region *region, enum run_kind kind, size_t pages)
 {
 	struct run run = {0};
-	int level = REGION_TOP;
+	int level = region->top;
 	size_t node = 0;
 	size_t end = region_nodes(region->committed, level);
 
@@ -152,7 +153,7 @@ size_t region_find_dirty(const struct region *region, size_t pages)
 
 	for (unsigned steps = 0;
 		chunk < chunks && looks < DIRTY_LOOKS_MAX && steps < DIRTY_STEPS_MAX; steps++) {
-		int level = REGION_TOP;
+		int level = region->top;
 		size_t page;
 
 		while (level >= 0 &&
@@ -188,7 +189,7 @@ size_t region_free_at_end(const struct region *region)
 			continue;
 		}
 		below -= region_node_pages(level);
-		if (level < REGION_TOP && below % region_node_pages(level + 1) == 0)
+		if (level < region->top && below % region_node_pages(level + 1) == 0)
 			level++;
 	}
 	return region->committed;
@@ -234,6 +235,19 @@ bool region_is_any_free(const struct region *region, size_t page, size_t pages)
 	return false;
 }
 
+static void count_states(struct page_counts *counts, const struct word_at *word)
+{
+	uint64_t lazy = word->chunk->lazy[word->index] & word->mask;
+	uint64_t clean = word->chunk->clean[word->index] & word->mask;
+
+	counts->dirty += bits_count(word->mask & ~lazy & ~clean);
+	if ((lazy | clean) == 0)
+		return;
+	counts->clean += bits_count(clean);
+	counts->fresh += bits_count(clean & lazy);
+	counts->lazy += bits_count(lazy & ~clean);
+}
+
 struct page_counts region_count(const struct region *region, size_t page, size_t pages)
 {
 	struct page_counts counts = {0};
@@ -241,13 +255,8 @@ struct page_counts region_count(const struct region *region, size_t page, size_t
 
 	for (size_t at = page; at < end; at = word_next(at)) {
 		struct word_at word = word_of(region, at, end);
-		uint64_t lazy = word.chunk->lazy[word.index] & word.mask;
-		uint64_t clean = word.chunk->clean[word.index] & word.mask;
 
-		counts.clean += bits_count(clean);
-		counts.fresh += bits_count(clean & lazy);
-		counts.lazy += bits_count(lazy & ~clean);
-		counts.dirty += bits_count(word.mask & ~lazy & ~clean);
+		count_states(&counts, &word);
 	}
 	return counts;
 }
@@ -275,27 +284,57 @@ void region_grow(struct region *region, size_t pages)
 		memset(chunk->clean, 0xff, sizeof chunk->clean);
 	}
 	region->committed += pages;
-	region_summarize(region, first, pages);
+	region_summarize_grown(region, first, pages);
 }
 
-void region_take(struct region *region, size_t page, size_t pages)
+/* The end of a range, or of the chunk that it begins in. */
+static size_t chunk_part_end(size_t page, size_t end)
 {
-	size_t end = page + pages;
+	size_t next = (page / CHUNK_PAGES + 1) * CHUNK_PAGES;
+
+	return next < end ? next : end;
+}
+
+/* Whether the next part of a range lies under another node than this one, or there is none. */
+static bool is_last_part(size_t part_end, size_t end)
+{
+	return part_end == end || part_end % region_node_pages(1) == 0;
+}
+
+/* Of one chunk. */
+static void chunk_take(struct region *region, size_t page, size_t end, struct region_change *change)
+{
+	struct page_counts counts = {0};
 
 	for (size_t at = page; at < end; at = word_next(at)) {
 		struct word_at word = word_of(region, at, end);
 
+		count_states(&counts, &word);
 		word.chunk->allocated[word.index] |= word.mask;
 		word.chunk->lazy[word.index] &= ~word.mask;
 		word.chunk->clean[word.index] &= ~word.mask;
 	}
-	region_summarize(region, page, pages);
+	region_adjust_taken(region, page, end, &counts, change);
 }
 
-void region_give(
-	struct region *region, size_t page, size_t pages, uint64_t clean_mask, uint64_t now_ns)
+void region_take(struct region *region, size_t page, size_t pages)
 {
+	struct region_change change = {.dirty = 0};
 	size_t end = page + pages;
+
+	for (size_t at = page, next; at < end; at = next) {
+		next = chunk_part_end(at, end);
+		chunk_take(region, at, next, &change);
+		if (is_last_part(next, end))
+			region_adjusted(region, at, &change);
+	}
+}
+
+/* Of one chunk. */
+static void chunk_give(struct region *region, size_t page, size_t end, uint64_t clean_mask,
+	uint64_t now_ns, struct region_change *change)
+{
+	struct page_counts counts = {.clean = bits_count(clean_mask)};
 
 	for (size_t at = page; at < end; at = word_next(at)) {
 		struct word_at word = word_of(region, at, end);
@@ -309,7 +348,23 @@ void region_give(
 
 		word.chunk->clean[word.index] |= word.mask;
 	}
-	region_summarize(region, page, pages);
+	counts.dirty = end - page - counts.clean;
+	region_adjust_given(region, page, end, &counts, change);
+}
+
+void region_give(
+	struct region *region, size_t page, size_t pages, uint64_t clean_mask, uint64_t now_ns)
+{
+	struct region_change change = {.dirty = 0};
+	size_t end = page + pages;
+
+	for (size_t at = page, next; at < end; at = next) {
+		next = chunk_part_end(at, end);
+		chunk_give(region, at, next, clean_mask & bits_mask(0, next - at), now_ns, &change);
+		if (is_last_part(next, end))
+			region_adjusted(region, at, &change);
+		clean_mask = next - at < 64 ? clean_mask >> (next - at) : 0;
+	}
 }
 
 void region_blank(struct region *region, size_t page, size_t pages, bool fresh)

@@ -33,13 +33,13 @@
  * nothing to coalesce, since runs are read off the bits.
  *
  * To find runs quickly there is a tree of summaries: one for each chunk (512
- * pages), one for eight of these, and so on up to nodes of 8 GiB.  Each tells of
+ * pages), one for eight of these, and so on up to one node, or to nodes of 8 GiB.  Each tells of
  * the pages under it how many are free at the start, in the longest run, at the
  * end; once for all free pages and once for the warm ones alone (dirty or lazy),
  * since a warm run needs no page from the kernel.  Such triples add up: a run
  * of a node is one of a child, or ends of neighbours put together.  Searching
  * reads upward by address and descends only where the run must be; a change
- * climbs until a summary stays as it was.  Both cost a few hundred instructions
+ * adjusts the summaries over it (region_summary.h).  Both cost a few hundred instructions
  * in a heap of 64 GiB.
  *
  * Beside it lies a tree of ages, for whoever looks for pages that idled for long: each
@@ -119,6 +119,7 @@ struct region {
 	size_t capacity;  /* pages, whole chunks, as the next two */
 	size_t pages;     /* reserved */
 	size_t committed; /* what is beyond counts as not free */
+	int top; /* the lowest level with one node over all that is committed; or REGION_TOP */
 	struct summary *levels[REGION_LEVELS];
 	struct idle_ages *ages[REGION_LEVELS];
 	struct chunk *chunks;
@@ -213,7 +214,10 @@ enum run_class region_run_class(const struct region *region, size_t page);
 /* Free pages of a word of a chunk that were in use once. */
 size_t region_used_once(const struct chunk *chunk, size_t word);
 
-/* NULL = all invariants hold.  Adds what it counted. */
+/* NULL = the summaries are those of the bits. */
+const char *region_check_summaries(const struct region *region);
+
+/* NULL = all invariants hold, while nothing is in transit.  Adds what it counted. */
 const char *region_check(
 	const struct region *region, struct page_counts *counts, size_t *allocated);
 

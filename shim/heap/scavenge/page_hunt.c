@@ -7,6 +7,8 @@
 #include "shim/heap/pages/page_reserve.h"
 #include "shim/heap/scavenge/region_hunt.h"
 
+#define CHUNKS_LEAST ((size_t)8)
+
 /* Joins a range with the one right above it, if no more than so many bytes come of that. */
 static bool range_join(struct os_range *above, uintptr_t start, size_t bytes, size_t most_bytes)
 {
@@ -51,13 +53,12 @@ static size_t hunt_room(const struct page_hunt *hunt)
 	return hunt->pages_max < room ? hunt->pages_max : room;
 }
 
-/* Clean pages of whole chunks cost little, so that there may be as many as of a larger transit. */
+/* Clean pages of whole chunks cost little, so that there may be CHUNKS_LEAST in any batch. */
 static size_t chunks_most(const struct page_hunt *hunt)
 {
-	size_t pages = hunt->transit_pages > TRANSIT_PAGES_ASKED ? hunt->transit_pages
-								 : TRANSIT_PAGES_ASKED;
+	size_t chunks = hunt->transit_pages / CHUNK_PAGES;
 
-	return pages / CHUNK_PAGES;
+	return chunks > CHUNKS_LEAST ? chunks : CHUNKS_LEAST;
 }
 
 /* Brings a run's end to whole kernel pages: outward where the pages there are free too, else

@@ -161,7 +161,7 @@ static bool chunk_hunt_below(
 
 bool region_hunt(const struct region *region, struct region_hunt *hunt, size_t *below, size_t *end)
 {
-	int level = REGION_TOP;
+	int level = region->top;
 
 	if (*below > region->committed)
 		*below = region->committed;
@@ -177,7 +177,7 @@ bool region_hunt(const struct region *region, struct region_hunt *hunt, size_t *
 		} else if (chunk_hunt_below(region, hunt, below, end)) {
 			return true;
 		}
-		while (level < REGION_TOP && *below % region_node_pages(level + 1) == 0)
+		while (level < region->top && *below % region_node_pages(level + 1) == 0)
 			level++;
 	}
 	return false;

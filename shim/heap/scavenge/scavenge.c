@@ -18,10 +18,6 @@
 
 #define RUN_BYTES_PREFERRED ((size_t)64 << 10)
 
-/* A batch that took so many times its CPU time, and more, lost its CPU meanwhile. */
-#define CROWDED_TIMES 2U
-#define CROWDED_NS 2000000U
-
 /* Free pages of records that stay where not all is wanted: those of some 30 MiB of small blocks. */
 #define RECORD_PAGES_KEPT 64U
 
@@ -110,28 +106,12 @@ static void decommit_hunted(struct page_hunt *hunt)
 	}
 }
 
-/* Most of the time of a batch was not its own. */
-static bool is_crowded(uint64_t took_ns, uint64_t cpu_ns)
-{
-	return took_ns > CROWDED_TIMES * cpu_ns + CROWDED_NS;
-}
-
-/* As many pages as a batch may have. */
-static size_t transit_pages(const struct heap_pass *pass, enum heap_cause cause)
-{
-	if (cause < HEAP_BY_EAGER)
-		return TRANSIT_PAGES_MAX;
-	return pass->request != NULL && pass->request->crowded ? TRANSIT_PAGES_CROWDED
-							       : TRANSIT_PAGES_ASKED;
-}
-
 /* One batch.  False: nothing is left of this turn, or it cannot be done. */
 static bool scavenge_batch(struct page_hunt *hunt, struct chunk_maps *maps, struct heap_pass *pass,
 	enum heap_cause cause)
 {
 	bool away = pass->level >= HEAP_EAGER;
 	uint32_t closes = huge_closes();
-	uint64_t began_ns = os_now_ns();
 	uint64_t start_ns;
 	bool done;
 
@@ -155,8 +135,6 @@ static bool scavenge_batch(struct page_hunt *hunt, struct chunk_maps *maps, stru
 	page_hunt_end(hunt, !done ? PAGE_AS_BEFORE : away ? PAGE_CLEAN : PAGE_LAZY);
 	huge_gave_back(closes);
 	transit_end();
-	if (pass->request != NULL && is_crowded(os_now_ns() - began_ns, os_cpu_ns() - start_ns))
-		pass->request->crowded = true;
 	if (done && away && !chunk_maps_note(maps, hunt))
 		chunk_maps_release(maps, advise_maps);
 	if (done && away)
@@ -189,7 +167,8 @@ static bool scavenge_turn(struct page_hunt *hunt, struct chunk_maps *maps, struc
 		bool more;
 
 		hunt->looks = 0;
-		hunt->transit_pages = transit_pages(pass, cause);
+		hunt->transit_pages =
+			cause < HEAP_BY_EAGER ? TRANSIT_PAGES_MAX : TRANSIT_PAGES_ASKED;
 		more = scavenge_batch(hunt, maps, pass, cause);
 		*looks -= hunt->looks < *looks ? hunt->looks : *looks;
 		if (!more)

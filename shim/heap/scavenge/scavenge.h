@@ -66,7 +66,6 @@ struct heap_request {
 	uint32_t drains;
 	bool drained;        /* nothing is to be emptied by the next pass */
 	uint64_t gone_bytes; /* since they were */
-	bool crowded;        /* others have the CPUs: transit.h */
 };
 
 struct heap_pass {

@@ -36,6 +36,13 @@ void hand_off_16(void);
 void hand_off_64_bytes(void); /* by four, of one size */
 void lists(void);             /* lists of one size, freed in and out of order */
 
+/* By 2, 4 and 16 threads (workload_uneven.c): random places shared by all, as in exchange; one only
+ * allocates, one only frees, the others do both, in batches of 4 .. 32 blocks. */
+void uneven_2(void);
+void uneven_4(void);
+void uneven_16(void);
+void uneven_to_8_kib(void); /* by four, 16 .. 8,192 bytes rather than 1,024 */
+
 /* Whole batches (workload_batches.c). */
 void pile_2(
 	void); /* half only allocate, half only free; 4,096 blocks of 64 bytes on a bounded stack */

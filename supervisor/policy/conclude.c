@@ -1,0 +1,132 @@
+/* Which walls have nothing left to give below them, and what that means for who waits. */
+#include "supervisor/policy/conclude.h"
+
+#include "supervisor/policy/fraction.h"
+#include "supervisor/policy/release.h"
+
+/* What is behind one wall. */
+struct behind {
+	bool emptied;
+	uint64_t idle_bytes;
+	uint64_t live_bytes;
+	uint64_t free_slot_bytes;
+	uint64_t heap_bytes; /* resident */
+};
+
+/* A process that does not answer has nothing to give, whatever its slot says. */
+static void behind_add(struct behind *behind, const struct turn *turn, size_t i)
+{
+	const struct heap_sample *heap = &turn->sample->service[i].heap;
+	const struct release *release = &turn->state->service[i].release;
+	uint64_t idle_bytes = release_idle_bytes(heap, LEVEL_FULL);
+	uint64_t slot_bytes = heap->free_slot_bytes < heap->in_use_bytes ? heap->free_slot_bytes
+									 : heap->in_use_bytes;
+	if (!turn->sample->service[i].running || heap->processes == 0)
+		return;
+	if (!release_has_emptied(release, SHORTAGE_FRESH_MS, turn->now_ms))
+		behind->emptied = false;
+	if (heap->answered)
+		behind->idle_bytes = fraction_plus(behind->idle_bytes, idle_bytes);
+	behind->live_bytes = fraction_plus(behind->live_bytes, heap->in_use_bytes - slot_bytes);
+	behind->free_slot_bytes = fraction_plus(behind->free_slot_bytes, slot_bytes);
+	behind->heap_bytes =
+		fraction_plus(behind->heap_bytes, fraction_plus(heap->in_use_bytes, idle_bytes));
+}
+
+/* The largest part of what is used says what kind of shortage it is. */
+static struct reason reason_of(const struct behind *behind, const struct wall *wall)
+{
+	uint64_t used_bytes = fraction_less(wall->limit_bytes, wall->headroom_bytes);
+	struct reason reason = {.kind = REASON_LIVE,
+		.value = behind->live_bytes,
+		.threshold = wall->headroom_bytes,
+		.wall_bytes = wall->limit_bytes};
+	uint64_t foreign_bytes = fraction_less(used_bytes, behind->heap_bytes);
+	if (behind->free_slot_bytes > reason.value) {
+		reason.kind = REASON_FRAGMENTED;
+		reason.value = behind->free_slot_bytes;
+	}
+	if (foreign_bytes > reason.value) {
+		reason.kind = REASON_FOREIGN;
+		reason.value = foreign_bytes;
+	}
+	return reason;
+}
+
+static void wall_conclude(struct turn *turn, struct shortage *shortage,
+	const struct shortage_view *view, const struct behind *behind, const struct wall *wall,
+	size_t service, bool shared)
+{
+	bool tell;
+	enum shortage_change change = shortage_step(shortage, view, turn->now_ms, &tell);
+	if (change == SHORTAGE_CONCLUDE)
+		turn->concluded = true;
+	if (!tell)
+		return;
+	struct action *action = turn_action_add(turn, ACTION_CONCLUDE, service);
+	if (action == NULL)
+		return;
+	action->reason = reason_of(behind, wall);
+	action->reason.shared = shared;
+}
+
+static void conclude_own(struct turn *turn, size_t i)
+{
+	const struct turn_service *service = &turn->service[i];
+	struct behind behind = {.emptied = true};
+	if (!service->own.exists)
+		return;
+	behind_add(&behind, turn, i);
+	struct shortage_view view = {
+		.is_short = service->own_short,
+		.emptied = behind.emptied,
+		.idle_bytes = behind.idle_bytes,
+		.headroom_bytes = service->own.headroom_bytes,
+		.reserve_bytes = service->own_reserve_bytes,
+		.limit_bytes = service->own.limit_bytes,
+		.hold_ms = service->policy->gate_wait_ms,
+	};
+	wall_conclude(
+		turn, &turn->state->service[i].shortage, &view, &behind, &service->own, i, false);
+}
+
+static void conclude_shared(struct turn *turn)
+{
+	struct behind behind = {.emptied = true};
+	size_t waits = 0;
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		behind_add(&behind, turn, i);
+		if (turn->service[i].wants_bytes > turn->service[waits].wants_bytes)
+			waits = i;
+	}
+	struct shortage_view view = {
+		.is_short = turn->gate_wants_bytes > turn->gate_credit_bytes,
+		.emptied = behind.emptied,
+		.idle_bytes = behind.idle_bytes,
+		.headroom_bytes = turn->shared.headroom_bytes,
+		.reserve_bytes = turn->shared_reserve_bytes,
+		.limit_bytes = turn->shared.limit_bytes,
+		.unseen_ms = turn->sample->unseen_ms,
+	};
+	if (turn->sample->service_count > 0)
+		view.hold_ms = turn->service[waits].policy->gate_wait_ms;
+	if (turn->shared.exists && turn->sample->service_count > 0)
+		wall_conclude(turn, &turn->state->shared_shortage, &view, &behind, &turn->shared,
+			waits, true);
+}
+
+void conclude_step(struct turn *turn)
+{
+	conclude_shared(turn);
+	for (size_t i = 0; i < turn->sample->service_count; i++) {
+		const struct policy_service *state = &turn->state->service[i];
+		uint32_t wait_ms = turn->service[i].policy->gate_wait_ms;
+		if (turn->sample->service[i].running)
+			conclude_own(turn, i);
+		if (turn->service[i].wants_bytes < turn->sample->service[i].heap.wants_bytes ||
+			shortage_is_hopeless(&state->shortage) ||
+			shortage_is_hopeless(&turn->state->shared_shortage))
+			wait_ms = 0;
+		turn->plan->gate_wait_ms[i] = wait_ms;
+	}
+}
