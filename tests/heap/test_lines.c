@@ -1,7 +1,7 @@
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/slabs/central.h"
-#include "tests/heap/lines.h"
+#include "tests/support/lines.h"
 #include "tests/support/fake_os.h"
 
 #include <pthread.h>

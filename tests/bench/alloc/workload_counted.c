@@ -1,6 +1,6 @@
 /* Counts calls of malloc and its kin, the locks that they take and the cache lines that they move,
- * in a preload library whose heap is linked with tests/heap/lines.c; tells them as it ends. */
-#include "tests/heap/lines.h"
+ * in a preload library whose heap is linked with tests/support/lines.c; tells them as it ends. */
+#include "tests/support/lines.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
