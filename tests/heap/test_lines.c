@@ -177,7 +177,7 @@ static void hand_on(unsigned side, void *bytes)
 static void test_blocks_handed_on_move_few_lines(void **state)
 {
 	size_t bytes = 64;
-	unsigned batches = (TURNS - WARM_TURNS) / 2;
+	uint64_t batches = (TURNS - WARM_TURNS) / 2;
 	struct line_counts counts = take_turns(hand_on, &bytes);
 
 	(void)state;
