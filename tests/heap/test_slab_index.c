@@ -22,6 +22,8 @@
 #define GIB ((size_t)1 << 30)
 #define GIBS 5
 
+#define FAULTS_MOST 4
+
 static const unsigned classes[CLASSES] = {2, 30, SIZE_CLASSES};
 static struct span *spans[SPANS];
 static bool in_set[SPANS][SLAB_KINDS];
@@ -161,18 +163,20 @@ static long faults_of_slab(uintptr_t start, unsigned size_class)
 static void test_what_is_covered_and_touched_does_not_fault_again(void **state)
 {
 	static const size_t chunks[] = {0, 9, 31, 32, 300, 511, 512};
-	uintptr_t fresh = BASE + GIBS * GIB;
+	uintptr_t fresh = BASE + GIBS * GIB + 500 * PAGE_BYTES;
+	long sum = 0;
 
 	(void)state;
-	assert_true(page_map_cover(fresh, 2 * GIB));
-	/* The program's own pages. */
-	(void)faults_of_slab(fresh + 100 * CHUNK_BYTES, 1);
+	assert_true(page_map_cover(BASE + GIBS * GIB, 2 * GIB));
 	for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++)
 		for (unsigned c = 1; c <= SIZE_CLASSES; c++)
-			assert_int_equal(
-				faults_of_slab(
-					fresh + chunks[i] * CHUNK_BYTES + 500 * PAGE_BYTES, c),
-				0);
+			sum += faults_of_slab(fresh + chunks[i] * CHUNK_BYTES, c);
+	print_message("# faults: %ld\n", sum);
+#if !defined(__SANITIZE_ADDRESS__)
+	/* The program's own pages are FAULTS_MOST; the words of five groups of chunks, of two
+	 * blocks, and the entries of seven slabs are more than that each. */
+	assert_in_range(sum, 0, FAULTS_MOST);
+#endif
 }
 
 static void test_no_slab_is_shorter_than_what_one_bit_stands_for(void **state)
