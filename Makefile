@@ -76,7 +76,8 @@ $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
 $(SUPERVISOR): $(call room,supervisor)
 $(HEAP): $(call room,shim/heap/*)
-$(SUPPORT): $(call room,tests/support)
+# Where TSan has its own runtime, nobody is to find the one of lines.c.
+$(SUPPORT): $(filter-out %/lines.o,$(call room,tests/support))
 $(OUT)/%.a:
 	@mkdir -p $(@D)
 	$(call say,AR  ,$@)$(AR) rcsD $@.tmp $^ && mv $@.tmp $@
@@ -140,14 +141,14 @@ $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
 $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 
-# The heap with every access counted (tests/heap/lines.h), in the release variant only.
+# The heap with every access counted (tests/support/lines.h), in the release variant only.
 FLAGS_lined := -Dmemcpy=lines_memcpy -Dmemmove=lines_memmove -Dmemset=lines_memset
 LINED := $(patsubst %.c,$(OUT)/lines/%.o,$(wildcard shim/heap/*/*.c))
 $(OUT)/lines/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(call say,CC  ,$< (counted))$(CC) $(FLAGS) -fsanitize=thread $(FLAGS_lined) $(FLAGS_shim) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
-$(OUT)/tests/heap/lines.o: FLAGS += -fPIC -ftls-model=initial-exec
-$(OUT)/tests/heap/test_lines: $(OUT)/tests/heap/test_lines.o $(OUT)/tests/heap/lines.o $(LINED) $(SUPPORT)
+$(OUT)/tests/support/lines.o $(OUT)/tests/bench/alloc/workload_counted.o: FLAGS += -fPIC -ftls-model=initial-exec
+$(OUT)/tests/heap/test_lines: $(OUT)/tests/heap/test_lines.o $(OUT)/tests/support/lines.o $(LINED) $(SUPPORT)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS_tests)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
@@ -160,6 +161,14 @@ $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spi
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
 $(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads workload_exchange workload_uneven workload_batches workload_sizes)
+# The preload library with its heap counted.
+COUNTED := $(BENCH)/alloc/libcounted.so
+$(OUT)/lines/shim/preload.o: FLAGS_lined += -finstrument-functions
+$(COUNTED): $(filter-out %/preload.o,$(call room,shim)) $(OUT)/lines/shim/preload.o $(LINED) $(OUT)/tests/support/lines.o \
+		$(BENCH)/alloc/workload_counted.o $(POLICY) $(CONFIG)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst \
+		-Wl,--version-script=shim/exports.map $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.
@@ -220,7 +229,7 @@ soak-one: $(OUT)/tests/heap/soak
 		setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
 
 needs-demo: all $(addprefix $(DEMO)/,worker driver report)
-needs-alloc: all $(BENCH)/alloc/workloads
+needs-alloc: all $(BENCH)/alloc/workloads $(COUNTED)
 needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)

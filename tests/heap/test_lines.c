@@ -1,7 +1,7 @@
 #include "shim/heap/caches/cache.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/slabs/central.h"
-#include "tests/heap/lines.h"
+#include "tests/support/lines.h"
 #include "tests/support/fake_os.h"
 
 #include <pthread.h>
@@ -177,7 +177,7 @@ static void hand_on(unsigned side, void *bytes)
 static void test_blocks_handed_on_move_few_lines(void **state)
 {
 	size_t bytes = 64;
-	unsigned batches = (TURNS - WARM_TURNS) / 2;
+	uint64_t batches = (TURNS - WARM_TURNS) / 2;
 	struct line_counts counts = take_turns(hand_on, &bytes);
 
 	(void)state;

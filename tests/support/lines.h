@@ -1,5 +1,5 @@
-#ifndef TESTS_HEAP_LINES_H
-#define TESTS_HEAP_LINES_H
+#ifndef TESTS_SUPPORT_LINES_H
+#define TESTS_SUPPORT_LINES_H
 
 #include <stdint.h>
 

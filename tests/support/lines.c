@@ -1,5 +1,5 @@
 /* Stands in for TSan's runtime, and counts cache lines that go from thread to thread. */
-#include "tests/heap/lines.h"
+#include "tests/support/lines.h"
 
 #include "shim/heap/base/lock.h"
 
