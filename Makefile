@@ -127,7 +127,7 @@ WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
 WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap shim supervisor fuzz
-UNIT := $(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c)))
+UNIT := $(filter-out $(if $(SAN),%/test_lines),$(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c))))
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
 	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
@@ -139,6 +139,16 @@ $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
 	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
 $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+
+# The heap with every access counted (tests/heap/lines.h), in the release variant only.
+FLAGS_lined := -Dmemcpy=lines_memcpy -Dmemmove=lines_memmove -Dmemset=lines_memset
+LINED := $(patsubst %.c,$(OUT)/lines/%.o,$(wildcard shim/heap/*/*.c))
+$(OUT)/lines/%.o: %.c | deps-build
+	@mkdir -p $(@D)
+	$(call say,CC  ,$< (counted))$(CC) $(FLAGS) -fsanitize=thread $(FLAGS_lined) $(FLAGS_shim) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(OUT)/tests/heap/lines.o: FLAGS += -fPIC -ftls-model=initial-exec
+$(OUT)/tests/heap/test_lines: $(OUT)/tests/heap/test_lines.o $(OUT)/tests/heap/lines.o $(LINED) $(SUPPORT)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS_tests)
 
 # Tiny programs that run under the preload library, and the system tests' own helpers.
 # In tests/bench/ a source file with a header beside it is a part, not a program.
@@ -176,7 +186,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-survival simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -214,8 +224,9 @@ needs-alloc: all $(BENCH)/alloc/workloads
 needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)
+needs-survival: all $(BENCH)/survival/burst
 needs-simulate: $(SHIM) $(SIMULATE)
-needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate:
+needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-simulate:
 	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
@@ -242,6 +253,11 @@ bench-busy: ## what releases and forks take beside busy threads, by allocator: b
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-busy
 	@tests/bench/busy/run
+
+bench-survival: ## the lowest limit at which bursting workers survive, by allocator: build/bench (SCENARIOS=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory needs-survival
+	@tests/bench/survival/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench

@@ -32,9 +32,11 @@ struct door_visitor {
 struct link_door {
 	int listen_fd;
 	int epoll_fd;
-	int reserve_fd; /* for a moment -1 */
-	bool shut;      /* nobody waits for listen_fd */
-	bool full;      /* and that was said */
+	int reserve_fd;     /* for a moment -1 */
+	bool shut;          /* nobody waits for listen_fd */
+	bool full;          /* and that was said */
+	uint32_t visits;    /* since period_ms */
+	uint64_t period_ms; /* it stays shut for the rest of the period when these are too many */
 	char name[64];
 	struct door_key key[CONFIG_SERVICES_MAX];
 	struct door_visitor visitor[LINK_DOOR_VISITORS];
@@ -187,25 +189,44 @@ static bool send_away(struct link_door *door)
 	return done;
 }
 
+static void shut(struct link_door *door)
+{
+	if (!door->shut)
+		door->shut = epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, door->listen_fd, NULL) == 0;
+}
+
 static void refuse(struct link_door *door, int error)
 {
 	if (!door->full)
 		log_warn("link: %s: processes that lost their link stay without", strerror(error));
 	door->full = true;
-	if (send_away(door))
-		return;
-	door->shut = epoll_ctl(door->epoll_fd, EPOLL_CTL_DEL, door->listen_fd, NULL) == 0;
+	if (!send_away(door))
+		shut(door);
 }
 
-void link_door_open_again(struct link_door *door)
+static bool is_visited_too_often(struct link_door *door, uint64_t now_ms)
 {
-	if (door->shut && watch_fd(door, door->listen_fd) == 0)
+	if (now_ms - door->period_ms >= LINK_DOOR_PERIOD_MS) {
+		door->period_ms = now_ms;
+		door->visits = 0;
+	}
+	return door->visits >= LINK_DOOR_VISITS;
+}
+
+void link_door_open_again(struct link_door *door, uint64_t now_ms)
+{
+	if (door->shut && !is_visited_too_often(door, now_ms) &&
+		watch_fd(door, door->listen_fd) == 0)
 		door->shut = false;
 }
 
 static void let_in(struct link_door *door, uint64_t now_ms)
 {
 	for (size_t i = 0; i < ACCEPTS_PER_CALL; i++) {
+		if (is_visited_too_often(door, now_ms)) {
+			shut(door);
+			return;
+		}
 		int fd = accept4(door->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 				      errno == ENOBUFS)) {
@@ -215,6 +236,7 @@ static void let_in(struct link_door *door, uint64_t now_ms)
 		if (fd < 0)
 			return;
 		door->full = false;
+		door->visits++;
 		struct door_visitor *chair = find_chair(door);
 		if (watch_fd(door, fd) != 0) {
 			close(fd);

@@ -25,14 +25,26 @@ static int load(const char *file, struct config *config)
 	return error;
 }
 
+/* -EINVAL, and said, when there is nothing to run in it. */
+static int expect_services(const char *file, const struct config *config)
+{
+	if (config->service_count > 0)
+		return 0;
+	fprintf(stderr, "%s: nothing to run: expected at least one [service:NAME]\n", file);
+	return -EINVAL;
+}
+
 static int check(const char *file, struct config *config)
 {
 	if (load(file, config) != 0)
 		return EXIT_FAILURE;
-	printf("%s: ok, %zu services, %zu policies\n", file, config->service_count,
-		config->policy_count);
+	int error = expect_services(file, config);
+	if (error == 0)
+		printf("%s: ok, %zu service%s, %zu polic%s\n", file, config->service_count,
+			config->service_count == 1 ? "" : "s", config->policy_count,
+			config->policy_count == 1 ? "y" : "ies");
 	config_free(config);
-	return EXIT_SUCCESS;
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* Takes the config.  Signals come before all that could start a thread. */
@@ -78,9 +90,7 @@ static int run(const struct options *options, struct descriptors *inherited)
 	}
 	int error = options->command == OPTIONS_RUN ? load(options->file, config)
 						    : options_config(options, config);
-	if (error == 0 && config->service_count == 0) {
-		fprintf(stderr, "%s: nothing to run: expected at least one [service:NAME]\n",
-			options->file);
+	if (error == 0 && expect_services(options->file, config) != 0) {
 		config_free(config);
 		error = -EINVAL;
 	}

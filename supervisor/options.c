@@ -7,15 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/defaults.h"
 #include "config/keys.h"
 #include "config/names.h"
 
 enum long_option {
-	OPTION_HELP = 256,
-	OPTION_VERSION,
-	OPTION_SHIM,
+	OPTION_SHIM = 256,
 	OPTION_MEMORY_MAX,
 	OPTION_MEMORY_HIGH,
 	OPTION_NAME,
@@ -27,8 +26,8 @@ enum long_option {
 };
 
 static const struct option long_options[] = {
-	{"help", no_argument, NULL, OPTION_HELP},
-	{"version", no_argument, NULL, OPTION_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"shim", required_argument, NULL, OPTION_SHIM},
@@ -57,7 +56,8 @@ const char *options_help(void)
 	       "heaps give idle memory back before the kernel kills for it.\n"
 	       "\n"
 	       "  -v, --verbose             say more; -q, --quiet says less, twice errors only\n"
-	       "      --help, --version     say that and exit\n"
+	       "  -h, --help, help; -V, --version\n"
+	       "                            say that and exit\n"
 	       "\n"
 	       "For one service (a file has keys for these):\n"
 	       "      --memory-max=SIZE     its limit, as 512M or 80%\n"
@@ -132,8 +132,8 @@ static int refuse(int argc, char **argv, int option, char *error)
 	const char *problem =
 		option == ':' ? "needs a value" : "no such option, or no value wanted";
 	const char *text = optind <= argc && optind > 0 ? argv[optind - 1] : "";
-	/* v and q come here only as --verbose=3 and the like. */
-	if (option == '?' && optopt > 0 && optopt < 256 && strchr("vq", optopt) == NULL)
+	/* The short ones that there are come here only as --verbose=3 and the like. */
+	if (option == '?' && optopt > 0 && optopt < 256 && strchr("vqhV", optopt) == NULL)
 		snprintf(error, OPTIONS_ERROR_BYTES, "-%c: no such option; see spillway --help",
 			optopt);
 	else
@@ -150,10 +150,10 @@ static int parse_option(int option, struct options *options, int *verbosity, cha
 	case 'q':
 		--*verbosity;
 		return 0;
-	case OPTION_HELP:
+	case 'h':
 		options->command = OPTIONS_HELP;
 		return 0;
-	case OPTION_VERSION:
+	case 'V':
 		options->command = OPTIONS_VERSION;
 		return 0;
 	case OPTION_SHIM:
@@ -183,9 +183,42 @@ static int parse_option(int option, struct options *options, int *verbosity, cha
 	}
 }
 
-/* What stands after the options.  Only directly behind them are run and check
+static bool is_help(const char *word)
+{
+	return word != NULL && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0);
+}
+
+/* Whoever forgets the run in front of a file would read of a permission only. */
+static bool is_file_of_ours(const char *word)
+{
+	size_t length = strlen(word);
+	return length > 4 && strcmp(word + length - 4, ".ini") == 0 && access(word, F_OK) == 0 &&
+	       access(word, X_OK) != 0;
+}
+
+/* run and check: the file, and nothing that a file has keys for. */
+static int parse_file(char **rest, const char *wrap_option, struct options *options, char *error)
+{
+	if (is_help(rest[1])) {
+		options->command = OPTIONS_HELP;
+		return 0;
+	}
+	options->file = rest[1];
+	if (rest[1] == NULL || rest[2] != NULL) {
+		snprintf(error, OPTIONS_ERROR_BYTES, "%s: expected one file", rest[0]);
+		return -EINVAL;
+	}
+	if (wrap_option == NULL)
+		return 0;
+	snprintf(error, OPTIONS_ERROR_BYTES,
+		"--%s is for one wrapped command: expected it as a key of the file", wrap_option);
+	return -EINVAL;
+}
+
+/* What stands after the options.  Only directly behind them are run, check and help
  * words of ours: "spillway -- run" runs a program of that name. */
-static int parse_rest(int argc, char **argv, struct options *options, char *error)
+static int parse_rest(
+	int argc, char **argv, const char *wrap_option, struct options *options, char *error)
 {
 	char **rest = argv + optind;
 	bool literal = strcmp(argv[optind - 1], "--") == 0;
@@ -196,16 +229,19 @@ static int parse_rest(int argc, char **argv, struct options *options, char *erro
 	}
 	bool run = !literal && strcmp(rest[0], "run") == 0;
 	bool check = !literal && strcmp(rest[0], "check") == 0;
-	options->command = run ? OPTIONS_RUN : check ? OPTIONS_CHECK : OPTIONS_WRAP;
+	bool help = !literal && strcmp(rest[0], "help") == 0;
+	options->command = run     ? OPTIONS_RUN
+			   : check ? OPTIONS_CHECK
+			   : help  ? OPTIONS_HELP
+				   : OPTIONS_WRAP;
 	options->argv = rest;
-	if (!run && !check)
+	if (run || check)
+		return parse_file(rest, wrap_option, options, error);
+	if (literal || help || !is_file_of_ours(rest[0]))
 		return 0;
-	options->file = rest[1];
-	if (rest[1] == NULL || rest[2] != NULL) {
-		snprintf(error, OPTIONS_ERROR_BYTES, "%s: expected one file", rest[0]);
-		return -EINVAL;
-	}
-	return 0;
+	snprintf(error, OPTIONS_ERROR_BYTES, "%s: not a program: expected spillway run %s", rest[0],
+		rest[0]);
+	return -EINVAL;
 }
 
 int options_parse(
@@ -221,10 +257,14 @@ int options_parse(
 	};
 	int verbosity = LOG_LEVEL_INFO;
 	int option;
-	optind = 0; /* glibc: start anew, whatever was parsed before */
-	while ((option = getopt_long(argc, argv, "+:vq", long_options, NULL)) != -1) {
+	int index;
+	const char *wrap_option = NULL; /* one that only a wrapped command has */
+	optind = 0;                     /* glibc: start anew, whatever was parsed before */
+	while ((option = getopt_long(argc, argv, "+:vqhV", long_options, &index)) != -1) {
 		if (option == '?' || option == ':')
 			return refuse(argc, argv, option, error);
+		if (option >= OPTION_SHIM)
+			wrap_option = long_options[index].name;
 		int status = parse_option(option, &parsed, &verbosity, error);
 		if (status != 0)
 			return status;
@@ -235,7 +275,7 @@ int options_parse(
 		verbosity = LOG_LEVEL_DEBUG;
 	parsed.log_level = (enum log_level)verbosity;
 	if (parsed.command == OPTIONS_WRAP) {
-		int status = parse_rest(argc, argv, &parsed, error);
+		int status = parse_rest(argc, argv, wrap_option, &parsed, error);
 		if (status != 0)
 			return status;
 	}

@@ -521,7 +521,7 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
 	struct perform_service service[CONFIG_SERVICES_MAX];
 	size_t count = tick->config->service_count;
-	link_door_open_again(tick->door);
+	link_door_open_again(tick->door, now_ms);
 	if (tick->triggers_stale)
 		renew_triggers(tick);
 	for (size_t i = 0; i < count; i++) {

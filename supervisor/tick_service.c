@@ -17,14 +17,28 @@ static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
 	return wall_bytes / 1000 * amount.permille + wall_bytes % 1000 * amount.permille / 1000;
 }
 
+/* A limit that nobody holds is worse than none when it is not said. */
+static void say_limits_have_no_effect(
+	const struct tick_service *service, const struct config_service *config)
+{
+	bool max = service->limit.written_bytes != UINT64_MAX;
+	bool high = service->high_bytes != UINT64_MAX;
+	if (max || high)
+		log_warn("%s: %s%s%s: no effect here, where services have no cgroups of their own",
+			config->name, max ? "memory_max" : "", max && high ? ", " : "",
+			high ? "memory_high" : "");
+}
+
 static int make_leaf(struct tick_service *service, const struct config_service *config,
 	const struct tick_place *place)
 {
 	service->high_bytes = amount_bytes(config->memory_high, place->wall_bytes);
 	service->limit = (struct limit){
 		.written_bytes = amount_bytes(config->memory_max, place->wall_bytes)};
-	if (place->tree == NULL)
+	if (place->tree == NULL) {
+		say_limits_have_no_effect(service, config);
 		return 0;
+	}
 	return cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
 		service->high_bytes, &service->leaf);
 }

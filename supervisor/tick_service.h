@@ -58,8 +58,8 @@ int tick_service_make(struct tick_service *service, const struct config_service 
 void tick_service_trigger(struct tick_service *service, const char *name,
 	const struct config_psi *wanted, uint32_t window_ms);
 
-/* New limits, a lower memory.max as a target only (policy/limit.h), and another way to scavenge
- * after a reload. */
+/* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
+ * (policy/limit.h). */
 void tick_service_reload(struct tick_service *service, const struct config_service *config,
 	const struct config_policy *policy, uint64_t wall_bytes);
 

@@ -15,6 +15,11 @@ static uint64_t high_bytes(const struct brake_view *view)
 	return bytes < PAGE_BYTES ? PAGE_BYTES : bytes;
 }
 
+static bool is_called_for(const struct brake_view *view)
+{
+	return view->wanted && !view->far && view->hold_ms != 0 && view->current_bytes != 0;
+}
+
 enum brake_change brake_step(struct brake *brake, const struct brake_view *view, uint64_t now_ms)
 {
 	if (!view->can_brake) {
@@ -25,14 +30,13 @@ enum brake_change brake_step(struct brake *brake, const struct brake_view *view,
 		bool over = now_ms >= brake->until_ms;
 		if (!over && !view->far)
 			return BRAKE_KEEP;
-		brake->on = false;
-		if (over)
-			brake->rest_until_ms = now_ms + view->hold_ms;
-		return BRAKE_OFF;
-	}
-	if (!view->wanted || view->far || view->hold_ms == 0 || view->current_bytes == 0 ||
-		now_ms < brake->rest_until_ms)
+		if (!over || !is_called_for(view)) {
+			brake->on = false;
+			return BRAKE_OFF;
+		}
+	} else if (!is_called_for(view)) {
 		return BRAKE_KEEP;
+	}
 	brake->on = true;
 	brake->high_bytes = high_bytes(view);
 	brake->until_ms = now_ms + view->hold_ms;

@@ -16,9 +16,10 @@
  * up it is just below the present usage, since the kernel's penalty rises
  * with the square of the overage and a stop is not the aim.
  *
- * It comes off when there is as much headroom and time as eager wants, and at
- * until_ms whatever happens.  After that second case it stays off for as long as it was
- * on, so that no service is braked more than half of the time and none hangs.
+ * It comes off when there is as much headroom and time as eager wants.  At until_ms it comes off
+ * whatever the wall is like, unless the service still drives towards it: then it is put on anew, at
+ * that moment's usage.  So growth that nobody can meet is slowed down steadily, and is let on by
+ * a little at each until_ms: no service hangs, and none rushes to the wall in a pause of the brake.
  */
 
 struct brake_view {
@@ -34,9 +35,9 @@ struct brake {
 	bool on;
 	uint64_t high_bytes;
 	uint64_t until_ms;
-	uint64_t rest_until_ms; /* not put on again before */
 };
 
+/* ON also when it is put on anew. */
 enum brake_change { BRAKE_KEEP, BRAKE_ON, BRAKE_OFF };
 
 enum brake_change brake_step(struct brake *brake, const struct brake_view *view, uint64_t now_ms);

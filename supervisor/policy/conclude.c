@@ -84,6 +84,7 @@ static void conclude_own(struct turn *turn, size_t i)
 		.headroom_bytes = service->own.headroom_bytes,
 		.reserve_bytes = service->own_reserve_bytes,
 		.limit_bytes = service->own.limit_bytes,
+		.hold_ms = service->policy->gate_wait_ms,
 	};
 	wall_conclude(
 		turn, &turn->state->service[i].shortage, &view, &behind, &service->own, i, false);
@@ -95,8 +96,7 @@ static void conclude_shared(struct turn *turn)
 	size_t waits = 0;
 	for (size_t i = 0; i < turn->sample->service_count; i++) {
 		behind_add(&behind, turn, i);
-		if (turn->sample->service[i].heap.wants_bytes >
-			turn->sample->service[waits].heap.wants_bytes)
+		if (turn->service[i].wants_bytes > turn->service[waits].wants_bytes)
 			waits = i;
 	}
 	struct shortage_view view = {
@@ -108,6 +108,8 @@ static void conclude_shared(struct turn *turn)
 		.limit_bytes = turn->shared.limit_bytes,
 		.unseen_ms = turn->sample->unseen_ms,
 	};
+	if (turn->sample->service_count > 0)
+		view.hold_ms = turn->service[waits].policy->gate_wait_ms;
 	if (turn->shared.exists && turn->sample->service_count > 0)
 		wall_conclude(turn, &turn->state->shared_shortage, &view, &behind, &turn->shared,
 			waits, true);
@@ -121,8 +123,9 @@ void conclude_step(struct turn *turn)
 		uint32_t wait_ms = turn->service[i].policy->gate_wait_ms;
 		if (turn->sample->service[i].running)
 			conclude_own(turn, i);
-		if (shortage_is_hopeless(&state->shortage, wait_ms, turn->now_ms) ||
-			shortage_is_hopeless(&turn->state->shared_shortage, wait_ms, turn->now_ms))
+		if (turn->service[i].wants_bytes < turn->sample->service[i].heap.wants_bytes ||
+			shortage_is_hopeless(&state->shortage) ||
+			shortage_is_hopeless(&turn->state->shared_shortage))
 			wait_ms = 0;
 		turn->plan->gate_wait_ms[i] = wait_ms;
 	}

@@ -20,6 +20,11 @@ static bool is_far(
 	       wall->time_to_wall_ms >= lazy->time_to_wall_ms;
 }
 
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Usage that rose since the last step pays for pending credit, a leaf's for its
  * own; without leaves it is anyone's. */
 static void account(struct turn *turn)
@@ -38,8 +43,16 @@ static void account(struct turn *turn)
 		uint64_t charged_bytes = fraction_less(leaf_bytes, credit->current_bytes);
 		if (leaf_bytes == 0)
 			charged_bytes = common_bytes;
+		struct belief_view said = {.wants_bytes = heap->wants_bytes,
+			.usage_bytes = leaf_bytes != 0 ? leaf_bytes
+						       : less_of(heap->in_use_bytes,
+								 sample->shared.current_bytes),
+			.grown_bytes = charged_bytes,
+			.gate_wait_ms = turn->service[i].policy->gate_wait_ms};
+		turn->service[i].wants_bytes =
+			belief_step(&state->service[i].belief, &said, turn->now_ms);
 		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
-			charged_bytes, heap->wants_bytes, turn->now_ms);
+			charged_bytes, turn->service[i].wants_bytes, turn->now_ms);
 		credit->current_bytes = leaf_bytes;
 		if (leaf_bytes == 0)
 			common_bytes -= settled_bytes;
@@ -111,7 +124,7 @@ static struct credit_share share_of(struct turn *turn, size_t i)
 	uint64_t own_bytes = own_limit_bytes(turn, i);
 	if (own_bytes < share.limit_bytes)
 		share.limit_bytes = own_bytes;
-	share.wants_bytes = sample->heap.wants_bytes;
+	share.wants_bytes = turn->service[i].wants_bytes;
 	share.waited_ms = credit->waiting ? turn->now_ms - credit->waiting_ms : 0;
 	share.active = sample->heap.processes > 0;
 	return share;

@@ -54,7 +54,7 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 	view.wall[1].events_max = turn->shared_max;
 	view.wall[1].shared = true;
 	if (service->own_short) {
-		view.gate_wants_bytes = turn->sample->service[i].heap.wants_bytes;
+		view.gate_wants_bytes = service->wants_bytes;
 		view.gate_credit_bytes = turn->plan->credit_bytes[i];
 		view.gate_answered = turn_has_answered(turn, i);
 	}
@@ -103,9 +103,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.level = turn->state->service[i].pressure.level,
 		.rose = turn->service[i].rose,
 		.answered = sample->heap.answered,
-		.urgent =
-			(turn->gate_wants_bytes > 0 && !turn->state->shared_shortage.concluded) ||
-			(turn->service[i].own_short && !turn->state->service[i].shortage.concluded),
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};
@@ -297,8 +295,7 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 	uint64_t next = next_ms[state->pressure.level];
 	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
 		next = POLICY_FAR_MS;
-	if (state->brake.on || turn->sample->service[i].heap.wants_bytes > 0 ||
-		!turn_has_answered(turn, i))
+	if (state->brake.on || turn->service[i].wants_bytes > 0 || !turn_has_answered(turn, i))
 		next = POLICY_NEAR_MS;
 	if (state->brake.on)
 		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));

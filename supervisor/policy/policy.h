@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_POLICY_POLICY_H
 #define SUPERVISOR_POLICY_POLICY_H
 
+#include "supervisor/policy/belief.h"
 #include "supervisor/policy/brake.h"
 #include "supervisor/policy/credit.h"
 #include "supervisor/policy/growth.h"
@@ -47,6 +48,7 @@ struct policy_service {
 	struct release release;
 	struct brake brake;
 	struct credit credit;
+	struct belief belief;
 	struct shortage shortage; /* of its own wall */
 };
 

@@ -32,6 +32,25 @@ static enum shortage_change conclude(struct shortage *shortage, const struct sho
 	return SHORTAGE_CONCLUDE;
 }
 
+/* While it is concluded: notes whether waiting brings anything. */
+static void note_hope(struct shortage *shortage, const struct shortage_view *view,
+	uint64_t little_bytes, uint64_t now_ms)
+{
+	bool rose = view->headroom_bytes > fraction_plus(shortage->headroom_bytes, little_bytes);
+	if (rose) {
+		shortage->changed_ms = now_ms;
+		if (!shortage->hopeless)
+			shortage->halves = 0;
+		shortage->hopeless = false;
+	}
+	if (rose || view->headroom_bytes < shortage->headroom_bytes)
+		shortage->headroom_bytes = view->headroom_bytes;
+	if (shortage->hopeless || now_ms - shortage->changed_ms < view->hold_ms >> shortage->halves)
+		return;
+	shortage->hopeless = true;
+	shortage->halves += shortage->halves < SHORTAGE_HALVES ? 1 : 0;
+}
+
 enum shortage_change shortage_step(
 	struct shortage *shortage, const struct shortage_view *view, uint64_t now_ms, bool *tell)
 {
@@ -43,19 +62,17 @@ enum shortage_change shortage_step(
 		return conclude(shortage, view, little_bytes, now_ms, tell);
 	if (view->limit_bytes <= shortage->limit_bytes && view->idle_bytes <= 2 * little_bytes &&
 		view->headroom_bytes <= fraction_plus(view->reserve_bytes, 2 * little_bytes)) {
-		bool rose = view->headroom_bytes >
-			    fraction_plus(shortage->headroom_bytes, little_bytes);
-		if (rose)
-			shortage->changed_ms = now_ms;
-		if (rose || view->headroom_bytes < shortage->headroom_bytes)
-			shortage->headroom_bytes = view->headroom_bytes;
+		note_hope(shortage, view, little_bytes, now_ms);
 		return SHORTAGE_KEEP;
 	}
+	if (!shortage->hopeless)
+		shortage->halves = 0;
 	shortage->concluded = false;
+	shortage->hopeless = false;
 	return SHORTAGE_WITHDRAW;
 }
 
-bool shortage_is_hopeless(const struct shortage *shortage, uint64_t hold_ms, uint64_t now_ms)
+bool shortage_is_hopeless(const struct shortage *shortage)
 {
-	return shortage->concluded && shortage->emptied && now_ms - shortage->changed_ms >= hold_ms;
+	return shortage->concluded && shortage->emptied && shortage->hopeless;
 }

@@ -17,6 +17,9 @@
  *     waits no longer than until all heaps have answered a full release again, once in
  *     SHORTAGE_FRESH_MS: growth goes on to the limit, and the kernel decides.
  *
+ * Where such a wait brought nothing the next one is half as long, down to
+ * hold_ms >> SHORTAGE_HALVES; where something came back meanwhile it has its full time again.
+ *
  * The conclusion holds until something changes: the heaps hold idle memory again, headroom is
  * beyond the reserve again, or the wall moves away.
  *
@@ -29,6 +32,7 @@
 #define SHORTAGE_PAUSE_MS UINT64_C(250)
 /* What a full release left is all that there is for so long: services go on, and free. */
 #define SHORTAGE_FRESH_MS UINT64_C(60)
+#define SHORTAGE_HALVES 4U
 /* Less than this part of the limit is next to nothing. */
 #define SHORTAGE_LITTLE_SHARE 128U
 /* The same conclusion is told again after this time at the earliest. */
@@ -44,6 +48,7 @@ struct shortage_view {
 	uint64_t reserve_bytes; /* what is kept back while nothing is concluded */
 	uint64_t limit_bytes;
 	uint64_t unseen_ms;
+	uint64_t hold_ms;
 };
 
 struct shortage {
@@ -55,6 +60,8 @@ struct shortage {
 	uint64_t headroom_bytes; /* the least since changed_ms */
 	uint64_t changed_ms;     /* when it last rose by more than a little from there */
 	bool emptied;            /* of the last view */
+	bool hopeless;
+	unsigned halves; /* of hold_ms, how often */
 	bool told;
 	uint64_t told_ms;
 };
@@ -65,7 +72,7 @@ enum shortage_change { SHORTAGE_KEEP, SHORTAGE_CONCLUDE, SHORTAGE_WITHDRAW };
 enum shortage_change shortage_step(
 	struct shortage *shortage, const struct shortage_view *view, uint64_t now_ms, bool *tell);
 
-/* Concluded, nothing has come back for hold_ms, and the heaps have just said so. */
-bool shortage_is_hopeless(const struct shortage *shortage, uint64_t hold_ms, uint64_t now_ms);
+/* Concluded, nothing has come back for long enough, and the heaps have just said so. */
+bool shortage_is_hopeless(const struct shortage *shortage);
 
 #endif

@@ -71,8 +71,7 @@ uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_sup
 	uint64_t shared = missing_bytes(&turn->shared, service->policy, timed, &why_shared);
 	why_shared.shared = true;
 	if (service->own_short)
-		missing_at_gate(turn->sample->service[i].heap.wants_bytes,
-			turn->plan->credit_bytes[i], &own, &why_own);
+		missing_at_gate(service->wants_bytes, turn->plan->credit_bytes[i], &own, &why_own);
 	missing_at_gate(turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
 	uint64_t part = supply->idle_bytes > 0
 				? fraction_share(shared, idle_bytes, supply->idle_bytes)

@@ -35,8 +35,9 @@ struct turn {
 		uint64_t leaf_bytes;
 		uint64_t events_high;
 		uint64_t events_max;
-		bool gated;     /* its heaps ask before they grow */
-		bool own_short; /* it waits at the gate, and for its own wall */
+		bool gated;           /* its heaps ask before they grow */
+		uint64_t wants_bytes; /* what is believed of the heaps' wants */
+		bool own_short;       /* it waits at the gate, and for its own wall */
 		uint64_t own_reserve_bytes;
 		bool rose;
 		struct reason reason; /* of rose */

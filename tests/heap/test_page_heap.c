@@ -497,22 +497,27 @@ static void test_others_take_pages_of_a_chunk_that_is_being_committed(void **sta
 	hunt_away();
 }
 
-/* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one. */
+/* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one.
+ */
 static void test_pages_that_could_not_be_committed_are_committed_for_the_next(void **state)
 {
 	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
 	unsigned char *run;
+	struct page_stats before;
 
 	(void)state;
 	page_heap_put(chunk, CHUNK_PAGES, 0);
 	hunt_away();
+	before = stats_now();
 	atomic_store(&fake_os.calls, 0);
 	atomic_store(&fake_os.refuse_all_from, true);
 	atomic_store(&fake_os.refuse_at, 1);
-	assert_null(page_heap_take(3, PAGE_BYTES).start);
+	assert_null(page_heap_take(80, PAGE_BYTES).start);
 	atomic_store(&fake_os.refuse_at, 0);
 	atomic_store(&fake_os.refuse_all_from, false);
 	verify();
+	/* But for the page by which a hunt finds the chunk. */
+	assert_in_range(stats_now().dirty, before.dirty, before.dirty + 1);
 	run = page_heap_take(3, PAGE_BYTES).start;
 	assert_ptr_equal(run, chunk);
 	memset(run, 1, 3 * PAGE_BYTES);
@@ -618,8 +623,7 @@ int main(void)
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
 		cmocka_unit_test(test_others_take_pages_of_a_chunk_that_is_being_committed),
-		cmocka_unit_test(
-			test_pages_that_could_not_be_committed_are_committed_for_the_next),
+		cmocka_unit_test(test_pages_that_could_not_be_committed_are_committed_for_the_next),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
 		cmocka_unit_test(test_entries_of_a_chunk_that_was_taken_again_stay),
 		cmocka_unit_test(test_entries_stay_while_a_fork_waits),

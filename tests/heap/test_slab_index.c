@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -52,7 +53,7 @@ static void place(size_t i)
 	spans[i] = aligned_alloc(128, 256);
 	*spans[i] = (struct span){.start = start, .size_class = (uint32_t)size_class};
 	page_map_set(start, pages, spans[i], (unsigned)size_class);
-	assert_true(slab_index_cover(start));
+	assert_true(slab_index_cover(start, (unsigned)size_class));
 }
 
 static int setup(void **state)
@@ -125,6 +126,45 @@ static void test_lowest_is_lowest_whatever_comes_and_goes(void **state)
 			assert_null(slab_set_lowest((enum slab_kind)kind, classes[of]));
 }
 
+static long faults(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_minflt;
+}
+
+/* A class's lock is held over what follows slab_index_cover. */
+static void test_what_is_covered_and_touched_does_not_fault_again(void **state)
+{
+	static const size_t chunks[] = {0, 9, 31, 32, 300, 511, 512};
+	struct span *span = aligned_alloc(128, 256);
+	uintptr_t fresh = BASE + GIBS * GIB;
+
+	(void)state;
+	assert_true(page_map_cover(fresh, 2 * GIB));
+	for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
+		for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+			uintptr_t start = fresh + chunks[i] * CHUNK_BYTES + 500 * PAGE_BYTES;
+			size_t pages = size_classes[c].pages;
+			long before;
+
+			*span = (struct span){.start = start, .size_class = (uint16_t)c};
+			assert_true(slab_index_cover(start, c));
+			page_map_touch(start, pages);
+			before = faults();
+			page_map_set(start, pages, span, c);
+			slab_set_add(SLAB_READY, span);
+			slab_set_add(SLAB_HOLED, span);
+			slab_set_remove(SLAB_READY, span);
+			slab_set_remove(SLAB_HOLED, span);
+			page_map_set(start, pages, NULL, 0);
+			assert_int_equal(faults() - before, 0);
+		}
+	}
+	free(span);
+}
+
 static void test_no_slab_is_shorter_than_what_one_bit_stands_for(void **state)
 {
 	(void)state;
@@ -136,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_slab_is_shorter_than_what_one_bit_stands_for),
+		cmocka_unit_test(test_what_is_covered_and_touched_does_not_fault_again),
 		cmocka_unit_test(test_lowest_is_lowest_whatever_comes_and_goes),
 	};
 

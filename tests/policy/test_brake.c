@@ -47,37 +47,41 @@ static void test_brake_is_lifted_early_when_the_wall_is_far(void **state)
 	assert_int_equal(brake_step(&brake, &view, 30), BRAKE_ON);
 }
 
-static void test_brake_rests_after_its_deadline(void **state)
+static void test_brake_comes_off_at_its_deadline_when_the_service_has_stopped(void **state)
 {
 	(void)state;
 	struct brake brake = {.on = false};
 	struct brake_view view = driving();
 	assert_int_equal(brake_step(&brake, &view, 0), BRAKE_ON);
+	view.wanted = false;
 	assert_int_equal(brake_step(&brake, &view, 2999), BRAKE_KEEP);
 	assert_int_equal(brake_step(&brake, &view, 3000), BRAKE_OFF);
 	assert_int_equal(brake_step(&brake, &view, 3001), BRAKE_KEEP);
-	assert_int_equal(brake_step(&brake, &view, 5999), BRAKE_KEEP);
-	assert_int_equal(brake_step(&brake, &view, 6000), BRAKE_ON);
+	view.wanted = true;
+	assert_int_equal(brake_step(&brake, &view, 3002), BRAKE_ON);
 }
 
-static void test_brake_is_on_for_half_of_the_time_at_the_most(void **state)
+static void test_brake_follows_growth_that_goes_on(void **state)
 {
 	(void)state;
 	struct brake brake = {.on = false};
 	struct brake_view view = driving();
-	uint64_t on_ms = 0;
-	uint64_t longest_ms = 0;
-	uint64_t since_ms = 0;
+	unsigned set = 0;
 	for (uint64_t now_ms = 0; now_ms < 60000; now_ms++) {
 		enum brake_change change = brake_step(&brake, &view, now_ms);
-		if (change == BRAKE_ON)
-			since_ms = now_ms;
-		if (change == BRAKE_OFF && now_ms - since_ms > longest_ms)
-			longest_ms = now_ms - since_ms;
-		on_ms += brake.on ? 1 : 0;
+		/* No pause, and never for long at what usage was once. */
+		assert_true(brake.on);
+		assert_true(brake.until_ms <= now_ms + view.hold_ms);
+		assert_int_not_equal(change, BRAKE_OFF);
+		if (change == BRAKE_ON) {
+			assert_true(brake.high_bytes < view.current_bytes);
+			assert_true(
+				brake.high_bytes >= view.current_bytes - view.current_bytes / 128);
+			set++;
+		}
+		view.current_bytes += 4096;
 	}
-	assert_int_equal(on_ms, 30000);
-	assert_int_equal(longest_ms, 3000);
+	assert_int_equal(set, 20);
 }
 
 static void test_nothing_is_braked_that_cannot_be(void **state)
@@ -105,8 +109,8 @@ int main(void)
 		cmocka_unit_test(test_brake_bites_just_below_usage_where_no_room_is_left),
 		cmocka_unit_test(test_brake_leaves_the_room_there_is),
 		cmocka_unit_test(test_brake_is_lifted_early_when_the_wall_is_far),
-		cmocka_unit_test(test_brake_rests_after_its_deadline),
-		cmocka_unit_test(test_brake_is_on_for_half_of_the_time_at_the_most),
+		cmocka_unit_test(test_brake_comes_off_at_its_deadline_when_the_service_has_stopped),
+		cmocka_unit_test(test_brake_follows_growth_that_goes_on),
 		cmocka_unit_test(test_nothing_is_braked_that_cannot_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

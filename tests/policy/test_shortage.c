@@ -16,6 +16,7 @@ static const struct shortage_view nothing_left = {
 	.headroom_bytes = 10 * MIB,
 	.reserve_bytes = 8 * MIB,
 	.limit_bytes = 256 * MIB,
+	.hold_ms = HOLD_MS,
 };
 
 static enum shortage_change step(
@@ -107,22 +108,52 @@ static void test_waiting_is_in_vain_when_nothing_came_back_for_a_while(void **st
 	(void)state;
 	struct shortage shortage = {0};
 	struct shortage_view view = nothing_left;
-	assert_false(shortage_is_hopeless(&shortage, HOLD_MS, 1000));
 	step(&shortage, view, 1000);
-	assert_false(shortage_is_hopeless(&shortage, HOLD_MS, 1000 + HOLD_MS - 1));
-	assert_true(shortage_is_hopeless(&shortage, HOLD_MS, 1000 + HOLD_MS));
+	step(&shortage, view, 1000 + HOLD_MS - 1);
+	assert_false(shortage_is_hopeless(&shortage));
+	step(&shortage, view, 1000 + HOLD_MS);
+	assert_true(shortage_is_hopeless(&shortage));
 	/* The heaps must have said so lately. */
 	view.emptied = false;
 	step(&shortage, view, 1300);
-	assert_false(shortage_is_hopeless(&shortage, HOLD_MS, 1300));
+	assert_false(shortage_is_hopeless(&shortage));
 	view.emptied = true;
 	/* Headroom fell and rose again: that came back. */
 	view.headroom_bytes = 1 * MIB;
 	step(&shortage, view, 1400);
-	assert_true(shortage_is_hopeless(&shortage, HOLD_MS, 1400));
+	assert_true(shortage_is_hopeless(&shortage));
 	view.headroom_bytes = 6 * MIB;
 	step(&shortage, view, 1500);
-	assert_false(shortage_is_hopeless(&shortage, HOLD_MS, 1500));
+	assert_false(shortage_is_hopeless(&shortage));
+}
+
+/* From the conclusion until waiting is found to be in vain. */
+static uint64_t patience_ms(struct shortage *shortage, uint64_t *now_ms)
+{
+	uint64_t start_ms = *now_ms;
+	step(shortage, nothing_left, start_ms);
+	while (!shortage_is_hopeless(shortage))
+		step(shortage, nothing_left, ++*now_ms);
+	return *now_ms - start_ms;
+}
+
+static void test_patience_is_shorter_where_it_brought_nothing(void **state)
+{
+	(void)state;
+	struct shortage shortage = {0};
+	struct shortage_view freed = nothing_left;
+	uint64_t now_ms = 1000;
+	freed.headroom_bytes = 100 * MIB;
+	for (uint64_t ms = HOLD_MS; ms > HOLD_MS >> SHORTAGE_HALVES; ms /= 2) {
+		assert_int_equal(patience_ms(&shortage, &now_ms), ms);
+		assert_int_equal(step(&shortage, freed, ++now_ms), SHORTAGE_WITHDRAW);
+	}
+	assert_in_range(patience_ms(&shortage, &now_ms), 1, HOLD_MS / 10);
+	step(&shortage, freed, ++now_ms);
+	/* While someone waited, another freed. */
+	step(&shortage, nothing_left, ++now_ms);
+	step(&shortage, freed, ++now_ms);
+	assert_int_equal(patience_ms(&shortage, &now_ms), HOLD_MS);
 }
 
 int main(void)
@@ -134,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_withdrawn_when_something_changes),
 		cmocka_unit_test(test_it_is_told_once),
 		cmocka_unit_test(test_waiting_is_in_vain_when_nothing_came_back_for_a_while),
+		cmocka_unit_test(test_patience_is_shorter_where_it_brought_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

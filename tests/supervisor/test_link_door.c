@@ -133,7 +133,7 @@ static void test_without_descriptors_a_visitor_is_sent_away(void **state)
 		close(visitor[i]);
 	}
 	/* When there are some again, the door is as it was. */
-	link_door_open_again(house->door);
+	link_door_open_again(house->door, 0);
 	int fd = knock(house);
 	assert_int_equal(send(fd, token_a, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
 	link_door_serve(house->door, 1);
@@ -239,6 +239,27 @@ static void test_keys_have_an_end(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A process that knocks for ever is not let in for ever, and others are when the second is over. */
+static void test_visits_are_limited_in_time(void **state)
+{
+	struct house *house = *state;
+	struct pollfd door = {.fd = link_door_fd(house->door), .events = POLLIN};
+	unsigned visits = 0;
+	while (visits < 10 * LINK_DOOR_VISITS) {
+		int fd = knock(house);
+		close(fd);
+		if (poll(&door, 1, 0) == 0)
+			break;
+		link_door_serve(house->door, 5000);
+		visits++;
+	}
+	assert_in_range(visits, LINK_DOOR_VISITS, 2 * LINK_DOOR_VISITS);
+	link_door_open_again(house->door, 5500);
+	assert_int_equal(poll(&door, 1, 0), 0);
+	link_door_open_again(house->door, 5000 + LINK_DOOR_PERIOD_MS);
+	assert_int_equal(poll(&door, 1, 0), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +272,7 @@ int main(void)
 		TEST(test_a_crowd_of_silent_visitors_does_not_keep_others_out),
 		TEST(test_visitors_that_leave_at_once_are_survived),
 		TEST(test_keys_have_an_end),
+		TEST(test_visits_are_limited_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

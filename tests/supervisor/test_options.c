@@ -6,7 +6,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "supervisor/options.h"
 
@@ -72,6 +76,40 @@ static void test_run_behind_two_dashes_is_a_program(void **state)
 	assert_string_equal(options.argv[0], "run");
 }
 
+static void test_help_is_given_wherever_it_is_asked_for(void **state)
+{
+	(void)state;
+	static const char *const lines[] = {"spillway -h", "spillway --help", "spillway help",
+		"spillway run --help", "spillway check -h", "spillway help run"};
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		assert_int_equal(parse(lines[i]), 0);
+		assert_int_equal(options.command, OPTIONS_HELP);
+	}
+	assert_int_equal(parse("spillway -V"), 0);
+	assert_int_equal(options.command, OPTIONS_VERSION);
+	assert_int_equal(parse("spillway -- help"), 0);
+	assert_int_equal(options.command, OPTIONS_WRAP);
+}
+
+static void test_a_file_without_run_is_no_program(void **state)
+{
+	char path[] = "/tmp/spillway-options-XXXXXX.ini";
+	char line[128];
+	int fd = mkstemps(path, 4);
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(line, sizeof line, "spillway %s", path);
+	assert_int_equal(parse(line), -EINVAL);
+	assert_non_null(strstr(problem, "expected spillway run /tmp"));
+	snprintf(line, sizeof line, "spillway -- %s", path);
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(chmod(path, 0700), 0);
+	snprintf(line, sizeof line, "spillway %s", path);
+	assert_int_equal(parse(line), 0);
+	unlink(path);
+}
+
 static void test_usage_errors_name_the_word(void **state)
 {
 	(void)state;
@@ -97,6 +135,8 @@ static void test_usage_errors_name_the_word(void **state)
 		{"spillway --scavenge-cpu=0% true", "0%"},
 		{"spillway --core-worth=1M true", "1M"},
 		{"spillway --scavenge", "--scavenge"},
+		{"spillway --memory-max=1G run a.ini", "--memory-max"},
+		{"spillway --shim off check a.ini", "--shim"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		assert_int_equal(parse(rows[i].line), -EINVAL);
@@ -186,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_two_dashes_end_the_options),
 		cmocka_unit_test(test_run_and_check_take_one_file),
 		cmocka_unit_test(test_run_behind_two_dashes_is_a_program),
+		cmocka_unit_test(test_help_is_given_wherever_it_is_asked_for),
+		cmocka_unit_test(test_a_file_without_run_is_no_program),
 		cmocka_unit_test(test_usage_errors_name_the_word),
 		cmocka_unit_test(test_wrap_leaves_usr1_and_usr2_to_the_service),
 		cmocka_unit_test(test_wrap_makes_one_service_of_the_options),

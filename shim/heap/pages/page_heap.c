@@ -162,6 +162,21 @@ static void populate_behind(const struct page_taken *taken, size_t pages, size_t
 		gate_populate(start + leaving * PAGE_BYTES, (pages - leaving) * PAGE_BYTES);
 }
 
+/* Commits a run that was taken.  One that is refused goes back clean, so that nobody takes it for
+ * idle memory, or for the cheapest to take. */
+static bool back(const struct page_taken *taken, size_t pages)
+{
+	struct os_range range = {.start = taken->start, .bytes = pages * PAGE_BYTES};
+
+	if (!taken->away || page_reserve_back(taken->start, pages))
+		return true;
+	if (taken->zero || os_advise(&range, 1, OS_DONTNEED) == 0)
+		page_heap_put_clean(taken->start, pages, taken->zero);
+	else
+		page_heap_put(taken->start, pages, 0);
+	return false;
+}
+
 static struct page_taken take(size_t pages, size_t alignment, size_t leaving)
 {
 	bool may_be_cold = !gate_is_set();
@@ -179,10 +194,8 @@ static struct page_taken take(size_t pages, size_t alignment, size_t leaving)
 		taken = take_locked(pages, alignment, may_be_cold, &cold);
 		lock_drop(&page_heap.lock);
 		cold = cold > leaving ? cold - leaving : 0;
-		if (taken.away && !page_reserve_back(taken.start, pages)) {
-			page_heap_put(taken.start, pages, 0);
+		if (!back(&taken, pages))
 			return (struct page_taken){.start = NULL};
-		}
 		if (taken.start != NULL) {
 			if (populate && cold != 0)
 				populate_behind(&taken, pages, leaving);
@@ -213,7 +226,7 @@ struct page_taken page_heap_take_for(size_t pages, size_t leaving)
  * was asked.
  */
 static bool extend_locked(
-	uintptr_t start, size_t pages, bool may_be_cold, size_t *cold, bool *away)
+	uintptr_t start, size_t pages, bool may_be_cold, size_t *cold, struct page_taken *taken)
 {
 	struct region *region = page_heap_region(start - 1);
 	size_t page = region_page(region, start);
@@ -243,7 +256,11 @@ static bool extend_locked(
 		huge_taken_locked(region, page, pages);
 	region_take(region, page, pages);
 	count_taken(&counts, pages);
-	*away = is_away_locked(region, page, pages);
+	*taken = (struct page_taken){
+		.start = (void *)start,
+		.zero = counts.clean == pages,
+		.away = is_away_locked(region, page, pages),
+	};
 	return true;
 }
 
@@ -253,14 +270,13 @@ bool page_heap_extend(void *end, size_t pages, size_t *cold)
 	bool populate = false;
 
 	for (;;) {
-		bool away = false;
+		struct page_taken run = {.start = NULL};
 		bool taken;
 
 		lock_take(&page_heap.lock);
-		taken = extend_locked((uintptr_t)end, pages, may_be_cold, cold, &away);
+		taken = extend_locked((uintptr_t)end, pages, may_be_cold, cold, &run);
 		lock_drop(&page_heap.lock);
-		if (away && !page_reserve_back(end, pages)) {
-			page_heap_put(end, pages, 0);
+		if (!back(&run, pages)) {
 			*cold = 0;
 			return false;
 		}

@@ -70,6 +70,13 @@ void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned siz
 	}
 }
 
+void page_map_touch(uintptr_t start, size_t pages)
+{
+	/* Entries of a run no longer than a chunk lie in two pages at most. */
+	page_map_set(start, 1, NULL, 0);
+	page_map_set(start + (pages - 1) * PAGE_BYTES, 1, NULL, 0);
+}
+
 struct os_range page_map_of_chunk(uintptr_t start)
 {
 	_Static_assert(

@@ -49,6 +49,10 @@ bool page_map_cover(uintptr_t start, size_t bytes);
 #define PAGE_MAP_CHUNK_BYTES ((size_t)1600)
 void *page_map_behind_leaf(const void *address);
 
+/* Makes the entries of pages resident that have none and that are the caller's, so that
+ * page_map_set has no first fault under a lock. */
+void page_map_touch(uintptr_t start, size_t pages);
+
 /* `span` NULL clears. */
 void page_map_set(uintptr_t start, size_t pages, struct span *span, unsigned size_class);
 

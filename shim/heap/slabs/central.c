@@ -204,7 +204,7 @@ static bool slab_new(unsigned size_class)
 	if (span == NULL)
 		return false;
 	taken = page_heap_take(pages, PAGE_BYTES);
-	if (taken.start != NULL && !slab_index_cover((uintptr_t)taken.start)) {
+	if (taken.start != NULL && !slab_index_cover((uintptr_t)taken.start, size_class)) {
 		page_heap_put(taken.start, pages, taken.clean_mask);
 		taken.start = NULL;
 	}
@@ -213,6 +213,7 @@ static bool slab_new(unsigned size_class)
 		return false;
 	}
 	span_init(span, taken.start, size_class, taken.clean_mask);
+	page_map_touch(span->start, pages);
 	lock_take(&central->lock);
 	page_map_set(span->start, pages, span, size_class);
 	list(span, true);

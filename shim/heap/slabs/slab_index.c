@@ -5,10 +5,14 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/pages/page_map.h"
 
-/* 64 blocks, and for each set a bit for each of them. */
+/* For each kind of a class a bit for each of 64 blocks. */
+struct class_sets {
+	_Atomic uint64_t words[SLAB_KINDS];
+} __attribute__((aligned(SLAB_LINE_BYTES)));
+
 struct group {
 	struct slab_block *_Atomic blocks[64];
-	uint64_t sets[SLAB_ROWS];
+	struct class_sets sets[SIZE_CLASSES + 1];
 };
 
 #define GROUPS_MAX (SLAB_BLOCKS_MAX / 64)
@@ -83,33 +87,63 @@ static struct slab_block *block_of(uintptr_t address)
 	return page_map_behind_leaf((const void *)address);
 }
 
-static size_t row_of(enum slab_kind kind, unsigned size_class)
-{
-	return size_class * (size_t)SLAB_KINDS + kind;
-}
-
 static size_t chunk_of(uintptr_t address)
 {
 	return address / CHUNK_BYTES % SLAB_BLOCK_CHUNKS;
 }
 
+/* Words ------------------------------------------------------------------- */
+
+static uint64_t word_get(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void word_put(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+/* Writes to a word without changing it, whoever else writes to it now.  One that is not 0 was
+ * written before. */
+static void word_touch(_Atomic uint64_t *word)
+{
+	uint64_t none = 0;
+
+	(void)atomic_compare_exchange_strong_explicit(
+		word, &none, 0, memory_order_relaxed, memory_order_relaxed);
+}
+
 /* The word of a chunk and a set that is covered. */
-static uint64_t *slabs_of(const struct slab_block *block, size_t chunk, size_t row)
+static _Atomic uint64_t *slabs_of(
+	const struct slab_block *block, size_t chunk, enum slab_kind kind, unsigned size_class)
 {
 	struct slab_part *part =
 		atomic_load_explicit(&block->parts[chunk / SLAB_PART_CHUNKS], memory_order_acquire);
+	size_t near = chunk % SLAB_PART_CHUNKS / SLAB_NEAR_CHUNKS;
 
-	return &part->slabs[chunk % SLAB_PART_CHUNKS][row];
+	return &part->slabs[near][size_class].words[chunk % SLAB_NEAR_CHUNKS][kind];
 }
 
-bool slab_index_cover(uintptr_t start)
+/* The words of the class: of the chunk, of the block's chunks, and of the blocks. */
+static void touch(struct slab_block *block, size_t chunk, unsigned size_class)
 {
-	struct slab_block *block = block_of(start);
+	uint32_t number = atomic_load_explicit(&block->number, memory_order_acquire) - 1;
+
+	for (size_t kind = 0; kind < SLAB_KINDS; kind++) {
+		word_touch(slabs_of(block, chunk, (enum slab_kind)kind, size_class));
+		word_touch(&block->chunks[size_class].words[kind][chunk / 64]);
+		word_touch(&group_of(number)->sets[size_class].words[kind]);
+	}
+}
+
+/* Covering ---------------------------------------------------------------- */
+
+static bool number_cover(struct slab_block *block)
+{
 	uint32_t none = 0;
 	uint32_t number;
 
-	if (!part_cover(block, chunk_of(start) / SLAB_PART_CHUNKS))
-		return false;
 	if (atomic_load_explicit(&block->number, memory_order_acquire) != 0)
 		return true;
 	/* Two threads may be here at once: then one number goes unused. */
@@ -123,86 +157,117 @@ bool slab_index_cover(uintptr_t start)
 	return true;
 }
 
+bool slab_index_cover(uintptr_t start, unsigned size_class)
+{
+	struct slab_block *block = block_of(start);
+	size_t chunk = chunk_of(start);
+
+	if (!part_cover(block, chunk / SLAB_PART_CHUNKS) || !number_cover(block))
+		return false;
+	touch(block, chunk, size_class);
+	return true;
+}
+
+/* Sets -------------------------------------------------------------------- */
+
 /* Where a slab's bit is. */
 struct place {
-	struct slab_block *block;
-	size_t chunk;
-	size_t row;
-	uint64_t *slabs;
+	_Atomic uint64_t *slabs;  /* of its chunk */
+	_Atomic uint64_t *chunks; /* of the block, SLAB_BLOCK_CHUNKS / 64 of them */
+	_Atomic uint64_t *blocks; /* of the group */
 	uint64_t bit;
+	size_t chunk;
+	uint64_t block_bit;
 };
 
 static struct place place_of(enum slab_kind kind, const struct span *span)
 {
 	struct slab_block *block = block_of(span->start);
+	uint32_t number = atomic_load_explicit(&block->number, memory_order_relaxed) - 1;
 	size_t page = (span->start >> PAGE_SHIFT) & (PAGE_MAP_LEAF_PAGES - 1);
-	size_t row = row_of(kind, span->size_class);
+	unsigned size_class = span->size_class;
 
 	return (struct place){
-		.block = block,
-		.chunk = page / CHUNK_PAGES,
-		.row = row,
-		.slabs = slabs_of(block, page / CHUNK_PAGES, row),
+		.slabs = slabs_of(block, page / CHUNK_PAGES, kind, size_class),
+		.chunks = block->chunks[size_class].words[kind],
+		.blocks = &group_of(number)->sets[size_class].words[kind],
 		.bit = (uint64_t)1 << page % CHUNK_PAGES / SLAB_GRAIN_PAGES,
+		.chunk = page / CHUNK_PAGES,
+		.block_bit = (uint64_t)1 << number % 64,
 	};
 }
 
 void slab_set_add(enum slab_kind kind, const struct span *span)
 {
 	struct place at = place_of(kind, span);
-	uint32_t number = atomic_load_explicit(&at.block->number, memory_order_relaxed) - 1;
+	uint64_t before = word_get(at.slabs);
+	_Atomic uint64_t *chunks = &at.chunks[at.chunk / 64];
 
-	*at.slabs |= at.bit;
-	at.block->chunks[at.row][at.chunk / 64] |= (uint64_t)1 << at.chunk % 64;
-	group_of(number)->sets[at.row] |= (uint64_t)1 << number % 64;
+	word_put(at.slabs, before | at.bit);
+	if (before != 0)
+		return;
+	word_put(chunks, word_get(chunks) | (uint64_t)1 << at.chunk % 64);
+	word_put(at.blocks, word_get(at.blocks) | at.block_bit);
 }
 
 void slab_set_remove(enum slab_kind kind, const struct span *span)
 {
 	struct place at = place_of(kind, span);
-	uint32_t number = atomic_load_explicit(&at.block->number, memory_order_relaxed) - 1;
+	uint64_t rest = word_get(at.slabs) & ~at.bit;
+	_Atomic uint64_t *chunks = &at.chunks[at.chunk / 64];
 	uint64_t left = 0;
 
-	*at.slabs &= ~at.bit;
-	if (*at.slabs != 0)
+	word_put(at.slabs, rest);
+	if (rest != 0)
 		return;
-	at.block->chunks[at.row][at.chunk / 64] &= ~((uint64_t)1 << at.chunk % 64);
+	word_put(chunks, word_get(chunks) & ~((uint64_t)1 << at.chunk % 64));
 	for (size_t i = 0; i < SLAB_BLOCK_CHUNKS / 64; i++)
-		left |= at.block->chunks[at.row][i];
+		left |= word_get(&at.chunks[i]);
 	if (left == 0)
-		group_of(number)->sets[at.row] &= ~((uint64_t)1 << number % 64);
+		word_put(at.blocks, word_get(at.blocks) & ~at.block_bit);
 }
 
 bool slab_set_has(enum slab_kind kind, const struct span *span)
 {
 	struct place at = place_of(kind, span);
 
-	return (*at.slabs & at.bit) != 0;
+	return (word_get(at.slabs) & at.bit) != 0;
 }
 
-static uint64_t sets_of(size_t number, size_t row)
+static uint64_t sets_of(size_t number, enum slab_kind kind, unsigned size_class)
 {
-	return group_of(number)->sets[row];
+	return word_get(&group_of(number)->sets[size_class].words[kind]);
+}
+
+/* The lowest chunk of a block that has slabs of the set. */
+static size_t lowest_chunk(const struct slab_block *block, enum slab_kind kind, unsigned size_class)
+{
+	const _Atomic uint64_t *words = block->chunks[size_class].words[kind];
+	size_t i = 0;
+
+	while (i < SLAB_BLOCK_CHUNKS / 64 - 1 && word_get(&words[i]) == 0)
+		i++;
+	return i * 64 + bits_lowest(word_get(&words[i]));
 }
 
 struct span *slab_set_lowest(enum slab_kind kind, unsigned size_class)
 {
-	size_t row = row_of(kind, size_class);
 	size_t numbers = atomic_load_explicit(&block_count, memory_order_relaxed);
 	const struct slab_block *block;
 	size_t number = 0;
 	size_t chunk;
 	size_t page;
 
-	while (number < numbers && sets_of(number, row) == 0)
+	while (number < numbers && sets_of(number, kind, size_class) == 0)
 		number += 64;
 	if (number >= numbers)
 		return NULL;
-	number += bits_lowest(sets_of(number, row));
+	number += bits_lowest(sets_of(number, kind, size_class));
 	block = atomic_load_explicit(&group_of(number)->blocks[number % 64], memory_order_acquire);
-	chunk = bits_next(block->chunks[row], 0, SLAB_BLOCK_CHUNKS, true);
+	chunk = lowest_chunk(block, kind, size_class);
 	/* The last of the eight pages in which the slab begins is the slab's for sure. */
-	page = (bits_lowest(*slabs_of(block, chunk, row)) + 1) * SLAB_GRAIN_PAGES - 1;
+	page = bits_lowest(word_get(slabs_of(block, chunk, kind, size_class)));
+	page = (page + 1) * SLAB_GRAIN_PAGES - 1;
 	return page_map_span(page_map_get(
 		(const void *)(block->start + chunk * CHUNK_BYTES + page * PAGE_BYTES)));
 }

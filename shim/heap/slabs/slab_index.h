@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -26,40 +27,56 @@
  * Blocks are in the order in which they first had a slab, which is that of their
  * addresses within a region.
  *
- * A block lies behind its leaf of the page map.  The words of its chunks, 1.1 KiB each,
+ * A block lies behind its leaf of the page map.  The words of its chunks, 1.6 KiB each,
  * are reserved for 32 chunks together, when a slab lies in one of them for the first time,
  * and cost memory only where they are used.
  *
  * A set is its class's and kind's rows of bits, and belongs to whoever holds the
- * lock of the class.
+ * lock of the class.  No two classes have words on one cache line: threads that hold the locks
+ * of different classes do not slow each other down.  For that, the words of a class for eight
+ * chunks lie side by side.
  */
 enum slab_kind { SLAB_READY, SLAB_HOLED, SLAB_KINDS };
 
 #define SLAB_GRAIN_PAGES ((size_t)8)
-#define SLAB_ROWS ((size_t)SLAB_KINDS * (SIZE_CLASSES + 1))
 #define SLAB_BLOCK_CHUNKS ((size_t)512)
 #define SLAB_PART_CHUNKS ((size_t)32)
 #define SLAB_PARTS (SLAB_BLOCK_CHUNKS / SLAB_PART_CHUNKS)
+#define SLAB_NEAR_CHUNKS ((size_t)8)
+#define SLAB_LINE_BYTES ((size_t)64)
 
 /* Blocks in which slabs may lie: 4 TiB of them. */
 #define SLAB_BLOCKS_MAX ((size_t)4096)
 
+/* Words are written with the class's lock held, but for slab_index_cover, which changes none. */
+struct slab_near {
+	_Atomic uint64_t words[SLAB_NEAR_CHUNKS][SLAB_KINDS];
+} __attribute__((aligned(SLAB_LINE_BYTES)));
+
 struct slab_part {
-	uint64_t slabs[SLAB_PART_CHUNKS][SLAB_ROWS];
+	struct slab_near slabs[SLAB_PART_CHUNKS / SLAB_NEAR_CHUNKS][SIZE_CLASSES + 1];
 };
+
+struct slab_chunks {
+	_Atomic uint64_t words[SLAB_KINDS][SLAB_BLOCK_CHUNKS / 64];
+} __attribute__((aligned(SLAB_LINE_BYTES)));
 
 struct slab_block {
 	uintptr_t start;
 	_Atomic uint32_t number; /* from 1 on; 0: no slab was here yet */
-	uint64_t chunks[SLAB_ROWS][SLAB_BLOCK_CHUNKS / 64];
+	struct slab_chunks chunks[SIZE_CLASSES + 1];
 	struct slab_part *_Atomic parts[SLAB_PARTS];
 };
 
+_Static_assert(offsetof(struct slab_block, chunks) % SLAB_LINE_BYTES == 0, "a line has one class");
 _Static_assert(CHUNK_PAGES / SLAB_GRAIN_PAGES == 64, "a chunk's slabs of a set are a word");
 
-/* Before a slab that starts here is added for the first time; false: memory is out, or there are
- * too many blocks. */
-bool slab_index_cover(uintptr_t start);
+/*
+ * Before a slab of the class that starts here is added for the first time; false: memory is out, or
+ * there are too many blocks.  Makes the words resident that slab_set_add and slab_set_remove will
+ * write, so that no first fault happens under the class's lock.
+ */
+bool slab_index_cover(uintptr_t start, unsigned size_class);
 
 /* A slab that is not in the set; one that is. */
 void slab_set_add(enum slab_kind kind, const struct span *span);
