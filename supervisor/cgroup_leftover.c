@@ -50,7 +50,7 @@ static bool is_ours(const char *leaf, const char *owner)
 	       lstat(leaf, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
 }
 
-static unsigned end_leaf(const char *leaf)
+static unsigned tell_leaf(const char *leaf)
 {
 	int fd = -1;
 	if (cgroup_directory_open(leaf, &fd) != 0)
@@ -58,7 +58,21 @@ static unsigned end_leaf(const char *leaf)
 	/* A throttled process takes its time to end. */
 	cgroup_directory_write(fd, "memory.high", "max");
 	int count = cgroup_directory_signal(fd, SIGTERM);
-	if (!cgroup_directory_wait_empty(fd, CGROUP_LEFTOVER_TERM_MS)) {
+	close(fd);
+	if (count > 0)
+		log_warn("cgroup %s: left by an earlier supervisor: ending %d processes", leaf,
+			count);
+	return count > 0 ? (unsigned)count : 0;
+}
+
+static void end_leaf(const char *leaf, uint64_t until_ms)
+{
+	int fd = -1;
+	uint64_t now_ms = cgroup_directory_now_ms();
+	if (cgroup_directory_open(leaf, &fd) != 0)
+		return;
+	if (!cgroup_directory_wait_empty(
+		    fd, until_ms > now_ms ? (uint32_t)(until_ms - now_ms) : 0)) {
 		if (cgroup_directory_write(fd, "cgroup.kill", "1") != 0)
 			cgroup_directory_signal(fd, SIGKILL);
 		cgroup_directory_wait_empty(fd, CGROUP_LEFTOVER_KILL_MS);
@@ -68,10 +82,6 @@ static unsigned end_leaf(const char *leaf)
 	if (rmdir(leaf) != 0 && errno != ENOENT)
 		log_warn("cgroup %s: left by an earlier supervisor, and stays: %s", leaf,
 			strerror(errno));
-	else
-		log_warn("cgroup %s: left by an earlier supervisor: %d processes ended", leaf,
-			count > 0 ? count : 0);
-	return count > 0 ? (unsigned)count : 0;
 }
 
 /* Calls each() with the path of every folder in directory whose name begins with prefix. */
@@ -93,13 +103,20 @@ static void each_below(const char *directory, const char *prefix,
 		closedir(list);
 }
 
+enum search_step {
+	SEARCH_LOOKS,
+	SEARCH_TELLS, /* all get SIGTERM before any is waited for */
+	SEARCH_ENDS
+};
+
 struct search {
 	const char *owner;
 	const char *own_base;
-	bool only_looks;
-	unsigned leaves; /* of owner */
-	unsigned ended;  /* processes */
-	bool is_alive;   /* one of owner's has a living supervisor */
+	enum search_step step;
+	uint64_t until_ms; /* then SIGKILL */
+	unsigned leaves;   /* of owner */
+	unsigned ended;    /* processes */
+	bool is_alive;     /* one of owner's has a living supervisor */
 };
 
 static void visit_leaf(const char *path, void *context)
@@ -108,14 +125,25 @@ static void visit_leaf(const char *path, void *context)
 	if (!is_ours(path, search->owner))
 		return;
 	search->leaves++;
-	if (!search->only_looks)
-		search->ended += end_leaf(path);
+	if (search->step == SEARCH_TELLS)
+		search->ended += tell_leaf(path);
+	else if (search->step == SEARCH_ENDS)
+		end_leaf(path, search->until_ms);
+}
+
+static void end_leaves(const char *base, struct search *search)
+{
+	search->step = SEARCH_TELLS;
+	each_below(base, "", visit_leaf, search);
+	search->step = SEARCH_ENDS;
+	search->until_ms = cgroup_directory_now_ms() + CGROUP_LEFTOVER_TERM_MS;
+	each_below(base, "", visit_leaf, search);
 }
 
 unsigned cgroup_leftover_end(const char *base, const char *owner)
 {
 	struct search search = {.owner = owner};
-	each_below(base, "", visit_leaf, &search);
+	end_leaves(base, &search);
 	return search.ended;
 }
 
@@ -127,8 +155,11 @@ static void visit_base(const char *path, void *context)
 	if (strcmp(path, search->own_base) == 0)
 		return;
 	int error = cgroup_leftover_lock(path, &lock_fd);
-	struct search here = {.owner = search->owner, .only_looks = error != 0};
-	each_below(path, "", visit_leaf, &here);
+	struct search here = {.owner = search->owner, .step = SEARCH_LOOKS};
+	if (error == 0)
+		end_leaves(path, &here);
+	else
+		each_below(path, "", visit_leaf, &here);
 	if (error == -EALREADY && here.leaves > 0)
 		search->is_alive = true;
 	if (error != 0)

@@ -217,8 +217,8 @@ static void test_new_limits_hold_for_who_runs_already(void **state)
 	reload(SERVICE("web") "\nmemory_max = 50%\nmemory_high = 100M\n" DB);
 	settle();
 	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/web", "memory.max", "134217728")));
-	assert_true(fake_cgroup_reads("box/web", "memory.high", "104857600"));
-	assert_true(fake_cgroup_reads("box/db", "memory.max", "max"));
+	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/web", "memory.high", "104857600")));
+	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", "max")));
 	reload(WEB DB);
 	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/web", "memory.max", "max")));
 	assert_int_equal(fake_children.count, 2);
