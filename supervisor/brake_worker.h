@@ -35,8 +35,7 @@ void brake_worker_lift(struct brake_worker *worker, size_t service);
 int brake_worker_limit(
 	struct brake_worker *worker, size_t service, int directory_fd, uint64_t max_bytes);
 
-/* memory.high is configured to be that from now on.  Written at once, or when the brake is lifted.
- */
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is off. */
 void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes);
 
 /* Lifts every brake and has the guard's process end, which the next brake starts again. */

@@ -12,6 +12,7 @@
 
 #include "supervisor/cgroup_directory.h"
 #include "supervisor/cgroup_files.h"
+#include "supervisor/cgroup_leftover.h"
 #include "supervisor/log.h"
 
 /*
@@ -46,8 +47,10 @@ struct cgroup_tree {
 	int own_fd;
 	int base_fd;
 	int self_fd;
-	int above_fd;   /* where "+memory" had to be written above BASE, else -1 */
-	bool everybody; /* all of own's processes are ours to move */
+	int lock_fd;
+	const char *owner; /* NULL = nobody */
+	int above_fd;      /* where "+memory" had to be written above BASE, else -1 */
+	bool everybody;    /* all of own's processes are ours to move */
 	bool made_base;
 	bool made_self;
 	bool switched_on; /* memory, in BASE */
@@ -212,6 +215,7 @@ int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char wh
 	made->base_fd = -1;
 	made->self_fd = -1;
 	made->above_fd = -1;
+	made->lock_fd = -1;
 	memcpy(made->own, mode->directory, strlen(mode->directory) + 1);
 	memcpy(made->mount, mode->mount, strlen(mode->mount) + 1);
 	int error = cgroup_directory_open(made->own, &made->own_fd);
@@ -227,6 +231,20 @@ int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char wh
 	}
 	*tree = made;
 	return 0;
+}
+
+int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner)
+{
+	unsigned ended = 0;
+	int error = cgroup_leftover_lock(tree->base, &tree->lock_fd);
+	if (error != 0)
+		return error;
+	if (tree->made_base)
+		error = cgroup_leftover_end_beside(tree->base, owner, &ended);
+	else
+		cgroup_leftover_end(tree->base, owner);
+	tree->owner = error == 0 ? owner : NULL;
+	return error;
 }
 
 const char *cgroup_tree_directory(const struct cgroup_tree *tree)
@@ -323,6 +341,7 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms)
 	close_fd(&tree->self_fd);
 	close_fd(&tree->base_fd);
 	close_fd(&tree->own_fd);
+	close_fd(&tree->lock_fd);
 	free(tree);
 }
 
@@ -416,6 +435,8 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 		free_leaf(made);
 		return error;
 	}
+	if (tree->owner != NULL)
+		cgroup_leftover_mark(made->path, tree->owner);
 	made->next = tree->leaves;
 	tree->leaves = made;
 	*leaf = made;

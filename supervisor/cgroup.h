@@ -43,6 +43,10 @@ struct cgroup_leaf;
 int cgroup_tree_open(
 	const struct mode *mode, struct cgroup_tree **tree, char why[CGROUP_WHY_BYTES]);
 
+/* The tree is for owner, a text that outlives it: what an earlier supervisor has left for the same
+ * one is ended (cgroup_leftover.h).  -EALREADY: one that lives has it. */
+int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner);
+
 /* Absolute path of BASE; it lives as long as the tree. */
 const char *cgroup_tree_directory(const struct cgroup_tree *tree);
 

@@ -387,7 +387,10 @@ static int fleet_init(struct fleet *fleet)
 		fleet->loop, fleet->host.signals->fd, on_signal, fleet, &fleet->signal_watch);
 	if (error != 0)
 		return error;
-	return tick_open(fleet->config, &fleet->host.tick);
+	error = tick_open(fleet->config, &fleet->host.tick);
+	if (error == 0 && !fleet->wrap)
+		error = tick_claim(fleet->host.tick, fleet->file_path);
+	return error;
 }
 
 int fleet_new(const struct fleet_start *start, struct fleet **fleet)

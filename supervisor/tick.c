@@ -184,6 +184,17 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	free(tick);
 }
 
+int tick_claim(struct tick *tick, const char *file)
+{
+	int error = tick->tree != NULL ? cgroup_tree_claim(tick->tree, file) : 0;
+	if (error == -EALREADY)
+		log_error("%s: another supervisor runs its services: see the cgroups beside %s",
+			file, base_directory(tick));
+	else if (error != 0)
+		log_warn("cgroup %s: not locked: %s", base_directory(tick), strerror(-error));
+	return error == -EALREADY ? error : 0;
+}
+
 static size_t free_brake_slot(const struct tick *tick)
 {
 	bool used[CONFIG_SERVICES_MAX] = {false};

@@ -33,6 +33,11 @@ struct tick;
 /* Probes the mode, logs its line, makes the tree of cgroups where it can.  0 or -errno. */
 int tick_open(const struct config *config, struct tick **tick);
 
+/* The services are those of that file (its absolute path, which outlives the tick): ends what an
+ * earlier supervisor of it has left behind, in modes A and B.  -EALREADY when one that lives runs
+ * them; other failures are logged. */
+int tick_claim(struct tick *tick, const char *file);
+
 /* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree. */
 void tick_close(struct tick *tick, uint32_t wait_ms);
 

@@ -212,8 +212,7 @@ struct page_taken page_heap_take_for(size_t pages, size_t leaving)
  * False: they are not free, or (then *cold says how many) not before the gate
  * was asked.
  */
-static bool extend_locked(
-	uintptr_t start, size_t pages, bool may_be_cold, size_t *cold, bool *away)
+static bool extend_locked(uintptr_t start, size_t pages, bool may_be_cold, size_t *cold, bool *away)
 {
 	struct region *region = page_heap_region(start - 1);
 	size_t page = region_page(region, start);

@@ -35,10 +35,11 @@
  * committed is charged where memory is not overcommitted (vm.overcommit_memory=2), so that
  * a fork is refused for a peak of long ago, and makes core files as wide as that peak.
  * It costs a mapping more at most, of which there may be AWAY_PIECES_MAX.  The
- * pages are free and clean like others.  What a region grows by begins that way, too.  Whoever takes
- * some of them commits their chunks, after the lock was dropped: mprotect waits while the kernel gives back other ranges, and nobody else has to wait
- * for that.  Until it is done the chunk stays marked, so that whoever takes other pages of it
- * meanwhile commits it too.  It is not decommitted anew, since a part of it is in use.
+ * pages are free and clean like others.  What a region grows by begins that way, too.  Whoever
+ * takes some of them commits their chunks, after the lock was dropped: mprotect waits while the
+ * kernel gives back other ranges, and nobody else has to wait for that.  Until it is done the chunk
+ * stays marked, so that whoever takes other pages of it meanwhile commits it too.  It is not
+ * decommitted anew, since a part of it is in use.
  *
  * All of it under the page heap's lock, but for page_reserve_back.
  */
