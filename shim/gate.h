@@ -18,6 +18,10 @@
  *      the sum over this process's threads) and sleeping on gate.turn, for
  *      header.gate_wait_ms in total.
  *
+ * The supervisor may shorten that time while the heap waits: it writes 0 to
+ * header.gate_wait_ms when it knows that nobody has anything to give
+ * (supervisor/policy/shortage.h).
+ *
  * Then it goes on in any case and takes what credit there is: the gate slows
  * and never refuses.  A need of GATE_SMALL_BYTES or less waits an eighth as
  * long: it moves the wall by little and is often part of serving a request,

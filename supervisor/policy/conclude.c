@@ -79,6 +79,7 @@ static void conclude_own(struct turn *turn, size_t i)
 	behind_add(&behind, turn, i);
 	struct shortage_view view = {
 		.is_short = service->own_short,
+		.wants_bytes = service->wants_bytes,
 		.emptied = behind.emptied,
 		.idle_bytes = behind.idle_bytes,
 		.headroom_bytes = service->own.headroom_bytes,
@@ -101,6 +102,7 @@ static void conclude_shared(struct turn *turn)
 	}
 	struct shortage_view view = {
 		.is_short = turn->gate_wants_bytes > turn->gate_credit_bytes,
+		.wants_bytes = turn->gate_wants_bytes,
 		.emptied = behind.emptied,
 		.idle_bytes = behind.idle_bytes,
 		.headroom_bytes = turn->shared.headroom_bytes,

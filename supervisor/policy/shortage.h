@@ -43,7 +43,8 @@ struct shortage_view {
 	bool is_short; /* someone waits for room below this wall and is not served */
 	bool emptied;  /* all heaps behind it have answered a full release within SHORTAGE_FRESH_MS
 			*/
-	uint64_t idle_bytes; /* what they hold idle */
+	uint64_t idle_bytes;  /* what they hold idle */
+	uint64_t wants_bytes; /* what waits */
 	uint64_t headroom_bytes;
 	uint64_t reserve_bytes; /* what is kept back while nothing is concluded */
 	uint64_t limit_bytes;

@@ -48,7 +48,14 @@ static void test_but_not_while_one_condition_is_missing(void **state)
 	view = nothing_left;
 	view.idle_bytes = 4 * MIB;
 	assert_int_equal(step(&shortage, view, 1020), SHORTAGE_KEEP);
+	view = nothing_left;
+	view.headroom_bytes = 40 * MIB;
+	view.wants_bytes = MIB;
+	assert_int_equal(step(&shortage, view, 1030), SHORTAGE_KEEP);
 	assert_false(shortage.concluded);
+	/* A want that is larger than all that is free. */
+	view.wants_bytes = 50 * MIB;
+	assert_int_equal(step(&shortage, view, 1040), SHORTAGE_CONCLUDE);
 }
 
 static void test_processes_that_are_not_seen_have_their_time(void **state)

@@ -66,7 +66,7 @@ end 10m
 
 begin 500ms
 tap_ok "with a short hold it is on as well" grows_until said 'rush: brake on: ' "$log"
-tap_ok "when the service has stopped growing it comes off" wait_until 60 said 'rush: brake off: 500ms are over' "$log"
+tap_ok "when the service has stopped growing it comes off" wait_until 60 said 'rush: brake off: ' "$log"
 tap_ok "and memory.high is as it was" wait_until 60 high_is_max
 end 500ms
 
