@@ -38,6 +38,11 @@
  *	pages		page heap, regions, page map, ages, huge pages, mappings
  *	base		bits, locks, metadata, size classes, hooks, os.h
  *
+ * There is one heap in a process.  Its state lies with the folder whose it is, as static variables
+ * and the locks that guard them, and not in one struct: that would have to be known below the
+ * folders whose parts it holds, and a pointer to it would cost a register in every function on the
+ * way.  What all folders have in common are two lists: locks.h for fork, figures.h for statistics.
+ *
  * Words, one meaning each:
  *
  *	span		a run of pages that is one block, or a slab of slots
@@ -47,6 +52,7 @@
  *	fresh		clean, and never touched
  *	warm		dirty or lazy; cold: to be faulted in
  *	void		of a chunk: no page of it is in use or resident
+ *	away		of a chunk: void, and not committed (page_reserve.h)
  *	hole		pages of a live slab that were given back
  *	in transit	held by a scavenger while the kernel is advised
  *	mark, trial	a bin's mark lies over the slots that are on trial: what nobody took from
