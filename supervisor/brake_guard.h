@@ -25,8 +25,9 @@
  * that it is given.  It is a child of the supervisor and is reaped like any
  * other, so brake_guard_close() comes before the last sweep, which waits for all children.
  *
- * A guard that was killed is replaced at the next brake; the caller then tells it again of
- * all brakes that are on.
+ * The first brake starts it, so that a supervisor that never brakes has no such child.  A guard
+ * that was killed is replaced at the next brake; the caller then tells it again of all brakes
+ * that are on.
  */
 
 #define BRAKE_GUARD_GRACE_MS 1000

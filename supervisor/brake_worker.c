@@ -183,12 +183,8 @@ int brake_worker_open(struct brake_worker **worker)
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		made->slot[i].file_fd = made->slot[i].max_fd = -1;
 	made->guard = BRAKE_GUARD_NONE;
-	/* The earlier the fork, the fewer pages of the two processes differ. */
-	int error = brake_guard_open(&made->guard);
-	if (error == 0)
-		error = start_thread(made);
+	int error = start_thread(made);
 	if (error != 0) {
-		brake_guard_close(&made->guard);
 		free(made);
 		return error;
 	}
