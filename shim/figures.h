@@ -101,7 +101,7 @@ enum figure_kind {
 	HEAP(lock_waits, TOTAL, "lock_waits") \
 	HEAP(lock_wait_ns, TOTAL, "lock_wait_ns") \
 	HEAP(lock_wait_max_ns, HIGHEST, "lock_wait_max_ns") \
-	/* free_slot_bytes above, for the supervisor. */ \
+	/* free_slot_bytes above, which was public before it was linked: a row keeps its place. */ \
 	SLOT(free_slots_bytes, LEVEL, NULL)
 
 /* The rows of one struct, or of what goes from one to another, for a macro that takes a row. */
