@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,8 +12,7 @@
 
 #include "config/config.h"
 #include "supervisor/brake_guard.h"
-
-#define STACK_BYTES ((size_t)64 << 10)
+#include "supervisor/thread.h"
 
 /*
  * One slot per service, under one lock, which is never held across a write.
@@ -153,26 +151,15 @@ static void *brake_worker_run(void *argument)
 	return NULL;
 }
 
-static int start_thread(struct brake_worker *worker)
+static void init_locks(struct brake_worker *worker)
 {
-	pthread_attr_t attributes;
 	pthread_condattr_t monotonic;
-	sigset_t all;
-	sigset_t before;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->work, &monotonic);
 	pthread_cond_init(&worker->quiet, NULL);
 	pthread_condattr_destroy(&monotonic);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&worker->thread, &attributes, brake_worker_run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return -error;
 }
 
 int brake_worker_open(struct brake_worker **worker)
@@ -183,7 +170,8 @@ int brake_worker_open(struct brake_worker **worker)
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
 		made->slot[i].file_fd = made->slot[i].max_fd = -1;
 	made->guard = BRAKE_GUARD_NONE;
-	int error = start_thread(made);
+	init_locks(made);
+	int error = thread_start(&made->thread, brake_worker_run, made);
 	if (error != 0) {
 		free(made);
 		return error;

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -12,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES ((size_t)64 << 10)
+#include "supervisor/thread.h"
 
 /*
  * What a service that rings for ever may cost: RINGS in a row, each PAUSE_NS after the one before
@@ -84,25 +83,6 @@ static void *doorbell_run(void *argument)
 	return NULL;
 }
 
-static int start_thread(struct doorbell *doorbell)
-{
-	pthread_attr_t attributes;
-	sigset_t all;
-	sigset_t before;
-	int error = pthread_attr_init(&attributes);
-	if (error != 0)
-		return -error;
-	size_t stack_bytes =
-		STACK_BYTES > (size_t)PTHREAD_STACK_MIN ? STACK_BYTES : (size_t)PTHREAD_STACK_MIN;
-	pthread_attr_setstacksize(&attributes, stack_bytes);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&doorbell->thread, &attributes, doorbell_run, doorbell);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
-
 int doorbell_open(_Atomic uint32_t *word, struct doorbell **doorbell)
 {
 	struct doorbell *made = calloc(1, sizeof *made);
@@ -111,7 +91,7 @@ int doorbell_open(_Atomic uint32_t *word, struct doorbell **doorbell)
 	made->word = word;
 	made->seen = atomic_load(word);
 	made->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int error = made->event_fd >= 0 ? start_thread(made) : -errno;
+	int error = made->event_fd >= 0 ? thread_start(&made->thread, doorbell_run, made) : -errno;
 	if (error != 0) {
 		if (made->event_fd >= 0)
 			close(made->event_fd);

@@ -5,14 +5,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES ((size_t)64 << 10)
+#include "supervisor/thread.h"
 
 /* Stands before each line in the buffer. */
 struct line_head {
@@ -179,26 +178,15 @@ static void *log_writer_run(void *argument)
 	return NULL;
 }
 
-static int start_thread(struct log_writer *writer)
+static void init_locks(struct log_writer *writer)
 {
-	pthread_attr_t attributes;
 	pthread_condattr_t monotonic;
-	sigset_t all;
-	sigset_t before;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&writer->lock, NULL);
 	pthread_cond_init(&writer->work, NULL);
 	pthread_cond_init(&writer->quiet, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int error = pthread_create(&writer->thread, &attributes, log_writer_run, writer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attributes);
-	return -error;
 }
 
 int log_writer_open(int fd, log_writer_lost lost, struct log_writer **writer)
@@ -208,7 +196,8 @@ int log_writer_open(int fd, log_writer_lost lost, struct log_writer **writer)
 		return -ENOMEM;
 	made->fd = fd;
 	made->say_lost = lost;
-	int error = start_thread(made);
+	init_locks(made);
+	int error = thread_start(&made->thread, log_writer_run, made);
 	if (error != 0) {
 		free(made);
 		return error;
