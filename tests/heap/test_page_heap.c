@@ -11,10 +11,13 @@
 #include "tests/support/random.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -497,6 +500,50 @@ static void test_others_take_pages_of_a_chunk_that_is_being_committed(void **sta
 	hunt_away();
 }
 
+static int forked_status;
+
+/* The child never hears of what its parent took, and uses the rest of the chunk. */
+static void on_commit_fork(enum fake_os_call call, const void *start)
+{
+	pid_t child;
+
+	(void)start;
+	if (call != FAKE_OS_COMMIT)
+		return;
+	atomic_store(&fake_os.meanwhile, NULL);
+	child = fork();
+	if (child == 0) {
+		unsigned char *page;
+
+		/* cmocka's handler would go on with the tests here. */
+		signal(SIGSEGV, SIG_DFL);
+		page = page_heap_take(1, PAGE_BYTES).start;
+		memset(page, 1, PAGE_BYTES);
+		page_heap_put(page, 1, 0);
+		_exit(7);
+	}
+	assert_true(child > 0 && waitpid(child, &forked_status, 0) == child);
+}
+
+static void test_a_fork_while_a_chunk_is_being_committed_harms_nobody(void **state)
+{
+	unsigned char *chunk = page_heap_take(CHUNK_PAGES, CHUNK_BYTES).start;
+	unsigned char *run;
+
+	(void)state;
+	page_heap_put(chunk, CHUNK_PAGES, 0);
+	hunt_away();
+	forked_status = -1;
+	atomic_store(&fake_os.meanwhile, on_commit_fork);
+	run = page_heap_take(3, PAGE_BYTES).start;
+	assert_ptr_equal(run, chunk);
+	assert_true(WIFEXITED(forked_status) && WEXITSTATUS(forked_status) == 7);
+	memset(run, 1, 3 * PAGE_BYTES);
+	verify();
+	page_heap_put(run, 3, 0);
+	hunt_away();
+}
+
 /* A thread takes a chunk's pages and is refused; what it puts back is committed for the next one.
  */
 static void test_pages_that_could_not_be_committed_are_committed_for_the_next(void **state)
@@ -623,6 +670,7 @@ int main(void)
 		cmocka_unit_test(
 			test_chunks_that_were_decommitted_are_committed_when_they_are_taken),
 		cmocka_unit_test(test_others_take_pages_of_a_chunk_that_is_being_committed),
+		cmocka_unit_test(test_a_fork_while_a_chunk_is_being_committed_harms_nobody),
 		cmocka_unit_test(test_pages_that_could_not_be_committed_are_committed_for_the_next),
 		cmocka_unit_test(test_what_the_page_map_has_is_counted_while_it_has_it),
 		cmocka_unit_test(test_entries_of_a_chunk_that_was_taken_again_stay),
