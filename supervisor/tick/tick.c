@@ -201,18 +201,6 @@ int tick_claim(struct tick *tick, const char *file)
 	return error == -EALREADY ? error : 0;
 }
 
-static size_t free_brake_slot(const struct tick *tick)
-{
-	bool used[CONFIG_SERVICES_MAX] = {false};
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		if (tick->service[i].prepared)
-			used[tick->service[i].brake_slot] = true;
-	size_t slot = 0;
-	while (slot < CONFIG_SERVICES_MAX - 1 && used[slot])
-		slot++;
-	return slot;
-}
-
 int tick_service_prepare(struct tick *tick, size_t service)
 {
 	struct tick_service *made = &tick->service[service];
@@ -230,10 +218,13 @@ int tick_service_prepare(struct tick *tick, size_t service)
 		.wall_directory = sampler_wall_directory(tick->sampler),
 		.window_ms = tick->mode.window_ms,
 	};
-	made->brake_slot = free_brake_slot(tick);
 	int error = tick_service_make(made, config, policy_of(tick->config, service), &place);
-	if (error != 0)
+	if (error == 0 && tick->perform.brake != NULL)
+		error = brake_worker_add(tick->perform.brake, &made->brake_slot);
+	if (error != 0) {
+		tick_service_unmake(made, 0);
 		return error;
+	}
 	sampler_set_service(tick->sampler, service,
 		made->leaf != NULL ? cgroup_leaf_fd(made->leaf) : -1, made->link);
 	sampler_note_trigger(tick->sampler, service, needs_care(tick, &made->psi));
@@ -289,7 +280,7 @@ uint64_t tick_service_ended(struct tick *tick, size_t service)
 	if (!own)
 		ended->oom_kills += kills;
 	ended->running = false;
-	if (tick->perform.brake != NULL)
+	if (tick->perform.brake != NULL && ended->prepared)
 		brake_worker_lift(tick->perform.brake, ended->brake_slot);
 	perform_forget(&tick->perform, service);
 	policy_service_forget(&tick->service[service].policy);
