@@ -2,7 +2,7 @@
 #
 #   config/             text -> settings                    libconfig.a      includes nothing of ours
 #   supervisor/policy/  samples -> plan; pure               libpolicy.a      itself, config/config.h
-#   supervisor/         plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
+#   supervisor/*/       plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
 #   shim/heap/          the allocator; pure of libc         libheap.a        itself, shim/figures.h, C headers
 #   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h, policy
 #   tests/<room>/       unit tests of that archive          tests/<room>/test_*
@@ -74,7 +74,9 @@ all: $(BIN) $(SHIM) ## build build/release/bin/spillway and build/release/lib/li
 
 $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
-$(SUPERVISOR): $(call room,supervisor)
+# supervisor/'s folders are layers, from the lowest to the highest; policy is an archive of its own.
+LAYERS := base process link cgroup tick fleet
+$(SUPERVISOR): $(call room,supervisor) $(foreach l,$(LAYERS),$(call room,supervisor/$(l)))
 $(HEAP): $(call room,shim/heap/*)
 # Where TSan has its own runtime, nobody is to find the one of lines.c.
 $(SUPPORT): $(filter-out %/lines.o,$(call room,tests/support))

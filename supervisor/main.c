@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "config/config.h"
-#include "supervisor/descriptors.h"
-#include "supervisor/fleet.h"
-#include "supervisor/log.h"
+#include "supervisor/process/descriptors.h"
+#include "supervisor/fleet/fleet.h"
+#include "supervisor/base/log.h"
 #include "supervisor/options.h"
-#include "supervisor/signals.h"
+#include "supervisor/process/signals.h"
 
 static int fatal(const char *what, int error)
 {

@@ -2,7 +2,7 @@
 #define SUPERVISOR_OPTIONS_H
 
 #include "config/config.h"
-#include "supervisor/log.h"
+#include "supervisor/base/log.h"
 
 /*
  * The command line.  A usage error exits with 2: one line on stderr, with what

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/account.h"
+#include "supervisor/process/account.h"
 #include "tests/support/skip.h"
 
 static struct account account;

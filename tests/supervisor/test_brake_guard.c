@@ -1,4 +1,4 @@
-#include "supervisor/brake_guard.h"
+#include "supervisor/cgroup/brake_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "supervisor/brake_worker.h"
+#include "supervisor/cgroup/brake_worker.h"
 
 #include <fcntl.h>
 #include <stdbool.h>

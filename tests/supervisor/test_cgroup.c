@@ -1,6 +1,6 @@
 /* The ladder of cgroup.h, leaves, and that closing undoes everything: on a hierarchy of files. */
 
-#include "supervisor/cgroup.h"
+#include "supervisor/cgroup/cgroup.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "supervisor/cgroup_files.h"
+#include "supervisor/cgroup/cgroup_files.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "supervisor/cgroup_leftover.h"
+#include "supervisor/cgroup/cgroup_leftover.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "supervisor/cgroup_walls.h"
+#include "supervisor/cgroup/cgroup_walls.h"
 
 #include <stdio.h>
 #include <string.h>

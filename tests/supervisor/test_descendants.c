@@ -1,6 +1,6 @@
 /* Who is below us: of real processes, and as a /proc of files tells it. */
 
-#include "supervisor/descendants.h"
+#include "supervisor/process/descendants.h"
 
 #include <dirent.h>
 #include <errno.h>

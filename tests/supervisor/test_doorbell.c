@@ -1,4 +1,4 @@
-#include "supervisor/doorbell.h"
+#include "supervisor/link/doorbell.h"
 
 #include <limits.h>
 #include <linux/futex.h>

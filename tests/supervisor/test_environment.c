@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "supervisor/environment.h"
+#include "supervisor/process/environment.h"
 
 static const char *const given[] = {"A=1", "AB=2", "odd", "EMPTY=", "TWICE=x=y", NULL};
 static struct environment environment;

@@ -1,6 +1,6 @@
 /* All services together: the order of stopping, what signals mean, the end.  Nothing runs. */
 
-#include "supervisor/fleet.h"
+#include "supervisor/fleet/fleet.h"
 
 #include <errno.h>
 #include <signal.h>

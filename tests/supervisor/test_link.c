@@ -1,4 +1,4 @@
-#include "supervisor/link.h"
+#include "supervisor/link/link.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "supervisor/link_door.h"
+#include "supervisor/link/link_door.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "supervisor/link_figures.h"
+#include "supervisor/link/link_figures.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "supervisor/log.h"
+#include "supervisor/base/log.h"
 
 /* One thread, so there is nothing for TSan. */
 /* variants: release asan */

@@ -16,7 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "supervisor/log_writer.h"
+#include "supervisor/base/log_writer.h"
 #include "tests/support/patience.h"
 
 /* Whoever reads the log, and has stopped. */

@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "supervisor/loop.h"
+#include "supervisor/base/loop.h"
 
 /* One thread, so there is nothing for TSan. */
 /* variants: release asan */

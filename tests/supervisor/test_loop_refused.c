@@ -1,6 +1,6 @@
 /* A loop with one allocation refused, libevent's own included: what was made works. */
 
-#include "supervisor/loop.h"
+#include "supervisor/base/loop.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "supervisor/mode.h"
+#include "supervisor/cgroup/mode.h"
 
 #include <stdio.h>
 #include <string.h>

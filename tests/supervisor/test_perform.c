@@ -1,4 +1,4 @@
-#include "supervisor/perform.h"
+#include "supervisor/tick/perform.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "supervisor/psi.h"
+#include "supervisor/cgroup/psi.h"
 #include "tests/support/skip.h"
 
 #include <errno.h>

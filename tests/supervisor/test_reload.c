@@ -1,6 +1,6 @@
 /* A reload touches what has changed, and nothing where it fails.  Nothing runs. */
 
-#include "supervisor/fleet_private.h"
+#include "supervisor/fleet/fleet_private.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "supervisor/sampler.h"
+#include "supervisor/tick/sampler.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The life of one service by the clock: restarts, stops, sweeps.  No process runs. */
 
-#include "supervisor/service.h"
+#include "supervisor/fleet/service.h"
 
 #include <errno.h>
 #include <signal.h>

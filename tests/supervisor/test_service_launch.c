@@ -1,6 +1,6 @@
 /* How a service is started: refusals, the shim and its link, what makes another process. */
 
-#include "supervisor/service.h"
+#include "supervisor/fleet/service.h"
 
 #include <errno.h>
 #include <stdio.h>

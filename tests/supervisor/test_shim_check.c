@@ -14,7 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "supervisor/shim_check.h"
+#include "supervisor/process/shim_check.h"
 #include "tests/support/skip.h"
 
 #define LOADER "/lib64/ld-linux-x86-64.so.2"

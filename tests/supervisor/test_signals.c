@@ -1,6 +1,6 @@
 /* Signals as the kernel gives them: read, told apart, and handed back to a child. */
 
-#include "supervisor/signals.h"
+#include "supervisor/process/signals.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "supervisor/size.h"
+#include "supervisor/base/size.h"
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/descendants.h"
-#include "supervisor/spawn.h"
+#include "supervisor/process/descendants.h"
+#include "supervisor/process/spawn.h"
 #include "tests/support/patience.h"
 
 /* One thread, so there is nothing for TSan. */

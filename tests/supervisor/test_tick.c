@@ -1,6 +1,6 @@
 /* From files to levels, limits, brakes and counts, turn by turn on fake cgroups. */
 
-#include "supervisor/tick.h"
+#include "supervisor/tick/tick.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* What tick keeps while services come, move, change and go. */
 
-#include "supervisor/descriptors.h"
-#include "supervisor/tick.h"
+#include "supervisor/process/descriptors.h"
+#include "supervisor/tick/tick.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "supervisor/mode.h"
+#include "supervisor/cgroup/mode.h"
 #include "tests/support/fake_tree.h"
 
 /*

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/descendants.h"
-#include "supervisor/spawn.h"
+#include "supervisor/process/descendants.h"
+#include "supervisor/process/spawn.h"
 
 struct fake_children fake_children;
 

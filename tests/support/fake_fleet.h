@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "supervisor/fleet.h"
-#include "supervisor/fleet_private.h"
+#include "supervisor/fleet/fleet.h"
+#include "supervisor/fleet/fleet_private.h"
 
 /*
  * A whole fleet on fakes (WRAP_fleet in the Makefile): cgroups of files, children

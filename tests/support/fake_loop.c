@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/loop.h"
+#include "supervisor/base/loop.h"
 
 #define EXPIRES_MAX 10000
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * supervisor/loop.c turned by hand, with a clock that stands still.
+ * supervisor/base/loop.c turned by hand, with a clock that stands still.
  *
  * The linker wraps the functions of loop.h (WRAP_loop in the Makefile).  The
  * real objects are made all the same, libevent's included, but never run: a

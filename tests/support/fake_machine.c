@@ -13,7 +13,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "supervisor/psi.h"
+#include "supervisor/cgroup/psi.h"
 #include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
 #include "tests/support/patience.h"

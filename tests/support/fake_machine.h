@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "supervisor/tick.h"
+#include "supervisor/tick/tick.h"
 
 /*
  * A tick on a fake hierarchy of cgroups, with a clock of its own (WRAP_machine

@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "supervisor/cgroup.h"
-#include "supervisor/link.h"
-#include "supervisor/service.h"
-#include "supervisor/shim_check.h"
+#include "supervisor/cgroup/cgroup.h"
+#include "supervisor/link/link.h"
+#include "supervisor/fleet/service.h"
+#include "supervisor/process/shim_check.h"
 
 /*
- * One service of supervisor/service.c with its settings, its clock, and the
+ * One service of supervisor/fleet/service.c with its settings, its clock, and the
  * memory side that it asks: leaf, link, OOM kills and the verdict on the shim
  * are what the test has set (WRAP_tick in the Makefile).  Children are those
  * of fake_children.

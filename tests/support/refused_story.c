@@ -4,7 +4,7 @@
 
 #include "tests/support/patience.h"
 
-#include "supervisor/fleet_private.h"
+#include "supervisor/fleet/fleet_private.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,0 +1,160 @@
+/* Makes the lines of the log; log_writer.c writes them where a reader could block us. */
+
+#include "supervisor/base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "supervisor/base/log_writer.h"
+
+/* So long log_stop() waits for a reader that takes nothing. */
+#define STOP_MS 500
+
+_Static_assert(LOG_LINE_BYTES <= LOG_WRITER_LINE_BYTES, "a line is taken whole");
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+static enum log_level threshold = LOG_LEVEL_INFO;
+static struct log_writer *writer; /* NULL = the caller writes */
+
+void log_set_level(enum log_level level)
+{
+	threshold = level;
+}
+
+struct calendar {
+	unsigned year;
+	unsigned month;
+	unsigned day;
+};
+
+/* The proleptic Gregorian day of a day count since 1970.  gmtime_r may take a
+ * lock and read a time zone file; years that begin in March need neither, as
+ * the leap day comes last in them. */
+static struct calendar calendar_of(uint64_t days_since_1970)
+{
+	uint64_t days = days_since_1970 + 719468; /* since 0000-03-01 */
+	uint64_t era = days / 146097;
+	unsigned day_of_era = (unsigned)(days % 146097);
+	unsigned year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	unsigned day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	unsigned march_month = (5 * day_of_year + 2) / 153;
+	struct calendar calendar = {
+		.year = (unsigned)(year_of_era + era * 400),
+		.month = march_month < 10 ? march_month + 3 : march_month - 9,
+		.day = day_of_year - (153 * march_month + 2) / 5 + 1,
+	};
+	if (calendar.month <= 2)
+		calendar.year++;
+	return calendar;
+}
+
+static size_t write_prefix(char *line, size_t size, enum log_level level)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t seconds = now.tv_sec > 0 ? (uint64_t)now.tv_sec : 0;
+	struct calendar date = calendar_of(seconds / 86400);
+	unsigned second = (unsigned)(seconds % 86400);
+	int length =
+		snprintf(line, size, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ %s spillway: ", date.year,
+			date.month, date.day, second / 3600, second / 60 % 60, second % 60,
+			(unsigned)(now.tv_nsec / 1000000), level_names[level]);
+	return (size_t)length;
+}
+
+static void write_line(enum log_level level, const char *format, va_list arguments)
+{
+	char line[LOG_LINE_BYTES];
+	if (level > threshold)
+		return;
+	int saved_errno = errno;
+	size_t start = write_prefix(line, sizeof line, level);
+	/* The prefix took no notice of it, but "%m" means the caller's. */
+	errno = saved_errno;
+	size_t room = sizeof line - start - 1; /* one for the newline */
+	int wanted = vsnprintf(line + start, room, format, arguments);
+	size_t length = wanted < 0 ? 0 : (size_t)wanted;
+	if (length >= room) {
+		length = room - 1;
+		memset(line + start + length - 3, '.', 3);
+	}
+	for (size_t i = start; i < start + length; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	line[start + length] = '\n';
+	if (writer != NULL) {
+		log_writer_put(writer, line, start + length + 1);
+	} else {
+		/* A stderr that is closed or full is nothing we could tell anybody about. */
+		ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
+		(void)ignored;
+	}
+	errno = saved_errno;
+}
+
+static size_t write_lost(char *line, size_t size, uint64_t count)
+{
+	size_t start = write_prefix(line, size, LOG_LEVEL_WARN);
+	int length = snprintf(line + start, size - start,
+		"log: %llu line%s lost here: stderr took no more\n", (unsigned long long)count,
+		count == 1 ? "" : "s");
+	return start + (size_t)length;
+}
+
+int log_start(void)
+{
+	return log_writer_open(STDERR_FILENO, write_lost, &writer);
+}
+
+void log_stop(void)
+{
+	struct log_writer *stopped = writer;
+	writer = NULL;
+	log_writer_close(stopped, STOP_MS);
+}
+
+void log_error(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_ERROR, format, arguments);
+	va_end(arguments);
+}
+
+void log_warn(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_WARN, format, arguments);
+	va_end(arguments);
+}
+
+void log_info(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_INFO, format, arguments);
+	va_end(arguments);
+}
+
+void log_debug(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_DEBUG, format, arguments);
+	va_end(arguments);
+}

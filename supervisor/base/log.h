@@ -1,0 +1,37 @@
+#ifndef SUPERVISOR_BASE_LOG_H
+#define SUPERVISOR_BASE_LOG_H
+
+/*
+ * One line, one write(2) to stderr:
+ *
+ *   2026-01-02T03:04:05.678Z info spillway: web: started, pid 42
+ *
+ * The second word is the level.  Control characters in the text become '?', so
+ * that a line is a line whatever a service is called; a text that is too long
+ * is cut and ends in "...".  Nothing is allocated and errno is kept, so a line
+ * can be written between any call and the look at its errno.
+ *
+ * From log_start() to log_stop() nobody waits for stderr: the lines are written by
+ * a thread (log_writer.h), and those that a stopped reader leaves no room for are
+ * counted, and the count is said when the reader goes on.  Before and after, the caller writes.
+ */
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+#define LOG_LINE_BYTES 1024
+
+/* What is above it is left out.  LOG_LEVEL_INFO at the start. */
+void log_set_level(enum log_level level);
+
+/* After signals_open(), since it starts a thread.  0 or -errno: the caller goes on writing. */
+int log_start(void);
+
+/* Waits for the last lines as long as stderr takes any; lines that it does not take are lost. */
+void log_stop(void);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,339 @@
+/* The thread that writes memory.high, and what it tells the guard. */
+
+#include "supervisor/cgroup/brake_worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "supervisor/cgroup/brake_guard.h"
+#include "supervisor/base/thread.h"
+
+/*
+ * One slot per service, under one lock, which is never held across a write.
+ * While a slot is busy its file is in the thread's hands: nobody else closes it.
+ *
+ *   due:  wanted differs from written, or until_ms has passed while on; or max_fd is there
+ */
+struct brake_slot {
+	int file_fd; /* -1 = never set */
+	int max_fd;  /* memory.max that is to be written; -1 = none is */
+	uint64_t max_bytes;
+	bool on;
+	bool due;
+	bool busy;
+	uint64_t high_bytes;
+	uint64_t normal_bytes;
+	uint64_t until_ms;
+	uint64_t expired_count;
+};
+
+struct brake_worker {
+	pthread_mutex_t lock;
+	pthread_cond_t work;  /* the thread waits for it */
+	pthread_cond_t quiet; /* brake_worker_forget waits for it */
+	pthread_t thread;
+	bool stop;
+	bool end_guard;           /* as soon as no brake is on and none is to be lifted */
+	struct brake_guard guard; /* under the lock as well, since nothing of it waits */
+	struct brake_slot slot[CONFIG_SERVICES_MAX];
+};
+
+static uint64_t clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void write_limit(int fd, uint64_t bytes)
+{
+	char text[32];
+	int length = bytes == UINT64_MAX
+			     ? snprintf(text, sizeof text, "max\n")
+			     : snprintf(text, sizeof text, "%llu\n", (unsigned long long)bytes);
+	/* The leaf may be gone by now; then nothing is braked any more either. */
+	ssize_t ignored = pwrite(fd, text, (size_t)length, 0);
+	(void)ignored;
+}
+
+static void lift_locked(struct brake_slot *slot)
+{
+	if (!slot->on)
+		return;
+	slot->on = false;
+	slot->due = true;
+}
+
+/* The next slot with something to write; sets *wake_ms to the earliest deadline otherwise. */
+static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t *wake_ms)
+{
+	uint64_t now_ms = clock_ms();
+	*wake_ms = UINT64_MAX;
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		struct brake_slot *slot = &worker->slot[i];
+		if (slot->on && slot->until_ms <= now_ms) {
+			lift_locked(slot);
+			slot->expired_count++;
+		}
+		if (slot->due || slot->max_fd >= 0)
+			return slot;
+		if (slot->on && slot->until_ms < *wake_ms)
+			*wake_ms = slot->until_ms;
+	}
+	return NULL;
+}
+
+static void wait_locked(struct brake_worker *worker, uint64_t wake_ms)
+{
+	if (wake_ms == UINT64_MAX) {
+		pthread_cond_wait(&worker->work, &worker->lock);
+		return;
+	}
+	struct timespec until = {
+		.tv_sec = (time_t)(wake_ms / 1000), .tv_nsec = (long)(wake_ms % 1000) * 1000000};
+	pthread_cond_timedwait(&worker->work, &worker->lock, &until);
+}
+
+static void write_max_locked(struct brake_worker *worker, struct brake_slot *slot)
+{
+	int fd = slot->max_fd;
+	uint64_t bytes = slot->max_bytes;
+	slot->max_fd = -1;
+	slot->busy = true;
+	pthread_mutex_unlock(&worker->lock);
+	write_limit(fd, bytes);
+	close(fd);
+	pthread_mutex_lock(&worker->lock);
+	slot->busy = false;
+	pthread_cond_broadcast(&worker->quiet);
+}
+
+static void *brake_worker_run(void *argument)
+{
+	struct brake_worker *worker = argument;
+	pthread_mutex_lock(&worker->lock);
+	for (;;) {
+		uint64_t wake_ms;
+		struct brake_slot *slot = next_due_locked(worker, &wake_ms);
+		if (slot == NULL) {
+			if (worker->stop)
+				break;
+			if (worker->end_guard)
+				brake_guard_close(&worker->guard);
+			worker->end_guard = false;
+			wait_locked(worker, wake_ms);
+			continue;
+		}
+		if (slot->max_fd >= 0) {
+			write_max_locked(worker, slot);
+			continue;
+		}
+		uint64_t bytes = slot->on ? slot->high_bytes : slot->normal_bytes;
+		int fd = slot->file_fd;
+		slot->due = false;
+		slot->busy = true;
+		pthread_mutex_unlock(&worker->lock);
+		write_limit(fd, bytes);
+		pthread_mutex_lock(&worker->lock);
+		slot->busy = false;
+		/* Whatever goes wrong here, the guard writes the configured value once more. */
+		if (!slot->on)
+			brake_guard_clear(&worker->guard, (size_t)(slot - worker->slot));
+		pthread_cond_broadcast(&worker->quiet);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return NULL;
+}
+
+static void init_locks(struct brake_worker *worker)
+{
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_cond_init(&worker->work, &monotonic);
+	pthread_cond_init(&worker->quiet, NULL);
+	pthread_condattr_destroy(&monotonic);
+}
+
+int brake_worker_open(struct brake_worker **worker)
+{
+	struct brake_worker *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		made->slot[i].file_fd = made->slot[i].max_fd = -1;
+	made->guard = BRAKE_GUARD_NONE;
+	init_locks(made);
+	int error = thread_start(&made->thread, brake_worker_run, made);
+	if (error != 0) {
+		free(made);
+		return error;
+	}
+	*worker = made;
+	return 0;
+}
+
+void brake_worker_close(struct brake_worker *worker)
+{
+	if (worker == NULL)
+		return;
+	pthread_mutex_lock(&worker->lock);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		lift_locked(&worker->slot[i]);
+	worker->stop = true;
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+	pthread_join(worker->thread, NULL);
+	brake_guard_close(&worker->guard);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		if (worker->slot[i].file_fd >= 0)
+			close(worker->slot[i].file_fd);
+	pthread_cond_destroy(&worker->work);
+	pthread_cond_destroy(&worker->quiet);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}
+
+static int tell_guard_locked(struct brake_worker *worker, const struct brake_guard_order *order)
+{
+	int error = brake_guard_set(&worker->guard, order);
+	if (error != -EPIPE)
+		return error;
+	brake_guard_close(&worker->guard);
+	error = brake_guard_open(&worker->guard);
+	for (size_t i = 0; error == 0 && i < CONFIG_SERVICES_MAX; i++) {
+		const struct brake_slot *slot = &worker->slot[i];
+		struct brake_guard_order again = {.slot = i,
+			.file_fd = slot->file_fd,
+			.normal_bytes = slot->normal_bytes,
+			.until_ms = slot->until_ms};
+		if (slot->on && i != order->slot)
+			error = brake_guard_set(&worker->guard, &again);
+	}
+	return error == 0 ? brake_guard_set(&worker->guard, order) : error;
+}
+
+int brake_worker_set(struct brake_worker *worker, size_t service, int directory_fd,
+	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	int error = 0;
+	pthread_mutex_lock(&worker->lock);
+	if (slot->file_fd < 0) {
+		slot->file_fd =
+			openat(directory_fd, "memory.high", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		if (slot->file_fd < 0)
+			error = -errno;
+	}
+	if (error == 0) {
+		struct brake_guard_order order = {.slot = service,
+			.file_fd = slot->file_fd,
+			.normal_bytes = normal_bytes,
+			.until_ms = until_ms};
+		error = tell_guard_locked(worker, &order);
+	}
+	if (error == 0) {
+		worker->end_guard = false;
+		slot->on = true;
+		slot->due = true;
+		slot->high_bytes = high_bytes;
+		slot->normal_bytes = normal_bytes;
+		slot->until_ms = until_ms;
+		pthread_cond_signal(&worker->work);
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return error;
+}
+
+void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	pthread_mutex_lock(&worker->lock);
+	slot->normal_bytes = normal_bytes;
+	slot->due = slot->file_fd >= 0;
+	if (slot->on) {
+		struct brake_guard_order order = {.slot = service,
+			.file_fd = slot->file_fd,
+			.normal_bytes = normal_bytes,
+			.until_ms = slot->until_ms};
+		/* Without a guard that knows the new value there is no brake. */
+		if (tell_guard_locked(worker, &order) != 0)
+			lift_locked(slot);
+	}
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+int brake_worker_limit(
+	struct brake_worker *worker, size_t service, int directory_fd, uint64_t max_bytes)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	int error = 0;
+	pthread_mutex_lock(&worker->lock);
+	if (slot->max_fd < 0) {
+		slot->max_fd =
+			openat(directory_fd, "memory.max", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		if (slot->max_fd < 0)
+			error = -errno;
+	}
+	slot->max_bytes = max_bytes;
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+	return error;
+}
+
+void brake_worker_lift(struct brake_worker *worker, size_t service)
+{
+	pthread_mutex_lock(&worker->lock);
+	lift_locked(&worker->slot[service]);
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+void brake_worker_forget(struct brake_worker *worker, size_t service)
+{
+	struct brake_slot *slot = &worker->slot[service];
+	pthread_mutex_lock(&worker->lock);
+	lift_locked(slot);
+	pthread_cond_signal(&worker->work);
+	while (slot->due || slot->busy || slot->max_fd >= 0)
+		pthread_cond_wait(&worker->quiet, &worker->lock);
+	brake_guard_forget(&worker->guard, service);
+	if (slot->file_fd >= 0)
+		close(slot->file_fd);
+	*slot = (struct brake_slot){.file_fd = -1, .max_fd = -1};
+	pthread_mutex_unlock(&worker->lock);
+}
+
+void brake_worker_end_guard(struct brake_worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		lift_locked(&worker->slot[i]);
+	worker->end_guard = worker->guard.fd >= 0;
+	pthread_cond_signal(&worker->work);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+bool brake_worker_is_on(struct brake_worker *worker, size_t service)
+{
+	pthread_mutex_lock(&worker->lock);
+	bool on = worker->slot[service].on;
+	pthread_mutex_unlock(&worker->lock);
+	return on;
+}
+
+uint64_t brake_worker_expired_count(struct brake_worker *worker, size_t service)
+{
+	pthread_mutex_lock(&worker->lock);
+	uint64_t count = worker->slot[service].expired_count;
+	pthread_mutex_unlock(&worker->lock);
+	return count;
+}

@@ -1,0 +1,39 @@
+#ifndef SUPERVISOR_CGROUP_CGROUP_LEFTOVER_H
+#define SUPERVISOR_CGROUP_CGROUP_LEFTOVER_H
+
+#include <stdint.h>
+
+/*
+ * What a supervisor that was killed has left in its leaves, found by the next one.
+ *
+ *   - While a supervisor lives it holds a lock (flock) on its BASE directory.  The kernel
+ *     releases it with the process.
+ *   - Each leaf bears an attribute (user.spillway.owner) that says for which file its service
+ *     was started.  A kernel that keeps no such attributes leaves nothing to be found.
+ *
+ * A leaf is a leftover when its BASE is not locked, it belongs to our user, and it was made for the
+ * same file.  Its brake is lifted, its processes get SIGTERM and, after CGROUP_LEFTOVER_TERM_MS,
+ * SIGKILL, and it is removed.  They are ended rather than adopted: they hold the link of a
+ * supervisor that is gone, and are nobody's children that could be waited for.
+ *
+ * Ending waits, so it comes before the first service is started.
+ */
+
+#define CGROUP_LEFTOVER_TERM_MS 3000
+#define CGROUP_LEFTOVER_KILL_MS 1000
+
+/* Keeps the lock as long as *lock_fd is open.  0, -EALREADY when another process has it, or
+ * -errno. */
+int cgroup_leftover_lock(const char *base, int *lock_fd);
+
+/* The leaf is for a service of owner.  Fails where the kernel keeps no attributes. */
+int cgroup_leftover_mark(const char *leaf, const char *owner);
+
+/* Ends the leftovers of owner in base, which nobody else has locked.  The count of processes. */
+unsigned cgroup_leftover_end(const char *base, const char *owner);
+
+/* The same in every cgroup beside base whose name begins as that of a BASE that we make; an empty
+ * one is removed.  0, or -EALREADY when a living supervisor has leaves of owner. */
+int cgroup_leftover_end_beside(const char *base, const char *owner, unsigned *ended);
+
+#endif

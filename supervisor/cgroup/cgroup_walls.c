@@ -1,0 +1,116 @@
+#include "supervisor/cgroup/cgroup_walls.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/cgroup/mode.h"
+#include "supervisor/policy/wall.h"
+
+/* Opens below root_fd what is absolute there. */
+static int open_directory(int root_fd, const char *path)
+{
+	while (*path == '/')
+		path++;
+	return openat(root_fd, *path != '\0' ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* One component less; false where path is the mount already, or not below it. */
+static bool path_up(char *path, const char *mount)
+{
+	size_t mount_length = strlen(mount);
+	while (mount_length > 1 && mount[mount_length - 1] == '/')
+		mount_length--;
+	if (strncmp(path, mount, mount_length) != 0 || strlen(path) <= mount_length)
+		return false;
+	char *slash = strrchr(path, '/');
+	if (slash == NULL)
+		return false;
+	if (slash == path)
+		slash++;
+	*slash = '\0';
+	return strlen(path) >= mount_length;
+}
+
+void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path, const char *mount,
+	enum cgroup_version version)
+{
+	char directory[MODE_PATH_BYTES];
+	walls->count = 0;
+	if (*path == '\0' || strlen(path) >= sizeof directory)
+		return;
+	memcpy(directory, path, strlen(path) + 1);
+	size_t length = strlen(directory);
+	while (length > 1 && directory[length - 1] == '/')
+		directory[--length] = '\0';
+	do {
+		int fd = open_directory(root_fd, directory);
+		if (fd < 0)
+			continue;
+		struct cgroup_files *files = &walls->level[walls->count];
+		cgroup_files_open(files, fd, version);
+		close(fd);
+		memcpy(walls->directory[walls->count], directory, strlen(directory) + 1);
+		/* The lowest level is kept whatever it has, since it is the cgroup itself. */
+		if (files->limit_fd >= 0 || walls->count == 0)
+			walls->count++;
+		else
+			cgroup_files_close(files);
+	} while (walls->count < CGROUP_LEVELS_MAX && path_up(directory, mount));
+}
+
+void cgroup_walls_close(struct cgroup_walls *walls)
+{
+	for (size_t i = 0; i < walls->count; i++)
+		cgroup_files_close(&walls->level[i]);
+	walls->count = 0;
+}
+
+/* false where the level tells nothing: no usage. */
+static bool read_level(const struct cgroup_files *files, struct wall_sample *wall)
+{
+	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	if (cgroup_files_limit(files, &wall->limit_bytes) != 0)
+		wall->limit_bytes = SAMPLE_NO_LIMIT;
+	if (cgroup_files_usage(files, &wall->current_bytes) != 0)
+		return false;
+	wall->reclaimable_known = cgroup_files_reclaimable(files, &wall->reclaimable_bytes) == 0;
+	if (wall->reclaimable_bytes > wall->current_bytes)
+		wall->reclaimable_bytes = wall->current_bytes;
+	return true;
+}
+
+void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wall, size_t *level)
+{
+	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	*level = 0;
+	for (size_t i = 0; i < walls->count; i++) {
+		struct wall_sample here;
+		if (!read_level(&walls->level[i], &here))
+			continue;
+		if (i == 0 || wall_is_tighter(&here, wall)) {
+			*wall = here;
+			*level = i;
+		}
+	}
+}
+
+void cgroup_walls_events(const struct cgroup_walls *walls, struct events_sample *events)
+{
+	*events = (struct events_sample){0};
+	for (size_t i = 0; i < walls->count; i++) {
+		struct events_sample local;
+		cgroup_files_events_local(&walls->level[i], &local);
+		if (!local.known)
+			continue;
+		events->known = true;
+		events->high += local.high;
+		events->max += local.max;
+		events->oom += local.oom;
+	}
+	struct events_sample below;
+	if (walls->count > 0) {
+		cgroup_files_events(&walls->level[0], &below);
+		events->oom_kill = below.oom_kill;
+	}
+}

@@ -1,0 +1,42 @@
+#ifndef SUPERVISOR_FLEET_FLEET_H
+#define SUPERVISOR_FLEET_FLEET_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+#include "supervisor/process/descriptors.h"
+#include "supervisor/process/signals.h"
+
+/*
+ * All services together: started in the order of the config, stopped one after
+ * another in the opposite one, reaped, reloaded; and what the signals mean.
+ *
+ *                    wrap                            run
+ *   CHLD             reap                            reap
+ *   pressure_signals ask for that level              ask for that level
+ *   TERM INT QUIT    passed on                       stop; again: kill
+ *   HUP              passed on                       reload the file
+ *   TTIN TTOU        ours, about our own writing     nothing
+ *   others           passed on                       nothing
+ *
+ * The end comes when every service is down and stays so.  What is still below us then,
+ * wherever it has gone, gets TERM, then KILL, and is reaped.
+ */
+
+struct fleet;
+
+struct fleet_start {
+	struct config *config; /* taken over: from malloc, with what it owns */
+	const char *file;      /* run mode's, for reload; NULL = wrap mode */
+	const struct signals *signals;
+	struct descriptors *inherited; /* wrap mode closes them once the service runs */
+};
+
+/* 0 or -errno; the config is taken in both cases. */
+int fleet_new(const struct fleet_start *start, struct fleet **fleet);
+void fleet_free(struct fleet *fleet);
+
+/* Starts everything and returns when all has ended: our exit status. */
+int fleet_run(struct fleet *fleet);
+
+#endif

@@ -1,0 +1,78 @@
+#ifndef SUPERVISOR_FLEET_FLEET_PRIVATE_H
+#define SUPERVISOR_FLEET_FLEET_PRIVATE_H
+
+#include <limits.h>
+
+#include "supervisor/fleet/fleet.h"
+#include "supervisor/base/loop.h"
+#include "supervisor/fleet/service.h"
+#include "supervisor/tick/tick.h"
+
+/* What fleet.c and reload.c share.  For nobody else. */
+
+enum fleet_ending {
+	FLEET_SERVES,
+	FLEET_SWEEPS, /* all below us was told to end; SIGKILL at ending_ms */
+	FLEET_KILLS   /* that is sent; we leave at ending_ms, whoever is left */
+};
+
+struct fleet_watch {
+	struct fleet *fleet;
+	struct tick_watch what;
+	struct loop_watch *handle;
+};
+
+/* A new config, read and accepted, that waits until what it removes or changes is down. */
+struct fleet_reload {
+	struct config *config;                /* owned */
+	size_t previous[CONFIG_SERVICES_MAX]; /* by new index; SIZE_MAX = it is new */
+	bool starts[CONFIG_SERVICES_MAX];     /* by new index: it is new or another process now */
+	bool stops[CONFIG_SERVICES_MAX];      /* by old index: it is removed or another process */
+	bool is_kept[CONFIG_SERVICES_MAX];    /* by old index: the new config has that name */
+};
+
+struct fleet {
+	bool wrap;
+	const char *file;
+	char file_path[PATH_MAX];
+	char start_path[PATH_MAX];
+	char shim_path[PATH_MAX];
+	struct descriptors *inherited;
+	struct config *config;
+	struct service_host host;
+	struct service service[CONFIG_SERVICES_MAX];
+	size_t count;
+
+	struct loop *loop;
+	struct loop_watch *signal_watch;
+	struct loop_timer *timer;
+	uint64_t tick_ms; /* when the next turn of tick is due */
+	struct fleet_watch watch[TICK_WATCHES_MAX];
+	size_t watch_count;
+	uint64_t watches_generation;
+	bool watches_known;
+	bool watches_missing; /* some of that generation could not be made */
+
+	bool childless; /* as of the last reaping */
+	bool stopping;
+	bool killing; /* told more than once: no more grace */
+	enum fleet_ending ending;
+	uint64_t ending_ms;
+	struct fleet_reload *reload; /* NULL = none under way */
+};
+
+/* Everything that is due, and the timer for what comes next.  Ends every callback. */
+void fleet_turn(struct fleet *fleet);
+
+/* Says when the limit on descriptors may be too low for so many services. */
+void fleet_check_budget(const struct fleet *fleet);
+
+/* Reads the file; all its errors are logged and nothing changes, or the reload is under way. */
+void fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
+
+/* Puts the new config in force as soon as all that has to be down is. */
+void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);
+
+void fleet_reload_drop(struct fleet *fleet);
+
+#endif

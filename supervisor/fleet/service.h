@@ -1,0 +1,93 @@
+#ifndef SUPERVISOR_FLEET_SERVICE_H
+#define SUPERVISOR_FLEET_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "supervisor/policy/restart.h"
+#include "supervisor/process/signals.h"
+#include "supervisor/process/spawn.h"
+#include "supervisor/tick/tick.h"
+
+/*
+ * One live service: its main process and what is left of it afterwards.
+ *
+ * policy/restart.h decides when it starts, stops, and starts again; this does
+ * it.  In between stands the sweep: when the main process has died, the others
+ * in its process group and its leaf are told to stop (TERM, and KILL after
+ * stopwait_ms), and only when none is left does the exit count as one.  So the
+ * next start never meets the last one's children on its port.  Where there is no leaf, a
+ * process that has left the group (setsid) is known by the link's text in its environment.  Its
+ * slot in the link would know it too, but any process of the service writes there and could name
+ * another's.  Without the shim, or with an environment that we may not read, it is not known.
+ *
+ * Nothing here waits.  What is due at a time is done by service_step, which is
+ * called at service_deadline_ms or earlier, and whenever a child was reaped.
+ */
+
+#define SERVICE_NEVER UINT64_MAX
+
+/* How long a process may take to show up in the link before it is said not to. */
+#define SERVICE_SHIM_MS 2000
+
+/* What all services of a supervisor share.  Borrowed. */
+struct service_host {
+	struct tick *tick;
+	const struct signals *signals;
+	const struct descriptors *descriptors; /* NULL = nothing was raised */
+	const char *shim_path;                 /* NULL = there is none to preload */
+	const char *start;                     /* where services start from; NULL = where we are */
+	bool take_terminal;
+	bool sweep_only_kills; /* somebody else sends what is left its TERM */
+	bool announce;         /* starts and plain ends are worth a line at the usual level */
+};
+
+struct service {
+	size_t index;                        /* in the config in force, and in tick */
+	const struct config_service *config; /* borrowed from it */
+	struct restart restart;
+	uint64_t started_ms;
+	uint64_t died_ms;
+	uint64_t sweep_ms; /* when SIGKILL to what is left, and then giving up, is due */
+	uint64_t shim_check_ms;
+	uint64_t oom_kills; /* of main processes, since the first start */
+
+	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */
+	struct spawned spawned;
+	int exit_status; /* how that ended last, as a shell says it: 0..255, 128 + signal */
+	bool lives;      /* the main process has not been reaped */
+	bool expected;   /* how it ended, as policy/restart.h has it */
+	bool sweep_killed;
+	bool shim_wanted; /* it was preloaded and has not shown up yet */
+	bool shim_missed; /* and that was said */
+};
+
+void service_init(struct service *service, size_t index, const struct config_service *config);
+
+/* Wishes.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
+void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
+void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
+void service_kill(struct service *service, const struct service_host *host);
+
+/* SIGNAL to the main process; nothing where there is none. */
+void service_signal(const struct service *service, int signal);
+
+/* The main process is a zombie, about to be reaped by the caller: until then its number cannot be
+ * another's. code and status are those of siginfo. */
+void service_died(struct service *service, const struct service_host *host, int code, int status,
+	uint64_t now_ms);
+
+/* Does what is due. */
+void service_step(struct service *service, const struct service_host *host, uint64_t now_ms);
+uint64_t service_deadline_ms(const struct service *service);
+
+/* No process, and none will come without a wish. */
+bool service_is_down(const struct service *service);
+
+/* Whether running a's process under b's settings would be the same process. */
+bool service_same_process(const struct config_service *a, const struct config_service *b);
+
+#endif

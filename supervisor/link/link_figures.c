@@ -1,0 +1,59 @@
+/* Reads the figures of slots and puts them together; whose slot counts is link_slots.c's. */
+#include "supervisor/link/link_figures.h"
+
+uint64_t link_figures_sum(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static uint64_t total_only(enum figure_kind kind, uint64_t value)
+{
+	return kind == FIGURE_TOTAL ? value : 0;
+}
+
+static uint64_t together(enum figure_kind kind, uint64_t a, uint64_t b)
+{
+	if (kind == FIGURE_HIGHEST)
+		return a > b ? a : b;
+	return link_figures_sum(a, b);
+}
+
+void link_figures_read(
+	const struct link_slot *slot, struct link_figures *seen, struct link_figures *gone)
+{
+	struct link_figures fallen = {0};
+	uint64_t value;
+#define READ(name, kind, attribute) \
+	value = atomic_load_explicit(&slot->name, memory_order_relaxed); \
+	if (value < seen->name) \
+		fallen.name = seen->name; \
+	seen->name = value;
+	FIGURES_OF_SLOT(READ)
+#undef READ
+	link_figures_retire(&fallen, gone);
+}
+
+void link_figures_retire(const struct link_figures *seen, struct link_figures *gone)
+{
+#define RETIRE(name, kind, attribute) \
+	gone->name = link_figures_sum(gone->name, total_only(FIGURE_##kind, seen->name));
+	FIGURES_OF_SLOT(RETIRE)
+#undef RETIRE
+}
+
+void link_figures_add(struct link_figures *sum, const struct link_figures *one)
+{
+#define ADD(name, kind, attribute) sum->name = together(FIGURE_##kind, sum->name, one->name);
+	FIGURES_OF_SLOT(ADD)
+#undef ADD
+}
+
+uint64_t link_figures_released(const struct link_figures *figures)
+{
+	uint64_t sum = 0;
+#define ADD(name, kind, attribute) sum = link_figures_sum(sum, figures->name);
+	FIGURES_RELEASED(ADD)
+#undef ADD
+	return sum;
+}

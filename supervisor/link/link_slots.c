@@ -1,0 +1,141 @@
+#include "supervisor/link/link_slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SEEN_BYTES (LINK_SLOTS * sizeof(struct link_seen))
+
+int link_slots_init(struct link_slots *slots, struct link_slot *slot)
+{
+	memset(slots, 0, sizeof *slots);
+	slots->seen =
+		mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (slots->seen == MAP_FAILED) {
+		slots->seen = NULL;
+		return -ENOMEM;
+	}
+	slots->slot = slot;
+	return 0;
+}
+
+void link_slots_fini(struct link_slots *slots)
+{
+	if (slots->seen != NULL)
+		munmap(slots->seen, SEEN_BYTES);
+	slots->seen = NULL;
+}
+
+/*
+ * Fields 3 (state), 20 (threads) and 22 (start time) of /proc/PID/stat.  The name in
+ * field 2 may hold anything, blanks and parentheses too, so counting starts
+ * behind the last ')'.
+ */
+static bool parse_stat(const char *text, char *state, uint64_t *threads, uint64_t *start_ticks)
+{
+	const char *at = strrchr(text, ')');
+	if (at == NULL || at[1] != ' ' || at[2] == '\0')
+		return false;
+	*state = at[2];
+	at += 2;
+	for (unsigned field = 3; field < 22; field++) {
+		at = strchr(at, ' ');
+		if (at == NULL)
+			return false;
+		at++;
+		if (field + 1 == 20)
+			*threads = strtoull(at, NULL, 10);
+	}
+	*start_ticks = strtoull(at, NULL, 10);
+	return true;
+}
+
+/* A leader that has left its threads behind is a zombie as well, and its memory is in use. */
+static bool process_lives(int proc_fd, uint64_t owner)
+{
+	char text[1024];
+	char path[32];
+	char state = 'X';
+	uint64_t threads = 0;
+	uint64_t start_ticks = 0;
+	snprintf(path, sizeof path, "%u/stat", (unsigned)(uint32_t)owner);
+	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT && errno != ESRCH;
+	ssize_t length = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	text[length] = '\0';
+	if (!parse_stat(text, &state, &threads, &start_ticks))
+		return false;
+	bool dead = state == 'X' || (state == 'Z' && threads <= 1);
+	return !dead && (uint32_t)start_ticks == (uint32_t)(owner >> 32);
+}
+
+static void retire(struct link_slots *slots, struct link_seen *seen)
+{
+	link_figures_retire(&seen->figures, &slots->gone);
+	memset(seen, 0, sizeof *seen);
+}
+
+/* start_ticks says that the fields are whole, so it goes first; owner lets the next one in. */
+static void free_slot(struct link_slot *slot, uint64_t owner)
+{
+	atomic_store(&slot->start_ticks, 0);
+	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
+}
+
+void link_slots_begin(struct link_slots *slots)
+{
+	slots->processes = 0;
+	slots->threads = 0;
+	slots->answered = true;
+	memset(&slots->sum, 0, sizeof slots->sum);
+}
+
+void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
+	uint64_t now_ms)
+{
+	struct link_slot *slot = &slots->slot[index];
+	struct link_seen *seen = &slots->seen[index];
+	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
+	if (seen->owner != owner && seen->owner != 0)
+		retire(slots, seen);
+	if (owner == 0)
+		return;
+	bool check = seen->owner == 0 || slots->suspect ||
+		     now_ms - seen->checked_ms >= LINK_SLOTS_TRUST_MS;
+	seen->owner = owner;
+	bool whole = atomic_load_explicit(&slot->start_ticks, memory_order_acquire) != 0;
+	/* Read before the figures, since they are published before it: what was done is in them. */
+	uint32_t done = atomic_load_explicit(&slot->sequence_done, memory_order_acquire);
+	if (whole)
+		link_figures_read(slot, &seen->figures, &slots->gone);
+	if (check && !process_lives(proc_fd, owner)) {
+		free_slot(slot, owner);
+		retire(slots, seen);
+		return;
+	}
+	if (check)
+		seen->checked_ms = now_ms;
+	if (!whole)
+		return;
+	slots->processes++;
+	if (atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0) {
+		slots->threads++;
+		if ((int32_t)(done - asked_sequence) < 0)
+			slots->answered = false;
+	}
+	link_figures_add(&slots->sum, &seen->figures);
+}
+
+void link_slots_end(struct link_slots *slots)
+{
+	slots->suspect = false;
+	link_figures_add(&slots->sum, &slots->gone);
+}

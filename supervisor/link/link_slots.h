@@ -1,0 +1,53 @@
+#ifndef SUPERVISOR_LINK_LINK_SLOTS_H
+#define SUPERVISOR_LINK_LINK_SLOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shim/protocol.h"
+#include "supervisor/link/link_figures.h"
+
+/*
+ * What is believed of the slots of one link.
+ *
+ * A slot counts while its process lives, which is looked up in /proc: the pid
+ * must be there, not be a zombie, and have been started at the tick in the
+ * owner word.  That costs a file per process, so a known owner is looked up again
+ * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death.
+ *
+ * Its figures are kept as last read; link_figures.h says which of them outlive it.
+ */
+
+#define LINK_SLOTS_TRUST_MS 250
+
+struct link_seen {
+	uint64_t owner;
+	uint64_t checked_ms;
+	struct link_figures figures;
+};
+
+struct link_slots {
+	struct link_slot *slot; /* the mapping, LINK_SLOTS of them */
+	struct link_seen *seen; /* as many, untouched pages cost nothing */
+	bool suspect;
+	struct link_figures gone; /* the totals of those that are no more */
+	/* Of the last read: */
+	uint32_t processes;
+	uint32_t threads;
+	bool answered;
+	struct link_figures sum;
+};
+
+/* 0 or -ENOMEM. */
+int link_slots_init(struct link_slots *slots, struct link_slot *slot);
+void link_slots_fini(struct link_slots *slots);
+
+/* One reading is begin, any number of slots in rising order, end.  answered becomes whether every
+ * process with a thread has done asked_sequence. */
+void link_slots_begin(struct link_slots *slots);
+void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
+	uint64_t now_ms);
+void link_slots_end(struct link_slots *slots);
+
+#endif

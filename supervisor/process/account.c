@@ -1,0 +1,128 @@
+#include "supervisor/process/account.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* 32-bit machines have the 16-bit calls under the plain names. */
+#ifdef SYS_setresuid32
+#define SETGROUPS SYS_setgroups32
+#define SETRESGID SYS_setresgid32
+#define SETRESUID SYS_setresuid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESGID SYS_setresgid
+#define SETRESUID SYS_setresuid
+#endif
+
+#define ENTRY_BYTES_MAX (1U << 20)
+
+/* The all-ones id means "leave it" to the kernel. */
+static int parse_id(const char *text, const char **end, uint32_t *id)
+{
+	char *after;
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	unsigned long long value = strtoull(text, &after, 10);
+	if (errno != 0 || value >= UINT32_MAX)
+		return -EINVAL;
+	*id = (uint32_t)value;
+	*end = after;
+	return 0;
+}
+
+static int parse_numbers(const char *text, struct account *account, bool *has_group)
+{
+	const char *rest;
+	uint32_t id;
+	int error = parse_id(text, &rest, &id);
+	if (error != 0)
+		return error;
+	account->uid = id;
+	account->gid = id;
+	*has_group = *rest == ':';
+	if (*has_group) {
+		error = parse_id(rest + 1, &rest, &id);
+		account->gid = id;
+	}
+	return error == 0 && *rest == '\0' ? 0 : -EINVAL;
+}
+
+static int take_entry(const struct passwd *entry, bool has_group, struct account *account)
+{
+	account->uid = entry->pw_uid;
+	if (!has_group)
+		account->gid = entry->pw_gid;
+	int count = ACCOUNT_GROUPS_MAX;
+	if (getgrouplist(entry->pw_name, account->gid, account->groups, &count) < 0)
+		count = ACCOUNT_GROUPS_MAX;
+	account->group_count = (size_t)count;
+	int name = snprintf(account->name, sizeof account->name, "%s", entry->pw_name);
+	int home = snprintf(account->home, sizeof account->home, "%s", entry->pw_dir);
+	return name < ACCOUNT_TEXT_BYTES && home < ACCOUNT_TEXT_BYTES ? 0 : -ENAMETOOLONG;
+}
+
+int account_resolve(const char *text, struct account *account)
+{
+	struct account found = {0};
+	bool has_group = false;
+	bool is_number = isdigit((unsigned char)text[0]);
+	char *buffer = NULL;
+	int error = is_number ? parse_numbers(text, &found, &has_group) : 0;
+	if (error != 0)
+		return error;
+	struct passwd entry;
+	struct passwd *result = NULL;
+	size_t size = 1024;
+	do {
+		size *= 2;
+		char *grown = realloc(buffer, size);
+		if (grown == NULL) {
+			error = ENOMEM;
+			goto out;
+		}
+		buffer = grown;
+		error = is_number ? getpwuid_r(found.uid, &entry, buffer, size, &result)
+				  : getpwnam_r(text, &entry, buffer, size, &result);
+	} while (error == ERANGE && size < ENTRY_BYTES_MAX);
+	if (result != NULL) {
+		error = -take_entry(result, has_group, &found);
+	} else if (is_number) {
+		/* No entry, or nobody to ask: the numbers are all there is to know. */
+		found.group_count = 1;
+		found.groups[0] = found.gid;
+		error = 0;
+	} else if (error == 0) {
+		error = ENOENT;
+	}
+	if (error == 0)
+		*account = found;
+out:
+	free(buffer);
+	return -error;
+}
+
+/* Straight to the kernel: glibc's wrappers would signal threads that do not
+ * exist in a forked child.  Groups we could not set although they are the same
+ * (an unprivileged supervisor that names its own user) are no failure. */
+int account_become(const struct account *account)
+{
+	bool unchanged = getuid() == account->uid && geteuid() == account->uid &&
+			 getgid() == account->gid && getegid() == account->gid;
+	if (syscall(SETGROUPS, account->group_count, account->groups) != 0 && !unchanged)
+		return -errno;
+	if (syscall(SETRESGID, account->gid, account->gid, account->gid) != 0)
+		return -errno;
+	if (syscall(SETRESUID, account->uid, account->uid, account->uid) != 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,213 @@
+#include "supervisor/process/descendants.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct process {
+	pid_t pid;
+	pid_t parent;
+	pid_t group;
+	bool zombie;
+	bool below;
+	bool marked;
+};
+
+struct table {
+	struct process *process;
+	size_t count;
+	size_t room;
+};
+
+/* A command's name stands in parentheses and may hold anything, more of them included. */
+static bool parse_stat(const char *text, struct process *process)
+{
+	const char *after = strrchr(text, ')');
+	char state;
+	int parent;
+	int group;
+	if (after == NULL || sscanf(after + 1, " %c %d %d", &state, &parent, &group) != 3)
+		return false;
+	process->parent = parent;
+	process->group = group;
+	process->zombie = state == 'Z' || state == 'X';
+	return true;
+}
+
+/* 0 = not the folder of a process.  Zero and negative numbers must not pass: kill() takes them for
+ * whole groups, or everybody. */
+static pid_t parse_pid(const char *name)
+{
+	char *after;
+	if (!isdigit((unsigned char)name[0]))
+		return 0;
+	errno = 0;
+	long value = strtol(name, &after, 10);
+	return errno == 0 && *after == '\0' && value <= INT_MAX ? (pid_t)value : 0;
+}
+
+static bool read_process(int proc_fd, const char *name, struct process *process)
+{
+	char path[64];
+	char text[512];
+	pid_t pid = parse_pid(name);
+	if (pid == 0)
+		return false;
+	snprintf(path, sizeof path, "%.32s/stat", name);
+	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t got = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (got <= 0)
+		return false;
+	text[got] = '\0';
+	*process = (struct process){.pid = pid};
+	return parse_stat(text, process);
+}
+
+static int read_table(DIR *directory, struct table *table)
+{
+	const struct dirent *entry;
+	while ((entry = readdir(directory)) != NULL) {
+		struct process process;
+		if (!read_process(dirfd(directory), entry->d_name, &process))
+			continue;
+		if (table->count == table->room) {
+			size_t room = table->room * 2 + 64;
+			struct process *grown = realloc(table->process, room * sizeof *grown);
+			if (grown == NULL)
+				return -ENOMEM;
+			table->process = grown;
+			table->room = room;
+		}
+		table->process[table->count++] = process;
+	}
+	return 0;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct process *left = a;
+	const struct process *right = b;
+	return left->pid < right->pid ? -1 : left->pid > right->pid;
+}
+
+/* Passes until one finds nobody new: as many as the tree is deep, at worst. */
+static void mark_below(struct table *table, pid_t root)
+{
+	bool found = table->count > 0;
+	if (found)
+		qsort(table->process, table->count, sizeof *table->process, by_pid);
+	while (found) {
+		found = false;
+		for (size_t i = 0; i < table->count; i++) {
+			struct process *child = &table->process[i];
+			struct process wanted = {.pid = child->parent};
+			if (child->below)
+				continue;
+			const struct process *parent = bsearch(
+				&wanted, table->process, table->count, sizeof wanted, by_pid);
+			child->below = child->parent == root || (parent != NULL && parent->below);
+			found = found || child->below;
+		}
+	}
+}
+
+/* One entry of the environment is exactly that text.  Another user's cannot be read without
+ * CAP_SYS_PTRACE; then it is not known to be there. */
+static bool has_in_environment(pid_t pid, const char *text)
+{
+	char path[64];
+	char *entry = NULL;
+	size_t room = 0;
+	bool found = false;
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	FILE *stream = fopen(path, "re");
+	if (stream == NULL)
+		return false;
+	while (!found && getdelim(&entry, &room, '\0', stream) > 0)
+		found = strcmp(entry, text) == 0;
+	free(entry);
+	fclose(stream);
+	return found;
+}
+
+/* As mark_below, starting from those that bear the mark themselves. */
+static void mark_marked(struct table *table, const char *text)
+{
+	bool found = false;
+	for (size_t i = 0; i < table->count; i++) {
+		struct process *process = &table->process[i];
+		if (!process->below || process->zombie)
+			continue;
+		process->marked = has_in_environment(process->pid, text);
+		found = found || process->marked;
+	}
+	while (found) {
+		found = false;
+		for (size_t i = 0; i < table->count; i++) {
+			struct process *child = &table->process[i];
+			struct process wanted = {.pid = child->parent};
+			if (child->marked || !child->below)
+				continue;
+			const struct process *parent = bsearch(
+				&wanted, table->process, table->count, sizeof wanted, by_pid);
+			child->marked = parent != NULL && parent->marked;
+			found = found || child->marked;
+		}
+	}
+}
+
+int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	if (directory == NULL)
+		return -errno;
+	int result = read_table(directory, &table);
+	closedir(directory);
+	if (result == 0) {
+		mark_below(&table, root);
+		mark_marked(&table, text);
+	}
+	for (size_t i = 0; result >= 0 && i < table.count; i++) {
+		const struct process *process = &table.process[i];
+		if (process->marked && !process->zombie && process->group != except_group &&
+			kill(process->pid, signal) == 0)
+			result++;
+	}
+	free(table.process);
+	return result;
+}
+
+int descendants_signal(pid_t root, int signal)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	if (directory == NULL)
+		return -errno;
+	int result = read_table(directory, &table);
+	closedir(directory);
+	if (result != 0)
+		goto out;
+	mark_below(&table, root);
+	for (size_t i = 0; i < table.count; i++) {
+		const struct process *process = &table.process[i];
+		if (!process->below || process->zombie)
+			continue;
+		if (kill(process->pid, signal) == 0)
+			result++;
+	}
+out:
+	free(table.process);
+	return result;
+}

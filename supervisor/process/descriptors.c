@@ -1,0 +1,109 @@
+#include "supervisor/process/descriptors.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Of one service: link, doorbell, the result of its start, its leaf and six files of that, two
+ * watches of two.  Of all: the loop, signals, timers, the walls' files, the door and its visitors,
+ * and what is open for a moment. */
+#define OF_ONE_SERVICE 16
+#define OF_ALL 128
+
+/* Without /proc, these are asked for one by one. */
+#define BLIND_MAX 1024
+
+static int fill_standard(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		/* The lowest free number is this one. */
+		if (open("/dev/null", O_RDWR | O_CLOEXEC) < 0 && open("/", O_PATH | O_CLOEXEC) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int note(struct descriptors *descriptors, int fd)
+{
+	int *grown = realloc(descriptors->inherited, (descriptors->count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return -ENOMEM;
+	grown[descriptors->count++] = fd;
+	descriptors->inherited = grown;
+	return 0;
+}
+
+static int note_listed(struct descriptors *descriptors, DIR *directory)
+{
+	int error = 0;
+	const struct dirent *entry;
+	while (error == 0 && (entry = readdir(directory)) != NULL) {
+		int fd = (int)strtol(entry->d_name, NULL, 10);
+		if (fd > 2 && fd != dirfd(directory))
+			error = note(descriptors, fd);
+	}
+	return error;
+}
+
+int descriptors_note(struct descriptors *descriptors)
+{
+	struct descriptors noted = {0};
+	int error = fill_standard();
+	if (error != 0)
+		return error;
+	DIR *directory = opendir("/proc/self/fd");
+	if (directory != NULL) {
+		error = note_listed(&noted, directory);
+		closedir(directory);
+	} else {
+		for (int fd = 3; error == 0 && fd < BLIND_MAX; fd++)
+			if (fcntl(fd, F_GETFD) >= 0)
+				error = note(&noted, fd);
+	}
+	if (error != 0)
+		free(noted.inherited);
+	else
+		*descriptors = noted;
+	return error;
+}
+
+void descriptors_raise(struct descriptors *descriptors)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	struct rlimit raised = limit;
+	raised.rlim_cur = limit.rlim_max < DESCRIPTORS_MOST ? limit.rlim_max : DESCRIPTORS_MOST;
+	if (raised.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+		descriptors->limit = limit;
+}
+
+void descriptors_restore(const struct descriptors *descriptors)
+{
+	if (descriptors->limit.rlim_max != 0)
+		setrlimit(RLIMIT_NOFILE, &descriptors->limit);
+}
+
+size_t descriptors_needed(size_t services)
+{
+	return OF_ALL + services * OF_ONE_SERVICE;
+}
+
+void descriptors_close(struct descriptors *descriptors)
+{
+	for (size_t i = 0; i < descriptors->count; i++)
+		close(descriptors->inherited[i]);
+	free(descriptors->inherited);
+	descriptors->inherited = NULL;
+	descriptors->count = 0;
+}
+
+void descriptors_free(struct descriptors *descriptors)
+{
+	free(descriptors->inherited);
+	*descriptors = (struct descriptors){0};
+}

@@ -1,0 +1,202 @@
+#include "supervisor/process/elf_file.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Far above what linkers write, far below what would hurt us. */
+#define SEGMENTS_MAX 1024
+#define DYNAMIC_BYTES_MAX (1U << 20)
+#define STRINGS_BYTES_MAX (8U << 20)
+
+#if __ELF_NATIVE_CLASS == 64
+#define NATIVE_CLASS ELFCLASS64
+#else
+#define NATIVE_CLASS ELFCLASS32
+#endif
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE_DATA ELFDATA2LSB
+#else
+#define NATIVE_DATA ELFDATA2MSB
+#endif
+
+/* What a sanitizer leaves behind in the dynamic strings: the name of its runtime, or,
+ * linked into the program, the entry that is exported for instrumented libraries. */
+static const char *const sanitizer_strings[] = {
+	"libasan.so.",
+	"libtsan.so.",
+	"liblsan.so.",
+	"libubsan.so.",
+	"libhwasan.so.",
+	"libclang_rt.asan",
+	"libclang_rt.tsan",
+	"libclang_rt.msan",
+	"libclang_rt.hwasan",
+	"libclang_rt.ubsan",
+	"__asan_init",
+	"__tsan_init",
+	"__msan_init",
+	"__lsan_init",
+	"__hwasan_init",
+};
+
+static int read_exactly(int fd, void *to, size_t size, uint64_t offset)
+{
+	char *at = to;
+	while (size > 0) {
+		ssize_t got = pread(fd, at, size, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return -EINVAL;
+		at += got;
+		offset += (uint64_t)got;
+		size -= (size_t)got;
+	}
+	return 0;
+}
+
+/* A new block; the caller's to free. */
+static int read_block(int fd, uint64_t offset, uint64_t size, uint64_t most, void **block)
+{
+	if (size == 0 || size > most || offset > INT64_MAX - size)
+		return -EINVAL;
+	void *made = malloc(size);
+	if (made == NULL)
+		return -ENOMEM;
+	int error = read_exactly(fd, made, size, offset);
+	if (error != 0)
+		free(made);
+	else
+		*block = made;
+	return error;
+}
+
+/* Where the bytes of an address stand in the file, and how many follow in that segment. */
+static bool find_address(const ElfW(Phdr) * segment, size_t count, uint64_t address,
+	uint64_t *offset, uint64_t *room)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (segment[i].p_type != PT_LOAD || address < segment[i].p_vaddr)
+			continue;
+		uint64_t into = address - segment[i].p_vaddr;
+		if (into >= segment[i].p_filesz)
+			continue;
+		*offset = segment[i].p_offset + into;
+		*room = segment[i].p_filesz - into;
+		return true;
+	}
+	return false;
+}
+
+static void find_sanitizer(const char *strings, size_t size, struct elf_file *file)
+{
+	for (size_t i = 0; i < sizeof sanitizer_strings / sizeof sanitizer_strings[0]; i++) {
+		const char *known = sanitizer_strings[i];
+		const char *found = memmem(strings, size, known, strlen(known));
+		/* Names start after the NUL of the one before. */
+		if (found == NULL || (found > strings && found[-1] != '\0'))
+			continue;
+		size_t length = strnlen(found, size - (size_t)(found - strings));
+		if (length >= sizeof file->sanitizer)
+			length = sizeof file->sanitizer - 1;
+		memcpy(file->sanitizer, found, length);
+		return;
+	}
+}
+
+static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
+	const ElfW(Phdr) * dynamic, struct elf_file *file)
+{
+	ElfW(Dyn) *entry = NULL;
+	void *block = NULL;
+	char *strings = NULL;
+	uint64_t address = 0;
+	uint64_t size = 0;
+	uint64_t offset;
+	uint64_t room;
+	int error = read_block(fd, dynamic->p_offset, dynamic->p_filesz, DYNAMIC_BYTES_MAX, &block);
+	if (error != 0)
+		return error;
+	entry = block;
+	for (size_t i = 0; i < dynamic->p_filesz / sizeof *entry; i++) {
+		if (entry[i].d_tag == DT_STRTAB)
+			address = entry[i].d_un.d_ptr;
+		else if (entry[i].d_tag == DT_STRSZ)
+			size = entry[i].d_un.d_val;
+		else if (entry[i].d_tag == DT_NULL)
+			break;
+	}
+	if (size == 0)
+		goto out;
+	error = -EINVAL;
+	if (!find_address(segment, count, address, &offset, &room) || size > room)
+		goto out;
+	void *read_strings = NULL;
+	error = read_block(fd, offset, size, STRINGS_BYTES_MAX, &read_strings);
+	strings = read_strings;
+	if (error == 0)
+		find_sanitizer(strings, size, file);
+out:
+	free(strings);
+	free(entry);
+	return error;
+}
+
+static int read_segments(int fd, const ElfW(Ehdr) * header, struct elf_file *file)
+{
+	ElfW(Phdr) *segment = NULL;
+	void *block = NULL;
+	int error = -EINVAL;
+	size_t count = header->e_phnum;
+	if (header->e_phentsize != sizeof *segment || count == 0 || count > SEGMENTS_MAX)
+		return -EINVAL;
+	error = read_block(fd, header->e_phoff, count * sizeof *segment,
+		SEGMENTS_MAX * sizeof *segment, &block);
+	if (error != 0)
+		return error;
+	segment = block;
+	for (size_t i = 0; i < count && error == 0; i++) {
+		if (segment[i].p_type == PT_DYNAMIC) {
+			error = read_dynamic(fd, segment, count, &segment[i], file);
+		} else if (segment[i].p_type == PT_INTERP) {
+			uint64_t size = segment[i].p_filesz;
+			if (size < 2 || size > sizeof file->interpreter) {
+				error = -EINVAL;
+				break;
+			}
+			error = read_exactly(fd, file->interpreter, size, segment[i].p_offset);
+			file->interpreter[size - 1] = '\0';
+		}
+	}
+	free(segment);
+	return error;
+}
+
+int elf_file_read(int fd, struct elf_file *file)
+{
+	ElfW(Ehdr) header;
+	struct elf_file read_file = {0};
+	int error = read_exactly(fd, &header, EI_NIDENT, 0);
+	if (error == -EINVAL || (error == 0 && memcmp(header.e_ident, ELFMAG, SELFMAG) != 0))
+		return -ENOEXEC;
+	if (error == 0)
+		error = read_exactly(fd, &header, sizeof header, 0);
+	if (error != 0)
+		return error;
+	read_file.class_and_data[0] = header.e_ident[EI_CLASS];
+	read_file.class_and_data[1] = header.e_ident[EI_DATA];
+	read_file.machine = header.e_machine; /* stands at the same place in both classes */
+	read_file.is_readable =
+		header.e_ident[EI_CLASS] == NATIVE_CLASS && header.e_ident[EI_DATA] == NATIVE_DATA;
+	if (read_file.is_readable)
+		error = read_segments(fd, &header, &read_file);
+	if (error == 0)
+		*file = read_file;
+	return error;
+}

@@ -1,0 +1,49 @@
+#ifndef SUPERVISOR_PROCESS_SHIM_CHECK_H
+#define SUPERVISOR_PROCESS_SHIM_CHECK_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Whether a program can be started with the shim preloaded.
+ *
+ * A preload must never keep a service from starting, and it does where the
+ * program belongs to another libc (musl refuses symbols it does not know) or
+ * to a sanitizer (whose runtime insists on coming first).  Where the loader
+ * would merely ignore it (static, setuid, file capabilities) or complain about
+ * it in every child (another architecture), it is left out as well.
+ *
+ * The same goes for a library that the service's user cannot read.
+ *
+ * What is read is what execvp would run: the name is looked up in that PATH,
+ * #! lines are followed as the kernel does, and "#!/usr/bin/env NAME" is
+ * followed to NAME.
+ * Files are read, never run, and their contents are treated as anybody's.
+ */
+
+#define SHIM_CHECK_REASON_BYTES 160
+
+struct shim_check {
+	const char *program;   /* argv[0] */
+	const char *path;      /* the child's PATH; NULL = execvp's default */
+	const char *start;     /* where the child starts from; NULL = where we are */
+	const char *directory; /* the child's working directory, from there; NULL = that */
+	const char *shim;      /* absolute path of the library */
+	uid_t uid;             /* whom the child runs as */
+	gid_t gid;
+};
+
+struct shim_verdict {
+	bool load;
+	char reason[SHIM_CHECK_REASON_BYTES]; /* why not; empty where it loads */
+};
+
+void shim_check(const struct shim_check *check, struct shim_verdict *verdict);
+
+/* Where the library of the program at that path is: ../lib, or ../lib/<multiarch>, seen from
+ * its folder.  0, or -ENOENT. */
+int shim_find(const char *program_path, char found[PATH_MAX]);
+
+#endif

@@ -1,0 +1,214 @@
+#include "supervisor/process/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Ten permille of the memory there is: more than a supervisor ever uses, so
+ * that the kernel takes the service, and little enough to change nothing
+ * between this service and its neighbours outside. */
+#define OOM_SCORE_RAISE 10
+
+static const char listen_pid_name[] = "LISTEN_PID=";
+
+/* All that the child needs besides struct spawn, made before the fork. */
+struct preparation {
+	int gate[2];
+	int result[2];
+	char oom_score[16];
+	char *listen_pid; /* points into the child's copy of the environment; NULL = none */
+};
+
+static void close_pair(int pair[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (pair[i] >= 0)
+			close(pair[i]);
+}
+
+static void prepare_oom_score(char text[static 16])
+{
+	int score = 0;
+	char read_text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, read_text, sizeof read_text - 1) > 0)
+			score = (int)strtol(read_text, NULL, 10);
+		close(fd);
+	}
+	score += OOM_SCORE_RAISE;
+	snprintf(text, 16, "%d", score > 1000 ? 1000 : score);
+}
+
+/* Socket activation is meant for the process that reads it, which is not us.
+ * The entry is replaced by one wide enough for any pid. */
+static int prepare_listen_pid(const struct spawn *spawn, struct preparation *preparation)
+{
+	char ours[16];
+	const char *value = environment_get(spawn->environment, "LISTEN_PID");
+	snprintf(ours, sizeof ours, "%d", (int)getpid());
+	preparation->listen_pid = NULL;
+	if (value == NULL || strcmp(value, ours) != 0)
+		return 0;
+	preparation->listen_pid = malloc(strlen(listen_pid_name) + 16);
+	if (preparation->listen_pid == NULL)
+		return -ENOMEM;
+	memcpy(preparation->listen_pid, listen_pid_name, sizeof listen_pid_name);
+	return 0;
+}
+
+/* Digits without stdio. */
+static void write_pid(char *text, pid_t pid)
+{
+	char digits[16];
+	size_t count = 0;
+	do {
+		digits[count++] = (char)('0' + pid % 10);
+		pid /= 10;
+	} while (pid > 0);
+	while (count > 0)
+		*text++ = digits[--count];
+	*text = '\0';
+}
+
+static void child_fail(const struct preparation *preparation, enum spawn_stage stage, int error)
+{
+	struct spawn_failure failure = {.stage = stage, .error = error};
+	bool missing = stage == SPAWN_EXEC && error == -ENOENT;
+	ssize_t ignored = write(preparation->result[1], &failure, sizeof failure);
+	(void)ignored;
+	_exit(missing ? SPAWN_STATUS_MISSING : SPAWN_STATUS_UNUSABLE);
+}
+
+static void child_wait(const struct preparation *preparation)
+{
+	char go;
+	ssize_t got;
+	close(preparation->gate[1]);
+	do
+		got = read(preparation->gate[0], &go, 1);
+	while (got < 0 && errno == EINTR);
+	if (got != 1)
+		child_fail(preparation, SPAWN_GATE, -ECANCELED);
+}
+
+static void child_set_oom_score(const struct preparation *preparation)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t ignored = write(fd, preparation->oom_score, strlen(preparation->oom_score));
+	(void)ignored;
+	close(fd);
+}
+
+static void child_set_listen_pid(char **entries, char *entry)
+{
+	for (size_t i = 0; entries[i] != NULL; i++) {
+		if (strncmp(entries[i], listen_pid_name, strlen(listen_pid_name)) != 0)
+			continue;
+		write_pid(entry + strlen(listen_pid_name), getpid());
+		entries[i] = entry;
+	}
+}
+
+static void child_run(const struct spawn *spawn, const struct preparation *preparation)
+{
+	int error;
+	setpgid(0, 0);
+	child_wait(preparation);
+	/* TTOU is blocked, so this works from the background too.  No terminal, or
+	 * not ours, is no reason not to run. */
+	if (spawn->take_terminal)
+		tcsetpgrp(STDIN_FILENO, getpid());
+	child_set_oom_score(preparation);
+	if (spawn->start != NULL && chdir(spawn->start) != 0)
+		child_fail(preparation, SPAWN_START, -errno);
+	if (spawn->account != NULL) {
+		error = account_become(spawn->account);
+		if (error != 0)
+			child_fail(preparation, SPAWN_ACCOUNT, error);
+	}
+	if (spawn->directory != NULL && chdir(spawn->directory) != 0)
+		child_fail(preparation, SPAWN_DIRECTORY, -errno);
+	if (spawn->keep_fd >= 0)
+		fcntl(spawn->keep_fd, F_SETFD, 0);
+	if (preparation->listen_pid != NULL)
+		child_set_listen_pid(spawn->environment->entries, preparation->listen_pid);
+	if (spawn->descriptors != NULL)
+		descriptors_restore(spawn->descriptors);
+	signals_restore(spawn->signals);
+	environ = spawn->environment->entries;
+	execvp(spawn->argv[0], spawn->argv);
+	child_fail(preparation, SPAWN_EXEC, -errno);
+}
+
+int spawn_start(const struct spawn *spawn, struct spawned *spawned)
+{
+	struct preparation preparation = {.gate = {-1, -1}, .result = {-1, -1}};
+	pid_t pid = -1;
+	int error = prepare_listen_pid(spawn, &preparation);
+	if (error != 0)
+		goto out;
+	prepare_oom_score(preparation.oom_score);
+	if (pipe2(preparation.gate, O_CLOEXEC) != 0 || pipe2(preparation.result, O_CLOEXEC) != 0) {
+		error = -errno;
+		goto out;
+	}
+	pid = fork();
+	if (pid < 0) {
+		error = -errno;
+		goto out;
+	}
+	if (pid == 0)
+		child_run(spawn, &preparation);
+	/* Both sides do it, so that neither has to wait for the other. */
+	setpgid(pid, pid);
+	fcntl(preparation.result[0], F_SETFL, O_NONBLOCK);
+	*spawned = (struct spawned){
+		.pid = pid, .gate_fd = preparation.gate[1], .result_fd = preparation.result[0]};
+	preparation.gate[1] = -1;
+	preparation.result[0] = -1;
+out:
+	free(preparation.listen_pid);
+	close_pair(preparation.gate);
+	close_pair(preparation.result);
+	return error;
+}
+
+void spawn_go(struct spawned *spawned)
+{
+	/* A child that was killed at the gate is noticed when it is reaped. */
+	ssize_t ignored = write(spawned->gate_fd, "", 1);
+	(void)ignored;
+	close(spawned->gate_fd);
+	spawned->gate_fd = -1;
+}
+
+int spawn_result(const struct spawned *spawned, struct spawn_failure *failure)
+{
+	struct spawn_failure got;
+	ssize_t size;
+	do
+		size = read(spawned->result_fd, &got, sizeof got);
+	while (size < 0 && errno == EINTR);
+	if (size == 0)
+		return 0;
+	if (size != (ssize_t)sizeof got)
+		return -EAGAIN;
+	*failure = got;
+	return 1;
+}
+
+void spawn_close(struct spawned *spawned)
+{
+	if (spawned->gate_fd >= 0)
+		close(spawned->gate_fd);
+	if (spawned->result_fd >= 0)
+		close(spawned->result_fd);
+	spawned->gate_fd = -1;
+	spawned->result_fd = -1;
+}

@@ -1,0 +1,67 @@
+#ifndef SUPERVISOR_PROCESS_SPAWN_H
+#define SUPERVISOR_PROCESS_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "supervisor/process/account.h"
+#include "supervisor/process/descriptors.h"
+#include "supervisor/process/environment.h"
+#include "supervisor/process/signals.h"
+
+/*
+ * Fork and exec in two steps, with the child held at a gate in between, so that
+ * it is in its cgroup before it runs a single instruction of its own:
+ *
+ *   spawn_start   the child exists, in a process group of its own, and waits
+ *   (attach it)
+ *   spawn_go      it goes on to exec
+ *
+ * What keeps it from running comes back over a pipe that exec closes.  Between
+ * fork and exec only async-signal-safe calls are made; all lookups, formatting
+ * and allocation are done before.
+ */
+
+struct spawn {
+	char *const *argv;                     /* argv[0] is looked up in the child's own PATH */
+	const struct environment *environment; /* whole; LISTEN_PID in it is adapted if it is us */
+	const char *start;                     /* where it starts from; NULL = where we are */
+	const char *directory;                 /* from there, as the account; NULL = stay */
+	const struct account *account;         /* NULL = stay */
+	const struct signals *signals;         /* what the child gets back */
+	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
+	int keep_fd;                           /* left open over exec though CLOEXEC; -1 = none */
+	bool take_terminal;                    /* its group becomes the terminal's foreground */
+};
+
+/* How far a child came that could not run. */
+enum spawn_stage { SPAWN_GATE, SPAWN_START, SPAWN_ACCOUNT, SPAWN_DIRECTORY, SPAWN_EXEC };
+
+struct spawn_failure {
+	enum spawn_stage stage;
+	int error; /* -errno */
+};
+
+/* Owns two descriptors until spawn_close. */
+struct spawned {
+	pid_t pid;
+	int gate_fd;
+	int result_fd; /* readable: it has run exec, or failed to */
+};
+
+/* 127 for a program that is not there, 126 for one that cannot be run. */
+#define SPAWN_STATUS_MISSING 127
+#define SPAWN_STATUS_UNUSABLE 126
+
+/* 0 or -errno. */
+int spawn_start(const struct spawn *spawn, struct spawned *spawned);
+void spawn_go(struct spawned *spawned);
+
+/* 1 and the failure; 0 once exec has succeeded; -EAGAIN before either. */
+int spawn_result(const struct spawned *spawned, struct spawn_failure *failure);
+
+/* A child still at the gate ends. */
+void spawn_close(struct spawned *spawned);
+
+#endif

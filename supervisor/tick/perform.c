@@ -1,0 +1,290 @@
+#include "supervisor/tick/perform.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor/base/log.h"
+#include "supervisor/base/size.h"
+
+#define REASON_BYTES 160
+#define DECISION_BYTES 80
+
+const char *perform_level_name(enum level level)
+{
+	static const char *const names[LEVELS] = {
+		[LEVEL_CALM] = "calm",
+		[LEVEL_LAZY] = "lazy",
+		[LEVEL_EAGER] = "eager",
+		[LEVEL_FULL] = "full",
+	};
+	return (unsigned)level < LEVELS ? names[level] : "?";
+}
+
+static void headroom_text(char *text, size_t size, const struct reason *reason)
+{
+	const char *shared = reason->shared ? " shared" : "";
+	struct size_text value = size_text(reason->value);
+	struct size_text threshold = size_text(reason->threshold);
+	struct size_text wall = size_text(reason->wall_bytes);
+	if (reason->wall_bytes == 0)
+		snprintf(text, size, "headroom %s < %s", value.text, threshold.text);
+	else
+		snprintf(text, size, "headroom %s < %s of%s %s", value.text, threshold.text, shared,
+			wall.text);
+}
+
+static unsigned long long number(uint64_t value)
+{
+	return value;
+}
+
+void perform_reason_text(char *text, size_t size, const struct reason *reason)
+{
+	const char *where = reason->shared ? "the shared cgroup's" : "its";
+	struct size_text value = size_text(reason->value);
+	struct size_text threshold = size_text(reason->threshold);
+	struct size_text wall = size_text(reason->wall_bytes);
+	switch (reason->kind) {
+	case REASON_RELAXED:
+		snprintf(text, size, "relaxed, headroom %s", value.text);
+		break;
+	case REASON_HEADROOM:
+		headroom_text(text, size, reason);
+		break;
+	case REASON_TIME_TO_WALL:
+		snprintf(text, size, "%llums < %llums to the%s wall of %s", number(reason->value),
+			number(reason->threshold), reason->shared ? " shared" : "", wall.text);
+		break;
+	case REASON_PRESSURE:
+		snprintf(text, size, "stalled %llu.%llu%% > %llu.%llu%% of the time in %s cgroup",
+			number(reason->value / 10), number(reason->value % 10),
+			number(reason->threshold / 10), number(reason->threshold % 10),
+			reason->shared ? "the shared" : "its");
+		break;
+	case REASON_EVENTS_HIGH:
+		snprintf(text, size, "%s memory.events high +%llu", where, number(reason->value));
+		break;
+	case REASON_EVENTS_MAX:
+		snprintf(text, size, "%s memory.events max +%llu", where, number(reason->value));
+		break;
+	case REASON_GATE:
+		snprintf(text, size, "gate: %s wanted, %s of credit left", value.text,
+			threshold.text);
+		break;
+	case REASON_LIVE:
+		snprintf(text, size, "%s of %s are live memory", value.text, wall.text);
+		break;
+	case REASON_FRAGMENTED:
+		snprintf(text, size, "%s of %s are free slots in pages that hold live memory too",
+			value.text, wall.text);
+		break;
+	case REASON_FOREIGN:
+		snprintf(text, size, "%s of %s are in no heap of ours", value.text, wall.text);
+		break;
+	case REASON_MANUAL:
+		snprintf(text, size, "asked for by hand");
+		break;
+	case REASON_DEADLINE:
+		snprintf(text, size, "%llums are over", number(reason->value));
+		break;
+	default:
+		snprintf(text, size, "reason %d", (int)reason->kind);
+		break;
+	}
+}
+
+/* "web: eager (was lazy): headroom 18.2M < 25.6M of 256M" */
+static void decision_text(
+	char *text, size_t size, enum level level, enum level previous, const struct reason *reason)
+{
+	char why[REASON_BYTES];
+	perform_reason_text(why, sizeof why, reason);
+	if (level == previous)
+		snprintf(text, size, "%s: %s", perform_level_name(level), why);
+	else
+		snprintf(text, size, "%s (was %s): %s", perform_level_name(level),
+			perform_level_name(previous), why);
+}
+
+/* A request that repeats what is in force and found nothing tells an operator nothing new. */
+static bool is_news(const struct perform_ask *ask, uint64_t returned_bytes)
+{
+	return ask->level != ask->previous || ask->reason.kind == REASON_MANUAL ||
+	       (ask->processes > 0 && returned_bytes > 0);
+}
+
+static void report(struct perform_ask *ask, const struct perform_service *service, uint64_t now_ms)
+{
+	char decision[REASON_BYTES + DECISION_BYTES];
+	uint64_t released_bytes = service->totals->heap.released_bytes;
+	uint64_t returned_bytes = released_bytes > ask->returned_before_bytes
+					  ? released_bytes - ask->returned_before_bytes
+					  : 0;
+	const char *unanswered = service->totals->heap.answered ? "" : " so far, not all answered";
+	struct size_text asked = size_text(ask->target_bytes);
+	struct size_text returned = size_text(returned_bytes);
+	struct size_text before = size_text(ask->usage_before_bytes);
+	struct size_text after = size_text(service->usage_bytes);
+	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
+		is_news(ask, returned_bytes) ? log_info : log_debug;
+	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
+	ask->open = false;
+	if (ask->processes == 0) {
+		say("%s: %s; nobody to ask: %s", service->name, decision,
+			service->totals->heap.processes == 0 ? "no heap has joined"
+							     : "no scavenger runs yet");
+		return;
+	}
+	say("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "
+	    "-> %s)",
+		service->name, decision, ask->target_bytes == UINT64_MAX ? "all" : asked.text,
+		ask->processes, ask->processes == 1 ? "" : "es", returned.text,
+		number(now_ms - ask->asked_ms), unanswered, service->usage_shared ? "shared " : "",
+		before.text, after.text);
+}
+
+static void perform_release(struct perform *perform, const struct action *action,
+	const struct perform_service *service, enum level previous, uint64_t now_ms)
+{
+	struct perform_ask *ask = &perform->ask[action->service];
+	if (service->link == NULL)
+		return;
+	if (ask->open)
+		report(ask, service, now_ms);
+	*ask = (struct perform_ask){
+		.open = true,
+		.level = action->level,
+		.previous = previous,
+		.reason = action->reason,
+		.target_bytes = action->target_bytes,
+		.asked_ms = now_ms,
+		.processes = service->totals->threads,
+		.returned_before_bytes = service->totals->heap.released_bytes,
+		.usage_before_bytes = service->usage_bytes,
+	};
+	perform->releases[action->service][action->level]++;
+	link_ask(service->link, action->level, action->target_bytes);
+	if (ask->processes == 0)
+		report(ask, service, now_ms);
+}
+
+static void perform_brake(struct perform *perform, const struct action *action,
+	const struct perform_service *service, uint64_t now_ms)
+{
+	char why[REASON_BYTES];
+	struct size_text high = size_text(action->high_bytes);
+	if (perform->brake == NULL || service->leaf_fd < 0)
+		return;
+	perform_reason_text(why, sizeof why, &action->reason);
+	int error = brake_worker_set(perform->brake, service->brake_slot, service->leaf_fd,
+		action->high_bytes, service->high_bytes, action->until_ms);
+	if (error != 0) {
+		log_warn("%s: brake: %s: memory.high: %s", service->name, why, strerror(-error));
+		return;
+	}
+	perform->brakes[action->service]++;
+	log_info("%s: brake on: %s; memory.high %s for at most %llums", service->name, why,
+		high.text, number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
+}
+
+static void perform_unbrake(
+	struct perform *perform, const struct action *action, const struct perform_service *service)
+{
+	char why[REASON_BYTES];
+	struct size_text high = size_text(service->high_bytes);
+	if (perform->brake == NULL || service->leaf_fd < 0)
+		return;
+	brake_worker_lift(perform->brake, service->brake_slot);
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_info("%s: brake off: %s; memory.high %s", service->name, why, high.text);
+}
+
+static void perform_conclude(const struct action *action, const struct perform_service *service)
+{
+	char why[REASON_BYTES];
+	struct size_text headroom = size_text(action->reason.threshold);
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_info("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
+		service->name, action->reason.shared ? "the shared limit" : "its limit", why,
+		headroom.text);
+}
+
+/* A change of level that comes with a release of the same service is told in the release's line. */
+static const struct action *find_release(const struct plan *plan, size_t after, size_t service)
+{
+	for (size_t i = after + 1; i < plan->count; i++)
+		if (plan->action[i].kind == ACTION_RELEASE && plan->action[i].service == service)
+			return &plan->action[i];
+	return NULL;
+}
+
+void perform_plan(struct perform *perform, const struct plan *plan,
+	const struct perform_service *service, uint64_t now_ms)
+{
+	enum level previous[CONFIG_SERVICES_MAX];
+	bool changed[CONFIG_SERVICES_MAX] = {false};
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *action = &plan->action[i];
+		const struct perform_service *whose = &service[action->service];
+		char decision[REASON_BYTES + DECISION_BYTES];
+		switch (action->kind) {
+		case ACTION_LEVEL:
+			if (whose->link != NULL)
+				link_set_level(whose->link, action->level);
+			previous[action->service] = action->previous;
+			changed[action->service] = whose->link != NULL;
+			if (whose->link != NULL && find_release(plan, i, action->service) != NULL)
+				break;
+			decision_text(decision, sizeof decision, action->level, action->previous,
+				&action->reason);
+			log_info("%s: %s", whose->name, decision);
+			break;
+		case ACTION_RELEASE:
+			perform_release(perform, action, whose,
+				changed[action->service] ? previous[action->service]
+							 : action->level,
+				now_ms);
+			break;
+		case ACTION_BRAKE:
+			perform_brake(perform, action, whose, now_ms);
+			break;
+		case ACTION_UNBRAKE:
+			perform_unbrake(perform, action, whose);
+			break;
+		case ACTION_CONCLUDE:
+			perform_conclude(action, whose);
+			break;
+		case ACTIONS:
+			break;
+		}
+	}
+}
+
+void perform_settle(struct perform *perform, const struct perform_service *service,
+	size_t service_count, uint64_t now_ms)
+{
+	for (size_t i = 0; i < service_count; i++) {
+		struct perform_ask *ask = &perform->ask[i];
+		if (!ask->open)
+			continue;
+		/* The totals are of this turn, and the release was asked for in an earlier one. */
+		if (service[i].totals->heap.answered || now_ms - ask->asked_ms >= PERFORM_ANSWER_MS)
+			report(ask, &service[i], now_ms);
+	}
+}
+
+void perform_forget(struct perform *perform, size_t service)
+{
+	perform->ask[service].open = false;
+}
+
+uint64_t perform_due_ms(const struct perform *perform, size_t service_count)
+{
+	uint64_t due_ms = UINT64_MAX;
+	for (size_t i = 0; i < service_count; i++) {
+		const struct perform_ask *ask = &perform->ask[i];
+		if (ask->open && ask->asked_ms + PERFORM_ANSWER_MS < due_ms)
+			due_ms = ask->asked_ms + PERFORM_ANSWER_MS;
+	}
+	return due_ms;
+}

@@ -1,0 +1,83 @@
+#ifndef SUPERVISOR_TICK_PERFORM_H
+#define SUPERVISOR_TICK_PERFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/link/link.h"
+#include "supervisor/policy/plan.h"
+
+/*
+ * A plan made real, by one switch, and the decision log.
+ *
+ * A decision is one line, written when its result is known: a release when every
+ * process that could answer has answered, or after PERFORM_ANSWER_MS; all else
+ * at once.  It says the service, the level, the number that crossed which threshold, what was
+ * asked and what came back:
+ *
+ *   web: eager (was lazy): headroom 18.2M < 25.6M of 256M; asked 12M of 2 processes;
+ *   returned 11.8M in 7ms (memory.current 241M -> 229M)                    (one line)
+ *
+ * At info, but for a request that repeats what is in force and finds nothing: a
+ * service that has nothing to give is asked every two seconds for as long as it
+ * lasts.  That is at debug.
+ */
+
+#define PERFORM_ANSWER_MS 1000
+
+/* What perform needs of one service; link NULL or leaf_fd -1 where there is none. */
+struct perform_service {
+	const char *name;
+	struct link *link;
+	size_t brake_slot;   /* in brake_worker */
+	uint64_t high_bytes; /* its configured memory.high; UINT64_MAX = none */
+	/* What is known at this moment, for the log. */
+	const struct link_totals *totals;
+	uint64_t usage_bytes; /* as an operator would read it */
+	bool usage_shared;    /* it is that of all services together */
+	int leaf_fd;
+};
+
+/* A release that was asked for and has not been reported yet. */
+struct perform_ask {
+	bool open;
+	enum level level;
+	enum level previous; /* the same, unless the level changed in the same plan */
+	struct reason reason;
+	uint64_t target_bytes;
+	uint64_t asked_ms;
+	uint32_t processes;
+	uint64_t returned_before_bytes;
+	uint64_t usage_before_bytes;
+};
+
+struct perform {
+	struct brake_worker *brake; /* NULL in modes C and D */
+	struct perform_ask ask[CONFIG_SERVICES_MAX];
+	uint64_t releases[CONFIG_SERVICES_MAX][LEVELS];
+	uint64_t brakes[CONFIG_SERVICES_MAX];
+};
+
+/* service[] is indexed as the config's services are. */
+void perform_plan(struct perform *perform, const struct plan *plan,
+	const struct perform_service *service, uint64_t now_ms);
+
+/* Reports the releases whose result is known by now. */
+void perform_settle(struct perform *perform, const struct perform_service *service,
+	size_t service_count, uint64_t now_ms);
+
+/* The service has ended: its open release is dropped without a line. */
+void perform_forget(struct perform *perform, size_t service);
+
+/* When the first open release is reported at the latest; UINT64_MAX where none is open. */
+uint64_t perform_due_ms(const struct perform *perform, size_t service_count);
+
+const char *perform_level_name(enum level level);
+
+/* "headroom 18.2M < 25.6M of 256M"; cut to size. */
+void perform_reason_text(char *text, size_t size, const struct reason *reason);
+
+#endif

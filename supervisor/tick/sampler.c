@@ -1,0 +1,278 @@
+#include "supervisor/tick/sampler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/cgroup/cgroup_files.h"
+#include "supervisor/cgroup/cgroup_walls.h"
+#include "supervisor/cgroup/machine.h"
+#include "supervisor/policy/wall.h"
+
+/* One memory.pressure and when it may be read again. */
+struct stall_source {
+	int fd; /* -1 = none */
+	bool slow;
+	struct stall_sample last;
+};
+
+struct sampler_service {
+	struct link *link;
+	bool has_leaf;
+	struct cgroup_files leaf;
+	struct stall_source stall;
+	struct link_totals totals;
+	uint64_t usage_bytes;
+};
+
+struct sampler {
+	int proc_fd;
+	struct cgroup_walls walls;
+	size_t wall_level;
+	bool limited;
+	/* Stall of our own cgroup, and the machine's for when there is neither that nor a limit. */
+	struct stall_source stall;
+	struct stall_source machine;
+	int meminfo_fd; /* -1 = none */
+	uint64_t usage_bytes;
+	struct sampler_service service[CONFIG_SERVICES_MAX];
+};
+
+static int open_read(int root_fd, const char *path)
+{
+	while (*path == '/')
+		path++;
+	return openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static int open_pressure(int root_fd, const struct mode *mode, const char *base_directory)
+{
+	char path[MODE_PATH_BYTES + 32];
+	const char *directory = mode->v2 ? base_directory : mode->pressure_directory;
+	/* The root's file tells about the whole machine. */
+	if (directory[0] == '\0' || (mode->machine_root && strcmp(directory, mode->mount) == 0))
+		return -1;
+	snprintf(path, sizeof path, "%s/memory.pressure", directory);
+	return open_read(root_fd, path);
+}
+
+int sampler_open(
+	int root_fd, const struct mode *mode, const char *base_directory, struct sampler **sampler)
+{
+	if (strlen(base_directory) >= MODE_PATH_BYTES)
+		return -ENAMETOOLONG;
+	struct sampler *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	made->proc_fd = openat(root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (made->proc_fd < 0) {
+		int error = -errno;
+		free(made);
+		return error;
+	}
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		made->service[i].leaf = CGROUP_FILES_NONE;
+		made->service[i].stall.fd = -1;
+	}
+	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
+		mode->v2 ? CGROUP_V2 : CGROUP_V1);
+	made->stall.fd = open_pressure(root_fd, mode, base_directory);
+	made->meminfo_fd = open_read(root_fd, "proc/meminfo");
+	made->machine.fd = made->stall.fd < 0 ? open_read(root_fd, "proc/pressure/memory") : -1;
+	*sampler = made;
+	return 0;
+}
+
+static void close_source(struct stall_source *source)
+{
+	if (source->fd >= 0)
+		close(source->fd);
+	*source = (struct stall_source){.fd = -1};
+}
+
+void sampler_close(struct sampler *sampler)
+{
+	if (sampler == NULL)
+		return;
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		sampler_clear_service(sampler, i);
+	cgroup_walls_close(&sampler->walls);
+	close_source(&sampler->stall);
+	close_source(&sampler->machine);
+	if (sampler->meminfo_fd >= 0)
+		close(sampler->meminfo_fd);
+	close(sampler->proc_fd);
+	free(sampler);
+}
+
+void sampler_set_service(struct sampler *sampler, size_t service, int leaf_fd, struct link *link)
+{
+	struct sampler_service *set = &sampler->service[service];
+	sampler_clear_service(sampler, service);
+	set->link = link;
+	if (leaf_fd < 0)
+		return;
+	set->has_leaf = true;
+	cgroup_files_open(&set->leaf, leaf_fd, CGROUP_V2);
+	set->stall.fd = set->leaf.pressure_fd;
+	set->leaf.pressure_fd = -1;
+}
+
+void sampler_clear_service(struct sampler *sampler, size_t service)
+{
+	struct sampler_service *set = &sampler->service[service];
+	cgroup_files_close(&set->leaf);
+	close_source(&set->stall);
+	*set = (struct sampler_service){.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}};
+}
+
+void sampler_move_services(struct sampler *sampler, const size_t *previous, size_t count)
+{
+	struct sampler_service old[CONFIG_SERVICES_MAX];
+	memcpy(old, sampler->service, sizeof old);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		if (i < count && previous[i] < CONFIG_SERVICES_MAX)
+			sampler->service[i] = old[previous[i]];
+		else
+			sampler->service[i] = (struct sampler_service){
+				.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}};
+	}
+}
+
+void sampler_note_trigger(struct sampler *sampler, size_t service, bool armed)
+{
+	struct stall_source *source =
+		service == SIZE_MAX ? &sampler->stall : &sampler->service[service].stall;
+	source->slow = armed;
+}
+
+static void read_stall(struct stall_source *source, uint64_t now_ms, struct stall_sample *stall)
+{
+	uint64_t period_ms = source->slow ? SAMPLER_STALL_TRIGGER_MS : SAMPLER_STALL_MS;
+	struct cgroup_files files = CGROUP_FILES_NONE;
+	files.pressure_fd = source->fd;
+	if (source->fd >= 0 && (!source->last.known || now_ms - source->last.read_ms >= period_ms))
+		cgroup_files_stall(&files, now_ms, &source->last);
+	*stall = source->last;
+}
+
+static void read_own_wall(const struct cgroup_files *leaf, struct wall_sample *own)
+{
+	if (cgroup_files_limit(leaf, &own->limit_bytes) != 0)
+		own->limit_bytes = SAMPLE_NO_LIMIT;
+	if (own->limit_bytes != SAMPLE_NO_LIMIT)
+		own->reclaimable_known =
+			cgroup_files_reclaimable(leaf, &own->reclaimable_bytes) == 0;
+}
+
+static void read_service(struct sampler *sampler, struct sampler_service *from, uint64_t now_ms,
+	struct service_sample *to)
+{
+	to->own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	to->current_bytes = 0;
+	to->can_brake = false;
+	to->events = (struct events_sample){0};
+	to->stall = (struct stall_sample){0};
+	if (from->has_leaf) {
+		if (cgroup_files_usage(&from->leaf, &to->current_bytes) != 0)
+			to->current_bytes = 0;
+		read_own_wall(&from->leaf, &to->own);
+		to->own.current_bytes = to->current_bytes;
+		to->can_brake = true;
+		cgroup_files_events(&from->leaf, &to->events);
+		read_stall(&from->stall, now_ms, &to->stall);
+	}
+	from->usage_bytes = to->current_bytes;
+	if (from->link != NULL)
+		link_read(from->link, sampler->proc_fd, now_ms, &from->totals);
+	else
+		from->totals = (struct link_totals){
+			.heap = {.credit_left_bytes = UINT64_MAX, .answered = true}};
+	to->heap = from->totals.heap;
+}
+
+/* Of the cgroup that all services are in; where that tells nothing, what their heaps have. */
+static void read_ours(
+	const struct sampler *sampler, const struct sample *sample, struct wall_sample *ours)
+{
+	*ours = (struct wall_sample){.current_bytes = sampler->usage_bytes};
+	if (sampler->usage_bytes != 0) {
+		ours->reclaimable_known = cgroup_files_reclaimable(&sampler->walls.level[0],
+						  &ours->reclaimable_bytes) == 0;
+		return;
+	}
+	for (size_t i = 0; i < sample->service_count; i++)
+		ours->current_bytes += sample->service[i].heap.in_use_bytes +
+				       sample->service[i].heap.idle_dirty_bytes;
+}
+
+/* The machine's memory, where it is nearer than any limit. */
+static void read_machine(struct sampler *sampler, struct sample *sample)
+{
+	struct wall_sample ours;
+	struct wall_sample machine;
+	read_ours(sampler, sample, &ours);
+	if (machine_read(sampler->meminfo_fd, &ours, &machine) &&
+		wall_is_tighter(&machine, &sample->shared))
+		sample->shared = machine;
+}
+
+void sampler_read(
+	struct sampler *sampler, uint64_t now_ms, size_t service_count, struct sample *sample)
+{
+	/* Credit before usage: what a heap takes in between is counted twice rather than not at
+	 * all. */
+	sample->service_count = service_count;
+	for (size_t i = 0; i < service_count; i++)
+		read_service(sampler, &sampler->service[i], now_ms, &sample->service[i]);
+	cgroup_walls_read(&sampler->walls, &sample->shared, &sampler->wall_level);
+	cgroup_walls_events(&sampler->walls, &sample->shared_events);
+	sampler->limited = sample->shared.limit_bytes != SAMPLE_NO_LIMIT;
+	if (sampler->walls.count == 0 ||
+		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
+		sampler->usage_bytes = 0;
+	read_machine(sampler, sample);
+	if (sampler->stall.fd < 0 && !sampler->limited)
+		read_stall(&sampler->machine, now_ms, &sample->shared_stall);
+	else
+		read_stall(&sampler->stall, now_ms, &sample->shared_stall);
+}
+
+const struct link_totals *sampler_totals(const struct sampler *sampler, size_t service)
+{
+	return &sampler->service[service].totals;
+}
+
+uint64_t sampler_usage(const struct sampler *sampler, size_t service, bool *shared)
+{
+	const struct sampler_service *from = &sampler->service[service];
+	*shared = !from->has_leaf;
+	return from->has_leaf ? from->usage_bytes : sampler->usage_bytes;
+}
+
+uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service)
+{
+	const struct sampler_service *from = &sampler->service[service];
+	struct events_sample events = {0};
+	if (from->has_leaf)
+		cgroup_files_events(&from->leaf, &events);
+	else if (sampler->walls.count > 0)
+		cgroup_files_events(&sampler->walls.level[0], &events);
+	return events.oom_kill;
+}
+
+uint64_t sampler_wall_bytes(struct sampler *sampler)
+{
+	struct wall_sample wall;
+	cgroup_walls_read(&sampler->walls, &wall, &sampler->wall_level);
+	sampler->limited = wall.limit_bytes != SAMPLE_NO_LIMIT;
+	return wall.limit_bytes;
+}
+
+const char *sampler_wall_directory(const struct sampler *sampler)
+{
+	return sampler->limited ? sampler->walls.directory[sampler->wall_level] : "";
+}
