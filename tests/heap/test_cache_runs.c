@@ -2,6 +2,8 @@
 #include "shim/heap/base/page.h"
 #include "shim/heap/base/run_bin.h"
 #include "shim/heap/caches/cache.h"
+#include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/front/heap.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/panic.h"
@@ -258,7 +260,7 @@ static void test_many_threads_do_not_hoard(void **state)
 		pthread_create(&threads[i], NULL, hoard, &crowd);
 	pthread_barrier_wait(&crowd.warm);
 	assert_true(kept_bytes() > RUN_BYTES_MAX);
-	assert_true(kept_bytes() <= RUN_BYTES_ALL);
+	assert_true(kept_bytes() <= RUN_BYTES_ALL + TRANSFER_LARGE_BYTES_MAX);
 	/* Parked threads lose what they keep, and their part of the bound. */
 	cache_drain_all(UINT64_MAX);
 	assert_int_equal(kept_bytes(), 0);
@@ -267,6 +269,90 @@ static void test_many_threads_do_not_hoard(void **state)
 	pthread_barrier_wait(&crowd.seen);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+}
+
+#define HANDED 4U
+
+static void *free_handed(void *blocks)
+{
+	for (unsigned i = 0; i < HANDED; i++)
+		heap_free(((void **)blocks)[i]);
+	cache_thread_exit();
+	return NULL;
+}
+
+/* Blocks that another thread frees, so often that their stack grows; leaves what they were. */
+static void hand_on(size_t size, void *blocks[HANDED])
+{
+	size_t turns = 4 * (size / RUN_MISS_BYTES / HANDED + 1);
+	pthread_t thread;
+
+	for (size_t turn = 0; turn < turns; turn++) {
+		for (unsigned i = 0; i < HANDED; i++)
+			blocks[i] = heap_malloc(size);
+		pthread_create(&thread, NULL, free_handed, blocks);
+		pthread_join(thread, NULL);
+	}
+}
+
+static uint64_t stacked_bytes(void)
+{
+	uint64_t blocks = 0;
+	uint64_t bytes = 0;
+
+	transfer_run_stats(&blocks, &bytes);
+	return bytes;
+}
+
+static void test_what_another_thread_frees_is_kept_and_goes_back(void **state)
+{
+	void *blocks[HANDED];
+	uint64_t looked_ns;
+	uint64_t in_use;
+
+	(void)state;
+	heap_free(heap_malloc(1));
+	hand_on(200 * KIB, blocks);
+	assert_int_equal(stacked_bytes(), 208 * KIB * HANDED);
+	assert_int_equal(kept_bytes(), stacked_bytes());
+	assert_int_equal(stats_now().large_bytes, 0);
+	assert_null(heap_check());
+	in_use = stats_now().in_use_bytes;
+	looked_ns = look(os_now_ns());
+	looked_ns = look(looked_ns);
+	(void)look(looked_ns);
+	assert_int_equal(stacked_bytes(), 0);
+	assert_true(stats_now().in_use_bytes + 208 * KIB * HANDED <= in_use);
+}
+
+static void test_stacks_of_large_blocks_are_bounded(void **state)
+{
+	void *blocks[HANDED];
+	uint64_t most = 0;
+
+	(void)state;
+	heap_free(heap_malloc(1));
+	for (unsigned bin = 1; bin <= RUN_BINS; bin += 3) {
+		hand_on(run_bin_pages(bin) * PAGE_BYTES, blocks);
+		assert_true(stacked_bytes() <= TRANSFER_LARGE_CACHE_BYTES);
+		most = stacked_bytes() > most ? stacked_bytes() : most;
+	}
+	assert_true(most > TRANSFER_LARGE_CACHE_BYTES / 4);
+}
+
+static void free_what_is_stacked(void *unused)
+{
+	void *blocks[HANDED];
+
+	(void)unused;
+	hand_on(200 * KIB, blocks);
+	heap_free(blocks[1]);
+}
+
+static void test_misuse_of_what_another_thread_freed_is_told(void **state)
+{
+	(void)state;
+	assert_true(panic_says(free_what_is_stacked, NULL, "free(): double free"));
 }
 
 int main(void)
@@ -281,6 +367,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_what_is_kept_for_long_goes_back_by_calm_looks, end),
 		cmocka_unit_test_teardown(test_limits_fall_where_blocks_are_rare, end),
 		cmocka_unit_test_teardown(test_many_threads_do_not_hoard, end),
+		cmocka_unit_test_teardown(
+			test_what_another_thread_frees_is_kept_and_goes_back, end),
+		cmocka_unit_test_teardown(test_stacks_of_large_blocks_are_bounded, end),
+		cmocka_unit_test_teardown(test_misuse_of_what_another_thread_freed_is_told, end),
 	};
 
 	atomic_store(&fake_os.now_stands_ns, UINT64_C(1000000000000000));

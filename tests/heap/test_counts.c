@@ -21,8 +21,8 @@
 #define PAIRS 500U
 #define ROW 32U
 #define HANDED 4096U
-#define TURNS 40U
-#define WARM_TURNS 20U
+#define TURNS 1640U
+#define WARM_TURNS 1600U
 
 static void pairs(size_t bytes, bool zeroed)
 {
@@ -91,6 +91,7 @@ static struct {
 	pthread_cond_t changed;
 	unsigned turn;
 	void *blocks[HANDED];
+	unsigned count; /* of blocks in a turn */
 	uint64_t takes; /* by both, since they are warm */
 } hand = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -98,7 +99,7 @@ static void hand_turn(unsigned turn, size_t bytes)
 {
 	uint64_t before = lock_takes;
 
-	for (unsigned i = 0; i < HANDED; i++) {
+	for (unsigned i = 0; i < hand.count; i++) {
 		if (turn % 2 == 0)
 			hand.blocks[i] = heap_malloc(bytes);
 		else
@@ -128,21 +129,44 @@ static void *consume(void *bytes)
 	return NULL;
 }
 
-/* Blocks handed on whose batches fit: a lock for each batch on either side, and none of a class. */
-static void test_a_producer_and_a_consumer_take_two_locks_a_batch(void **state)
+/* Locks that were taken for so many blocks, which is returned. */
+static uint64_t hand_on(size_t bytes, unsigned count)
 {
-	size_t bytes = 64;
-	uint64_t blocks = (uint64_t)(TURNS - WARM_TURNS) / 2 * HANDED;
 	pthread_t consumer;
 
-	(void)state;
+	cache_drain_all(UINT64_MAX);
+	hand.turn = 0;
+	hand.takes = 0;
+	hand.count = count;
 	pthread_create(&consumer, NULL, consume, &bytes);
 	hand_turns(0, bytes);
 	pthread_join(consumer, NULL);
+	assert_null(heap_check());
+	return (uint64_t)(TURNS - WARM_TURNS) / 2 * count;
+}
+
+/* Blocks handed on whose batches fit: a lock for each batch on either side, and none of a class. */
+static void test_a_producer_and_a_consumer_take_two_locks_a_batch(void **state)
+{
+	uint64_t blocks = hand_on(64, HANDED);
+
+	(void)state;
 	print_message("# locks for each %u blocks handed on: %.2f\n", CENTRAL_BATCH,
 		(double)hand.takes * CENTRAL_BATCH / (double)blocks);
 	assert_true(hand.takes * (CENTRAL_BATCH - 1) <= 2 * blocks);
-	assert_null(heap_check());
+}
+
+/* Large ones go one by one. */
+static void test_large_blocks_handed_on_take_two_locks(void **state)
+{
+	(void)state;
+	for (unsigned bin = SIZE_CLASSES + 1; bin <= CACHE_BINS; bin++) {
+		uint64_t blocks = hand_on(cache_bin_bytes(bin), 4);
+
+		print_message("# locks for a block of %zu KiB handed on: %.2f\n",
+			cache_bin_bytes(bin) >> 10, (double)hand.takes / (double)blocks);
+		assert_true(hand.takes <= 2 * blocks);
+	}
 }
 
 int main(void)
@@ -152,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_pairs_of_zeroed_blocks_take_no_lock),
 		cmocka_unit_test(test_rows_of_small_blocks_take_no_lock),
 		cmocka_unit_test(test_a_producer_and_a_consumer_take_two_locks_a_batch),
+		cmocka_unit_test(test_large_blocks_handed_on_take_two_locks),
 	};
 
 	atomic_store(&fake_os.now_stands_ns, UINT64_C(1000000000000000));

@@ -1,5 +1,6 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/caches/cache.h"
+#include "shim/heap/caches/cache_state.h"
 #include "shim/heap/caches/transfer.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/slabs/central.h"
@@ -54,13 +55,21 @@ static bool put(unsigned size_class, unsigned count)
 	return false;
 }
 
+/* How often a batch is missed before a limit grows. */
+static int turns_of(unsigned size_class)
+{
+	size_t bytes = size_classes[size_class].bytes;
+
+	return bytes < TRANSFER_LARGE_MIN ? 1 : (int)(bytes / RUN_MISS_BYTES);
+}
+
 /* As often as batches are missed and do not fit in turn, limits grow. */
 static void grow(unsigned size_class, unsigned batch)
 {
 	void *slots[CENTRAL_BATCH];
 	unsigned got;
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 20 * turns_of(size_class); i++) {
 		while (put(size_class, batch))
 			;
 		while ((got = transfer_take(size_class, slots, batch)) != 0)
@@ -124,18 +133,26 @@ static void test_the_last_batch_put_is_taken_first(void **state)
 
 static void test_stacks_keep_no_more_than_their_bounds(void **state)
 {
+	uint64_t small_bytes = 0;
+
 	(void)state;
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		bool large = size_classes[c].bytes >= TRANSFER_LARGE_MIN;
 		unsigned batch = c < 40 ? CENTRAL_BATCH : 2;
 		uint64_t before = kept_bytes();
 
 		grow(c, batch);
 		while (put(c, batch))
 			;
-		assert_true(kept_bytes() <= before + TRANSFER_CLASS_BYTES);
-		assert_true(kept_bytes() <= TRANSFER_CACHE_BYTES);
+		assert_true(kept_bytes() <=
+			    before + (large ? TRANSFER_LARGE_CLASS_BYTES : TRANSFER_CLASS_BYTES));
+		assert_true(kept_bytes() <=
+			    TRANSFER_CACHE_BYTES + (large ? TRANSFER_LARGE_CACHE_BYTES : 0));
+		if (!large)
+			small_bytes = kept_bytes();
 	}
-	assert_true(kept_bytes() > TRANSFER_CACHE_BYTES / 4);
+	assert_true(small_bytes > TRANSFER_CACHE_BYTES / 4);
+	assert_true(kept_bytes() > small_bytes + TRANSFER_LARGE_CACHE_BYTES / 4);
 	assert_null(heap_check());
 }
 

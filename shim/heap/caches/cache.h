@@ -50,10 +50,10 @@
  * Large blocks of up to 1 MiB have bins as well, by their length (run_bin.h), so that
  * neither they nor their records take a lock in the steady state.  Their limits follow the
  * same rules, with bounds of their own, RUN_BYTES_MAX in a cache and RUN_BYTES_ALL in all caches
- * together: 256 threads must not hoard what one may keep.  What a kept MiB costs is more
- * than what most programs save by it, so a limit falls every FALL_NS unless the bin was
- * hit often enough (cache_runs.c).  A cache that a scavenger empties loses its part of
- * RUN_BYTES_ALL, and begins anew when its owner is back.
+ * together: 256 threads must not hoard what one may keep.  What one frees and another allocates
+ * goes through stacks (transfer.h).  What a kept MiB costs is more than what most programs save by
+ * it, so a limit falls every FALL_NS unless the bin was hit often enough (cache_runs.c).  A cache
+ * that a scavenger empties loses its part of RUN_BYTES_ALL, and begins anew when its owner is back.
  *
  * Caches are never unmapped: a thread that ends empties its cache and leaves
  * it for the next thread, and the list of all caches only grows, so it can be

@@ -3,15 +3,10 @@
 
 #include "shim/heap/caches/cache_owner.h"
 #include "shim/heap/caches/cache_state.h"
+#include "shim/heap/caches/transfer.h"
 #include "shim/heap/pages/page_map.h"
 #include "shim/heap/pages/run.h"
 #include "shim/heap/slabs/central.h"
-
-/* A limit grows with one miss for so many bytes of a block, and stays with as many hits: a page
- * kept for a quarter of a second costs about 1 us at the default price, a trip to the page heap and
- * back half of that. */
-#define RUN_MISS_BYTES 2048U
-#define RUN_FALL_NS 250000000U
 
 static _Atomic size_t charged_bytes; /* of RUN_BYTES_ALL, by all caches */
 
@@ -153,17 +148,22 @@ static bool push(struct cache *cache, unsigned bin, void *block)
 	return fits;
 }
 
-static void take_missed(unsigned bin)
+/* What another thread put into the bin's stack, or NULL. */
+static void *take_missed(unsigned bin)
 {
 	struct cache *cache = cache_get();
+	void *block = NULL;
 	unsigned cold;
 
 	if (cache == NULL)
-		return;
+		return NULL;
 	cache_attend(cache);
 	(void)cache_turn_over(cache, bin, &cold);
-	if (cold == 0)
-		grow(cache, bin);
+	if (cold != 0)
+		return NULL;
+	grow(cache, bin);
+	(void)transfer_take(bin, &block, 1);
+	return block;
 }
 
 void *cache_run_take(size_t pages)
@@ -171,12 +171,12 @@ void *cache_run_take(size_t pages)
 	unsigned bin = SIZE_CLASSES + run_bin_of(pages);
 	void *block = pop(cache_self, bin);
 
-	if (block == NULL) {
-		take_missed(bin);
-		return NULL;
-	}
-	cache_self->run_hits[bin - SIZE_CLASSES]++;
-	page_map_unkeep((uintptr_t)block);
+	if (block != NULL)
+		cache_self->run_hits[bin - SIZE_CLASSES]++;
+	else
+		block = take_missed(bin);
+	if (block != NULL)
+		page_map_unkeep((uintptr_t)block);
 	return block;
 }
 
@@ -193,7 +193,7 @@ bool cache_run_put(void *block, size_t pages)
 	cache_attend(cache);
 	if (bin_top(&cache->bins[bin]) >= cache->bins[bin].end)
 		grow(cache, bin);
-	return push(cache, bin, block);
+	return push(cache, bin, block) || transfer_put(bin, &block, 1);
 }
 
 void cache_run_stats(uint64_t *blocks, uint64_t *bytes)
@@ -210,4 +210,5 @@ void cache_run_stats(uint64_t *blocks, uint64_t *bytes)
 			*bytes += count * cache_bin_bytes(bin);
 		}
 	}
+	transfer_run_stats(blocks, bytes);
 }

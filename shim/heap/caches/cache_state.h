@@ -27,6 +27,12 @@ void *cache_turn_over(struct cache *cache, unsigned size_class, unsigned *cold);
  * are not. */
 bool cache_shed_over(struct cache *cache, unsigned size_class, unsigned keep);
 
+/* A limit of large blocks grows with one miss for so many bytes of a block, and stays with as many
+ * hits: a page kept for a quarter of a second costs about 1 us at the default price, a trip to the
+ * page heap and back half of that. */
+#define RUN_MISS_BYTES 2048U
+#define RUN_FALL_NS 250000000U
+
 /* What was in a bin goes back where it came from. */
 void bin_return(unsigned bin, void *const *slots, unsigned count);
 
