@@ -384,7 +384,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 		{
 			.header = "[supervisor]",
 			.kind = "supervisor",
-			.most = 1,
 			.count = SUPERVISOR_KEYS,
 			.keys = supervisor_keys,
 		},
@@ -393,7 +392,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 			.header = "[service:NAME]",
 			.kind = "service",
 			.named = true,
-			.most = CONFIG_SERVICES_MAX,
 			.count = SERVICE_KEYS,
 			.keys = service_keys,
 		},
@@ -402,7 +400,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 			.header = "[policy:NAME]",
 			.kind = "policy",
 			.named = true,
-			.most = CONFIG_POLICIES_MAX,
 			.count = POLICY_KEYS,
 			.keys = policy_keys,
 		},

@@ -25,7 +25,7 @@
 static bool all_down(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (!service_is_down(&fleet->service[i]))
+		if (!service_is_down(fleet->service[i]))
 			return false;
 	return true;
 }
@@ -35,7 +35,7 @@ static bool all_down(const struct fleet *fleet)
  * leader has no such shell. */
 static void suspend(struct fleet *fleet)
 {
-	pid_t group = fleet->service[0].pid;
+	pid_t group = fleet->service[0]->pid;
 	if (getsid(0) != getpid()) {
 		tcsetpgrp(STDIN_FILENO, getpgrp());
 		kill(getpid(), SIGSTOP);
@@ -48,9 +48,9 @@ static void suspend(struct fleet *fleet)
 static void note_stop(struct fleet *fleet)
 {
 	siginfo_t info = {0};
-	if (!fleet->host.take_terminal || !fleet->service[0].lives)
+	if (!fleet->host.take_terminal || !fleet->service[0]->lives)
 		return;
-	if (waitid(P_PID, (id_t)fleet->service[0].pid, &info, WSTOPPED | WNOHANG) != 0)
+	if (waitid(P_PID, (id_t)fleet->service[0]->pid, &info, WSTOPPED | WNOHANG) != 0)
 		return;
 	if (info.si_pid != 0 && (info.si_status == SIGTSTP || info.si_status == SIGTTIN ||
 					info.si_status == SIGTTOU))
@@ -72,7 +72,7 @@ static void reap(struct fleet *fleet, uint64_t now_ms)
 			return;
 		}
 		for (size_t i = 0; i < fleet->count; i++) {
-			struct service *service = &fleet->service[i];
+			struct service *service = fleet->service[i];
 			if (service->lives && service->pid == info.si_pid)
 				service_died(service, &fleet->host, info.si_code, info.si_status,
 					now_ms);
@@ -86,10 +86,10 @@ static void reap(struct fleet *fleet, uint64_t now_ms)
 static void go_on_stopping(struct fleet *fleet, uint64_t now_ms)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (fleet->service[i].restart.state == RESTART_BACKOFF)
-			service_stop(&fleet->service[i], &fleet->host, now_ms);
+		if (fleet->service[i]->restart.state == RESTART_BACKOFF)
+			service_stop(fleet->service[i], &fleet->host, now_ms);
 	for (size_t i = fleet->count; i-- > 0;) {
-		struct service *service = &fleet->service[i];
+		struct service *service = fleet->service[i];
 		if (service_is_down(service))
 			continue;
 		if (service->restart.state != RESTART_STOPPING) {
@@ -103,8 +103,8 @@ static void go_on_stopping(struct fleet *fleet, uint64_t now_ms)
 static void kill_all(struct fleet *fleet, uint64_t now_ms)
 {
 	for (size_t i = 0; i < fleet->count; i++) {
-		service_stop(&fleet->service[i], &fleet->host, now_ms);
-		service_kill(&fleet->service[i], &fleet->host);
+		service_stop(fleet->service[i], &fleet->host, now_ms);
+		service_kill(fleet->service[i]);
 	}
 }
 
@@ -133,7 +133,7 @@ static void begin_sweep(struct fleet *fleet, uint64_t now_ms)
  * the service would sweep by itself is part of it. */
 static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 {
-	bool main_is_gone = fleet->wrap && fleet->service[0].pid != 0 && !fleet->service[0].lives;
+	bool main_is_gone = fleet->wrap && fleet->service[0]->pid != 0 && !fleet->service[0]->lives;
 	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL)) {
 		/* A reload during the sweep has brought services back. */
 		fleet->ending = FLEET_SERVES;
@@ -162,45 +162,63 @@ static void go_on_ending(struct fleet *fleet, uint64_t now_ms)
 
 static void on_watch(void *context)
 {
-	struct fleet_watch *watch = context;
-	tick_woken(watch->fleet->host.tick, &watch->what, loop_now_ms());
+	struct service_watch *watch = context;
+	struct tick_service *service = watch->service != NULL ? &watch->service->memory : NULL;
+	tick_woken(watch->fleet->host.tick, service, watch->kind, loop_now_ms());
 	watch->fleet->tick_ms = 0;
 	fleet_turn(watch->fleet);
 }
 
-static void drop_watches(struct fleet *fleet)
+void fleet_drop_watches(struct service_watch watch[TICK_WATCH_KINDS])
 {
-	for (size_t i = 0; i < fleet->watch_count; i++)
-		loop_watch_free(fleet->watch[i].handle);
-	fleet->watch_count = 0;
+	for (size_t i = 0; i < TICK_WATCH_KINDS; i++) {
+		if (watch[i].fd >= 0)
+			loop_watch_free(watch[i].handle);
+		watch[i].fd = -1;
+	}
+}
+
+/* What is waited for is what is wanted.  0, or -errno of the last that could not be had; it was
+ * said where that is news. */
+static int renew_watches_of(struct fleet *fleet, struct service *service, bool is_news)
+{
+	const struct tick_service *memory = service != NULL ? &service->memory : NULL;
+	struct service_watch *watches = service != NULL ? service->watch : fleet->watch;
+	int failed = 0;
+	for (enum tick_watch_kind kind = 0; kind < TICK_WATCH_KINDS; kind++) {
+		struct service_watch *watch = &watches[kind];
+		int fd = tick_watch_fd(fleet->host.tick, memory, kind);
+		if (watch->fd == fd)
+			continue;
+		if (watch->fd >= 0)
+			loop_watch_free(watch->handle);
+		*watch = (struct service_watch){
+			.fleet = fleet, .service = service, .kind = kind, .fd = -1};
+		if (fd < 0)
+			continue;
+		int error = loop_watch_new(fleet->loop, fd, on_watch, watch, &watch->handle);
+		if (error == 0)
+			watch->fd = fd;
+		else
+			failed = error;
+		if (error != 0 && is_news)
+			log_warn("cannot wait for descriptor %d: %s", fd, strerror(-error));
+	}
+	return failed;
 }
 
 /* A watch that could not be made is tried again in every turn, and told of once: without it a
  * service that rings would have to wait for the next turn, for as long as it runs. */
 static void renew_watches(struct fleet *fleet)
 {
-	struct tick_watch wanted[TICK_WATCHES_MAX];
 	uint64_t generation = tick_watches_generation(fleet->host.tick);
-	bool is_new = !fleet->watches_known || generation != fleet->watches_generation;
-	if (!is_new && !fleet->watches_missing)
+	bool is_news = !fleet->watches_known || generation != fleet->watches_generation;
+	if (!is_news && !fleet->watches_missing)
 		return;
-	drop_watches(fleet);
-	fleet->watches_missing = false;
-	size_t count = tick_watches(fleet->host.tick, wanted);
-	for (size_t i = 0; i < count; i++) {
-		struct fleet_watch *watch = &fleet->watch[fleet->watch_count];
-		*watch = (struct fleet_watch){.fleet = fleet, .what = wanted[i]};
-		int error =
-			loop_watch_new(fleet->loop, wanted[i].fd, on_watch, watch, &watch->handle);
-		if (error == 0) {
-			fleet->watch_count++;
-			continue;
-		}
-		fleet->watches_missing = true;
-		if (is_new)
-			log_warn("cannot wait for descriptor %d: %s", wanted[i].fd,
-				strerror(-error));
-	}
+	fleet->watches_missing = renew_watches_of(fleet, NULL, is_news) != 0;
+	for (size_t i = 0; i < fleet->count; i++)
+		if (renew_watches_of(fleet, fleet->service[i], is_news) != 0)
+			fleet->watches_missing = true;
 	tick_watches_settled(fleet->host.tick);
 	fleet->watches_generation = generation;
 	fleet->watches_known = true;
@@ -210,7 +228,7 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
 	uint64_t next_ms = fleet->tick_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
-		uint64_t due_ms = service_deadline_ms(&fleet->service[i]);
+		uint64_t due_ms = service_deadline_ms(fleet->service[i]);
 		if (due_ms < next_ms)
 			next_ms = due_ms;
 	}
@@ -226,7 +244,7 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 static bool shim_is_awaited(const struct fleet *fleet, uint64_t now_ms)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (fleet->service[i].shim_check_ms <= now_ms)
+		if (fleet->service[i]->shim_check_ms <= now_ms)
 			return true;
 	return false;
 }
@@ -237,7 +255,7 @@ void fleet_turn(struct fleet *fleet)
 	if (shim_is_awaited(fleet, now_ms))
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	for (size_t i = 0; i < fleet->count; i++)
-		service_step(&fleet->service[i], &fleet->host, now_ms);
+		service_step(fleet->service[i], &fleet->host, now_ms);
 	fleet_reload_step(fleet, now_ms);
 	if (fleet->stopping)
 		go_on_stopping(fleet, now_ms);
@@ -256,11 +274,11 @@ static void on_timer(void *context)
 
 static bool asks_for_release(struct fleet *fleet, int number)
 {
-	const struct config_supervisor *config = &fleet->config->supervisor;
+	const struct config_supervisor *config = &fleet->config;
 	for (size_t i = 0; i < config->pressure_signal_count; i++) {
 		if (config->pressure_signals[i].number != number)
 			continue;
-		tick_ask(fleet->host.tick, SIZE_MAX, config->pressure_signals[i].level);
+		tick_ask(fleet->host.tick, NULL, config->pressure_signals[i].level);
 		fleet->tick_ms = 0;
 		return true;
 	}
@@ -277,7 +295,7 @@ static void pass_on(struct fleet *fleet, int number)
 		fleet->killing = true;
 		return;
 	}
-	service_signal(&fleet->service[0], number);
+	service_signal(fleet->service[0], number);
 }
 
 static void obey(struct fleet *fleet, int number, uint64_t now_ms)
@@ -364,6 +382,14 @@ void fleet_check_budget(const struct fleet *fleet)
 			(unsigned long long)limit.rlim_cur);
 }
 
+static int list_services(struct fleet *fleet)
+{
+	int error = tick_reserve(fleet->host.tick, fleet->count);
+	for (size_t i = 0; error == 0 && i < fleet->count; i++)
+		tick_add(fleet->host.tick, &fleet->service[i]->memory);
+	return error;
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	fleet_check_budget(fleet);
@@ -387,30 +413,51 @@ static int fleet_init(struct fleet *fleet)
 		fleet->loop, fleet->host.signals->fd, on_signal, fleet, &fleet->signal_watch);
 	if (error != 0)
 		return error;
-	error = tick_open(fleet->config, &fleet->host.tick);
+	error = tick_open(&fleet->host.tick);
+	if (error == 0)
+		error = list_services(fleet);
 	if (error == 0 && !fleet->wrap)
 		error = tick_claim(fleet->host.tick, fleet->file_path);
 	return error;
 }
 
+/* One object for each service of the config, which gives its settings up. */
+static int make_services(struct fleet *fleet, struct config *config)
+{
+	fleet->config = config->supervisor;
+	fleet->service = calloc(config->service_count, sizeof(struct service *));
+	if (fleet->service == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->service_count; i++) {
+		struct service *service = service_new();
+		if (service == NULL)
+			return -ENOMEM;
+		service_exchange(service, &config->services[i],
+			&config->policies[config->services[i].policy]);
+		fleet->service[fleet->count++] = service;
+	}
+	return 0;
+}
+
 int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 {
 	struct fleet *made = calloc(1, sizeof *made);
-	if (made == NULL) {
-		config_free(start->config);
-		free(start->config);
-		return -ENOMEM;
-	}
-	made->config = start->config;
+	int error = made != NULL ? 0 : -ENOMEM;
+	if (error == 0)
+		error = make_services(made, start->config);
+	config_free(start->config);
+	free(start->config);
+	if (made == NULL)
+		return error;
+	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
+		made->watch[i].fd = -1;
 	made->file = start->file;
 	made->wrap = start->file == NULL;
 	made->inherited = start->inherited;
 	made->host.signals = start->signals;
 	made->host.descriptors = start->inherited;
-	made->count = start->config->service_count;
-	for (size_t i = 0; i < made->count; i++)
-		service_init(&made->service[i], i, &made->config->services[i]);
-	int error = fleet_init(made);
+	if (error == 0)
+		error = fleet_init(made);
 	if (error != 0) {
 		fleet_free(made);
 		return error;
@@ -421,24 +468,27 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 
 void fleet_free(struct fleet *fleet)
 {
-	drop_watches(fleet);
+	fleet_drop_watches(fleet->watch);
+	for (size_t i = 0; i < fleet->count; i++)
+		fleet_drop_watches(fleet->service[i]->watch);
 	if (fleet->host.tick != NULL)
 		tick_close(fleet->host.tick, CLOSE_WAIT_MS);
 	loop_watch_free(fleet->signal_watch);
 	loop_timer_free(fleet->timer);
 	loop_free(fleet->loop);
 	fleet_reload_drop(fleet);
-	config_free(fleet->config);
-	free(fleet->config);
+	for (size_t i = 0; i < fleet->count; i++)
+		service_free(fleet->service[i]);
+	free(fleet->service);
 	free(fleet);
 }
 
 static int exit_status(const struct fleet *fleet)
 {
 	if (fleet->wrap)
-		return fleet->service[0].exit_status;
+		return fleet->service[0]->exit_status;
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
-		if (!fleet->service[i].expected)
+		if (!fleet->service[i]->expected)
 			return 1;
 	return 0;
 }
@@ -474,8 +524,8 @@ static void report_all(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++) {
 		struct tick_counts counts;
-		tick_counts(fleet->host.tick, i, &counts);
-		report(fleet->service[i].config->name, &counts);
+		tick_counts(fleet->host.tick, &fleet->service[i]->memory, &counts);
+		report(fleet->service[i]->config->name, &counts);
 	}
 }
 
@@ -483,7 +533,7 @@ int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
 	for (size_t i = 0; i < fleet->count; i++)
-		service_start(&fleet->service[i], &fleet->host, now_ms);
+		service_start(fleet->service[i], &fleet->host, now_ms);
 	/* Nobody's mount is kept busy by us. */
 	if (fleet->wrap || fleet->host.start != NULL) {
 		int ignored = chdir("/");

@@ -24,24 +24,62 @@ struct launch {
 	struct shim_verdict verdict;
 };
 
-void service_init(struct service *service, size_t index, const struct config_service *config)
+static void init(struct service *service)
 {
 	*service = (struct service){
-		.index = index,
-		.config = config,
+		.config = &service->memory.config,
 		.spawned = {.gate_fd = -1, .result_fd = -1},
 		.sweep_ms = SERVICE_NEVER,
 		.shim_check_ms = SERVICE_NEVER,
 	};
+	tick_service_init(&service->memory);
+	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
+		service->watch[i].fd = -1;
+}
+
+void service_init(
+	struct service *service, struct config_service *config, const struct config_policy *policy)
+{
+	init(service);
+	service_exchange(service, config, policy);
+}
+
+void service_fini(struct service *service)
+{
+	tick_service_fini(&service->memory);
+}
+
+struct service *service_new(void)
+{
+	struct service *service = malloc(sizeof *service);
+	if (service != NULL)
+		init(service);
+	return service;
+}
+
+void service_free(struct service *service)
+{
+	if (service != NULL)
+		service_fini(service);
+	free(service);
+}
+
+void service_exchange(
+	struct service *service, struct config_service *config, const struct config_policy *policy)
+{
+	struct config_service before = *service->config;
+	*service->config = *config;
+	*config = before;
+	service->memory.policy_config = *policy;
 }
 
 /* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
-static int signal_strays(const struct service *service, const struct service_host *host, int signal)
+static int signal_strays(const struct service *service, int signal)
 {
 	char text[sizeof LINK_ENVIRONMENT + 1 + LINK_VALUE_BYTES];
 	char value[LINK_VALUE_BYTES];
-	const struct link *link = tick_link(host->tick, service->index);
-	if (link == NULL || tick_leaf(host->tick, service->index) != NULL)
+	const struct link *link = service->memory.link;
+	if (link == NULL || service->memory.leaf != NULL)
 		return 0;
 	if (link_environment(link, value, sizeof value) != 0)
 		return 0;
@@ -49,34 +87,34 @@ static int signal_strays(const struct service *service, const struct service_hos
 	return descendants_signal_marked(getpid(), text, service->pid, signal);
 }
 
-static void kill_all(const struct service *service, const struct service_host *host)
+static void kill_all(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (service->pid > 1)
 		kill(-service->pid, SIGKILL);
 	if (leaf != NULL)
 		cgroup_leaf_kill(leaf);
-	signal_strays(service, host, SIGKILL);
+	signal_strays(service, SIGKILL);
 }
 
 /* Once to each, since many programs take a second TERM for impatience: the group is
  * part of the leaf where there is one that it could be put into. */
-static void tell_all(const struct service *service, const struct service_host *host)
+static void tell_all(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
 		return;
 	if (service->pid > 1)
 		kill(-service->pid, SIGTERM);
-	signal_strays(service, host, SIGTERM);
+	signal_strays(service, SIGTERM);
 }
 
-static bool nobody_left(const struct service *service, const struct service_host *host)
+static bool nobody_left(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	bool group_gone = kill(-service->pid, 0) != 0 && errno == ESRCH;
 	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
-	       signal_strays(service, host, 0) <= 0;
+	       signal_strays(service, 0) <= 0;
 }
 
 void service_signal(const struct service *service, int signal)
@@ -106,7 +144,7 @@ static int add_shim(
 	struct launch *launch, const struct service *service, const struct service_host *host)
 {
 	const struct config_service *config = service->config;
-	struct link *link = tick_link(host->tick, service->index);
+	struct link *link = service->memory.link;
 	struct shim_check check = {
 		.program = config->argv[0],
 		.path = environment_get(&launch->environment, "PATH"),
@@ -192,11 +230,11 @@ static int launch_run(struct service *service, const struct service_host *host, 
 	struct cgroup_leaf *leaf;
 	struct link *link;
 	struct launch launch;
-	int error = tick_service_prepare(host->tick, service->index);
+	int error = tick_service_prepare(host->tick, &service->memory);
 	if (error != 0)
 		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
-	leaf = tick_leaf(host->tick, service->index);
-	link = tick_link(host->tick, service->index);
+	leaf = service->memory.leaf;
+	link = service->memory.link;
 	error = launch_init(&launch, service, host);
 	if (error != 0)
 		goto out;
@@ -222,7 +260,7 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		if (attached != 0)
 			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
 	}
-	tick_service_started(host->tick, service->index);
+	tick_service_started(&service->memory);
 	spawn_go(&service->spawned);
 	if (host->announce)
 		log_info("%s: started, pid %d", config->name, (int)service->pid);
@@ -258,7 +296,7 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_KILL:
 		log_warn("%s: still there after %u ms, killed", service->config->name,
 			(unsigned)service->config->stopwait_ms);
-		kill_all(service, host);
+		kill_all(service);
 		break;
 	}
 }
@@ -273,10 +311,10 @@ void service_stop(struct service *service, const struct service_host *host, uint
 	step(service, host, (struct restart_event){.kind = RESTART_ON_STOP}, now_ms);
 }
 
-void service_kill(struct service *service, const struct service_host *host)
+void service_kill(const struct service *service)
 {
 	if (service->pid != 0)
-		kill_all(service, host);
+		kill_all(service);
 }
 
 /* What kept the child from becoming the program. */
@@ -325,7 +363,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 	uint64_t now_ms)
 {
 	bool exited = code == CLD_EXITED;
-	uint64_t oom_kills = tick_service_ended(host->tick, service->index);
+	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory);
 	if (exited || status != SIGKILL)
 		oom_kills = 0;
 	service->lives = false;
@@ -346,7 +384,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
 	if (!host->sweep_only_kills)
-		tell_all(service, host);
+		tell_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -364,7 +402,7 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	if (nobody_left(service, host)) {
+	if (nobody_left(service)) {
 		sweep_end(service, host, now_ms);
 		return;
 	}
@@ -375,16 +413,16 @@ static void sweep(struct service *service, const struct service_host *host, uint
 		sweep_end(service, host, now_ms);
 		return;
 	}
-	kill_all(service, host);
+	kill_all(service);
 	service->sweep_killed = true;
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }
 
 /* Looks again after twice the time each time, so that a service costs a dozen looks and then
  * none.  One that is slow to start is said to be without, and that is taken back. */
-static void look_for_shim(struct service *service, const struct service_host *host, uint64_t now_ms)
+static void look_for_shim(struct service *service, uint64_t now_ms)
 {
-	struct link *link = tick_link(host->tick, service->index);
+	struct link *link = service->memory.link;
 	uint64_t waited_ms = now_ms - service->started_ms;
 	service->shim_check_ms = SERVICE_NEVER;
 	if (link != NULL && link_has_process(link, service->pid)) {
@@ -410,7 +448,7 @@ void service_step(struct service *service, const struct service_host *host, uint
 		return;
 	}
 	if (service->shim_check_ms <= now_ms)
-		look_for_shim(service, host, now_ms);
+		look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 }
