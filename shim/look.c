@@ -54,12 +54,15 @@
 #define GATE_PATIENCE_MS 5000U
 #define CROWD_MAX 16U
 
-/* What policy works on: mapped while the thread is there, since its tables are for 64 services. */
+/* What policy works on: mapped while the thread is there.  One service, one policy. */
 struct policy_memory {
 	struct policy_state state;
-	struct config config;
+	struct config_policy policy;
+	struct policy_service service;
+	struct policy_service *list[1];
 	struct sample sample;
 	struct plan plan;
+	struct action action[PLAN_ACTIONS(1)];
 	struct cgroup cgroup;
 };
 
@@ -227,9 +230,9 @@ static uint32_t gate_wait_ms(const struct sample *sample, uint64_t now_ms)
 }
 
 /* What waits is served as the plan has it; the rest is for all that share the wall. */
-static void credit_publish(const struct plan *plan, uint64_t wants_bytes)
+static void credit_publish(const struct service_plan *plan, uint64_t wants_bytes)
 {
-	uint64_t credit_bytes = plan->credit_bytes[0];
+	uint64_t credit_bytes = plan->credit_bytes;
 
 	look.planned_credit_bytes = credit_bytes;
 	if (credit_bytes != UINT64_MAX)
@@ -277,7 +280,7 @@ static uint32_t giver_ms(const struct sample *sample)
 static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 {
 	const struct plan *plan = &look.memory->plan;
-	const struct heap_sample *heap = &look.memory->sample.service[0].heap;
+	const struct heap_sample *heap = &look.memory->service.sample.heap;
 	bool gives = look.idle_bytes >= worth_giving(limit);
 	bool waits = heap->wants_bytes > 0 || !scavenger_has_answered();
 
@@ -300,31 +303,35 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 	return jitter((uint32_t)more_of(more_of(plan->next_ms, look.quiet_ms), 4));
 }
 
-/* Ready for policy_step: one service, one policy. */
-static void policy_prepare(struct config *config, uint32_t wait_ms)
+/* Ready for policy_step. */
+static void policy_prepare(struct policy_memory *memory, uint32_t wait_ms)
 {
-	config->policy_count = 1;
-	config->policies[0] = default_policy;
-	config->policies[0].gate_wait_ms = wait_ms;
-	config->service_count = 1;
+	memory->policy = default_policy;
+	memory->policy.gate_wait_ms = wait_ms;
+	memory->service.policy = &memory->policy;
+	memory->list[0] = &memory->service;
+	memory->state.service = memory->list;
+	memory->state.service_count = 1;
+	memory->plan.action = memory->action;
+	memory->plan.room = PLAN_ACTIONS(1);
 }
 
 static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
 {
 	struct policy_memory *memory = look.memory;
 	struct sample *sample = &memory->sample;
+	struct policy_service *service = &memory->service;
 	uint32_t wait_ms = gate_wait_ms(sample, now_ms);
 
-	sample->service_count = 1;
-	heap_read(&sample->service[0], stats);
-	sample->service[0].own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
+	heap_read(&service->sample, stats);
+	service->sample.own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
 	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
-	policy_prepare(&memory->config, wait_ms);
-	policy_step(&memory->state, &memory->config, sample, now_ms, &memory->plan);
-	limit_gate_wait_set(memory->plan.gate_wait_ms[0]);
-	credit_publish(&memory->plan, sample->service[0].heap.wants_bytes);
-	limit_price_set(fraction_permille(memory->plan.price_ns[0],
-		price_base_ns(memory->config.policies[0].core_worth_bytes)));
+	policy_prepare(memory, wait_ms);
+	policy_step(&memory->state, sample, now_ms, &memory->plan);
+	limit_gate_wait_set(service->plan.gate_wait_ms);
+	credit_publish(&service->plan, service->sample.heap.wants_bytes);
+	limit_price_set(fraction_permille(
+		service->plan.price_ns, price_base_ns(memory->policy.core_worth_bytes)));
 	plan_perform(&memory->plan);
 }
 

@@ -16,12 +16,12 @@ struct behind {
 /* A process that does not answer has nothing to give, whatever its slot says. */
 static void behind_add(struct behind *behind, const struct turn *turn, size_t i)
 {
-	const struct heap_sample *heap = &turn->sample->service[i].heap;
-	const struct release *release = &turn->state->service[i].release;
+	const struct heap_sample *heap = &turn->service[i]->sample.heap;
+	const struct release *release = &turn->service[i]->state.release;
 	uint64_t idle_bytes = release_idle_bytes(heap, LEVEL_FULL);
 	uint64_t slot_bytes = heap->free_slot_bytes < heap->in_use_bytes ? heap->free_slot_bytes
 									 : heap->in_use_bytes;
-	if (!turn->sample->service[i].running || heap->processes == 0)
+	if (!turn->service[i]->sample.running || heap->processes == 0)
 		return;
 	if (!release_has_emptied(release, SHORTAGE_FRESH_MS, turn->now_ms))
 		behind->emptied = false;
@@ -72,7 +72,7 @@ static void wall_conclude(struct turn *turn, struct shortage *shortage,
 
 static void conclude_own(struct turn *turn, size_t i)
 {
-	const struct turn_service *service = &turn->service[i];
+	const struct service_turn *service = &turn->service[i]->turn;
 	struct behind behind = {.emptied = true};
 	if (!service->own.exists)
 		return;
@@ -88,16 +88,16 @@ static void conclude_own(struct turn *turn, size_t i)
 		.hold_ms = service->policy->gate_wait_ms,
 	};
 	wall_conclude(
-		turn, &turn->state->service[i].shortage, &view, &behind, &service->own, i, false);
+		turn, &turn->service[i]->state.shortage, &view, &behind, &service->own, i, false);
 }
 
 static void conclude_shared(struct turn *turn)
 {
 	struct behind behind = {.emptied = true};
 	size_t waits = 0;
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
+	for (size_t i = 0; i < turn->count; i++) {
 		behind_add(&behind, turn, i);
-		if (turn->service[i].wants_bytes > turn->service[waits].wants_bytes)
+		if (turn->service[i]->turn.wants_bytes > turn->service[waits]->turn.wants_bytes)
 			waits = i;
 	}
 	struct shortage_view view = {
@@ -110,9 +110,9 @@ static void conclude_shared(struct turn *turn)
 		.limit_bytes = turn->shared.limit_bytes,
 		.unseen_ms = turn->sample->unseen_ms,
 	};
-	if (turn->sample->service_count > 0)
-		view.hold_ms = turn->service[waits].policy->gate_wait_ms;
-	if (turn->shared.exists && turn->sample->service_count > 0)
+	if (turn->count > 0)
+		view.hold_ms = turn->service[waits]->turn.policy->gate_wait_ms;
+	if (turn->shared.exists && turn->count > 0)
 		wall_conclude(turn, &turn->state->shared_shortage, &view, &behind, &turn->shared,
 			waits, true);
 }
@@ -120,15 +120,16 @@ static void conclude_shared(struct turn *turn)
 void conclude_step(struct turn *turn)
 {
 	conclude_shared(turn);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		const struct policy_service *state = &turn->state->service[i];
-		uint32_t wait_ms = turn->service[i].policy->gate_wait_ms;
-		if (turn->sample->service[i].running)
+	for (size_t i = 0; i < turn->count; i++) {
+		const struct service_state *state = &turn->service[i]->state;
+		uint32_t wait_ms = turn->service[i]->turn.policy->gate_wait_ms;
+		if (turn->service[i]->sample.running)
 			conclude_own(turn, i);
-		if (turn->service[i].wants_bytes < turn->sample->service[i].heap.wants_bytes ||
+		if (turn->service[i]->turn.wants_bytes <
+				turn->service[i]->sample.heap.wants_bytes ||
 			shortage_is_hopeless(&state->shortage) ||
 			shortage_is_hopeless(&turn->state->shared_shortage))
 			wait_ms = 0;
-		turn->plan->gate_wait_ms[i] = wait_ms;
+		turn->service[i]->plan.gate_wait_ms = wait_ms;
 	}
 }

@@ -41,60 +41,63 @@ uint64_t credit_pending_bytes(const struct credit *credit)
 	return fraction_plus(credit->pending_bytes[0], credit->pending_bytes[1]);
 }
 
-/* Of those who wait and are not served yet, the one who came first; count = nobody. */
-static size_t first_waiting(const struct credit_share *share, const bool *served, size_t count)
+/* Of those who wait and were not looked at yet, the one who came first; NULL = nobody. */
+static struct credit_share *first_waiting(struct credit_share *list)
 {
-	size_t first = count;
-	for (size_t i = 0; i < count; i++) {
-		if (served[i] || share[i].wants_bytes == 0)
+	struct credit_share *first = NULL;
+	for (struct credit_share *share = list; share != NULL; share = share->next) {
+		if (share->visited || share->wants_bytes == 0)
 			continue;
-		if (first == count || share[i].waited_ms > share[first].waited_ms)
-			first = i;
+		if (first == NULL || share->waited_ms > first->waited_ms)
+			first = share;
 	}
 	return first;
 }
 
-static uint64_t serve_waiting(struct credit_share *share, size_t count, uint64_t available_bytes)
+static uint64_t serve_waiting(struct credit_share *list, uint64_t available_bytes)
 {
-	bool served[CONFIG_SERVICES_MAX] = {false};
-	size_t i;
-	while ((i = first_waiting(share, served, count)) < count) {
-		served[i] = true;
-		if (share[i].wants_bytes > share[i].limit_bytes)
+	struct credit_share *share;
+	while ((share = first_waiting(list)) != NULL) {
+		share->visited = true;
+		if (share->wants_bytes > share->limit_bytes)
 			continue; /* its own wall is in its way: what is free here is no help */
-		if (share[i].wants_bytes <= available_bytes) {
-			share[i].credit_bytes = share[i].wants_bytes;
-			available_bytes -= share[i].wants_bytes;
-		} else if (share[i].waited_ms * 2 >= share[i].gate_wait_ms) {
-			share[i].credit_bytes = available_bytes;
+		if (share->wants_bytes <= available_bytes) {
+			share->credit_bytes = share->wants_bytes;
+			available_bytes -= share->wants_bytes;
+		} else if (share->waited_ms * 2 >= share->gate_wait_ms) {
+			share->credit_bytes = available_bytes;
 			return 0;
 		}
 	}
 	return available_bytes;
 }
 
-void credit_share_out(struct credit_share *share, size_t count, uint64_t available_bytes)
+void credit_share_out(struct credit_share *first, uint64_t available_bytes)
 {
+	size_t count = 0;
 	size_t active = 0;
-	for (size_t i = 0; i < count; i++) {
-		share[i].credit_bytes = 0;
-		active += share[i].active ? 1 : 0;
+	struct credit_share *share;
+	for (share = first; share != NULL; share = share->next) {
+		share->credit_bytes = 0;
+		share->visited = false;
+		count++;
+		active += share->active ? 1 : 0;
 	}
-	available_bytes = serve_waiting(share, count, available_bytes);
-	for (size_t i = 0; i < count; i++) {
-		if (share[i].active)
+	available_bytes = serve_waiting(first, available_bytes);
+	for (share = first; share != NULL; share = share->next) {
+		if (share->active)
 			continue;
 		uint64_t part_bytes = less_of(available_bytes / count, CREDIT_STARTER_BYTES);
-		share[i].credit_bytes = less_of(part_bytes, share[i].limit_bytes);
-		available_bytes -= share[i].credit_bytes;
+		share->credit_bytes = less_of(part_bytes, share->limit_bytes);
+		available_bytes -= share->credit_bytes;
 	}
 	/* What one cannot use for its own wall, those after it share. */
-	for (size_t i = 0; i < count; i++) {
-		if (!share[i].active)
+	for (share = first; share != NULL; share = share->next) {
+		if (!share->active)
 			continue;
 		uint64_t more_bytes = less_of(available_bytes / active,
-			fraction_less(share[i].limit_bytes, share[i].credit_bytes));
-		share[i].credit_bytes += more_bytes;
+			fraction_less(share->limit_bytes, share->credit_bytes));
+		share->credit_bytes += more_bytes;
 		available_bytes -= more_bytes;
 		active--;
 	}

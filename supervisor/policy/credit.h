@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/config.h"
-
 /*
  * Headroom handed out to heaps that grow.
  *
@@ -66,11 +64,13 @@ struct credit_share {
 	uint64_t waited_ms;
 	uint32_t gate_wait_ms;
 	bool active; /* has processes; the others get CREDIT_STARTER_BYTES at most */
+	struct credit_share *next;
 	/* Out: */
 	uint64_t credit_bytes;
+	bool visited;
 };
 
-/* Shares out available_bytes; sets every credit_bytes. */
-void credit_share_out(struct credit_share *share, size_t count, uint64_t available_bytes);
+/* Shares out available_bytes to a list; sets every credit_bytes. */
+void credit_share_out(struct credit_share *first, uint64_t available_bytes);
 
 #endif

@@ -4,7 +4,7 @@
 
 static bool is_gated(const struct turn *turn, size_t i)
 {
-	return turn->sample->service[i].running && turn->service[i].policy->gate_wait_ms > 0;
+	return turn->service[i]->sample.running && turn->service[i]->turn.policy->gate_wait_ms > 0;
 }
 
 /* Too far away to be reached before the next look, however fast the heaps grow. */
@@ -34,12 +34,12 @@ static void account(struct turn *turn)
 	uint64_t common_bytes =
 		fraction_less(sample->shared.current_bytes, state->shared_current_bytes);
 	state->shared_current_bytes = sample->shared.current_bytes;
-	for (size_t i = 0; i < sample->service_count; i++) {
-		if (!sample->service[i].running)
+	for (size_t i = 0; i < turn->count; i++) {
+		if (!turn->service[i]->sample.running)
 			continue;
-		struct credit *credit = &state->service[i].credit;
-		const struct heap_sample *heap = &sample->service[i].heap;
-		uint64_t leaf_bytes = turn->service[i].leaf_bytes;
+		struct credit *credit = &turn->service[i]->state.credit;
+		const struct heap_sample *heap = &turn->service[i]->sample.heap;
+		uint64_t leaf_bytes = turn->service[i]->turn.leaf_bytes;
 		uint64_t charged_bytes = fraction_less(leaf_bytes, credit->current_bytes);
 		if (leaf_bytes == 0)
 			charged_bytes = common_bytes;
@@ -48,11 +48,11 @@ static void account(struct turn *turn)
 						       : less_of(heap->in_use_bytes,
 								 sample->shared.current_bytes),
 			.grown_bytes = charged_bytes,
-			.gate_wait_ms = turn->service[i].policy->gate_wait_ms};
-		turn->service[i].wants_bytes =
-			belief_step(&state->service[i].belief, &said, turn->now_ms);
+			.gate_wait_ms = turn->service[i]->turn.policy->gate_wait_ms};
+		turn->service[i]->turn.wants_bytes =
+			belief_step(&turn->service[i]->state.belief, &said, turn->now_ms);
 		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
-			charged_bytes, turn->service[i].wants_bytes, turn->now_ms);
+			charged_bytes, turn->service[i]->turn.wants_bytes, turn->now_ms);
 		credit->current_bytes = leaf_bytes;
 		if (leaf_bytes == 0)
 			common_bytes -= settled_bytes;
@@ -62,12 +62,12 @@ static void account(struct turn *turn)
 /* What its own wall can give; UINT64_MAX = anything. */
 static uint64_t own_limit_bytes(struct turn *turn, size_t i)
 {
-	struct turn_service *service = &turn->service[i];
-	const struct credit *credit = &turn->state->service[i].credit;
+	struct service_turn *service = &turn->service[i]->turn;
+	const struct credit *credit = &turn->service[i]->state.credit;
 	uint64_t reserve_bytes =
 		fraction_amount_bytes(service->policy->reserve, service->own.limit_bytes);
 	service->own_reserve_bytes = reserve_bytes;
-	if (turn->state->service[i].shortage.concluded)
+	if (turn->service[i]->state.shortage.concluded)
 		reserve_bytes = 0;
 	service->own_far = is_far(&service->own, service->policy, reserve_bytes);
 	if (service->own_far)
@@ -81,24 +81,24 @@ static uint64_t shared_limit_bytes(struct turn *turn)
 {
 	uint64_t reserve_bytes = 0;
 	uint64_t pending_bytes = 0;
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
+	for (size_t i = 0; i < turn->count; i++) {
 		if (!is_gated(turn, i))
 			continue;
 		uint64_t bytes = fraction_amount_bytes(
-			turn->service[i].policy->reserve, turn->shared.limit_bytes);
+			turn->service[i]->turn.policy->reserve, turn->shared.limit_bytes);
 		if (bytes > reserve_bytes)
 			reserve_bytes = bytes;
 		pending_bytes = fraction_plus(
-			pending_bytes, credit_pending_bytes(&turn->state->service[i].credit));
+			pending_bytes, credit_pending_bytes(&turn->service[i]->state.credit));
 	}
 	turn->shared_reserve_bytes = reserve_bytes;
 	if (turn->state->shared_shortage.concluded)
 		reserve_bytes = 0;
 	turn->shared_far = true;
 	turn->shared_most_bytes = fraction_less(turn->shared.limit_bytes, reserve_bytes);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		if (turn->sample->service[i].running &&
-			!is_far(&turn->shared, turn->service[i].policy, reserve_bytes))
+	for (size_t i = 0; i < turn->count; i++) {
+		if (turn->service[i]->sample.running &&
+			!is_far(&turn->shared, turn->service[i]->turn.policy, reserve_bytes))
 			turn->shared_far = false;
 	}
 	if (turn->shared_far) {
@@ -113,18 +113,18 @@ static uint64_t shared_limit_bytes(struct turn *turn)
  * its own affair: it holds up nobody and raises no sibling's level. */
 static struct credit_share share_of(struct turn *turn, size_t i)
 {
-	const struct service_sample *sample = &turn->sample->service[i];
-	const struct credit *credit = &turn->state->service[i].credit;
+	const struct service_sample *sample = &turn->service[i]->sample;
+	const struct credit *credit = &turn->service[i]->state.credit;
 	struct credit_share share = {
 		.limit_bytes = turn->shared_most_bytes,
-		.gate_wait_ms = turn->service[i].policy->gate_wait_ms,
+		.gate_wait_ms = turn->service[i]->turn.policy->gate_wait_ms,
 	};
 	if (!sample->running)
 		return share;
 	uint64_t own_bytes = own_limit_bytes(turn, i);
 	if (own_bytes < share.limit_bytes)
 		share.limit_bytes = own_bytes;
-	share.wants_bytes = turn->service[i].wants_bytes;
+	share.wants_bytes = turn->service[i]->turn.wants_bytes;
 	share.waited_ms = credit->waiting ? turn->now_ms - credit->waiting_ms : 0;
 	share.active = sample->heap.processes > 0;
 	return share;
@@ -132,16 +132,16 @@ static struct credit_share share_of(struct turn *turn, size_t i)
 
 static void note(struct turn *turn, size_t i, const struct credit_share *share)
 {
-	struct credit *credit = &turn->state->service[i].credit;
-	turn->plan->credit_bytes[i] = share->credit_bytes;
-	if (!turn->sample->service[i].running)
+	struct credit *credit = &turn->service[i]->state.credit;
+	turn->service[i]->plan.credit_bytes = share->credit_bytes;
+	if (!turn->service[i]->sample.running)
 		return;
 	credit->given = true;
 	credit->given_bytes = share->credit_bytes;
 	if (share->wants_bytes <= share->credit_bytes)
 		return;
-	turn->service[i].own_short = share->wants_bytes > share->limit_bytes;
-	if (turn->service[i].own_short)
+	turn->service[i]->turn.own_short = share->wants_bytes > share->limit_bytes;
+	if (turn->service[i]->turn.own_short)
 		return;
 	turn->gate_wants_bytes = fraction_plus(turn->gate_wants_bytes, share->wants_bytes);
 	turn->gate_credit_bytes += share->credit_bytes;
@@ -149,25 +149,28 @@ static void note(struct turn *turn, size_t i, const struct credit_share *share)
 
 void grant_step(struct turn *turn)
 {
-	struct credit_share share[CONFIG_SERVICES_MAX];
-	size_t service[CONFIG_SERVICES_MAX];
-	size_t count = 0;
+	struct credit_share *first = NULL;
+	struct credit_share **end = &first;
 	account(turn);
 	uint64_t available_bytes = shared_limit_bytes(turn);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		turn->plan->credit_bytes[i] = UINT64_MAX;
-		turn->state->service[i].credit.given = false;
-		struct credit_share one = share_of(turn, i);
-		if (one.gate_wait_ms == 0)
+	for (size_t i = 0; i < turn->count; i++) {
+		struct credit_share *share = &turn->service[i]->turn.share;
+		turn->service[i]->plan.credit_bytes = UINT64_MAX;
+		turn->service[i]->state.credit.given = false;
+		*share = share_of(turn, i);
+		if (share->gate_wait_ms == 0)
 			continue;
-		share[count] = one;
-		service[count++] = i;
+		*end = share;
+		end = &share->next;
 	}
 	if (available_bytes != UINT64_MAX)
-		credit_share_out(share, count, available_bytes);
-	for (size_t k = 0; k < count; k++) {
+		credit_share_out(first, available_bytes);
+	for (size_t i = 0; i < turn->count; i++) {
+		struct credit_share *share = &turn->service[i]->turn.share;
+		if (share->gate_wait_ms == 0)
+			continue;
 		if (available_bytes == UINT64_MAX)
-			share[k].credit_bytes = share[k].limit_bytes;
-		note(turn, service[k], &share[k]);
+			share->credit_bytes = share->limit_bytes;
+		note(turn, i, share);
 	}
 }

@@ -50,7 +50,7 @@ enum action_kind {
 
 struct action {
 	enum action_kind kind;
-	size_t service;
+	size_t service; /* index in policy_state.service */
 	enum level level;
 	enum level previous;
 	uint64_t target_bytes; /* ACTION_RELEASE; UINT64_MAX = all it can */
@@ -59,31 +59,35 @@ struct action {
 	struct reason reason;
 };
 
-#define PLAN_ACTIONS_MAX ((size_t)CONFIG_SERVICES_MAX * 5)
+/*
+ * For the link of one service, every time: what its heaps may grow by before they must ask
+ * (UINT64_MAX = no limit), what is left below the nearer wall (UINT64_MAX = there is none), the
+ * price of keeping idle memory there (price.h; never 0), and how long its heaps may wait for
+ * credit (0 = they do not wait).
+ *
+ * Credit replaces what was there.  What heaps took between sample and
+ * store must not be given twice: where both numbers are finite, store by compare
+ * and swap, less what credit_left_bytes of the sample has shrunk by since.
+ *
+ * Credit is finite also when all is calm and the wall is within reach of a
+ * burst.  What a heap took it populates at once, else it is given again before
+ * it is charged.  What was not granted must not be populated: the need may be
+ * far more than is ever touched.
+ */
+struct service_plan {
+	uint64_t credit_bytes;
+	uint64_t headroom_bytes;
+	uint64_t price_ns;
+	uint32_t gate_wait_ms;
+};
+
+/* So many actions are the most for that many services. */
+#define PLAN_ACTIONS(services) ((size_t)(services)*5 + 1)
 
 struct plan {
+	struct action *action; /* the caller's, with room for so many */
+	size_t room;
 	size_t count;
-	struct action action[PLAN_ACTIONS_MAX];
-	/*
-	 * For the link of each service, every time: what its heaps may grow by
-	 * before they must ask (UINT64_MAX = no limit), what is left below the
-	 * nearer wall (UINT64_MAX = there is none), and the price of keeping idle
-	 * memory there (price.h; never 0).
-	 *
-	 * Credit replaces what was there.  What heaps took between sample and
-	 * store must not be given twice: where both numbers are finite, store by compare
-	 * and swap, less what credit_left_bytes of the sample has shrunk by since.
-	 *
-	 * Credit is finite also when all is calm and the wall is within reach of a
-	 * burst.  What a heap took it populates at once, else it is given again before
-	 * it is charged.  What was not granted must not be populated: the need may be
-	 * far more than is ever touched.
-	 */
-	uint64_t credit_bytes[CONFIG_SERVICES_MAX];
-	uint64_t headroom_bytes[CONFIG_SERVICES_MAX];
-	uint64_t price_ns[CONFIG_SERVICES_MAX];
-	/* How long its heaps may wait for credit; 0 = they do not wait. */
-	uint32_t gate_wait_ms[CONFIG_SERVICES_MAX];
 	/* How long until the next step unless something wakes the loop earlier. */
 	uint32_t next_ms;
 };

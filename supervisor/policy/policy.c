@@ -31,7 +31,7 @@ static struct pressure_wall wall_view(const struct wall *wall, const struct stal
 
 static bool all_answered(const struct turn *turn)
 {
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
+	for (size_t i = 0; i < turn->count; i++) {
 		if (!turn_has_answered(turn, i))
 			return false;
 	}
@@ -40,8 +40,8 @@ static bool all_answered(const struct turn *turn)
 
 static void judge_service(struct turn *turn, size_t i, bool answered)
 {
-	struct policy_service *state = &turn->state->service[i];
-	struct turn_service *service = &turn->service[i];
+	struct service_state *state = &turn->service[i]->state;
+	struct service_turn *service = &turn->service[i]->turn;
 	struct pressure_view view = {
 		.wall = {wall_view(&service->own, &state->stall),
 			wall_view(&turn->shared, &turn->state->shared_stall)},
@@ -55,7 +55,7 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 	view.wall[1].shared = true;
 	if (service->own_short) {
 		view.gate_wants_bytes = service->wants_bytes;
-		view.gate_credit_bytes = turn->plan->credit_bytes[i];
+		view.gate_credit_bytes = turn->service[i]->plan.credit_bytes;
 		view.gate_answered = turn_has_answered(turn, i);
 	}
 	enum level previous = state->pressure.level;
@@ -75,15 +75,15 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 static void judge(struct turn *turn)
 {
 	bool answered = all_answered(turn);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		if (turn->sample->service[i].running)
+	for (size_t i = 0; i < turn->count; i++) {
+		if (turn->service[i]->sample.running)
 			judge_service(turn, i, answered);
 	}
 }
 
 static bool is_short_of(const struct turn *turn, size_t i, enum level level)
 {
-	const struct turn_service *service = &turn->service[i];
+	const struct service_turn *service = &turn->service[i]->turn;
 	const struct wall *walls[] = {&service->own, &turn->shared};
 	for (size_t w = 0; w < 2; w++) {
 		uint64_t bytes = fraction_amount_bytes(
@@ -96,21 +96,21 @@ static bool is_short_of(const struct turn *turn, size_t i, enum level level)
 
 static void release_service(struct turn *turn, size_t i, const struct target_supply *supply)
 {
-	const struct service_sample *sample = &turn->sample->service[i];
-	struct release *state = &turn->state->service[i].release;
+	const struct service_sample *sample = &turn->service[i]->sample;
+	struct release *state = &turn->service[i]->state.release;
 	struct reason reason;
 	struct release_view view = {
-		.level = turn->state->service[i].pressure.level,
-		.rose = turn->service[i].rose,
+		.level = turn->service[i]->state.pressure.level,
+		.rose = turn->service[i]->turn.rose,
 		.answered = sample->heap.answered,
-		.urgent = turn->gate_wants_bytes > 0 || turn->service[i].own_short,
+		.urgent = turn->gate_wants_bytes > 0 || turn->service[i]->turn.own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
 	};
 	view.idle_bytes = release_idle_bytes(&sample->heap, view.level);
 	view.target_bytes = target_bytes(turn, i, supply, view.idle_bytes, &reason);
 	if (view.rose)
-		reason = turn->service[i].reason;
+		reason = turn->service[i]->turn.reason;
 	uint64_t bytes = UINT64_MAX;
 	enum level level = release_step(state, &view, turn->now_ms, &bytes);
 	struct action *action;
@@ -138,22 +138,22 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 static void release(struct turn *turn)
 {
 	struct target_supply supply = target_supply_of(turn);
-	bool asked[CONFIG_SERVICES_MAX] = {false};
 	for (size_t n = 0; n < supply.heaps; n++) {
-		size_t most = turn->sample->service_count;
+		size_t most = turn->count;
 		uint64_t most_bytes = 0;
-		for (size_t i = 0; i < turn->sample->service_count; i++) {
-			const struct service_sample *sample = &turn->sample->service[i];
+		for (size_t i = 0; i < turn->count; i++) {
+			const struct service_sample *sample = &turn->service[i]->sample;
 			uint64_t bytes = fraction_plus(
 				sample->heap.idle_dirty_bytes, sample->heap.lazy_bytes);
-			if (asked[i] || !sample->running || sample->heap.processes == 0)
+			if (turn->service[i]->turn.visited || !sample->running ||
+				sample->heap.processes == 0)
 				continue;
-			if (most == turn->sample->service_count || bytes > most_bytes) {
+			if (most == turn->count || bytes > most_bytes) {
 				most = i;
 				most_bytes = bytes;
 			}
 		}
-		asked[most] = true;
+		turn->service[most]->turn.visited = true;
 		release_service(turn, most, &supply);
 	}
 }
@@ -164,15 +164,15 @@ static size_t drivers_of(const struct turn *turn, uint64_t *rate_bytes_per_s)
 {
 	uint64_t fastest = 0;
 	size_t drivers = 0;
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		uint64_t rate = turn->service[i].own.bytes_per_s;
-		if (turn->sample->service[i].can_brake && rate > fastest)
+	for (size_t i = 0; i < turn->count; i++) {
+		uint64_t rate = turn->service[i]->turn.own.bytes_per_s;
+		if (turn->service[i]->sample.can_brake && rate > fastest)
 			fastest = rate;
 	}
 	*rate_bytes_per_s = fastest / 2 + fastest % 2;
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		uint64_t rate = turn->service[i].own.bytes_per_s;
-		if (turn->sample->service[i].can_brake && rate > 0 && rate >= *rate_bytes_per_s)
+	for (size_t i = 0; i < turn->count; i++) {
+		uint64_t rate = turn->service[i]->turn.own.bytes_per_s;
+		if (turn->service[i]->sample.can_brake && rate > 0 && rate >= *rate_bytes_per_s)
 			drivers++;
 	}
 	return drivers;
@@ -185,7 +185,7 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 
 /* Whether this wall is close enough to brake for; then lowers *room_bytes to what
  * is left before the brake should bite. */
-static bool wall_brakes(const struct wall *wall, const struct turn_service *service, bool shared,
+static bool wall_brakes(const struct wall *wall, const struct service_turn *service, bool shared,
 	uint64_t *room_bytes, struct reason *reason)
 {
 	const struct config_policy *policy = service->policy;
@@ -223,8 +223,8 @@ static bool is_clear(const struct wall *wall, const struct config_policy *policy
 /* Of a brake that just came off. */
 static struct reason unbrake_reason(const struct turn *turn, size_t i)
 {
-	const struct turn_service *service = &turn->service[i];
-	if (turn->now_ms >= turn->state->service[i].brake.until_ms)
+	const struct service_turn *service = &turn->service[i]->turn;
+	if (turn->now_ms >= turn->service[i]->state.brake.until_ms)
 		return (struct reason){
 			.kind = REASON_DEADLINE, .value = service->policy->brake_hold_ms};
 	return (struct reason){.kind = REASON_RELAXED,
@@ -233,13 +233,13 @@ static struct reason unbrake_reason(const struct turn *turn, size_t i)
 
 static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t driver_rate)
 {
-	const struct turn_service *service = &turn->service[i];
-	struct policy_service *state = &turn->state->service[i];
+	const struct service_turn *service = &turn->service[i]->turn;
+	struct service_state *state = &turn->service[i]->state;
 	uint64_t own_room = UINT64_MAX;
 	uint64_t shared_room = UINT64_MAX;
 	struct reason reason = {.kind = REASON_HEADROOM};
 	uint64_t rate = service->own.bytes_per_s;
-	bool drives = turn->sample->service[i].can_brake && rate > 0 &&
+	bool drives = turn->service[i]->sample.can_brake && rate > 0 &&
 		      !growth_is_falling(&state->growth);
 	bool wanted = drives && drivers > 0 && rate >= driver_rate &&
 		      wall_brakes(&turn->shared, service, true, &shared_room, &reason);
@@ -248,7 +248,7 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 	if (drives && wall_brakes(&service->own, service, false, &own_room, &reason))
 		wanted = true;
 	struct brake_view view = {
-		.can_brake = turn->sample->service[i].can_brake,
+		.can_brake = turn->service[i]->sample.can_brake,
 		.wanted = wanted,
 		.far = is_clear(&service->own, service->policy) &&
 		       is_clear(&turn->shared, service->policy),
@@ -276,8 +276,8 @@ static void brake(struct turn *turn)
 {
 	uint64_t driver_rate;
 	size_t drivers = drivers_of(turn, &driver_rate);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		if (turn->sample->service[i].running)
+	for (size_t i = 0; i < turn->count; i++) {
+		if (turn->service[i]->sample.running)
 			brake_service(turn, i, drivers, driver_rate);
 	}
 }
@@ -290,12 +290,13 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 		[LEVEL_EAGER] = POLICY_EAGER_MS,
 		[LEVEL_FULL] = POLICY_NEAR_MS,
 	};
-	const struct policy_service *state = &turn->state->service[i];
-	const struct turn_service *service = &turn->service[i];
+	const struct service_state *state = &turn->service[i]->state;
+	const struct service_turn *service = &turn->service[i]->turn;
 	uint64_t next = next_ms[state->pressure.level];
 	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
 		next = POLICY_FAR_MS;
-	if (state->brake.on || turn->service[i].wants_bytes > 0 || !turn_has_answered(turn, i))
+	if (state->brake.on || turn->service[i]->turn.wants_bytes > 0 ||
+		!turn_has_answered(turn, i))
 		next = POLICY_NEAR_MS;
 	if (state->brake.on)
 		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));
@@ -306,11 +307,11 @@ static uint32_t next_ms(const struct turn *turn)
 {
 	uint64_t next = POLICY_FAR_MS;
 	uint64_t wall_ms = turn->shared.time_to_wall_ms;
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		if (!turn->sample->service[i].running)
+	for (size_t i = 0; i < turn->count; i++) {
+		if (!turn->service[i]->sample.running)
 			continue;
 		next = less_of(next, service_next_ms(turn, i));
-		wall_ms = less_of(wall_ms, turn->service[i].own.time_to_wall_ms);
+		wall_ms = less_of(wall_ms, turn->service[i]->turn.own.time_to_wall_ms);
 	}
 	wall_ms /= POLICY_LOOKS_BEFORE_WALL;
 	if (wall_ms < POLICY_NEAR_MS)
@@ -324,8 +325,8 @@ static void inform(struct turn *turn)
 {
 	uint32_t shared_permille =
 		price_factor_permille(turn->shared.limit_bytes, turn->shared.headroom_bytes);
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		const struct wall *own = &turn->service[i].own;
+	for (size_t i = 0; i < turn->count; i++) {
+		const struct wall *own = &turn->service[i]->turn.own;
 		uint64_t headroom_bytes = turn->shared.headroom_bytes;
 		uint32_t permille = shared_permille;
 		if (own->exists) {
@@ -334,23 +335,24 @@ static void inform(struct turn *turn)
 			headroom_bytes = less_of(headroom_bytes, own->headroom_bytes);
 			permille = own_permille > permille ? own_permille : permille;
 		}
-		turn->plan->headroom_bytes[i] = headroom_bytes;
-		turn->plan->price_ns[i] = price_ns(
-			price_base_ns(turn->service[i].policy->core_worth_bytes), permille);
+		turn->service[i]->plan.headroom_bytes = headroom_bytes;
+		turn->service[i]->plan.price_ns = price_ns(
+			price_base_ns(turn->service[i]->turn.policy->core_worth_bytes), permille);
 	}
 }
 
-void policy_step(struct policy_state *state, const struct config *config,
-	const struct sample *sample, uint64_t now_ms, struct plan *plan)
+void policy_step(
+	struct policy_state *state, const struct sample *sample, uint64_t now_ms, struct plan *plan)
 {
 	struct turn turn = {
 		.state = state,
-		.config = config,
+		.service = state->service,
+		.count = state->service_count,
 		.sample = sample,
 		.now_ms = now_ms,
 		.plan = plan,
 	};
-	memset(plan, 0, sizeof *plan);
+	plan->count = 0;
 	turn_observe(&turn);
 	grant_step(&turn);
 	judge(&turn);
@@ -361,18 +363,7 @@ void policy_step(struct policy_state *state, const struct config *config,
 	plan->next_ms = turn.concluded ? 1 : next_ms(&turn);
 }
 
-void policy_state_forget(struct policy_state *state, size_t service)
+void policy_service_forget(struct policy_service *service)
 {
-	memset(&state->service[service], 0, sizeof state->service[service]);
-}
-
-void policy_state_remap(
-	struct policy_state *to, const struct policy_state *from, const size_t *index, size_t count)
-{
-	memcpy(to, from, sizeof *to);
-	memset(to->service, 0, sizeof to->service);
-	for (size_t i = 0; i < count; i++) {
-		if (index[i] < CONFIG_SERVICES_MAX)
-			to->service[i] = from->service[index[i]];
-	}
+	memset(&service->state, 0, sizeof service->state);
 }

@@ -11,6 +11,7 @@
 #include "supervisor/policy/sample.h"
 #include "supervisor/policy/shortage.h"
 #include "supervisor/policy/stall.h"
+#include "supervisor/policy/wall.h"
 
 /*
  * From sample to plan.  Pure: no clock, no file, no allocation, no callback;
@@ -40,7 +41,8 @@ struct policy_events {
 	uint64_t max;
 };
 
-struct policy_service {
+/* What is kept of one service from step to step. */
+struct service_state {
 	struct growth growth; /* of the leaf; empty where there is none */
 	struct stall stall;
 	struct policy_events events;
@@ -52,28 +54,55 @@ struct policy_service {
 	struct shortage shortage; /* of its own wall */
 };
 
-/* The caller's storage, all zero at the start.  service[] follows config.services[]. */
+/* What the parts of one step find out about one service, in the order in which they run. */
+struct service_turn {
+	const struct config_policy *policy;
+	struct wall own;
+	bool own_far;
+	uint64_t leaf_bytes;
+	uint64_t events_high;
+	uint64_t events_max;
+	bool gated;           /* its heaps ask before they grow */
+	uint64_t wants_bytes; /* what is believed of the heaps' wants */
+	struct credit_share share;
+	bool own_short; /* it waits at the gate, and for its own wall */
+	uint64_t own_reserve_bytes;
+	bool rose;
+	struct reason reason; /* of rose */
+	bool visited;         /* by the part that visits the services in an order of its own */
+};
+
+/* One service: the caller's storage, all zero at the start, at one address while it is listed. */
+struct policy_service {
+	/* Set by the caller before every step. */
+	const struct config_policy *policy;
+	bool has_high; /* memory.high is configured */
+	struct service_sample sample;
+	/* Set by every step. */
+	struct service_plan plan;
+	/* Policy's own. */
+	struct service_state state;
+	struct service_turn turn;
+};
+
+/* The caller's storage, all zero at the start.  The list is the caller's too, who may change it
+ * between two steps: what is kept of a service goes with it. */
 struct policy_state {
+	struct policy_service **service;
+	size_t service_count;
 	struct growth shared_growth;
 	struct stall shared_stall;
 	struct policy_events shared_events;
 	uint64_t shared_current_bytes; /* at the last step */
 	struct shortage shared_shortage;
-	struct policy_service service[CONFIG_SERVICES_MAX];
 };
 
-/* sample->service_count is config->service_count.  Sets all of *plan. */
-void policy_step(struct policy_state *state, const struct config *config,
-	const struct sample *sample, uint64_t now_ms, struct plan *plan);
+/* Sets the plan of every service and all of *plan but its room, which is PLAN_ACTIONS() or actions
+ * are lost. */
+void policy_step(struct policy_state *state, const struct sample *sample, uint64_t now_ms,
+	struct plan *plan);
 
 /* The service's cgroup or processes are new: what was known of it no longer holds. */
-void policy_state_forget(struct policy_state *state, size_t service);
-
-/*
- * After a reload: service i of *to continues service index[i] of *from; SIZE_MAX
- * = it is new.  What only *from has is dropped, so lift its brake first.
- */
-void policy_state_remap(struct policy_state *to, const struct policy_state *from,
-	const size_t *index, size_t count);
+void policy_service_forget(struct policy_service *service);
 
 #endif

@@ -75,6 +75,7 @@ struct service_sample {
 		manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
 };
 
+/* What all services have in common. */
 struct sample {
 	/* The tightest wall that all services have in common, and its own events and stall. */
 	struct wall_sample shared;
@@ -83,8 +84,6 @@ struct sample {
 	/* How long processes that are not in the sample may take to give back; 0 = there are none.
 	 */
 	uint64_t unseen_ms;
-	size_t service_count; /* index = index of config.services[] */
-	struct service_sample service[CONFIG_SERVICES_MAX];
 };
 
 #endif

@@ -49,13 +49,13 @@ static void missing_at_gate(
 struct target_supply target_supply_of(const struct turn *turn)
 {
 	struct target_supply supply = {.idle_bytes = 0};
-	for (size_t i = 0; i < turn->sample->service_count; i++) {
-		const struct service_sample *sample = &turn->sample->service[i];
+	for (size_t i = 0; i < turn->count; i++) {
+		const struct service_sample *sample = &turn->service[i]->sample;
 		if (!sample->running || sample->heap.processes == 0)
 			continue;
 		supply.heaps++;
 		supply.idle_bytes = fraction_plus(supply.idle_bytes,
-			release_idle_bytes(&sample->heap, turn->state->service[i].pressure.level));
+			release_idle_bytes(&sample->heap, turn->service[i]->state.pressure.level));
 	}
 	return supply;
 }
@@ -63,15 +63,16 @@ struct target_supply target_supply_of(const struct turn *turn)
 uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_supply *supply,
 	uint64_t idle_bytes, struct reason *reason)
 {
-	const struct turn_service *service = &turn->service[i];
+	const struct service_turn *service = &turn->service[i]->turn;
 	struct reason why_own = {.kind = REASON_HEADROOM};
 	struct reason why_shared = {.kind = REASON_HEADROOM};
-	enum level timed = service->rose ? turn->state->service[i].pressure.level : LEVEL_CALM;
+	enum level timed = service->rose ? turn->service[i]->state.pressure.level : LEVEL_CALM;
 	uint64_t own = missing_bytes(&service->own, service->policy, timed, &why_own);
 	uint64_t shared = missing_bytes(&turn->shared, service->policy, timed, &why_shared);
 	why_shared.shared = true;
 	if (service->own_short)
-		missing_at_gate(service->wants_bytes, turn->plan->credit_bytes[i], &own, &why_own);
+		missing_at_gate(
+			service->wants_bytes, turn->service[i]->plan.credit_bytes, &own, &why_own);
 	missing_at_gate(turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
 	uint64_t part = supply->idle_bytes > 0
 				? fraction_share(shared, idle_bytes, supply->idle_bytes)

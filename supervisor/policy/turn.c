@@ -6,7 +6,7 @@
 
 struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t service)
 {
-	if (turn->plan->count == PLAN_ACTIONS_MAX)
+	if (turn->plan->count == turn->plan->room)
 		return NULL;
 	struct action *action = &turn->plan->action[turn->plan->count++];
 	*action = (struct action){.kind = kind, .service = service};
@@ -15,9 +15,9 @@ struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t 
 
 bool turn_has_answered(const struct turn *turn, size_t i)
 {
-	const struct heap_sample *heap = &turn->sample->service[i].heap;
-	return !turn->sample->service[i].running || heap->processes == 0 || heap->answered ||
-	       !turn->state->service[i].release.asked;
+	const struct heap_sample *heap = &turn->service[i]->sample.heap;
+	return !turn->service[i]->sample.running || heap->processes == 0 || heap->answered ||
+	       !turn->service[i]->state.release.asked;
 }
 
 /* What a counter rose by; one that fell belongs to a new cgroup and counts from 0. */
@@ -43,23 +43,23 @@ static void events_step(struct policy_events *events, const struct events_sample
 /* A service that does not run asks for nothing, keeps nothing, and needs no brake. */
 static void service_retire(struct turn *turn, size_t i)
 {
-	struct policy_service *service = &turn->state->service[i];
+	struct service_state *service = &turn->service[i]->state;
 	struct action *action;
 	if (service->pressure.level != LEVEL_CALM) {
 		action = turn_action_add(turn, ACTION_LEVEL, i);
 		if (action != NULL)
 			action->previous = service->pressure.level;
 	}
-	if (service->brake.on && turn->sample->service[i].can_brake)
+	if (service->brake.on && turn->service[i]->sample.can_brake)
 		turn_action_add(turn, ACTION_UNBRAKE, i);
 	memset(service, 0, sizeof *service);
 }
 
 static void observe_service(struct turn *turn, size_t i)
 {
-	const struct service_sample *sample = &turn->sample->service[i];
-	struct policy_service *state = &turn->state->service[i];
-	struct turn_service *service = &turn->service[i];
+	const struct service_sample *sample = &turn->service[i]->sample;
+	struct service_state *state = &turn->service[i]->state;
+	struct service_turn *service = &turn->service[i]->turn;
 	struct wall_sample own = sample->own;
 	uint64_t high;
 	if (own.current_bytes == 0)
@@ -68,8 +68,7 @@ static void observe_service(struct turn *turn, size_t i)
 	service->own = wall_step(&state->growth, &own, sample->heap.lazy_bytes, turn->now_ms);
 	stall_step(&state->stall, &sample->stall);
 	events_step(&state->events, &sample->events, &high, &service->events_max);
-	const struct config_amount *configured = &turn->config->services[i].memory_high;
-	if (state->brake.on || configured->bytes != 0 || configured->permille != 0)
+	if (state->brake.on || turn->service[i]->has_high)
 		service->events_high = high;
 	service->gated = sample->heap.processes > 0 && service->policy->gate_wait_ms > 0;
 }
@@ -80,16 +79,17 @@ void turn_observe(struct turn *turn)
 	uint64_t lazy_bytes = 0;
 	uint64_t leaves_max = 0;
 	uint64_t high;
-	for (size_t i = 0; i < sample->service_count; i++) {
-		size_t policy = turn->config->services[i].policy;
-		turn->service[i].policy = &turn->config->policies[policy];
-		if (!sample->service[i].running) {
+	for (size_t i = 0; i < turn->count; i++) {
+		struct policy_service *service = turn->service[i];
+		service->turn = (struct service_turn){.policy = service->policy};
+		service->plan = (struct service_plan){0};
+		if (!turn->service[i]->sample.running) {
 			service_retire(turn, i);
 			continue;
 		}
 		observe_service(turn, i);
-		lazy_bytes = fraction_plus(lazy_bytes, sample->service[i].heap.lazy_bytes);
-		leaves_max = fraction_plus(leaves_max, turn->service[i].events_max);
+		lazy_bytes = fraction_plus(lazy_bytes, turn->service[i]->sample.heap.lazy_bytes);
+		leaves_max = fraction_plus(leaves_max, turn->service[i]->turn.events_max);
 	}
 	turn->shared =
 		wall_step(&turn->state->shared_growth, &sample->shared, lazy_bytes, turn->now_ms);

@@ -2,17 +2,17 @@
 #define SUPERVISOR_POLICY_TURN_H
 
 #include "supervisor/policy/policy.h"
-#include "supervisor/policy/wall.h"
 
 /*
  * What the parts of one policy_step work on and pass to each other; it lives no
  * longer than that step.  Arguments first, then what the parts found out, in
- * the order in which they run.
+ * the order in which they run.  What they found out about one service is in policy_service.turn.
  */
 
 struct turn {
 	struct policy_state *state;
-	const struct config *config;
+	struct policy_service *const *service;
+	size_t count;
 	const struct sample *sample;
 	uint64_t now_ms;
 	struct plan *plan;
@@ -27,21 +27,6 @@ struct turn {
 	uint64_t shared_reserve_bytes; /* what is kept back below it unless a shortage is concluded
 					*/
 	bool concluded;                /* in this step */
-
-	struct turn_service {
-		const struct config_policy *policy;
-		struct wall own;
-		bool own_far;
-		uint64_t leaf_bytes;
-		uint64_t events_high;
-		uint64_t events_max;
-		bool gated;           /* its heaps ask before they grow */
-		uint64_t wants_bytes; /* what is believed of the heaps' wants */
-		bool own_short;       /* it waits at the gate, and for its own wall */
-		uint64_t own_reserve_bytes;
-		bool rose;
-		struct reason reason; /* of rose */
-	} service[CONFIG_SERVICES_MAX];
 };
 
 /* Looks at every wall and counter, and retires the services that do not run. */

@@ -195,8 +195,8 @@ static void read_service(struct sampler *sampler, struct sampler_service *from, 
 }
 
 /* Of the cgroup that all services are in; where that tells nothing, what their heaps have. */
-static void read_ours(
-	const struct sampler *sampler, const struct sample *sample, struct wall_sample *ours)
+static void read_ours(const struct sampler *sampler, const struct policy_state *services,
+	struct wall_sample *ours)
 {
 	*ours = (struct wall_sample){.current_bytes = sampler->usage_bytes};
 	if (sampler->usage_bytes != 0) {
@@ -204,37 +204,38 @@ static void read_ours(
 						  &ours->reclaimable_bytes) == 0;
 		return;
 	}
-	for (size_t i = 0; i < sample->service_count; i++)
-		ours->current_bytes += sample->service[i].heap.in_use_bytes +
-				       sample->service[i].heap.idle_dirty_bytes;
+	for (size_t i = 0; i < services->service_count; i++) {
+		const struct heap_sample *heap = &services->service[i]->sample.heap;
+		ours->current_bytes += heap->in_use_bytes + heap->idle_dirty_bytes;
+	}
 }
 
 /* The machine's memory, where it is nearer than any limit. */
-static void read_machine(struct sampler *sampler, struct sample *sample)
+static void read_machine(
+	struct sampler *sampler, const struct policy_state *services, struct sample *sample)
 {
 	struct wall_sample ours;
 	struct wall_sample machine;
-	read_ours(sampler, sample, &ours);
+	read_ours(sampler, services, &ours);
 	if (machine_read(sampler->meminfo_fd, &ours, &machine) &&
 		wall_is_tighter(&machine, &sample->shared))
 		sample->shared = machine;
 }
 
-void sampler_read(
-	struct sampler *sampler, uint64_t now_ms, size_t service_count, struct sample *sample)
+void sampler_read(struct sampler *sampler, uint64_t now_ms, const struct policy_state *services,
+	struct sample *sample)
 {
 	/* Credit before usage: what a heap takes in between is counted twice rather than not at
 	 * all. */
-	sample->service_count = service_count;
-	for (size_t i = 0; i < service_count; i++)
-		read_service(sampler, &sampler->service[i], now_ms, &sample->service[i]);
+	for (size_t i = 0; i < services->service_count; i++)
+		read_service(sampler, &sampler->service[i], now_ms, &services->service[i]->sample);
 	cgroup_walls_read(&sampler->walls, &sample->shared, &sampler->wall_level);
 	cgroup_walls_events(&sampler->walls, &sample->shared_events);
 	sampler->limited = sample->shared.limit_bytes != SAMPLE_NO_LIMIT;
 	if (sampler->walls.count == 0 ||
 		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
 		sampler->usage_bytes = 0;
-	read_machine(sampler, sample);
+	read_machine(sampler, services, sample);
 	if (sampler->stall.fd < 0 && !sampler->limited)
 		read_stall(&sampler->machine, now_ms, &sample->shared_stall);
 	else

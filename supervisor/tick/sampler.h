@@ -8,7 +8,7 @@
 #include "config/config.h"
 #include "supervisor/link/link.h"
 #include "supervisor/cgroup/mode.h"
-#include "supervisor/policy/sample.h"
+#include "supervisor/policy/policy.h"
 
 /*
  * Control files and link slots -> struct sample.
@@ -46,9 +46,10 @@ void sampler_move_services(struct sampler *sampler, const size_t *previous, size
 /* An unprivileged trigger is armed on the leaf's (or, SIZE_MAX, the base's) memory.pressure. */
 void sampler_note_trigger(struct sampler *sampler, size_t service, bool armed);
 
-/* Fills all but service[].running and service[].manual, which the caller sets before. */
-void sampler_read(
-	struct sampler *sampler, uint64_t now_ms, size_t service_count, struct sample *sample);
+/* Fills the sample and that of every service, all but running and manual, which the caller sets
+ * before. */
+void sampler_read(struct sampler *sampler, uint64_t now_ms, const struct policy_state *services,
+	struct sample *sample);
 
 /* The rest of what the links said at the last read; all zero where there is no link. */
 const struct link_totals *sampler_totals(const struct sampler *sampler, size_t service);

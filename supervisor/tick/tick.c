@@ -27,7 +27,6 @@ struct tick_remains {
 struct tick_before {
 	struct tick_service service[CONFIG_SERVICES_MAX];
 	struct perform perform;
-	struct policy_state policy;
 };
 
 struct tick {
@@ -39,6 +38,7 @@ struct tick {
 	struct sampler *sampler;
 	struct perform perform;
 	struct policy_state policy;
+	struct policy_service *policy_list[CONFIG_SERVICES_MAX];
 	struct psi_watch psi; /* of the cgroup of all services */
 	struct config_psi psi_wanted;
 	bool triggers_stale; /* a reload wants others than there are */
@@ -51,6 +51,7 @@ struct tick {
 	struct tick_before before;
 	struct sample sample;
 	struct plan plan;
+	struct action action[PLAN_ACTIONS(CONFIG_SERVICES_MAX)];
 };
 
 static const char *base_directory(const struct tick *tick)
@@ -133,6 +134,11 @@ int tick_open(const struct config *config, struct tick **tick)
 	made->config = config;
 	made->psi = PSI_WATCH_NONE;
 	made->events = PSI_WATCH_NONE;
+	made->policy.service = made->policy_list;
+	made->plan.action = made->action;
+	made->plan.room = PLAN_ACTIONS(CONFIG_SERVICES_MAX);
+	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+		made->policy_list[i] = &made->service[i].policy;
 	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
 		made->service[i].psi = PSI_WATCH_NONE;
 		made->service[i].events = PSI_WATCH_NONE;
@@ -231,7 +237,7 @@ int tick_service_prepare(struct tick *tick, size_t service)
 	sampler_set_service(tick->sampler, service,
 		made->leaf != NULL ? cgroup_leaf_fd(made->leaf) : -1, made->link);
 	sampler_note_trigger(tick->sampler, service, needs_care(tick, &made->psi));
-	policy_state_forget(&tick->policy, service);
+	policy_service_forget(&tick->service[service].policy);
 	tick->generation++;
 	return 0;
 }
@@ -286,7 +292,7 @@ uint64_t tick_service_ended(struct tick *tick, size_t service)
 	if (tick->perform.brake != NULL)
 		brake_worker_lift(tick->perform.brake, ended->brake_slot);
 	perform_forget(&tick->perform, service);
-	policy_state_forget(&tick->policy, service);
+	policy_service_forget(&tick->service[service].policy);
 	if (ended->link != NULL) {
 		link_suspect(ended->link);
 		link_set_level(ended->link, LEVEL_CALM);
@@ -307,7 +313,7 @@ void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms)
 		return;
 	sampler_clear_service(tick->sampler, service);
 	perform_forget(&tick->perform, service);
-	policy_state_forget(&tick->policy, service);
+	policy_service_forget(&tick->service[service].policy);
 	if (tick->perform.brake != NULL)
 		brake_worker_forget(tick->perform.brake, removed->brake_slot);
 	if (removed->leaf != NULL && cgroup_leaf_remove(removed->leaf, wait_ms) != 0)
@@ -336,7 +342,6 @@ void tick_reload(struct tick *tick, const struct config *config, const size_t *p
 	struct tick_before *before = &tick->before;
 	memcpy(before->service, tick->service, sizeof before->service);
 	before->perform = tick->perform;
-	before->policy = tick->policy;
 	memset(tick->perform.ask, 0, sizeof tick->perform.ask);
 	memset(tick->perform.releases, 0, sizeof tick->perform.releases);
 	memset(tick->perform.brakes, 0, sizeof tick->perform.brakes);
@@ -353,7 +358,6 @@ void tick_reload(struct tick *tick, const struct config *config, const size_t *p
 			sizeof before->perform.releases[from]);
 	}
 	sampler_move_services(tick->sampler, previous, count);
-	policy_state_remap(&tick->policy, &before->policy, previous, count);
 	tick->config = config;
 	tick->generation++;
 	uint64_t limit_bytes = sampler_wall_bytes(tick->sampler);
@@ -450,19 +454,19 @@ static void describe(struct tick *tick, struct perform_service service[CONFIG_SE
 
 static void publish(struct tick *tick, uint64_t now_ms)
 {
-	const struct config *config = tick->config;
-	for (size_t i = 0; i < config->service_count; i++) {
+	for (size_t i = 0; i < tick->config->service_count; i++) {
 		struct link *link = tick->service[i].link;
+		const struct service_plan *plan = &tick->service[i].policy.plan;
 		const struct link_news news = {
 			.now_ms = now_ms,
-			.headroom_bytes = tick->plan.headroom_bytes[i],
-			.credit_bytes = tick->plan.credit_bytes[i],
-			.gate_wait_ms = tick->plan.gate_wait_ms[i],
+			.headroom_bytes = plan->headroom_bytes,
+			.credit_bytes = plan->credit_bytes,
+			.gate_wait_ms = plan->gate_wait_ms,
 		};
 		if (link == NULL)
 			continue;
 		link_publish(link, &news);
-		link_set_price(link, tick->plan.price_ns[i]);
+		link_set_price(link, plan->price_ns);
 	}
 }
 
@@ -471,7 +475,7 @@ static void aim_at_limits(struct tick *tick)
 {
 	for (size_t i = 0; i < tick->config->service_count; i++) {
 		const struct limit *limit = &tick->service[i].limit;
-		struct wall_sample *own = &tick->sample.service[i].own;
+		struct wall_sample *own = &tick->service[i].policy.sample.own;
 		if (limit->moving && limit->target_bytes < own->limit_bytes)
 			own->limit_bytes = limit->target_bytes;
 	}
@@ -481,7 +485,7 @@ static void move_limit(struct tick *tick, size_t i, uint64_t now_ms)
 {
 	struct tick_service *service = &tick->service[i];
 	const char *name = tick->config->services[i].name;
-	uint64_t usage_bytes = tick->sample.service[i].current_bytes;
+	uint64_t usage_bytes = service->policy.sample.current_bytes;
 	struct size_text usage = size_text(usage_bytes);
 	struct size_text target = size_text(service->limit.target_bytes);
 	const struct limit before = service->limit;
@@ -517,6 +521,18 @@ static bool move_limits(struct tick *tick, uint64_t now_ms)
 	return moving;
 }
 
+/* What policy must know of a service beside the sample. */
+static void introduce(struct tick *tick, size_t i)
+{
+	struct tick_service *service = &tick->service[i];
+	const struct config_amount *high = &tick->config->services[i].memory_high;
+	service->policy.policy = policy_of(tick->config, i);
+	service->policy.has_high = high->bytes != 0 || high->permille != 0;
+	service->policy.sample.running = service->running;
+	service->policy.sample.manual = service->manual;
+	service->manual = LEVEL_CALM;
+}
+
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
 	struct perform_service service[CONFIG_SERVICES_MAX];
@@ -524,16 +540,14 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	link_door_open_again(tick->door, now_ms);
 	if (tick->triggers_stale)
 		renew_triggers(tick);
-	for (size_t i = 0; i < count; i++) {
-		tick->sample.service[i].running = tick->service[i].running;
-		tick->sample.service[i].manual = tick->service[i].manual;
-		tick->service[i].manual = LEVEL_CALM;
-	}
-	sampler_read(tick->sampler, now_ms, count, &tick->sample);
+	for (size_t i = 0; i < count; i++)
+		introduce(tick, i);
+	tick->policy.service_count = count;
+	sampler_read(tick->sampler, now_ms, &tick->policy, &tick->sample);
 	aim_at_limits(tick);
 	describe(tick, service);
 	perform_settle(&tick->perform, service, count, now_ms);
-	policy_step(&tick->policy, tick->config, &tick->sample, now_ms, &tick->plan);
+	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
 	perform_plan(&tick->perform, &tick->plan, service, now_ms);
 	publish(tick, now_ms);
 	for (size_t i = 0; i < count; i++)

@@ -11,6 +11,7 @@
 #include "supervisor/link/link.h"
 #include "supervisor/link/link_door.h"
 #include "supervisor/policy/limit.h"
+#include "supervisor/policy/policy.h"
 #include "supervisor/cgroup/psi.h"
 
 /*
@@ -23,6 +24,7 @@ struct tick_service {
 	bool prepared;
 	bool running;
 	enum level manual;
+	struct policy_service policy;
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	struct link *link;
 	struct doorbell *doorbell;

@@ -10,6 +10,8 @@
 
 #include "supervisor/policy/policy.h"
 
+#define FIXTURE_SERVICES_MAX 256
+
 #define KIB ((uint64_t)1024)
 #define MIB ((uint64_t)1024 * KIB)
 #define GIB ((uint64_t)1024 * MIB)
@@ -38,23 +40,29 @@ static const struct config_policy fixture_policy = {
 
 /* Too large for a stack; each test starts it with fixture_start(). */
 static struct fixture {
-	struct config config;
+	struct config_policy policies[2]; /* every service has the first unless the test says so */
+	struct policy_service service[FIXTURE_SERVICES_MAX];
+	struct policy_service *list[FIXTURE_SERVICES_MAX];
 	struct policy_state state;
 	struct sample sample;
 	struct plan plan;
+	struct action action[PLAN_ACTIONS(FIXTURE_SERVICES_MAX)];
 } fixture;
 
 /* count running services, each with a leaf and one process, under a shared wall (or none). */
 static inline void fixture_start(size_t count, uint64_t shared_limit_bytes)
 {
 	memset(&fixture, 0, sizeof fixture);
-	fixture.config.policy_count = 1;
-	fixture.config.policies[0] = fixture_policy;
-	fixture.config.service_count = count;
+	fixture.policies[0] = fixture_policy;
 	fixture.sample.shared.limit_bytes = shared_limit_bytes;
-	fixture.sample.service_count = count;
+	fixture.state.service = fixture.list;
+	fixture.state.service_count = count;
+	fixture.plan.action = fixture.action;
+	fixture.plan.room = PLAN_ACTIONS(count);
 	for (size_t i = 0; i < count; i++) {
-		struct service_sample *service = &fixture.sample.service[i];
+		fixture.list[i] = &fixture.service[i];
+		fixture.service[i].policy = &fixture.policies[0];
+		struct service_sample *service = &fixture.service[i].sample;
 		service->running = true;
 		service->own.limit_bytes = SAMPLE_NO_LIMIT;
 		service->can_brake = true;
@@ -68,19 +76,20 @@ static inline void fixture_start(size_t count, uint64_t shared_limit_bytes)
 static inline void fixture_use(size_t i, uint64_t bytes)
 {
 	struct sample *sample = &fixture.sample;
-	sample->service[i].current_bytes = bytes;
-	sample->service[i].own.current_bytes = bytes;
+	fixture.service[i].sample.current_bytes = bytes;
+	fixture.service[i].sample.own.current_bytes = bytes;
 	sample->shared.current_bytes = 0;
-	for (size_t k = 0; k < sample->service_count; k++)
-		sample->shared.current_bytes += sample->service[k].current_bytes;
+	for (size_t k = 0; k < fixture.state.service_count; k++)
+		sample->shared.current_bytes += fixture.service[k].sample.current_bytes;
 }
 
 /* Nobody takes credit unless the test says so. */
 static inline void fixture_step(uint64_t now_ms)
 {
-	policy_step(&fixture.state, &fixture.config, &fixture.sample, now_ms, &fixture.plan);
-	for (size_t i = 0; i < fixture.sample.service_count; i++)
-		fixture.sample.service[i].heap.credit_left_bytes = fixture.plan.credit_bytes[i];
+	policy_step(&fixture.state, &fixture.sample, now_ms, &fixture.plan);
+	for (size_t i = 0; i < fixture.state.service_count; i++)
+		fixture.service[i].sample.heap.credit_left_bytes =
+			fixture.service[i].plan.credit_bytes;
 }
 
 /* The first such action of the service; NULL = none. */
@@ -104,7 +113,7 @@ static inline size_t fixture_count(enum action_kind kind)
 
 static inline enum level fixture_level(size_t service)
 {
-	return fixture.state.service[service].pressure.level;
+	return fixture.service[service].state.pressure.level;
 }
 
 /* A generator of our own, so that a failure repeats. */

@@ -236,7 +236,7 @@ static void sample_take(void)
 	uint64_t kept_bytes = 0;
 	for (size_t i = 0; i < HEAPS; i++) {
 		const struct heap *heap = &world.heap[i];
-		struct service_sample *service = &fixture.sample.service[i];
+		struct service_sample *service = &fixture.service[i].sample;
 		service->current_bytes = charged_bytes(heap);
 		service->own.current_bytes = charged_bytes(heap);
 		service->own.reclaimable_known = world.reclaimable_known;
@@ -264,8 +264,8 @@ static void plan_perform(uint64_t now_ms)
 {
 	for (size_t i = 0; i < HEAPS; i++) {
 		struct heap *heap = &world.heap[i];
-		uint64_t left = fixture.sample.service[i].heap.credit_left_bytes;
-		uint64_t credit = fixture.plan.credit_bytes[i];
+		uint64_t left = fixture.service[i].sample.heap.credit_left_bytes;
+		uint64_t credit = fixture.service[i].plan.credit_bytes;
 		uint64_t taken = left > heap->credit_bytes ? left - heap->credit_bytes : 0;
 		heap->credit_bytes = credit > taken ? credit - taken : 0;
 	}
@@ -293,9 +293,9 @@ static void world_run(uint64_t period_ms, const struct speed *speed, bool steere
 	world.seed = 88172645463325252U + period_ms;
 	fixture_start(HEAPS, WALL_BYTES);
 	for (size_t i = 0; i < HEAPS; i++)
-		fixture.sample.service[i].can_brake = false;
+		fixture.service[i].sample.can_brake = false;
 	for (enum level level = LEVEL_LAZY; level < LEVELS && !timed; level++)
-		fixture.config.policies[0].at[level].time_to_wall_ms = 0;
+		fixture.policies[0].at[level].time_to_wall_ms = 0;
 	uint64_t next_ms = 0;
 	for (uint64_t now_ms = 1; now_ms < 60000; now_ms++) {
 		heaps_tick(now_ms);
@@ -303,8 +303,7 @@ static void world_run(uint64_t period_ms, const struct speed *speed, bool steere
 			continue;
 		world.doorbell = false;
 		sample_take();
-		policy_step(
-			&fixture.state, &fixture.config, &fixture.sample, now_ms, &fixture.plan);
+		policy_step(&fixture.state, &fixture.sample, now_ms, &fixture.plan);
 		world.steps++;
 		next_ms = now_ms + fixture.plan.next_ms;
 		for (uint64_t n = 0; n < world.speed.perform_ms; n++)

@@ -69,6 +69,13 @@ static void test_waiting_is_timed_from_the_first_wish(void **state)
 		.gate_wait_ms = 200, .active = (is_active) \
 	}
 
+static void share_out(struct credit_share *share, size_t count, uint64_t available_bytes)
+{
+	for (size_t i = 0; i < count; i++)
+		share[i].next = i + 1 < count ? &share[i + 1] : NULL;
+	credit_share_out(share, available_bytes);
+}
+
 static void test_shares(void **state)
 {
 	(void)state;
@@ -102,7 +109,7 @@ static void test_shares(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct credit_share share[3];
 		memcpy(share, rows[i].share, sizeof share);
-		credit_share_out(share, 3, rows[i].available_bytes);
+		share_out(share, 3, rows[i].available_bytes);
 		for (size_t k = 0; k < 3; k++)
 			assert_int_equal(share[k].credit_bytes, rows[i].expected[k]);
 	}
@@ -115,7 +122,7 @@ static void test_service_without_processes_gets_a_starter(void **state)
 		SHARE(0, ANY, 0, false),
 		SHARE(0, ANY, 0, true),
 	};
-	credit_share_out(share, 2, 100 * MIB);
+	share_out(share, 2, 100 * MIB);
 	assert_int_equal(share[0].credit_bytes, CREDIT_STARTER_BYTES);
 	assert_int_equal(share[1].credit_bytes, 99 * MIB);
 }
@@ -125,8 +132,8 @@ static void test_shares_never_exceed_what_is_there_nor_what_each_can_use(void **
 	(void)state;
 	uint64_t seed = 7;
 	for (int n = 0; n < 50000; n++) {
-		struct credit_share share[CONFIG_SERVICES_MAX];
-		size_t count = fixture_random(&seed) % CONFIG_SERVICES_MAX + 1;
+		struct credit_share share[FIXTURE_SERVICES_MAX];
+		size_t count = fixture_random(&seed) % FIXTURE_SERVICES_MAX + 1;
 		uint64_t available_bytes = fixture_random_size(&seed);
 		uint64_t sum = 0;
 		for (size_t i = 0; i < count; i++) {
@@ -139,7 +146,7 @@ static void test_shares_never_exceed_what_is_there_nor_what_each_can_use(void **
 				.active = (bits & 12) != 0,
 			};
 		}
-		credit_share_out(share, count, available_bytes);
+		share_out(share, count, available_bytes);
 		for (size_t i = 0; i < count; i++) {
 			assert_true(share[i].credit_bytes <= available_bytes - sum);
 			assert_true(share[i].credit_bytes <= share[i].limit_bytes);

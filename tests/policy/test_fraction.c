@@ -73,15 +73,15 @@ static void test_shares_together_never_exceed_the_total(void **state)
 	(void)state;
 	uint64_t seed = 42;
 	for (int n = 0; n < 20000; n++) {
-		uint64_t part[CONFIG_SERVICES_MAX];
+		uint64_t part[FIXTURE_SERVICES_MAX];
 		uint64_t whole = 0;
 		uint64_t total = fixture_random_size(&seed);
 		uint64_t sum = 0;
-		for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		for (size_t i = 0; i < FIXTURE_SERVICES_MAX; i++) {
 			part[i] = fixture_random_size(&seed) >> 6;
 			whole += part[i];
 		}
-		for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+		for (size_t i = 0; i < FIXTURE_SERVICES_MAX; i++) {
 			uint64_t share = fraction_share(total, part[i], whole);
 			assert_true(share <= total - sum);
 			sum += share;

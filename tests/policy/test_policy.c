@@ -14,7 +14,7 @@ static struct rise_times grow_to_the_wall(uint64_t bytes_per_ms, uint64_t every_
 	enum level before = LEVEL_CALM;
 	uint64_t now_ms = 1000;
 	for (uint64_t bytes = 0; bytes < 256 * MIB; now_ms += every_ms) {
-		fixture.sample.service[0].own.limit_bytes = 256 * MIB;
+		fixture.service[0].sample.own.limit_bytes = 256 * MIB;
 		fixture_use(0, bytes);
 		fixture_step(now_ms);
 		enum level level = fixture_level(0);
@@ -59,7 +59,7 @@ static void test_flat_out_growth_meets_every_level_before_the_wall(void **state)
 {
 	(void)state;
 	fixture_start(1, SAMPLE_NO_LIMIT);
-	struct config_policy *policy = &fixture.config.policies[0];
+	struct config_policy *policy = &fixture.policies[0];
 	policy->at[LEVEL_LAZY].time_to_wall_ms = 5000;
 	policy->at[LEVEL_EAGER].time_to_wall_ms = 1000;
 	policy->at[LEVEL_FULL].time_to_wall_ms = 250;
@@ -73,7 +73,7 @@ static void test_levels_fall_one_after_the_other(void **state)
 {
 	(void)state;
 	fixture_start(1, 256 * MIB);
-	fixture.sample.service[0].can_brake = false;
+	fixture.service[0].sample.can_brake = false;
 	fixture_use(0, 250 * MIB);
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
@@ -99,7 +99,7 @@ static void test_cheapest_memory_is_asked_for_first(void **state)
 	static const uint64_t idle_bytes[] = {0, 10 * MIB, 30 * MIB, 20 * MIB};
 	fixture_start(4, 1000 * MIB);
 	for (size_t i = 0; i < 4; i++) {
-		fixture.sample.service[i].heap.idle_dirty_bytes = idle_bytes[i];
+		fixture.service[i].sample.heap.idle_dirty_bytes = idle_bytes[i];
 		fixture_use(i, i == 0 ? 500 * MIB : 100 * MIB);
 	}
 	fixture_step(1000);
@@ -122,7 +122,7 @@ static void test_cheapest_memory_is_asked_for_first(void **state)
 	assert_int_equal(n, 4);
 	/* Afterwards the one that grows and holds nothing idle is left in peace. */
 	for (size_t i = 0; i < 4; i++)
-		fixture.sample.service[i].heap.released_bytes += target_bytes[0];
+		fixture.service[i].sample.heap.released_bytes += target_bytes[0];
 	fixture_step(1050);
 	assert_int_equal(fixture_count(ACTION_RELEASE), 3);
 	assert_null(fixture_action(ACTION_RELEASE, 0));
@@ -146,7 +146,7 @@ static void test_without_any_wall_only_stall_and_events_count(void **state)
 {
 	(void)state;
 	fixture_start(1, SAMPLE_NO_LIMIT);
-	struct service_sample *service = &fixture.sample.service[0];
+	struct service_sample *service = &fixture.service[0].sample;
 	service->stall.known = true;
 	service->events.known = true;
 	for (uint64_t ms = 1000; ms < 3000; ms += 100) {
@@ -155,8 +155,8 @@ static void test_without_any_wall_only_stall_and_events_count(void **state)
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
 		assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
-		assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
-		assert_int_equal(fixture.plan.headroom_bytes[0], UINT64_MAX);
+		assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
+		assert_int_equal(fixture.service[0].plan.headroom_bytes, UINT64_MAX);
 	}
 	service->stall.read_ms = 3000;
 	service->stall.some_us = 120000;
@@ -178,7 +178,7 @@ static void test_event_counters_going_backwards_start_anew(void **state)
 {
 	(void)state;
 	fixture_start(1, 256 * MIB);
-	struct events_sample *events = &fixture.sample.service[0].events;
+	struct events_sample *events = &fixture.service[0].sample.events;
 	*events = (struct events_sample){.known = true, .max = 500};
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_CALM);
@@ -197,10 +197,10 @@ static void test_hits_at_one_leaf_do_not_alarm_its_siblings(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.sample.service[0].events.known = true;
+	fixture.service[0].sample.events.known = true;
 	fixture.sample.shared_events.known = true;
 	fixture_step(1000);
-	fixture.sample.service[0].events.max = 4;
+	fixture.service[0].sample.events.max = 4;
 	fixture.sample.shared_events.max = 4;
 	fixture_step(1010);
 	assert_int_equal(fixture_level(0), LEVEL_EAGER);
@@ -214,12 +214,12 @@ static void test_high_events_count_only_where_a_high_is_in_force(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.config.services[1].memory_high.bytes = 100 * MIB;
+	fixture.service[1].has_high = true;
 	for (size_t i = 0; i < 2; i++)
-		fixture.sample.service[i].events.known = true;
+		fixture.service[i].sample.events.known = true;
 	fixture_step(1000);
 	for (size_t i = 0; i < 2; i++)
-		fixture.sample.service[i].events.high = 1;
+		fixture.service[i].sample.events.high = 1;
 	fixture_step(1010);
 	assert_int_equal(fixture_level(0), LEVEL_CALM);
 	assert_int_equal(fixture_level(1), LEVEL_LAZY);
@@ -229,7 +229,7 @@ static void test_request_by_hand_is_independent_of_the_level(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.sample.service[1].manual = LEVEL_FULL;
+	fixture.service[1].sample.manual = LEVEL_FULL;
 	fixture_step(1000);
 	assert_int_equal(fixture.plan.count, 1);
 	const struct action *action = fixture_action(ACTION_RELEASE, 1);
@@ -238,14 +238,14 @@ static void test_request_by_hand_is_independent_of_the_level(void **state)
 	assert_int_equal(action->target_bytes, UINT64_MAX);
 	assert_int_equal(action->reason.kind, REASON_MANUAL);
 	assert_int_equal(fixture_level(1), LEVEL_CALM);
-	fixture.sample.service[1].manual = LEVEL_CALM;
-	fixture.sample.service[1].heap.answered = false;
+	fixture.service[1].sample.manual = LEVEL_CALM;
+	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1001);
 	assert_int_equal(fixture.plan.count, 0);
 	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
 	/* Under pressure a lesser wish still goes out. */
 	fixture_use(0, 250 * MIB);
-	fixture.sample.service[0].manual = LEVEL_LAZY;
+	fixture.service[0].sample.manual = LEVEL_LAZY;
 	fixture_step(1002);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
 	assert_int_equal(fixture_count(ACTION_RELEASE), 3);
@@ -257,24 +257,24 @@ static void test_lazily_freed_bytes_are_headroom(void **state)
 	fixture_start(2, 256 * MIB);
 	fixture_use(0, 126 * MIB);
 	fixture_use(1, 126 * MIB);
-	fixture.sample.service[0].heap.lazy_bytes = 50 * MIB;
-	fixture.sample.service[1].heap.lazy_bytes = 50 * MIB;
+	fixture.service[0].sample.heap.lazy_bytes = 50 * MIB;
+	fixture.service[1].sample.heap.lazy_bytes = 50 * MIB;
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_CALM);
-	assert_int_equal(fixture.plan.headroom_bytes[0], 104 * MIB);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 104 * MIB);
 	/* What the kernel says is truer than what the heaps remember. */
 	fixture.sample.shared.reclaimable_known = true;
 	fixture.sample.shared.reclaimable_bytes = 10 * MIB;
 	fixture_step(1010);
-	assert_int_equal(fixture.plan.headroom_bytes[0], 14 * MIB);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 14 * MIB);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
 	/* A wall of its own counts only what its own heap freed. */
 	fixture_start(2, SAMPLE_NO_LIMIT);
-	fixture.sample.service[0].own.limit_bytes = 128 * MIB;
+	fixture.service[0].sample.own.limit_bytes = 128 * MIB;
 	fixture_use(0, 126 * MIB);
-	fixture.sample.service[1].heap.lazy_bytes = 50 * MIB;
+	fixture.service[1].sample.heap.lazy_bytes = 50 * MIB;
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.headroom_bytes[0], 2 * MIB);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 2 * MIB);
 }
 
 static void test_reading_a_file_is_no_growth(void **state)
@@ -282,17 +282,17 @@ static void test_reading_a_file_is_no_growth(void **state)
 	(void)state;
 	fixture_start(1, 256 * MIB);
 	fixture.sample.shared.reclaimable_known = true;
-	fixture.sample.service[0].own.reclaimable_known = true;
+	fixture.service[0].sample.own.reclaimable_known = true;
 	for (uint64_t ms = 1000; ms < 4000; ms += 50) {
 		uint64_t cached = (ms - 1000) * 200 * KIB;
 		if (cached > 206 * MIB)
 			cached = 206 * MIB;
 		fixture_use(0, 50 * MIB + cached);
 		fixture.sample.shared.reclaimable_bytes = cached;
-		fixture.sample.service[0].own.reclaimable_bytes = cached;
+		fixture.service[0].sample.own.reclaimable_bytes = cached;
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
-		assert_int_equal(fixture.plan.headroom_bytes[0], 206 * MIB);
+		assert_int_equal(fixture.service[0].plan.headroom_bytes, 206 * MIB);
 	}
 }
 
@@ -300,7 +300,7 @@ static void test_service_without_shim_gets_levels_and_brake_and_no_request(void 
 {
 	(void)state;
 	fixture_start(1, 256 * MIB);
-	fixture.sample.service[0].heap.processes = 0;
+	fixture.service[0].sample.heap.processes = 0;
 	fixture_use(0, 100 * MIB);
 	fixture_step(1000);
 	fixture_use(0, 250 * MIB);
@@ -314,7 +314,7 @@ static void test_heaps_that_ask_at_the_gate_are_not_braked_for_speed(void **stat
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.sample.service[1].heap.processes = 0;
+	fixture.service[1].sample.heap.processes = 0;
 	for (size_t i = 0; i < 2; i++)
 		fixture_use(i, 20 * MIB);
 	fixture_step(1000);
@@ -357,8 +357,8 @@ static void test_who_grew_and_now_gives_back_is_not_braked(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.config.policies[0].at[LEVEL_FULL].time_to_wall_ms = 0;
-	fixture.sample.service[1].can_brake = false;
+	fixture.policies[0].at[LEVEL_FULL].time_to_wall_ms = 0;
+	fixture.service[1].sample.can_brake = false;
 	fixture_use(0, 50 * MIB);
 	fixture_use(1, 50 * MIB);
 	fixture_step(1000);
@@ -399,7 +399,7 @@ static void test_brake_deadline_is_kept_and_looked_for(void **state)
 			assert_true(now_ms >= braked_ms);
 			assert_true(now_ms <= until_ms);
 		}
-		if (fixture.state.service[0].brake.on)
+		if (fixture.service[0].state.brake.on)
 			assert_true(now_ms + fixture.plan.next_ms <= until_ms);
 	}
 	assert_true(brakes >= 2);
@@ -411,10 +411,10 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	fixture_start(2, 256 * MIB);
 	fixture_use(0, 90 * MIB);
 	fixture_use(1, 90 * MIB);
-	fixture.sample.service[1].heap.idle_dirty_bytes = 60 * MIB;
+	fixture.service[1].sample.heap.idle_dirty_bytes = 60 * MIB;
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_CALM);
-	fixture.sample.service[0].heap.wants_bytes = 100 * MIB;
+	fixture.service[0].sample.heap.wants_bytes = 100 * MIB;
 	fixture_step(1001);
 	for (size_t i = 0; i < 2; i++) {
 		const struct action *action = fixture_action(ACTION_LEVEL, i);
@@ -425,20 +425,20 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	}
 	assert_non_null(fixture_action(ACTION_RELEASE, 1));
 	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
-	fixture.sample.service[1].heap.answered = false;
+	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1002);
 	assert_int_equal(fixture_level(1), LEVEL_EAGER);
-	fixture.sample.service[1].heap.answered = true;
-	fixture.sample.service[1].heap.released_bytes = 20 * MIB;
+	fixture.service[1].sample.heap.answered = true;
+	fixture.service[1].sample.heap.released_bytes = 20 * MIB;
 	fixture_use(1, 70 * MIB);
 	fixture_step(1005);
 	assert_int_equal(fixture_level(1), LEVEL_FULL);
-	fixture.sample.service[1].heap.released_bytes = 60 * MIB;
-	fixture.sample.service[1].heap.idle_dirty_bytes = 0;
+	fixture.service[1].sample.heap.released_bytes = 60 * MIB;
+	fixture.service[1].sample.heap.idle_dirty_bytes = 0;
 	fixture_use(1, 30 * MIB);
 	fixture_step(1010);
-	assert_true(fixture.plan.credit_bytes[0] >= 100 * MIB);
-	fixture.sample.service[0].heap.wants_bytes = 0;
+	assert_true(fixture.service[0].plan.credit_bytes >= 100 * MIB);
+	fixture.service[0].sample.heap.wants_bytes = 0;
 	fixture_step(1020);
 	fixture_step(1300);
 	assert_true(fixture_level(1) < LEVEL_EAGER);
@@ -448,9 +448,9 @@ static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state
 {
 	(void)state;
 	fixture_start(2, 1000 * MIB);
-	fixture.sample.service[0].own.limit_bytes = 200 * MIB;
+	fixture.service[0].sample.own.limit_bytes = 200 * MIB;
 	fixture_use(0, 140 * MIB);
-	fixture.sample.service[0].heap.wants_bytes = 60 * MIB;
+	fixture.service[0].sample.heap.wants_bytes = 60 * MIB;
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_EAGER);
 	assert_int_equal(fixture_level(1), LEVEL_CALM);
@@ -462,12 +462,12 @@ static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
 	fixture_start(2, 256 * MIB);
 	fixture_use(0, 20 * MIB);
 	fixture_step(1000);
-	fixture.sample.service[0].heap.wants_bytes = GIB;
+	fixture.service[0].sample.heap.wants_bytes = GIB;
 	for (uint64_t ms = 1001; ms < 1200; ms += 10) {
 		fixture_step(ms);
 		assert_true(fixture_level(0) >= LEVEL_EAGER);
 		assert_int_equal(fixture_level(1), LEVEL_CALM);
-		assert_true(fixture.plan.credit_bytes[1] > 100 * MIB);
+		assert_true(fixture.service[1].plan.credit_bytes > 100 * MIB);
 	}
 }
 
@@ -475,10 +475,10 @@ static void test_service_that_starts_finds_a_little_credit(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
-	fixture.sample.service[1].running = false;
+	fixture.service[1].sample.running = false;
 	fixture_use(0, 20 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.credit_bytes[1], CREDIT_STARTER_BYTES);
+	assert_int_equal(fixture.service[1].plan.credit_bytes, CREDIT_STARTER_BYTES);
 }
 
 static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **state)
@@ -489,19 +489,19 @@ static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **stat
 	fixture_step(1000);
 	/* 4 % of 256 MiB stay in reserve. */
 	uint64_t available_bytes = 246 * MIB - 256 * MIB * 40 / 1000;
-	uint64_t sum = fixture.plan.credit_bytes[0] + fixture.plan.credit_bytes[1];
+	uint64_t sum = fixture.service[0].plan.credit_bytes + fixture.service[1].plan.credit_bytes;
 	assert_in_range(sum, available_bytes - 1, available_bytes);
 	assert_int_equal(fixture.plan.next_ms, POLICY_CALM_MS);
 	fixture_start(2, 16 * GIB);
 	fixture_use(0, 10 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
+	assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
 	assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
 	fixture_start(2, 256 * MIB);
-	fixture.config.policies[0].gate_wait_ms = 0;
+	fixture.policies[0].gate_wait_ms = 0;
 	fixture_use(0, 250 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.credit_bytes[0], UINT64_MAX);
+	assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
 }
 
 static void test_credit_that_was_taken_is_not_given_again(void **state)
@@ -510,19 +510,19 @@ static void test_credit_that_was_taken_is_not_given_again(void **state)
 	fixture_start(1, 256 * MIB);
 	fixture_use(0, 100 * MIB);
 	fixture_step(1000);
-	uint64_t first = fixture.plan.credit_bytes[0];
+	uint64_t first = fixture.service[0].plan.credit_bytes;
 	/* All of it is taken, and a millisecond later nothing of it is charged yet. */
-	fixture.sample.service[0].heap.credit_left_bytes = 0;
+	fixture.service[0].sample.heap.credit_left_bytes = 0;
 	fixture_step(1001);
-	assert_int_equal(fixture.plan.credit_bytes[0], 0);
+	assert_int_equal(fixture.service[0].plan.credit_bytes, 0);
 	/* 40 MiB are charged: what is left over is still spoken for. */
 	fixture_use(0, 140 * MIB);
 	fixture_step(1025);
-	assert_int_equal(fixture.plan.credit_bytes[0], 0);
+	assert_int_equal(fixture.service[0].plan.credit_bytes, 0);
 	fixture_use(0, 100 * MIB + first);
 	fixture_step(1050);
-	assert_int_equal(fixture.plan.credit_bytes[0], 0);
-	assert_int_equal(credit_pending_bytes(&fixture.state.service[0].credit), 0);
+	assert_int_equal(fixture.service[0].plan.credit_bytes, 0);
+	assert_int_equal(credit_pending_bytes(&fixture.service[0].state.credit), 0);
 }
 
 static void test_pending_credit_is_settled_without_leaves_too(void **state)
@@ -531,12 +531,12 @@ static void test_pending_credit_is_settled_without_leaves_too(void **state)
 	fixture_start(2, 256 * MIB);
 	fixture.sample.shared.current_bytes = 50 * MIB;
 	fixture_step(1000);
-	fixture.sample.service[0].heap.credit_left_bytes -= 20 * MIB;
-	fixture.sample.service[1].heap.credit_left_bytes -= 30 * MIB;
+	fixture.service[0].sample.heap.credit_left_bytes -= 20 * MIB;
+	fixture.service[1].sample.heap.credit_left_bytes -= 30 * MIB;
 	fixture.sample.shared.current_bytes = 90 * MIB;
 	fixture_step(1010);
-	assert_int_equal(credit_pending_bytes(&fixture.state.service[0].credit) +
-				 credit_pending_bytes(&fixture.state.service[1].credit),
+	assert_int_equal(credit_pending_bytes(&fixture.service[0].state.credit) +
+				 credit_pending_bytes(&fixture.service[1].state.credit),
 		10 * MIB);
 }
 
@@ -571,13 +571,13 @@ static void random_service(struct service_sample *service, uint64_t *seed)
 
 static void assert_plan_is_sane(uint64_t now_ms)
 {
-	assert_true(fixture.plan.count <= PLAN_ACTIONS_MAX);
+	assert_true(fixture.plan.count <= fixture.plan.room);
 	assert_in_range(fixture.plan.next_ms, 1, POLICY_FAR_MS);
-	for (size_t i = 0; i < fixture.sample.service_count; i++)
-		assert_in_range(fixture.plan.price_ns[i], 1907, 64 * 1907);
+	for (size_t i = 0; i < fixture.state.service_count; i++)
+		assert_in_range(fixture.service[i].plan.price_ns, 1907, 64 * 1907);
 	for (size_t a = 0; a < fixture.plan.count; a++) {
 		const struct action *action = &fixture.plan.action[a];
-		assert_true(action->service < fixture.sample.service_count);
+		assert_true(action->service < fixture.state.service_count);
 		if (action->kind == ACTION_LEVEL)
 			assert_int_not_equal(action->level, action->previous);
 		if (action->kind == ACTION_RELEASE) {
@@ -602,13 +602,13 @@ static void assert_credit_fits(bool was_concluded)
 			: shared->limit_bytes / 1000 * 40 + shared->limit_bytes % 1000 * 40 / 1000;
 	uint64_t sum = 0;
 	bool limited = false;
-	for (size_t i = 0; i < fixture.sample.service_count; i++) {
-		uint64_t credit = fixture.plan.credit_bytes[i];
+	for (size_t i = 0; i < fixture.state.service_count; i++) {
+		uint64_t credit = fixture.service[i].plan.credit_bytes;
 		if (credit == UINT64_MAX)
 			continue;
-		const struct wall_sample *own = &fixture.sample.service[i].own;
-		if (own->limit_bytes != SAMPLE_NO_LIMIT && fixture.sample.service[i].running)
-			assert_true(credit <= fixture.plan.headroom_bytes[i]);
+		const struct wall_sample *own = &fixture.service[i].sample.own;
+		if (own->limit_bytes != SAMPLE_NO_LIMIT && fixture.service[i].sample.running)
+			assert_true(credit <= fixture.service[i].plan.headroom_bytes);
 		limited = true;
 		sum += credit;
 	}
@@ -626,7 +626,7 @@ static void test_no_sample_breaks_the_plan_nor_the_sum_of_credit(void **state)
 	(void)state;
 	uint64_t seed = 20240229;
 	for (int run = 0; run < 300; run++) {
-		size_t count = run % 10 == 0 ? CONFIG_SERVICES_MAX : fixture_random(&seed) % 6;
+		size_t count = run % 10 == 0 ? FIXTURE_SERVICES_MAX : fixture_random(&seed) % 6;
 		uint64_t now_ms = fixture_random(&seed) % 100000;
 		fixture_start(count, SAMPLE_NO_LIMIT);
 		for (int n = 0; n < 60; n++) {
@@ -640,10 +640,9 @@ static void test_no_sample_breaks_the_plan_nor_the_sum_of_credit(void **state)
 			fixture.sample.shared_events.known = (bits & 8) != 0;
 			fixture.sample.shared_events.max = fixture_random_size(&seed);
 			for (size_t i = 0; i < count; i++)
-				random_service(&fixture.sample.service[i], &seed);
+				random_service(&fixture.service[i].sample, &seed);
 			bool was_concluded = fixture.state.shared_shortage.concluded;
-			policy_step(&fixture.state, &fixture.config, &fixture.sample, now_ms,
-				&fixture.plan);
+			policy_step(&fixture.state, &fixture.sample, now_ms, &fixture.plan);
 			assert_plan_is_sane(now_ms);
 			if (shared->limit_bytes < GIB)
 				assert_credit_fits(was_concluded);
@@ -655,37 +654,49 @@ static void test_no_sample_breaks_the_plan_nor_the_sum_of_credit(void **state)
 static void test_same_input_gives_the_same_plan(void **state)
 {
 	(void)state;
-	static struct policy_state before;
-	static struct plan first;
+	static struct fixture other;
 	fixture_start(4, 256 * MIB);
+	other = fixture;
+	other.plan.action = other.action;
+	other.state.service = other.list;
+	for (size_t i = 0; i < 4; i++)
+		other.list[i] = &other.service[i];
 	for (uint64_t ms = 1000; ms < 2000; ms += 10) {
 		fixture_use(ms / 10 % 4, ms * 64 * KIB);
-		before = fixture.state;
-		policy_step(&fixture.state, &fixture.config, &fixture.sample, ms, &first);
-		policy_step(&before, &fixture.config, &fixture.sample, ms, &fixture.plan);
-		assert_memory_equal(&first, &fixture.plan, sizeof first);
-		assert_memory_equal(&before, &fixture.state, sizeof before);
+		for (size_t i = 0; i < 4; i++)
+			other.service[i].sample = fixture.service[i].sample;
+		policy_step(&fixture.state, &fixture.sample, ms, &fixture.plan);
+		policy_step(&other.state, &fixture.sample, ms, &other.plan);
+		assert_int_equal(other.plan.count, fixture.plan.count);
+		assert_int_equal(other.plan.next_ms, fixture.plan.next_ms);
+		assert_memory_equal(other.action, fixture.action, sizeof other.action);
+		for (size_t i = 0; i < 4; i++) {
+			assert_memory_equal(&other.service[i].plan, &fixture.service[i].plan,
+				sizeof(struct service_plan));
+			assert_memory_equal(&other.service[i].state, &fixture.service[i].state,
+				sizeof(struct service_state));
+		}
 	}
 }
 
 static void test_service_that_ended_leaves_nothing_behind(void **state)
 {
 	(void)state;
-	static const struct policy_service empty;
+	static const struct service_state empty;
 	fixture_start(2, 256 * MIB);
 	fixture_use(0, 100 * MIB);
 	fixture_step(1000);
 	fixture_use(0, 252 * MIB);
 	fixture_step(1500);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
-	fixture.sample.service[0].running = false;
+	fixture.service[0].sample.running = false;
 	fixture_use(0, 0);
 	fixture_step(1600);
 	const struct action *action = fixture_action(ACTION_LEVEL, 0);
 	assert_non_null(action);
 	assert_int_equal(action->level, LEVEL_CALM);
 	assert_non_null(fixture_action(ACTION_UNBRAKE, 0));
-	assert_memory_equal(&fixture.state.service[0], &empty, sizeof empty);
+	assert_memory_equal(&fixture.service[0].state, &empty, sizeof empty);
 	fixture_step(1610);
 	assert_null(fixture_action(ACTION_LEVEL, 0));
 }
@@ -693,18 +704,25 @@ static void test_service_that_ended_leaves_nothing_behind(void **state)
 static void test_state_follows_its_service_through_a_reload(void **state)
 {
 	(void)state;
-	static struct policy_state moved;
-	static const size_t index[] = {SIZE_MAX, 1};
-	fixture_start(2, 256 * MIB);
-	fixture.state.service[0].pressure.level = LEVEL_LAZY;
-	fixture.state.service[1].pressure.level = LEVEL_FULL;
-	fixture.state.shared_current_bytes = 5;
-	policy_state_remap(&moved, &fixture.state, index, 2);
-	assert_int_equal(moved.service[0].pressure.level, LEVEL_CALM);
-	assert_int_equal(moved.service[1].pressure.level, LEVEL_FULL);
-	assert_int_equal(moved.shared_current_bytes, 5);
-	policy_state_forget(&moved, 1);
-	assert_int_equal(moved.service[1].pressure.level, LEVEL_CALM);
+	fixture_start(2, SAMPLE_NO_LIMIT);
+	fixture.service[1].sample.own.limit_bytes = 256 * MIB;
+	fixture_use(1, 250 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture_level(1), LEVEL_FULL);
+	/* Another order, and a new one before it. */
+	fixture.service[2] = fixture.service[0];
+	policy_service_forget(&fixture.service[2]);
+	fixture.list[0] = &fixture.service[2];
+	fixture.list[1] = &fixture.service[1];
+	fixture.list[2] = &fixture.service[0];
+	fixture.state.service_count = 3;
+	fixture.plan.room = PLAN_ACTIONS(3);
+	fixture_step(1010);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	assert_int_equal(fixture_level(1), LEVEL_FULL);
+	assert_null(fixture_action(ACTION_LEVEL, 1));
+	policy_service_forget(&fixture.service[1]);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
 }
 
 static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
@@ -721,7 +739,7 @@ static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fixture_start(1, 256 * MIB);
-		fixture.sample.service[0].heap.processes = 0;
+		fixture.service[0].sample.heap.processes = 0;
 		fixture_use(0, rows[i].used_bytes);
 		fixture_step(1000);
 		assert_int_equal(fixture.plan.next_ms, rows[i].expected_ms);

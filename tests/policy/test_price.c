@@ -200,11 +200,11 @@ static void test_the_price_is_base_times_factor_and_never_0(void **state)
 static uint64_t planned_ns(uint64_t shared_used_bytes, uint64_t own_used_bytes)
 {
 	fixture_start(2, 256 * MIB);
-	fixture.sample.service[0].own.limit_bytes = 128 * MIB;
+	fixture.service[0].sample.own.limit_bytes = 128 * MIB;
 	fixture_use(0, own_used_bytes);
 	fixture_use(1, shared_used_bytes - own_used_bytes);
 	fixture_step(1000);
-	return fixture.plan.price_ns[0];
+	return fixture.service[0].plan.price_ns;
 }
 
 static void test_a_service_pays_the_dearer_of_its_two_walls(void **state)
@@ -213,9 +213,9 @@ static void test_a_service_pays_the_dearer_of_its_two_walls(void **state)
 	assert_int_equal(planned_ns(64 * MIB, 64 * MIB), 1907);
 	assert_int_equal(planned_ns(224 * MIB, 64 * MIB), 2 * 1907);
 	/* Its sibling has only the wall they share. */
-	assert_int_equal(fixture.plan.price_ns[1], 2 * 1907);
+	assert_int_equal(fixture.service[1].plan.price_ns, 2 * 1907);
 	assert_int_equal(planned_ns(128 * MIB, 120 * MIB), 4 * 1907);
-	assert_int_equal(fixture.plan.price_ns[1], 1907);
+	assert_int_equal(fixture.service[1].plan.price_ns, 1907);
 	assert_int_equal(planned_ns(255 * MIB, 112 * MIB), 64 * 1907);
 }
 
@@ -223,18 +223,17 @@ static void test_all_under_one_wall_have_the_same_factor(void **state)
 {
 	(void)state;
 	fixture_start(3, 256 * MIB);
-	fixture.config.policy_count = 2;
-	fixture.config.policies[1] = fixture_policy;
-	fixture.config.policies[1].core_worth_bytes = GIB;
-	fixture.config.services[1].policy = 1;
-	fixture.sample.service[2].running = false;
+	fixture.policies[1] = fixture_policy;
+	fixture.policies[1].core_worth_bytes = GIB;
+	fixture.service[1].policy = &fixture.policies[1];
+	fixture.service[2].sample.running = false;
 	fixture_use(0, 16 * MIB);
 	fixture_use(1, 224 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.price_ns[0], 4 * 1907);
-	assert_int_equal(fixture.plan.price_ns[1], 4 * 3814);
+	assert_int_equal(fixture.service[0].plan.price_ns, 4 * 1907);
+	assert_int_equal(fixture.service[1].plan.price_ns, 4 * 3814);
 	/* One that does not run finds its price when it starts. */
-	assert_int_equal(fixture.plan.price_ns[2], 4 * 1907);
+	assert_int_equal(fixture.service[2].plan.price_ns, 4 * 1907);
 }
 
 static void test_without_a_wall_the_price_is_the_base(void **state)
@@ -243,7 +242,7 @@ static void test_without_a_wall_the_price_is_the_base(void **state)
 	fixture_start(1, SAMPLE_NO_LIMIT);
 	fixture_use(0, 300 * GIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.price_ns[0], 1907);
+	assert_int_equal(fixture.service[0].plan.price_ns, 1907);
 }
 
 /* A lazily freed page is room, and room makes keeping cheap. */
@@ -253,10 +252,10 @@ static void test_what_the_kernel_can_take_back_lowers_the_price(void **state)
 	fixture_start(1, 256 * MIB);
 	fixture_use(0, 240 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.plan.price_ns[0], 4 * 1907);
-	fixture.sample.service[0].heap.lazy_bytes = 48 * MIB;
+	assert_int_equal(fixture.service[0].plan.price_ns, 4 * 1907);
+	fixture.service[0].sample.heap.lazy_bytes = 48 * MIB;
 	fixture_step(2000);
-	assert_int_equal(fixture.plan.price_ns[0], 1907);
+	assert_int_equal(fixture.service[0].plan.price_ns, 1907);
 }
 
 int main(void)

@@ -24,6 +24,7 @@ struct stage {
 	struct perform_service service;
 	struct link_totals totals;
 	struct plan plan;
+	struct action action[4];
 	int log_fd;
 	int stderr_fd;
 };
@@ -32,6 +33,7 @@ static int setup(void **state)
 {
 	struct stage *stage = calloc(1, sizeof *stage);
 	assert_int_equal(link_open("web", NULL, &stage->service.link), 0);
+	stage->plan.action = stage->action;
 	stage->service.name = "web";
 	stage->service.leaf_fd = -1;
 	stage->service.high_bytes = UINT64_MAX;

@@ -20,6 +20,7 @@ struct bench {
 	struct mode mode;
 	struct sampler *sampler;
 	struct sample sample;
+	struct policy_service service[2];
 };
 
 static void write_stall(const struct fake_tree *tree, const char *path, unsigned total_us)
@@ -30,6 +31,13 @@ static void write_stall(const struct fake_tree *tree, const char *path, unsigned
 		"full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
 		total_us);
 	fake_tree_write(tree, path, text);
+}
+
+static void read_all(struct bench *bench, struct sampler *sampler, uint64_t now_ms, size_t count)
+{
+	struct policy_service *list[] = {&bench->service[0], &bench->service[1]};
+	struct policy_state services = {.service = list, .service_count = count};
+	sampler_read(sampler, now_ms, &services, &bench->sample);
 }
 
 static int setup(void **state)
@@ -75,21 +83,20 @@ static void test_a_sample_has_the_wall_and_the_leaf(void **state)
 	struct bench *bench = *state;
 	struct sample *sample = &bench->sample;
 	bool shared;
-	sampler_read(bench->sampler, 5000, 2, sample);
+	read_all(bench, bench->sampler, 5000, 2);
 	assert_int_equal(sample->shared.limit_bytes, 256 * MIB);
 	assert_int_equal(sample->shared.current_bytes, 100 * MIB);
 	assert_int_equal(sample->shared_events.max, 2);
 	assert_int_equal(sample->shared_stall.some_us, 100);
-	assert_int_equal(sample->service_count, 2);
-	assert_int_equal(sample->service[0].current_bytes, 50 * MIB);
-	assert_true(sample->service[0].own.limit_bytes == SAMPLE_NO_LIMIT);
-	assert_true(sample->service[0].can_brake);
-	assert_int_equal(sample->service[0].events.high, 3);
-	assert_int_equal(sample->service[0].stall.some_us, 200);
-	assert_false(sample->service[1].can_brake);
-	assert_false(sample->service[1].events.known);
-	assert_true(sample->service[1].heap.answered);
-	assert_true(sample->service[1].heap.credit_left_bytes == UINT64_MAX);
+	assert_int_equal(bench->service[0].sample.current_bytes, 50 * MIB);
+	assert_true(bench->service[0].sample.own.limit_bytes == SAMPLE_NO_LIMIT);
+	assert_true(bench->service[0].sample.can_brake);
+	assert_int_equal(bench->service[0].sample.events.high, 3);
+	assert_int_equal(bench->service[0].sample.stall.some_us, 200);
+	assert_false(bench->service[1].sample.can_brake);
+	assert_false(bench->service[1].sample.events.known);
+	assert_true(bench->service[1].sample.heap.answered);
+	assert_true(bench->service[1].sample.heap.credit_left_bytes == UINT64_MAX);
 	assert_int_equal(sampler_usage(bench->sampler, 0, &shared), 50 * MIB);
 	assert_false(shared);
 	assert_int_equal(sampler_usage(bench->sampler, 1, &shared), 100 * MIB);
@@ -105,33 +112,33 @@ static void test_the_machine_is_the_wall_where_it_is_nearer(void **state)
 	sampler_close(bench->sampler);
 	fake_tree_write(&bench->tree, "proc/meminfo", "");
 	assert_int_equal(sampler_open(bench->tree.fd, &bench->mode, BASE, &bench->sampler), 0);
-	sampler_read(bench->sampler, 0, 0, &bench->sample);
+	read_all(bench, bench->sampler, 0, 0);
 	assert_int_equal(shared->limit_bytes, 256 * MIB);
 	fake_tree_write(&bench->tree, "proc/meminfo",
 		"MemTotal:  2097152 kB\nMemFree: 1024 kB\nMemAvailable:    20480 kB\n");
-	sampler_read(bench->sampler, 1, 1, &bench->sample);
+	read_all(bench, bench->sampler, 1, 1);
 	assert_int_equal(shared->current_bytes, 100 * MIB);
 	assert_int_equal(shared->limit_bytes, 120 * MIB);
 	/* A share of the wall in a file is one of the limit. */
 	assert_int_equal(sampler_wall_bytes(bench->sampler), 256 * MIB);
 	fake_tree_write(&bench->tree, "proc/meminfo", "MemTotal: 2097152 kB\nMemAvailable: lots\n");
-	sampler_read(bench->sampler, 2, 1, &bench->sample);
+	read_all(bench, bench->sampler, 2, 1);
 	assert_int_equal(shared->limit_bytes, 256 * MIB);
 	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.max", "max\n");
 	fake_tree_write(
 		&bench->tree, "proc/meminfo", "MemTotal: 2097152 kB\nMemAvailable: 20480 kB\n");
-	sampler_read(bench->sampler, 3, 1, &bench->sample);
+	read_all(bench, bench->sampler, 3, 1);
 	assert_int_equal(shared->limit_bytes, 120 * MIB);
 }
 
 static void test_what_the_caller_says_is_left_alone(void **state)
 {
 	struct bench *bench = *state;
-	bench->sample.service[0].running = true;
-	bench->sample.service[0].manual = LEVEL_FULL;
-	sampler_read(bench->sampler, 1, 1, &bench->sample);
-	assert_true(bench->sample.service[0].running);
-	assert_int_equal(bench->sample.service[0].manual, LEVEL_FULL);
+	bench->service[0].sample.running = true;
+	bench->service[0].sample.manual = LEVEL_FULL;
+	read_all(bench, bench->sampler, 1, 1);
+	assert_true(bench->service[0].sample.running);
+	assert_int_equal(bench->service[0].sample.manual, LEVEL_FULL);
 }
 
 /* How often the file is really read shows in how old an answer may be: the total is moved on
@@ -143,9 +150,9 @@ static unsigned count_stall_reads(
 	uint64_t last = UINT64_MAX;
 	for (uint64_t now_ms = 10000; now_ms < 10000 + span_ms; now_ms += step_ms) {
 		write_stall(&bench->tree, file, (unsigned)now_ms);
-		sampler_read(bench->sampler, now_ms, 1, &bench->sample);
+		read_all(bench, bench->sampler, now_ms, 1);
 		const struct stall_sample *stall =
-			shared ? &bench->sample.shared_stall : &bench->sample.service[0].stall;
+			shared ? &bench->sample.shared_stall : &bench->service[0].sample.stall;
 		assert_true(stall->known);
 		assert_int_equal(stall->some_us, stall->read_ms);
 		if (stall->read_ms != last)
@@ -188,7 +195,7 @@ static void test_usage_and_events_are_read_every_time(void **state)
 		fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.current", text);
 		snprintf(text, sizeof text, "high 0\nmax %u\noom 0\noom_kill %u\n", i, i);
 		fake_tree_write(&bench->tree, "sys/fs/cgroup/box/memory.events", text);
-		sampler_read(bench->sampler, 1000 + i, 1, &bench->sample);
+		read_all(bench, bench->sampler, 1000 + i, 1);
 		assert_int_equal(bench->sample.shared.current_bytes, i * 4096);
 		assert_int_equal(bench->sample.shared_events.max, i);
 		assert_int_equal(sampler_oom_kills(bench->sampler, 5), i);
@@ -200,18 +207,18 @@ static void test_services_move_with_a_reload(void **state)
 	struct bench *bench = *state;
 	const size_t previous[] = {SIZE_MAX, 0};
 	sampler_move_services(bench->sampler, previous, 2);
-	sampler_read(bench->sampler, 1000, 2, &bench->sample);
-	assert_int_equal(bench->sample.service[0].current_bytes, 0);
-	assert_int_equal(bench->sample.service[1].current_bytes, 50 * MIB);
+	read_all(bench, bench->sampler, 1000, 2);
+	assert_int_equal(bench->service[0].sample.current_bytes, 0);
+	assert_int_equal(bench->service[1].sample.current_bytes, 50 * MIB);
 }
 
 static void test_a_leaf_that_is_gone_is_no_error(void **state)
 {
 	struct bench *bench = *state;
 	sampler_clear_service(bench->sampler, 0);
-	sampler_read(bench->sampler, 1000, 1, &bench->sample);
-	assert_int_equal(bench->sample.service[0].current_bytes, 0);
-	assert_false(bench->sample.service[0].can_brake);
+	read_all(bench, bench->sampler, 1000, 1);
+	assert_int_equal(bench->service[0].sample.current_bytes, 0);
+	assert_false(bench->service[0].sample.can_brake);
 }
 
 static void test_the_machines_stall_counts_only_where_nothing_else_does(void **state)
@@ -221,7 +228,7 @@ static void test_the_machines_stall_counts_only_where_nothing_else_does(void **s
 	struct mode mode = {.letter = MODE_D};
 	write_stall(&bench->tree, "proc/pressure/memory", 999);
 	assert_int_equal(sampler_open(bench->tree.fd, &mode, "", &sampler), 0);
-	sampler_read(sampler, 1000, 1, &bench->sample);
+	read_all(bench, sampler, 1000, 1);
 	assert_true(bench->sample.shared.limit_bytes == SAMPLE_NO_LIMIT);
 	assert_int_equal(bench->sample.shared_stall.some_us, 999);
 	sampler_close(sampler);
@@ -231,7 +238,7 @@ static void test_the_machines_stall_counts_only_where_nothing_else_does(void **s
 	fake_tree_write(&bench->tree, "v1/box/memory.limit_in_bytes", "1000000\n");
 	fake_tree_write(&bench->tree, "v1/box/memory.usage_in_bytes", "1000\n");
 	assert_int_equal(sampler_open(bench->tree.fd, &mode, "/v1/box", &sampler), 0);
-	sampler_read(sampler, 1000, 1, &bench->sample);
+	read_all(bench, sampler, 1000, 1);
 	assert_int_equal(bench->sample.shared.limit_bytes, 1000000);
 	assert_false(bench->sample.shared_stall.known);
 	sampler_close(sampler);
