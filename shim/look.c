@@ -207,6 +207,8 @@ static void heap_read(struct service_sample *service, const struct heap_stats *s
 		.idle_dirty_bytes = stats->idle_dirty_bytes,
 		.lazy_bytes = stats->lazy_bytes,
 		.released_bytes = released_bytes,
+		.gone_bytes = stats->released_growth_bytes + stats->released_eager_bytes +
+			      stats->released_full_bytes,
 		.wants_bytes = atomic_load(&limit_slot()->wants_bytes),
 		.credit_left_bytes = credit_left(),
 		.answered = scavenger_has_answered(),

@@ -57,3 +57,10 @@ uint64_t link_figures_released(const struct link_figures *figures)
 #undef ADD
 	return sum;
 }
+
+uint64_t link_figures_gone(const struct link_figures *figures)
+{
+	uint64_t sum =
+		link_figures_sum(figures->released_growth_bytes, figures->released_eager_bytes);
+	return link_figures_sum(sum, figures->released_full_bytes);
+}

@@ -31,6 +31,9 @@ void link_figures_add(struct link_figures *sum, const struct link_figures *one);
 /* By whatever made it go. */
 uint64_t link_figures_released(const struct link_figures *figures);
 
+/* The same, less what may have been left to the kernel to take. */
+uint64_t link_figures_gone(const struct link_figures *figures);
+
 uint64_t link_figures_sum(uint64_t a, uint64_t b); /* saturating */
 
 #endif

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "supervisor/policy/charge.h"
+
 /*
  * Headroom handed out to heaps that grow.
  *
@@ -14,7 +16,7 @@
  * be 1 ms apart; without the pending bytes two steps would hand out the same
  * memory.  A step learns what was taken from what is left of the credit that the
  * step before gave (heap_sample.credit_left_bytes), and what was charged from
- * the rise of the leaf's usage.  Takings that never show are forgotten after
+ * the leaf's usage and what its heaps gave back (charge.h).  Takings that never show are forgotten after
  * CREDIT_PENDING_MS to twice that: the heap gave back as much meanwhile, or did
  * not touch it.
  *
@@ -43,7 +45,7 @@
 struct credit {
 	uint64_t given_bytes; /* by the last step; UINT64_MAX = no limit */
 	bool given;
-	uint64_t current_bytes;    /* usage at the last step */
+	struct charge charge;      /* of the leaf; of no use where there is none */
 	uint64_t pending_bytes[2]; /* taken in this period and in the one before */
 	uint64_t period_ms;        /* when this period began */
 	bool waiting;
@@ -51,7 +53,7 @@ struct credit {
 };
 
 /* Accounts for what was taken and charged since the last step.  charged_bytes
- * is the rise of usage since then; how much of it was for credit is the result. */
+ * is that of charge.h; how much of it was for credit is the result. */
 uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
 	uint64_t wants_bytes, uint64_t now_ms);
 

@@ -25,35 +25,59 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Usage that rose since the last step pays for pending credit, a leaf's for its
+/* What is believed of the service's wants; grown_bytes: what its usage rose by. */
+static void believe(struct turn *turn, size_t i, uint64_t grown_bytes)
+{
+	const struct heap_sample *heap = &turn->service[i]->sample.heap;
+	uint64_t leaf_bytes = turn->service[i]->turn.leaf_bytes;
+	struct belief_view said = {.wants_bytes = heap->wants_bytes,
+		.usage_bytes = leaf_bytes != 0 ? leaf_bytes
+					       : less_of(heap->in_use_bytes,
+							 turn->sample->shared.current_bytes),
+		.grown_bytes = grown_bytes,
+		.gate_wait_ms = turn->service[i]->turn.policy->gate_wait_ms};
+	turn->service[i]->turn.wants_bytes =
+		belief_step(&turn->service[i]->state.belief, &said, turn->now_ms);
+}
+
+/* What was charged to all services together that have no leaf. */
+static uint64_t charged_in_common(struct turn *turn)
+{
+	const struct sample *sample = turn->sample;
+	uint64_t gone_bytes = 0;
+	for (size_t i = 0; i < turn->count; i++)
+		if (turn->service[i]->sample.running && turn->service[i]->turn.leaf_bytes == 0)
+			gone_bytes =
+				fraction_plus(gone_bytes, turn->service[i]->sample.heap.gone_bytes);
+	return charge_step(&turn->state->shared_charge, sample->shared.current_bytes, gone_bytes,
+		turn->now_ms);
+}
+
+/* What was charged since the last step pays for pending credit, a leaf's for its
  * own; without leaves it is anyone's. */
 static void account(struct turn *turn)
 {
 	struct policy_state *state = turn->state;
 	const struct sample *sample = turn->sample;
-	uint64_t common_bytes =
-		fraction_less(sample->shared.current_bytes, state->shared_current_bytes);
-	state->shared_current_bytes = sample->shared.current_bytes;
+	uint64_t shared_before_bytes = state->shared_charge.current_bytes;
+	uint64_t common_bytes = charged_in_common(turn);
+	uint64_t common_rise_bytes =
+		fraction_less(sample->shared.current_bytes, shared_before_bytes);
 	for (size_t i = 0; i < turn->count; i++) {
 		if (!turn->service[i]->sample.running)
 			continue;
 		struct credit *credit = &turn->service[i]->state.credit;
 		const struct heap_sample *heap = &turn->service[i]->sample.heap;
 		uint64_t leaf_bytes = turn->service[i]->turn.leaf_bytes;
-		uint64_t charged_bytes = fraction_less(leaf_bytes, credit->current_bytes);
-		if (leaf_bytes == 0)
-			charged_bytes = common_bytes;
-		struct belief_view said = {.wants_bytes = heap->wants_bytes,
-			.usage_bytes = leaf_bytes != 0 ? leaf_bytes
-						       : less_of(heap->in_use_bytes,
-								 sample->shared.current_bytes),
-			.grown_bytes = charged_bytes,
-			.gate_wait_ms = turn->service[i]->turn.policy->gate_wait_ms};
-		turn->service[i]->turn.wants_bytes =
-			belief_step(&turn->service[i]->state.belief, &said, turn->now_ms);
+		uint64_t before_bytes = credit->charge.current_bytes;
+		uint64_t leaf_charged_bytes =
+			charge_step(&credit->charge, leaf_bytes, heap->gone_bytes, turn->now_ms);
+		believe(turn, i,
+			leaf_bytes != 0 ? fraction_less(leaf_bytes, before_bytes)
+					: common_rise_bytes);
 		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
-			charged_bytes, turn->service[i]->turn.wants_bytes, turn->now_ms);
-		credit->current_bytes = leaf_bytes;
+			leaf_bytes != 0 ? leaf_charged_bytes : common_bytes,
+			turn->service[i]->turn.wants_bytes, turn->now_ms);
 		if (leaf_bytes == 0)
 			common_bytes -= settled_bytes;
 	}

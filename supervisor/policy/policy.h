@@ -93,7 +93,7 @@ struct policy_state {
 	struct growth shared_growth;
 	struct stall shared_stall;
 	struct policy_events shared_events;
-	uint64_t shared_current_bytes; /* at the last step */
+	struct charge shared_charge; /* for services without a leaf */
 	struct shortage shared_shortage;
 };
 

@@ -4,9 +4,11 @@
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/heap/pages/page_map.h"
+#include "shim/heap/pages/span.h"
 #include "shim/heap/scavenge/scavenge.h"
 #include "tests/support/fake_os.h"
 #include "tests/support/random.h"
+#include "tests/support/skip.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -453,6 +455,30 @@ static void test_gate_is_asked_before_a_hole_is_used(void **state)
 	memset(blocks, 0, sizeof blocks);
 }
 
+/* What the gate has populated is resident, touched or not. */
+static void test_a_populated_slab_is_given_back_by_advice(void **state)
+{
+	const struct span *span;
+	void *block;
+
+	(void)state;
+	scavenge_all(HEAP_FULL);
+	gate_set(on_gate);
+	block = heap_malloc(PAGE_BYTES / 2);
+	gate_set(NULL);
+	span = page_map_span(page_map_get(block));
+	const char *last =
+		(char *)span->start + (size_classes[span->size_class].pages - 1) * PAGE_BYTES;
+	if (!is_resident(last)) {
+		heap_free(block);
+		skip_because("this kernel cannot populate: it is older than 5.14");
+	}
+	scavenge_all(HEAP_FULL);
+	assert_false(is_resident(last));
+	heap_free(block);
+	verify();
+}
+
 /* Another thread may free while this one waits at the gate with a new slab. */
 static bool free_at_the_gate(size_t bytes)
 {
@@ -580,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_holes_fill_again_and_blocks_in_them_hold),
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
 		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
+		cmocka_unit_test(test_a_populated_slab_is_given_back_by_advice),
 		cmocka_unit_test(test_full_gives_back_a_new_slab_that_nobody_took_from),
 		cmocka_unit_test(test_a_child_of_a_process_that_scavenges_has_a_background_too),
 	};

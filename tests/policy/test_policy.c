@@ -1,5 +1,6 @@
 #include "tests/policy/fixture.h"
 
+#include "supervisor/policy/fraction.h"
 #include "supervisor/policy/target.h"
 
 /* One service with a wall of its own, growing; when each level was first in force. */
@@ -126,6 +127,30 @@ static void test_cheapest_memory_is_asked_for_first(void **state)
 	fixture_step(1050);
 	assert_int_equal(fixture_count(ACTION_RELEASE), 3);
 	assert_null(fixture_action(ACTION_RELEASE, 0));
+}
+
+/* Of the wall's 256 MiB, 40 permille are the reserve. */
+static void test_what_was_charged_while_another_gave_back_is_not_pending(void **state)
+{
+	(void)state;
+	const uint64_t reserve_bytes = fraction_part_of(256 * MIB, 40);
+	for (int leaves = 0; leaves < 2; leaves++) {
+		fixture_start(1, 256 * MIB);
+		fixture_use(0, 200 * MIB);
+		if (leaves == 0)
+			fixture.service[0].sample.current_bytes = 0;
+		if (leaves == 0)
+			fixture.service[0].sample.own.current_bytes = 0;
+		fixture_step(1000);
+		/* One process fills 30 MiB of credit while another one gives back 60. */
+		fixture.service[0].sample.heap.credit_left_bytes -= 30 * MIB;
+		fixture.service[0].sample.heap.gone_bytes = 60 * MIB;
+		fixture.sample.shared.current_bytes = 170 * MIB;
+		if (leaves != 0)
+			fixture_use(0, 170 * MIB);
+		fixture_step(1010);
+		assert_int_equal(fixture.service[0].plan.credit_bytes, 86 * MIB - reserve_bytes);
+	}
 }
 
 static void test_full_asks_for_everything(void **state)
@@ -760,6 +785,7 @@ int main(void)
 		cmocka_unit_test(test_flat_out_growth_meets_every_level_before_the_wall),
 		cmocka_unit_test(test_levels_fall_one_after_the_other),
 		cmocka_unit_test(test_cheapest_memory_is_asked_for_first),
+		cmocka_unit_test(test_what_was_charged_while_another_gave_back_is_not_pending),
 		cmocka_unit_test(test_full_asks_for_everything),
 		cmocka_unit_test(test_without_any_wall_only_stall_and_events_count),
 		cmocka_unit_test(test_event_counters_going_backwards_start_anew),

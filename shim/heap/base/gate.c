@@ -27,7 +27,7 @@ bool gate_ask(size_t bytes)
 	return ask != NULL && ask(bytes);
 }
 
-void gate_populate(void *start, size_t bytes)
+bool gate_populate(void *start, size_t bytes)
 {
 	size_t grain = os_page_bytes();
 	uintptr_t first = (uintptr_t)start & ~(grain - 1);
@@ -36,6 +36,5 @@ void gate_populate(void *start, size_t bytes)
 		.bytes = round_up((uintptr_t)start + bytes, grain) - first,
 	};
 
-	if (bytes <= POPULATE_BYTES_MAX)
-		(void)os_advise(&range, 1, OS_POPULATE);
+	return bytes <= POPULATE_BYTES_MAX && os_advise(&range, 1, OS_POPULATE) == 0;
 }

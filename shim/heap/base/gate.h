@@ -19,8 +19,8 @@ bool gate_is_set(void);
 /* Asks the gate, which may take long; true: populate what you now take. */
 bool gate_ask(size_t bytes);
 
-/* Makes a range resident now if it is small enough for that to be quick; failure does not matter.
- */
-void gate_populate(void *start, size_t bytes);
+/* Makes a range resident now if it is small enough for that to be quick.  False: not all of it is,
+ * which does not matter. */
+bool gate_populate(void *start, size_t bytes);
 
 #endif

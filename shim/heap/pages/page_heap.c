@@ -154,12 +154,13 @@ static struct page_taken take_locked(size_t pages, size_t alignment, bool may_be
 }
 
 /* What moves there is resident soon enough. */
-static void populate_behind(const struct page_taken *taken, size_t pages, size_t leaving)
+static void populate_behind(struct page_taken *taken, size_t pages, size_t leaving)
 {
 	unsigned char *start = taken->start;
 
-	if (pages > leaving)
-		gate_populate(start + leaving * PAGE_BYTES, (pages - leaving) * PAGE_BYTES);
+	if (pages > leaving &&
+		gate_populate(start + leaving * PAGE_BYTES, (pages - leaving) * PAGE_BYTES))
+		taken->clean_mask &= bits_mask(0, leaving < 64 ? leaving : 64);
 }
 
 /* Commits a run that was taken.  One that is refused goes back clean, so that nobody takes it for
