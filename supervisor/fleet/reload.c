@@ -46,7 +46,8 @@ static struct config *read_config(const struct fleet *fleet)
 	struct config_errors errors = {0};
 	struct config *config = calloc(1, sizeof *config);
 	if (config == NULL) {
-		log_error("%s: %s", fleet->file, strerror(ENOMEM));
+		log_error("%s: not reloaded: %s; everything stays as it was", fleet->file,
+			strerror(ENOMEM));
 		return NULL;
 	}
 	if (config_load(fleet->file_path, config, &errors) == 0) {

@@ -116,6 +116,65 @@ static void test_a_leaf_that_was_removed_is_made_again(void **state)
 	fake_machine_turn(1000);
 }
 
+/* Between two starts, or when all of it was moved elsewhere; nobody starts anything. */
+static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
+{
+	(void)state;
+	fake_machine_start(WEB DB);
+	struct tick_service *db = machine.service[1];
+	fake_machine_turn(1000);
+	tick_watches_settled(machine.tick);
+	int trigger = watch_of(db, TICK_WATCH_PSI);
+	int events = watch_of(db, TICK_WATCH_EVENTS);
+	int doorbell = watch_of(db, TICK_WATCH_DOORBELL);
+	struct link *link = db->link;
+	fake_machine_use("box/db", 63 * MIB);
+	fake_machine_turn(1000);
+	assert_int_equal(fake_machine_level(1), LEVEL_FULL);
+	assert_int_equal(rmdir(cgroup_leaf_directory(db->leaf)), 0);
+	fake_machine_turn(1000);
+	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
+	assert_false(cgroup_leaf_gone(db->leaf));
+	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
+	assert_ptr_equal(db->link, link);
+	/* The loop stops waiting for the old files before they close. */
+	assert_int_equal(watch_of(db, TICK_WATCH_DOORBELL), doorbell);
+	assert_int_not_equal(watch_of(db, TICK_WATCH_PSI), trigger);
+	assert_int_not_equal(watch_of(db, TICK_WATCH_EVENTS), events);
+	assert_true(is_open(trigger) && is_open(events));
+	tick_watches_settled(machine.tick);
+	assert_false(is_open(trigger) || is_open(events));
+	/* What is in it is what counts. */
+	fake_machine_use("box/db", 63 * MIB);
+	fake_machine_turn(1000);
+	assert_int_equal(fake_machine_counts(1).usage_bytes, 63 * MIB);
+}
+
+static void test_a_leaf_that_cannot_be_made_again_is_tried_again(void **state)
+{
+	(void)state;
+	fake_machine_start(WEB DB);
+	struct tick_service *db = machine.service[1];
+	assert_int_equal(rmdir(cgroup_leaf_directory(db->leaf)), 0);
+	fake_cgroup.refuse_mkdir_errno = ENOSPC;
+	for (int turn = 0; turn < 3; turn++) {
+		fake_machine_turn(1000);
+		tick_watches_settled(machine.tick);
+	}
+	assert_int_equal(said("db: its cgroup was removed, and cannot be made again yet: No space "
+			      "left on device"),
+		1);
+	assert_int_equal(tick_service_ended(machine.tick, db), 0);
+	assert_int_equal(tick_service_prepare(machine.tick, db), -ENOSPC);
+	tick_service_started(db);
+	fake_machine_reload(DB WEB);
+	fake_cgroup.refuse_mkdir_errno = 0;
+	fake_machine_turn(1000);
+	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
+	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
+	assert_true(watch_of(db, TICK_WATCH_EVENTS) >= 0);
+}
+
 /* The leaf's and the one of all services; the loop stops waiting for the old ones before they
  * close. */
 static void test_new_thresholds_get_new_triggers(void **state)
@@ -375,6 +434,8 @@ int main(void)
 		TEST(test_services_move_with_all_that_is_theirs),
 		TEST(test_a_level_goes_with_its_service),
 		TEST(test_a_leaf_that_was_removed_is_made_again),
+		TEST(test_a_leaf_that_vanishes_is_made_again_by_a_turn),
+		TEST(test_a_leaf_that_cannot_be_made_again_is_tried_again),
 		TEST(test_new_thresholds_get_new_triggers),
 		TEST(test_a_new_memory_high_outlives_the_brake),
 		TEST(test_new_limits_are_written_and_old_ones_lifted),

@@ -118,10 +118,12 @@ static void reload_with_an_error(void)
 	assert_int_equal(fake_children.signal_count, signals);
 }
 
-/* Either all of the new config is in force or nothing of it. */
+/* Either all of the new config is in force or nothing of it; what stays is the same object. */
 static void reload(void)
 {
 	const struct fleet *fleet = fake_fleet.fleet;
+	struct service *before[] = {fleet->service[0], fleet->service[1]};
+	said_clear();
 	struct service **services = fleet->service;
 	pid_t db = fake_fleet_child("db")->pid;
 	pid_t web = fake_fleet_child("web")->pid;
@@ -136,8 +138,14 @@ static void reload(void)
 	assert_int_equal(fake_fleet_child("db")->pid, db);
 	assert_int_equal(fake_fleet_child("web")->pid == web, !begun);
 	assert_int_equal(fleet->count, begun ? 3 : 2);
-	if (!begun)
+	assert_ptr_equal(fleet->service[begun ? 1 : 0], before[0]);
+	assert_ptr_equal(fleet->service[begun ? 2 : 1], before[1]);
+	assert_int_equal(before[0]->config->memory_max.bytes, begun ? 67108864 : 0);
+	if (!begun) {
 		assert_true(refused.refused > 0);
+		assert_int_equal(said("not reloaded"), 1);
+		assert_int_equal(said("everything stays as it was"), 1);
+	}
 	if (begun && refused.refused == 0)
 		assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", "67108864")));
 }
