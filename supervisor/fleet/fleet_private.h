@@ -8,7 +8,7 @@
 #include "supervisor/fleet/service.h"
 #include "supervisor/tick/tick.h"
 
-/* What fleet.c and reload.c share.  For nobody else. */
+/* What the files of the fleet share.  For nobody else. */
 
 enum fleet_ending {
 	FLEET_SERVES,
@@ -56,8 +56,37 @@ struct fleet {
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
 
+/* Takes all that have died. */
+void fleet_reap(struct fleet *fleet, uint64_t now_ms);
+
+/* The loop's: signals have come. */
+void fleet_on_signal(void *fleet);
+
+/* The terminal is handed on only by those who have it: a wrapper started in the
+ * background must not take it from the shell. */
+bool fleet_terminal_is_ours(void);
+
+/* The terminal may have stopped the command. */
+void fleet_terminal_note_stop(struct fleet *fleet);
+
+/* The loop waits for what tick wants it to. */
+void fleet_watches_renew(struct fleet *fleet);
+
 /* Nothing is waited for on behalf of the service any more. */
-void fleet_drop_watches(struct service_watch watch[TICK_WATCH_KINDS]);
+void fleet_watches_drop(struct service_watch watch[TICK_WATCH_KINDS]);
+
+/* Told to stop: everything stops, the second time at once. */
+void fleet_stop(struct fleet *fleet, uint64_t now_ms);
+
+/* Stops the next service; while stopping. */
+void fleet_stop_step(struct fleet *fleet, uint64_t now_ms);
+
+/* Ends what is left once every service is down, and then the loop. */
+void fleet_ending_step(struct fleet *fleet, uint64_t now_ms);
+uint64_t fleet_ending_deadline_ms(const struct fleet *fleet, uint64_t now_ms);
+
+/* What became of each service's idle memory in its whole life, where anything did. */
+void fleet_report(const struct fleet *fleet);
 
 /* Says when the limit on descriptors may be too low for so many services. */
 void fleet_check_budget(const struct fleet *fleet);

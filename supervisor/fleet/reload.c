@@ -166,7 +166,7 @@ static void remove_services(struct fleet *fleet)
 		struct service *service = fleet->service[i];
 		if (service->is_kept)
 			continue;
-		fleet_drop_watches(service->watch);
+		fleet_watches_drop(service->watch);
 		tick_service_remove(fleet->host.tick, &service->memory, 0);
 		service_free(service);
 	}
