@@ -98,6 +98,9 @@ struct config_service {
 	uint32_t stopwait_ms;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
+	char **on_pressure;     /* owned, as argv; NULL = none */
+	int on_pressure_signal; /* 0 = none */
+	enum level on_pressure_level;
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

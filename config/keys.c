@@ -107,6 +107,14 @@ static int parse_signal(const char *text, void *field, const char **why)
 	return units_parse_signal(text, field);
 }
 
+static int parse_signal_or_off(const char *text, void *field, const char **why)
+{
+	if (strcmp(text, "off") != 0)
+		return parse_signal(text, field, why);
+	*(int *)field = 0;
+	return 0;
+}
+
 static int parse_duration(const char *text, void *field, const char **why)
 {
 	(void)why;
@@ -160,6 +168,23 @@ static int parse_name(const char *text, const char *const *names, size_t count, 
 		}
 	}
 	return -EINVAL;
+}
+
+static const char *const level_names[LEVELS - 1] = {
+	[LEVEL_LAZY - 1] = "lazy",
+	[LEVEL_EAGER - 1] = "eager",
+	[LEVEL_FULL - 1] = "full",
+};
+
+static int parse_level(const char *text, void *field, const char **why)
+{
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, level_names, LEVELS - 1, &index) != 0)
+		return -EINVAL;
+	*(enum level *)field = (enum level)(index + LEVEL_LAZY);
+	return 0;
 }
 
 static int parse_scavenge(const char *text, void *field, const char **why)
@@ -240,11 +265,6 @@ static bool signal_taken(int number)
 /* "USR1:eager" */
 static int pressure_signal_parse(char *text, struct config_signal *parsed, const char **why)
 {
-	static const char *const names[LEVELS] = {
-		[LEVEL_LAZY] = "lazy",
-		[LEVEL_EAGER] = "eager",
-		[LEVEL_FULL] = "full",
-	};
 	char *level = strchr(text, ':');
 
 	if (level == NULL) {
@@ -260,12 +280,8 @@ static int pressure_signal_parse(char *text, struct config_signal *parsed, const
 		*why = "a signal that the supervisor needs for itself or cannot have";
 		return -EINVAL;
 	}
-	for (int i = LEVEL_LAZY; i < LEVELS; i++) {
-		if (strcmp(names[i], level) == 0) {
-			parsed->level = (enum level)i;
-			return 0;
-		}
-	}
+	if (parse_level(level, &parsed->level, why) == 0)
+		return 0;
 	*why = "an unknown level (lazy, eager or full)";
 	return -EINVAL;
 }
@@ -339,6 +355,13 @@ static const struct key service_keys[] = {
 		SERVICE(stopwait_ms)},
 	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
 	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
+	[KEY_ON_PRESSURE] = {"on_pressure", "a program and its arguments, quoted as for a shell",
+		parse_command, SERVICE(on_pressure)},
+	[KEY_ON_PRESSURE_SIGNAL] = {"on_pressure_signal",
+		"a signal such as USR1, SIGHUP or RTMIN+3, or off", parse_signal_or_off,
+		SERVICE(on_pressure_signal)},
+	[KEY_ON_PRESSURE_LEVEL] = {"on_pressure_level", "lazy, eager or full", parse_level,
+		SERVICE(on_pressure_level)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };
