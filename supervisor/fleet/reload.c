@@ -164,7 +164,8 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	struct config *old = fleet->config;
 	fleet->config = reload->config;
 	reload->config = old;
-	log_info("%s: reloaded, %zu services", fleet->file, fleet->count);
+	log_info("%s: reloaded, %zu service%s", fleet->file, fleet->count,
+		fleet->count == 1 ? "" : "s");
 	fleet_check_budget(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
 		if (reload->starts[i])

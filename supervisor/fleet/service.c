@@ -209,6 +209,7 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		.signals = host->signals,
 		.descriptors = host->descriptors,
 		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
+		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 	};
 	error = spawn_start(&spawn, &service->spawned);
@@ -221,6 +222,12 @@ static int launch_run(struct service *service, const struct service_host *host, 
 		int attached = cgroup_leaf_attach(leaf, service->pid);
 		if (attached != 0)
 			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
+	}
+	if (config->has_oom_score_adj) {
+		int set = spawn_set_oom_score(&service->spawned, config->oom_score_adj);
+		if (set != 0)
+			log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
+				strerror(-set));
 	}
 	tick_service_started(host->tick, service->index);
 	spawn_go(&service->spawned);
@@ -450,5 +457,6 @@ bool service_same_process(const struct config_service *a, const struct config_se
 {
 	return same_list(a->argv, b->argv) && same_text(a->directory, b->directory) &&
 	       same_text(a->user, b->user) && same_list(a->environment, b->environment) &&
-	       a->shim == b->shim;
+	       a->has_oom_score_adj == b->has_oom_score_adj &&
+	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
 }

@@ -5,17 +5,8 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/policy/price.h"
-
-/* Without a wall a share is one of the machine's memory. */
-static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
-{
-	if (amount.permille == 0)
-		return amount.bytes == 0 ? UINT64_MAX : amount.bytes;
-	if (wall_bytes == UINT64_MAX)
-		wall_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	return wall_bytes / 1000 * amount.permille + wall_bytes % 1000 * amount.permille / 1000;
-}
 
 /* A limit that nobody holds is worse than none when it is not said. */
 static void say_limits_have_no_effect(
@@ -23,24 +14,43 @@ static void say_limits_have_no_effect(
 {
 	bool max = service->limit.written_bytes != UINT64_MAX;
 	bool high = service->high_bytes != UINT64_MAX;
-	if (max || high)
-		log_warn("%s: %s%s%s: no effect here, where services have no cgroups of their own",
+	char others[CGROUP_SETTINGS_TEXT];
+	cgroup_settings_asked(config, others);
+	if (max || high || others[0] != '\0')
+		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
+			 "their own",
 			config->name, max ? "memory_max" : "", max && high ? ", " : "",
-			high ? "memory_high" : "");
+			high ? "memory_high" : "", (max || high) && others[0] != '\0' ? ", " : "",
+			others);
+}
+
+/* Those whose writing cannot fail the start. */
+static void write_settings(const struct tick_service *service, struct cgroup_tree *tree,
+	const struct config_service *config, uint64_t wall_bytes)
+{
+	int error = cgroup_settings_need_pids(config) ? cgroup_tree_switch_pids_on(tree) : 0;
+	if (error != 0)
+		log_warn("%s: pids_max has no effect: the pids controller is not handed out to us: "
+			 "%s",
+			config->name, strerror(-error));
+	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 
 static int make_leaf(struct tick_service *service, const struct config_service *config,
 	const struct tick_place *place)
 {
-	service->high_bytes = amount_bytes(config->memory_high, place->wall_bytes);
+	service->high_bytes = cgroup_settings_bytes(config->memory_high, place->wall_bytes);
 	service->limit = (struct limit){
-		.written_bytes = amount_bytes(config->memory_max, place->wall_bytes)};
+		.written_bytes = cgroup_settings_bytes(config->memory_max, place->wall_bytes)};
 	if (place->tree == NULL) {
 		say_limits_have_no_effect(service, config);
 		return 0;
 	}
-	return cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
+	int error = cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
 		service->high_bytes, &service->leaf);
+	if (error == 0)
+		write_settings(service, place->tree, config, place->wall_bytes);
+	return error;
 }
 
 void tick_service_trigger(struct tick_service *service, const char *name,
@@ -100,15 +110,16 @@ void tick_service_reload(struct tick_service *service, const struct config_servi
 	const struct config_policy *policy, uint64_t wall_bytes)
 {
 	link_set_scavenge(service->link, policy);
-	service->high_bytes = amount_bytes(config->memory_high, wall_bytes);
+	service->high_bytes = cgroup_settings_bytes(config->memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
 	/* A lower limit is for limit_step. */
-	limit_aim(&service->limit, amount_bytes(config->memory_max, wall_bytes));
+	limit_aim(&service->limit, cgroup_settings_bytes(config->memory_max, wall_bytes));
 	int error =
 		cgroup_leaf_limit(service->leaf, service->limit.written_bytes, service->high_bytes);
 	if (error != 0)
 		log_warn("%s: new limits: %s", config->name, strerror(-error));
+	write_settings(service, cgroup_leaf_tree(service->leaf), config, wall_bytes);
 }
 
 void tick_service_unmake(struct tick_service *service, uint32_t wait_ms)
