@@ -14,15 +14,37 @@ void config_defaults(struct config *config)
 	config->policy_count = 1;
 }
 
+/* The room doubles whenever the count is a power of two. */
+struct config_service *config_service_add(struct config *config)
+{
+	size_t count = config->service_count;
+	if ((count & (count - 1)) == 0) {
+		size_t room = count == 0 ? 1 : 2 * count;
+		struct config_service *grown =
+			realloc(config->services, room * sizeof *config->services);
+		if (grown == NULL)
+			return NULL;
+		config->services = grown;
+	}
+	config->services[count] = default_service;
+	config->service_count++;
+	return &config->services[count];
+}
+
+void config_service_free(struct config_service *service)
+{
+	command_free(service->argv);
+	free(service->directory);
+	free(service->user);
+	command_free(service->environment);
+	memset(service, 0, sizeof *service);
+}
+
 void config_free(struct config *config)
 {
-	for (size_t i = 0; i < config->service_count; i++) {
-		struct config_service *service = &config->services[i];
-		command_free(service->argv);
-		free(service->directory);
-		free(service->user);
-		command_free(service->environment);
-	}
+	for (size_t i = 0; i < config->service_count; i++)
+		config_service_free(&config->services[i]);
+	free(config->services);
 	memset(config, 0, sizeof *config);
 }
 

@@ -16,7 +16,6 @@
  * Reload compares two configs, so nothing in here is state.
  */
 
-#define CONFIG_SERVICES_MAX 256
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32
@@ -133,7 +132,7 @@ struct config {
 	size_t policy_count; /* policies[0] is always "default" */
 	struct config_policy policies[CONFIG_POLICIES_MAX];
 	size_t service_count; /* in the order of the file, which is the order of starting */
-	struct config_service services[CONFIG_SERVICES_MAX];
+	struct config_service *services; /* owned; as many as memory has room for */
 };
 
 /* line 0 = it concerns the file as a whole. */
@@ -168,6 +167,13 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 
 /* Every setting but the name. */
 bool config_policy_equal(const struct config_policy *a, const struct config_policy *b);
+
+/* One more, empty but for its defaults; NULL = no memory, and nothing has changed.  Those before
+ * may have moved. */
+struct config_service *config_service_add(struct config *config);
+
+/* Frees what a service owns and empties it. */
+void config_service_free(struct config_service *service);
 
 /* Frees what a loaded or default config owns and empties it. */
 void config_free(struct config *config);

@@ -436,7 +436,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 		{
 			.header = "[supervisor]",
 			.kind = "supervisor",
-			.most = 1,
 			.count = SUPERVISOR_KEYS,
 			.keys = supervisor_keys,
 		},
@@ -445,7 +444,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 			.header = "[service:NAME]",
 			.kind = "service",
 			.named = true,
-			.most = CONFIG_SERVICES_MAX,
 			.count = SERVICE_KEYS,
 			.keys = service_keys,
 		},
@@ -454,7 +452,6 @@ const struct section_keys section_keys[SECTION_KINDS] = {
 			.header = "[policy:NAME]",
 			.kind = "policy",
 			.named = true,
-			.most = CONFIG_POLICIES_MAX,
 			.count = POLICY_KEYS,
 			.keys = policy_keys,
 		},

@@ -75,7 +75,6 @@ struct section_keys {
 	const char *header; /* as in "expected [service:NAME]" */
 	const char *kind;   /* what stands before the : */
 	bool named;
-	size_t most; /* sections of that kind */
 	size_t count;
 	const struct key *keys;
 };
@@ -91,7 +90,7 @@ struct section_lines {
 
 struct config_lines {
 	struct section_lines supervisor;
-	struct section_lines service[CONFIG_SERVICES_MAX];
+	struct section_lines *service; /* as many as services */
 	struct section_lines policy[CONFIG_POLICIES_MAX];
 };
 

@@ -31,6 +31,11 @@
 #define SECTION_NONE SECTION_KINDS
 #define SECTION_REFUSED (SECTION_KINDS + 1)
 
+/* "" = default */
+struct policy_name {
+	char text[CONFIG_NAME_BYTES];
+};
+
 struct loader {
 	struct config *config; /* being filled */
 	struct config_errors *errors;
@@ -41,7 +46,7 @@ struct loader {
 	int section;
 	size_t index; /* into services[] or policies[], and their lines */
 	struct config_lines at;
-	char policy_name[CONFIG_SERVICES_MAX][CONFIG_NAME_BYTES]; /* of services; "" = default */
+	struct policy_name *policy_name; /* of services */
 };
 
 static void note_unknown_section(struct loader *loader, const char *kind)
@@ -98,54 +103,86 @@ static bool policy_find(const struct config *config, const char *name, size_t *i
 	return false;
 }
 
-/* The place of the policy of that name, a new one where there is none yet; false when
- * there is no place left.  Whatever the file says about the default one, another
+/* The place of the policy of that name, a new one where there is none yet; -ENOSPC when there is no
+ * place left.  Whatever the file says about the default one, another
  * starts from what is built in. */
-static bool policy_place(struct config *config, const char *name, size_t *index)
+static int policy_place(struct config *config, const char *name, size_t *index)
 {
 	if (policy_find(config, name, index))
-		return true;
+		return 0;
 	if (config->policy_count == CONFIG_POLICIES_MAX)
-		return false;
+		return -ENOSPC;
 	*index = config->policy_count++;
 	config->policies[*index] = default_policy;
 	memcpy(config->policies[*index].name, name, strlen(name) + 1);
-	return true;
+	return 0;
 }
 
-static bool service_place(struct config *config, const char *name, size_t *index)
+/* What is noted of each service beside its settings; room as config_service_add() has it. */
+static int service_notes_grow(struct loader *loader)
 {
+	size_t count = loader->config->service_count;
+	size_t room = count == 0 ? 1 : 2 * count;
+
+	if ((count & (count - 1)) == 0) {
+		struct section_lines *at =
+			realloc(loader->at.service, room * sizeof *loader->at.service);
+		if (at == NULL)
+			return -ENOMEM;
+		loader->at.service = at;
+		struct policy_name *names =
+			realloc(loader->policy_name, room * sizeof *loader->policy_name);
+		if (names == NULL)
+			return -ENOMEM;
+		loader->policy_name = names;
+	}
+	loader->at.service[count] = (struct section_lines){0};
+	loader->policy_name[count] = (struct policy_name){""};
+	return 0;
+}
+
+static int service_place(struct loader *loader, const char *name, size_t *index)
+{
+	struct config *config = loader->config;
+	struct config_service *service;
+
 	for (size_t i = 0; i < config->service_count; i++) {
 		if (strcmp(config->services[i].name, name) == 0) {
 			*index = i;
-			return true;
+			return 0;
 		}
 	}
-	if (config->service_count == CONFIG_SERVICES_MAX)
-		return false;
-	*index = config->service_count++;
-	config->services[*index] = default_service;
-	memcpy(config->services[*index].name, name, strlen(name) + 1);
-	return true;
+	*index = config->service_count;
+	if (service_notes_grow(loader) != 0)
+		return -ENOMEM;
+	service = config_service_add(config);
+	if (service == NULL)
+		return -ENOMEM;
+	memcpy(service->name, name, strlen(name) + 1);
+	return 0;
 }
 
 /* Goes to the section of that kind and name, where the keys that follow belong. */
 static void section_enter(struct loader *loader, int kind, const char *name)
 {
 	unsigned line = loader->lines.number;
-	bool placed = true;
+	int error = 0;
 	struct section_lines *at;
 
 	if (kind == SECTION_SERVICE)
-		placed = service_place(loader->config, name, &loader->index);
+		error = service_place(loader, name, &loader->index);
 	else if (kind == SECTION_POLICY)
-		placed = policy_place(loader->config, name, &loader->index);
-	if (!placed) {
+		error = policy_place(loader->config, name, &loader->index);
+	if (error == -ENOSPC)
 		errors_note(loader->errors, line,
-			"[%s]: too many sections: expected at most %zu of that kind",
-			loader->line.section, section_keys[kind].most);
-		return;
+			"[%s]: too many sections: expected at most %d of that kind",
+			loader->line.section, CONFIG_POLICIES_MAX);
+	if (error == -ENOMEM) {
+		loader->error = error;
+		errors_note(loader->errors, line, "[%s]: out of memory", loader->line.section);
 	}
+	if (error != 0)
+		return;
 	loader->section = kind;
 	at = section_lines(loader);
 	if (at->header != 0) {
@@ -291,7 +328,7 @@ static int policy_name_keep(struct loader *loader, const char *value)
 {
 	if (!names_valid(value))
 		return -EINVAL;
-	memcpy(loader->policy_name[loader->index], value, strlen(value) + 1);
+	memcpy(loader->policy_name[loader->index].text, value, strlen(value) + 1);
 	return 0;
 }
 
@@ -349,7 +386,7 @@ static void policies_resolve(struct loader *loader)
 	struct config *config = loader->config;
 
 	for (size_t i = 0; i < config->service_count; i++) {
-		const char *wanted = loader->policy_name[i];
+		const char *wanted = loader->policy_name[i].text;
 		struct names_nearest nearest = {.wanted = wanted};
 		unsigned line = loader->at.service[i].key[KEY_POLICY];
 
@@ -427,6 +464,10 @@ int config_load_text(
 	else
 		config_free(filled);
 out:
+	if (loader != NULL) {
+		free(loader->at.service);
+		free(loader->policy_name);
+	}
 	free(loader);
 	free(filled);
 	return error;

@@ -317,7 +317,9 @@ static char **copy_list(char **list)
 int options_config(const struct options *options, struct config *config)
 {
 	config_defaults(config);
-	struct config_service *service = &config->services[0];
+	struct config_service *service = config_service_add(config);
+	if (service == NULL)
+		return -ENOMEM;
 	*service = (struct config_service){
 		.argv = copy_list(options->argv),
 		.autorestart = CONFIG_RESTART_NEVER,
@@ -331,7 +333,6 @@ int options_config(const struct options *options, struct config *config)
 		config_free(config);
 		return -ENOMEM;
 	}
-	config->service_count = 1;
 	config->policies[0] = options->policy;
 	if (options->name != NULL)
 		snprintf(service->name, sizeof service->name, "%s", options->name);

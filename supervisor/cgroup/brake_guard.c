@@ -8,15 +8,16 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "config/config.h"
-
 /* Where the socket is in the guard.  All above it is closed. */
 #define GUARD_FD 0
+
+#define TABLE_FIRST 64
 
 /* Without close_range(2): more descriptors than a supervisor has. */
 #define BLIND_MAX 65536
@@ -35,6 +36,11 @@ struct guarded {
 	int file_fd;
 	uint64_t normal_bytes;
 	uint64_t until_ms;
+};
+
+struct table {
+	struct guarded *guarded;
+	size_t count;
 };
 
 union control {
@@ -74,10 +80,11 @@ static void lift(struct guarded *guarded)
 }
 
 /* Lifts what is overdue.  Milliseconds until the next one is; -1 = none is on. */
-static int lift_overdue(struct guarded *guarded, uint64_t now_ms)
+static int lift_overdue(const struct table *table, uint64_t now_ms)
 {
+	struct guarded *guarded = table->guarded;
 	uint64_t next_ms = UINT64_MAX;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+	for (size_t i = 0; i < table->count; i++) {
 		if (guarded[i].until_ms == 0)
 			continue;
 		uint64_t due_ms = guarded[i].until_ms + BRAKE_GUARD_GRACE_MS;
@@ -91,14 +98,37 @@ static int lift_overdue(struct guarded *guarded, uint64_t now_ms)
 	return next_ms < INT_MAX ? (int)next_ms : INT_MAX;
 }
 
-static void obey(struct guarded *all, const struct message *message, int file_fd)
+/* Room for slots up to that one.  The process was forked from one with threads, so its memory comes
+ * from the kernel.  false: there is none. */
+static bool make_room(struct table *table, size_t slot)
 {
-	if (message->slot >= CONFIG_SERVICES_MAX) {
-		if (file_fd >= 0)
-			close(file_fd);
-		return;
+	size_t count = table->count == 0 ? TABLE_FIRST : table->count;
+	while (count <= slot)
+		count *= 2;
+	if (count == table->count)
+		return true;
+	void *memory = mmap(NULL, count * sizeof(struct guarded), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return false;
+	struct guarded *guarded = memory;
+	for (size_t i = 0; i < count; i++)
+		guarded[i] = i < table->count ? table->guarded[i] : (struct guarded){.file_fd = -1};
+	if (table->count > 0)
+		munmap(table->guarded, table->count * sizeof(struct guarded));
+	*table = (struct table){guarded, count};
+	return true;
+}
+
+/* false: no memory to note it. */
+static bool obey(struct table *table, const struct message *message, int file_fd)
+{
+	if (!make_room(table, message->slot)) {
+		struct guarded stray = {.file_fd = file_fd, .normal_bytes = message->normal_bytes};
+		lift(&stray);
+		return false;
 	}
-	struct guarded *guarded = &all[message->slot];
+	struct guarded *guarded = &table->guarded[message->slot];
 	bool close_file = message->kind == MESSAGE_FORGET || file_fd >= 0;
 	if (close_file && guarded->file_fd >= 0)
 		close(guarded->file_fd);
@@ -106,10 +136,12 @@ static void obey(struct guarded *all, const struct message *message, int file_fd
 		guarded->file_fd = file_fd;
 	guarded->normal_bytes = message->normal_bytes;
 	guarded->until_ms = message->kind == MESSAGE_SET ? message->until_ms : 0;
+	return true;
 }
 
-/* false: the supervisor is gone. */
-static bool take_message(struct guarded *guarded)
+/* false: the supervisor is gone, or this process is of no more use: the next brake starts another.
+ */
+static bool take_message(struct table *table)
 {
 	struct message message;
 	union control control = {.bytes = {0}};
@@ -127,8 +159,7 @@ static bool take_message(struct guarded *guarded)
 	int file_fd = -1;
 	if (part != NULL && part->cmsg_type == SCM_RIGHTS)
 		memcpy(&file_fd, CMSG_DATA(part), sizeof file_fd);
-	obey(guarded, &message, file_fd);
-	return true;
+	return obey(table, &message, file_fd);
 }
 
 static void keep_only(int fd)
@@ -142,7 +173,7 @@ static void keep_only(int fd)
 
 static void guard_run(int fd)
 {
-	static struct guarded guarded[CONFIG_SERVICES_MAX];
+	struct table table = {.count = 0};
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -151,17 +182,15 @@ static void guard_run(int fd)
 	int ignored = chdir("/");
 	(void)ignored;
 	keep_only(fd);
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		guarded[i] = (struct guarded){.file_fd = -1};
 	for (;;) {
 		struct pollfd ready = {.fd = GUARD_FD, .events = POLLIN};
-		int wait_ms = lift_overdue(guarded, clock_ms());
-		if (poll(&ready, 1, wait_ms) > 0 && !take_message(guarded))
+		int wait_ms = lift_overdue(&table, clock_ms());
+		if (poll(&ready, 1, wait_ms) > 0 && !take_message(&table))
 			break;
 	}
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		if (guarded[i].until_ms != 0)
-			lift(&guarded[i]);
+	for (size_t i = 0; i < table.count; i++)
+		if (table.guarded[i].until_ms != 0)
+			lift(&table.guarded[i]);
 	_exit(0);
 }
 

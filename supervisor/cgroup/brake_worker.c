@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "supervisor/cgroup/brake_guard.h"
 #include "supervisor/base/thread.h"
 
@@ -21,6 +20,8 @@
  *   due:  wanted differs from written, or until_ms has passed while on; or max_fd is there
  */
 struct brake_slot {
+	bool taken;
+	size_t number;
 	int file_fd; /* -1 = never set */
 	int max_fd;  /* memory.max that is to be written; -1 = none is */
 	uint64_t max_bytes;
@@ -41,7 +42,8 @@ struct brake_worker {
 	bool stop;
 	bool end_guard;           /* as soon as no brake is on and none is to be lifted */
 	struct brake_guard guard; /* under the lock as well, since nothing of it waits */
-	struct brake_slot slot[CONFIG_SERVICES_MAX];
+	struct brake_slot **slot; /* each at one address for good: the thread holds on to one */
+	size_t slot_count;
 };
 
 static uint64_t clock_ms(void)
@@ -75,8 +77,8 @@ static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t 
 {
 	uint64_t now_ms = clock_ms();
 	*wake_ms = UINT64_MAX;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-		struct brake_slot *slot = &worker->slot[i];
+	for (size_t i = 0; i < worker->slot_count; i++) {
+		struct brake_slot *slot = worker->slot[i];
 		if (slot->on && slot->until_ms <= now_ms) {
 			lift_locked(slot);
 			slot->expired_count++;
@@ -144,7 +146,7 @@ static void *brake_worker_run(void *argument)
 		slot->busy = false;
 		/* Whatever goes wrong here, the guard writes the configured value once more. */
 		if (!slot->on)
-			brake_guard_clear(&worker->guard, (size_t)(slot - worker->slot));
+			brake_guard_clear(&worker->guard, slot->number);
 		pthread_cond_broadcast(&worker->quiet);
 	}
 	pthread_mutex_unlock(&worker->lock);
@@ -167,8 +169,6 @@ int brake_worker_open(struct brake_worker **worker)
 	struct brake_worker *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		made->slot[i].file_fd = made->slot[i].max_fd = -1;
 	made->guard = BRAKE_GUARD_NONE;
 	init_locks(made);
 	int error = thread_start(&made->thread, brake_worker_run, made);
@@ -185,20 +185,55 @@ void brake_worker_close(struct brake_worker *worker)
 	if (worker == NULL)
 		return;
 	pthread_mutex_lock(&worker->lock);
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		lift_locked(&worker->slot[i]);
+	for (size_t i = 0; i < worker->slot_count; i++)
+		lift_locked(worker->slot[i]);
 	worker->stop = true;
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 	pthread_join(worker->thread, NULL);
 	brake_guard_close(&worker->guard);
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		if (worker->slot[i].file_fd >= 0)
-			close(worker->slot[i].file_fd);
+	for (size_t i = 0; i < worker->slot_count; i++) {
+		if (worker->slot[i]->file_fd >= 0)
+			close(worker->slot[i]->file_fd);
+		free(worker->slot[i]);
+	}
+	free(worker->slot);
 	pthread_cond_destroy(&worker->work);
 	pthread_cond_destroy(&worker->quiet);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker);
+}
+
+/* One more at the end; 0 or -ENOMEM. */
+static int grow_locked(struct brake_worker *worker)
+{
+	size_t count = worker->slot_count;
+	struct brake_slot **grown =
+		realloc(worker->slot, (count + 1) * sizeof(struct brake_slot *));
+	if (grown == NULL)
+		return -ENOMEM;
+	worker->slot = grown;
+	grown[count] = malloc(sizeof *grown[count]);
+	if (grown[count] == NULL)
+		return -ENOMEM;
+	*grown[count] = (struct brake_slot){.number = count, .file_fd = -1, .max_fd = -1};
+	worker->slot_count++;
+	return 0;
+}
+
+int brake_worker_add(struct brake_worker *worker, size_t *slot)
+{
+	size_t i = 0;
+	pthread_mutex_lock(&worker->lock);
+	while (i < worker->slot_count && worker->slot[i]->taken)
+		i++;
+	int error = i < worker->slot_count ? 0 : grow_locked(worker);
+	if (error == 0) {
+		worker->slot[i]->taken = true;
+		*slot = i;
+	}
+	pthread_mutex_unlock(&worker->lock);
+	return error;
 }
 
 static int tell_guard_locked(struct brake_worker *worker, const struct brake_guard_order *order)
@@ -208,8 +243,8 @@ static int tell_guard_locked(struct brake_worker *worker, const struct brake_gua
 		return error;
 	brake_guard_close(&worker->guard);
 	error = brake_guard_open(&worker->guard);
-	for (size_t i = 0; error == 0 && i < CONFIG_SERVICES_MAX; i++) {
-		const struct brake_slot *slot = &worker->slot[i];
+	for (size_t i = 0; error == 0 && i < worker->slot_count; i++) {
+		const struct brake_slot *slot = worker->slot[i];
 		struct brake_guard_order again = {.slot = i,
 			.file_fd = slot->file_fd,
 			.normal_bytes = slot->normal_bytes,
@@ -220,10 +255,10 @@ static int tell_guard_locked(struct brake_worker *worker, const struct brake_gua
 	return error == 0 ? brake_guard_set(&worker->guard, order) : error;
 }
 
-int brake_worker_set(struct brake_worker *worker, size_t service, int directory_fd,
+int brake_worker_set(struct brake_worker *worker, size_t number, int directory_fd,
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms)
 {
-	struct brake_slot *slot = &worker->slot[service];
+	struct brake_slot *slot = worker->slot[number];
 	int error = 0;
 	pthread_mutex_lock(&worker->lock);
 	if (slot->file_fd < 0) {
@@ -233,7 +268,7 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 			error = -errno;
 	}
 	if (error == 0) {
-		struct brake_guard_order order = {.slot = service,
+		struct brake_guard_order order = {.slot = number,
 			.file_fd = slot->file_fd,
 			.normal_bytes = normal_bytes,
 			.until_ms = until_ms};
@@ -252,14 +287,14 @@ int brake_worker_set(struct brake_worker *worker, size_t service, int directory_
 	return error;
 }
 
-void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t normal_bytes)
+void brake_worker_normal(struct brake_worker *worker, size_t number, uint64_t normal_bytes)
 {
-	struct brake_slot *slot = &worker->slot[service];
+	struct brake_slot *slot = worker->slot[number];
 	pthread_mutex_lock(&worker->lock);
 	slot->normal_bytes = normal_bytes;
 	slot->due = slot->file_fd >= 0;
 	if (slot->on) {
-		struct brake_guard_order order = {.slot = service,
+		struct brake_guard_order order = {.slot = number,
 			.file_fd = slot->file_fd,
 			.normal_bytes = normal_bytes,
 			.until_ms = slot->until_ms};
@@ -272,9 +307,9 @@ void brake_worker_normal(struct brake_worker *worker, size_t service, uint64_t n
 }
 
 int brake_worker_limit(
-	struct brake_worker *worker, size_t service, int directory_fd, uint64_t max_bytes)
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t max_bytes)
 {
-	struct brake_slot *slot = &worker->slot[service];
+	struct brake_slot *slot = worker->slot[number];
 	int error = 0;
 	pthread_mutex_lock(&worker->lock);
 	if (slot->max_fd < 0) {
@@ -289,51 +324,51 @@ int brake_worker_limit(
 	return error;
 }
 
-void brake_worker_lift(struct brake_worker *worker, size_t service)
+void brake_worker_lift(struct brake_worker *worker, size_t number)
 {
 	pthread_mutex_lock(&worker->lock);
-	lift_locked(&worker->slot[service]);
+	lift_locked(worker->slot[number]);
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 }
 
-void brake_worker_forget(struct brake_worker *worker, size_t service)
+void brake_worker_forget(struct brake_worker *worker, size_t number)
 {
-	struct brake_slot *slot = &worker->slot[service];
+	struct brake_slot *slot = worker->slot[number];
 	pthread_mutex_lock(&worker->lock);
 	lift_locked(slot);
 	pthread_cond_signal(&worker->work);
 	while (slot->due || slot->busy || slot->max_fd >= 0)
 		pthread_cond_wait(&worker->quiet, &worker->lock);
-	brake_guard_forget(&worker->guard, service);
+	brake_guard_forget(&worker->guard, number);
 	if (slot->file_fd >= 0)
 		close(slot->file_fd);
-	*slot = (struct brake_slot){.file_fd = -1, .max_fd = -1};
+	*slot = (struct brake_slot){.number = number, .file_fd = -1, .max_fd = -1};
 	pthread_mutex_unlock(&worker->lock);
 }
 
 void brake_worker_end_guard(struct brake_worker *worker)
 {
 	pthread_mutex_lock(&worker->lock);
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		lift_locked(&worker->slot[i]);
+	for (size_t i = 0; i < worker->slot_count; i++)
+		lift_locked(worker->slot[i]);
 	worker->end_guard = worker->guard.fd >= 0;
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 }
 
-bool brake_worker_is_on(struct brake_worker *worker, size_t service)
+bool brake_worker_is_on(struct brake_worker *worker, size_t number)
 {
 	pthread_mutex_lock(&worker->lock);
-	bool on = worker->slot[service].on;
+	bool on = worker->slot[number]->on;
 	pthread_mutex_unlock(&worker->lock);
 	return on;
 }
 
-uint64_t brake_worker_expired_count(struct brake_worker *worker, size_t service)
+uint64_t brake_worker_expired_count(struct brake_worker *worker, size_t number)
 {
 	pthread_mutex_lock(&worker->lock);
-	uint64_t count = worker->slot[service].expired_count;
+	uint64_t count = worker->slot[number]->expired_count;
 	pthread_mutex_unlock(&worker->lock);
 	return count;
 }

@@ -8,7 +8,7 @@
 #include "supervisor/fleet/service.h"
 #include "supervisor/tick/tick.h"
 
-/* What fleet.c and reload.c share.  For nobody else. */
+/* What the files of the fleet share.  For nobody else. */
 
 enum fleet_ending {
 	FLEET_SERVES,
@@ -16,19 +16,12 @@ enum fleet_ending {
 	FLEET_KILLS   /* that is sent; we leave at ending_ms, whoever is left */
 };
 
-struct fleet_watch {
-	struct fleet *fleet;
-	struct tick_watch what;
-	struct loop_watch *handle;
-};
-
 /* A new config, read and accepted, that waits until what it removes or changes is down. */
 struct fleet_reload {
-	struct config *config;                /* owned */
-	size_t previous[CONFIG_SERVICES_MAX]; /* by new index; SIZE_MAX = it is new */
-	bool starts[CONFIG_SERVICES_MAX];     /* by new index: it is new or another process now */
-	bool stops[CONFIG_SERVICES_MAX];      /* by old index: it is removed or another process */
-	bool is_kept[CONFIG_SERVICES_MAX];    /* by old index: the new config has that name */
+	struct config *config;    /* owned */
+	struct service **service; /* in its order: those in force that it keeps, and new ones, which
+				     are the reload's own */
+	size_t count;
 };
 
 struct fleet {
@@ -38,17 +31,16 @@ struct fleet {
 	char start_path[PATH_MAX];
 	char shim_path[PATH_MAX];
 	struct descriptors *inherited;
-	struct config *config;
+	struct config_supervisor config;
 	struct service_host host;
-	struct service service[CONFIG_SERVICES_MAX];
+	struct service **service; /* in the order of the configuration */
 	size_t count;
 
 	struct loop *loop;
 	struct loop_watch *signal_watch;
 	struct loop_timer *timer;
-	uint64_t tick_ms; /* when the next turn of tick is due */
-	struct fleet_watch watch[TICK_WATCHES_MAX];
-	size_t watch_count;
+	uint64_t tick_ms;                             /* when the next turn of tick is due */
+	struct service_watch watch[TICK_WATCH_KINDS]; /* common to all */
 	uint64_t watches_generation;
 	bool watches_known;
 	bool watches_missing; /* some of that generation could not be made */
@@ -63,6 +55,38 @@ struct fleet {
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
+
+/* Takes all that have died. */
+void fleet_reap(struct fleet *fleet, uint64_t now_ms);
+
+/* The loop's: signals have come. */
+void fleet_on_signal(void *fleet);
+
+/* The terminal is handed on only by those who have it: a wrapper started in the
+ * background must not take it from the shell. */
+bool fleet_terminal_is_ours(void);
+
+/* The terminal may have stopped the command. */
+void fleet_terminal_note_stop(struct fleet *fleet);
+
+/* The loop waits for what tick wants it to. */
+void fleet_watches_renew(struct fleet *fleet);
+
+/* Nothing is waited for on behalf of the service any more. */
+void fleet_watches_drop(struct service_watch watch[TICK_WATCH_KINDS]);
+
+/* Told to stop: everything stops, the second time at once. */
+void fleet_stop(struct fleet *fleet, uint64_t now_ms);
+
+/* Stops the next service; while stopping. */
+void fleet_stop_step(struct fleet *fleet, uint64_t now_ms);
+
+/* Ends what is left once every service is down, and then the loop. */
+void fleet_ending_step(struct fleet *fleet, uint64_t now_ms);
+uint64_t fleet_ending_deadline_ms(const struct fleet *fleet, uint64_t now_ms);
+
+/* What became of each service's idle memory in its whole life, where anything did. */
+void fleet_report(const struct fleet *fleet);
 
 /* Says when the limit on descriptors may be too low for so many services. */
 void fleet_check_budget(const struct fleet *fleet);

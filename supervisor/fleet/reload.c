@@ -14,32 +14,31 @@
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
 
-static size_t index_of(const struct config *config, const char *name)
+static struct service *find(const struct fleet *fleet, const char *name)
 {
-	for (size_t i = 0; i < config->service_count; i++)
-		if (strcmp(config->services[i].name, name) == 0)
-			return i;
-	return SIZE_MAX;
+	for (size_t i = 0; i < fleet->count; i++)
+		if (strcmp(fleet->service[i]->config->name, name) == 0)
+			return fleet->service[i];
+	return NULL;
 }
 
-static void compare(const struct fleet *fleet, struct fleet_reload *reload)
+/* What is kept, stops and starts.  What an earlier reload has stopped and this one keeps is down
+ * all the same. */
+static void compare(const struct fleet *fleet, const struct fleet_reload *reload, bool is_second)
 {
-	const struct config *old = fleet->config;
-	const struct config *new = reload->config;
-	for (size_t i = 0; i < old->service_count; i++)
-		reload->stops[i] = true;
-	for (size_t i = 0; i < new->service_count; i++) {
-		size_t before = index_of(old, new->services[i].name);
-		reload->previous[i] = before;
-		reload->starts[i] = true;
-		if (before == SIZE_MAX)
-			continue;
-		reload->is_kept[before] = true;
-		if (service_same_process(&old->services[before], &new->services[i])) {
-			reload->starts[i] = false;
-			reload->stops[before] = false;
-		}
+	for (size_t i = 0; i < fleet->count; i++)
+		fleet->service[i]->is_kept = false;
+	for (size_t i = 0; i < reload->count; i++) {
+		struct service *service = reload->service[i];
+		bool was_stopped = is_second && service->stops;
+		service->is_kept = true;
+		service->starts = was_stopped || !service_same_process(service->config,
+							 &reload->config->services[i]);
+		service->stops = service->starts;
 	}
+	for (size_t i = 0; i < fleet->count; i++)
+		if (!fleet->service[i]->is_kept)
+			fleet->service[i]->stops = true;
 }
 
 static struct config *read_config(const struct fleet *fleet)
@@ -47,7 +46,8 @@ static struct config *read_config(const struct fleet *fleet)
 	struct config_errors errors = {0};
 	struct config *config = calloc(1, sizeof *config);
 	if (config == NULL) {
-		log_error("%s: %s", fleet->file, strerror(ENOMEM));
+		log_error("%s: not reloaded: %s; everything stays as it was", fleet->file,
+			strerror(ENOMEM));
 		return NULL;
 	}
 	if (config_load(fleet->file_path, config, &errors) == 0) {
@@ -70,15 +70,56 @@ static struct config *read_config(const struct fleet *fleet)
 	return NULL;
 }
 
+static void drop(const struct fleet *fleet, struct fleet_reload *reload)
+{
+	for (size_t i = 0; reload->service != NULL && i < reload->count; i++)
+		if (find(fleet, reload->config->services[i].name) == NULL)
+			service_free(reload->service[i]);
+	free(reload->service);
+	config_free(reload->config);
+	free(reload->config);
+	free(reload);
+}
+
 void fleet_reload_drop(struct fleet *fleet)
 {
-	if (fleet->reload == NULL)
-		return;
-	if (fleet->reload->config != NULL)
-		config_free(fleet->reload->config);
-	free(fleet->reload->config);
-	free(fleet->reload);
+	if (fleet->reload != NULL)
+		drop(fleet, fleet->reload);
 	fleet->reload = NULL;
+}
+
+/* All the memory that the new config needs, so that nothing fails once it comes into force. */
+static int make_services(struct fleet *fleet, struct fleet_reload *reload)
+{
+	const struct config *config = reload->config;
+	reload->service = calloc(config->service_count, sizeof(struct service *));
+	if (reload->service == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->service_count; i++) {
+		reload->service[i] = find(fleet, config->services[i].name);
+		if (reload->service[i] == NULL)
+			reload->service[i] = service_new();
+		if (reload->service[i] == NULL)
+			return -ENOMEM;
+		reload->count++;
+	}
+	return tick_reserve(fleet->host.tick, config->service_count);
+}
+
+/* NULL: no memory, and nothing has changed.  Takes the config. */
+static struct fleet_reload *make(struct fleet *fleet, struct config *config)
+{
+	struct fleet_reload *reload = calloc(1, sizeof *reload);
+	if (reload == NULL) {
+		config_free(config);
+		free(config);
+		return NULL;
+	}
+	reload->config = config;
+	if (make_services(fleet, reload) == 0)
+		return reload;
+	drop(fleet, reload);
+	return NULL;
 }
 
 void fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
@@ -90,63 +131,63 @@ void fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
 	struct config *config = read_config(fleet);
 	if (config == NULL)
 		return;
-	struct fleet_reload *reload = calloc(1, sizeof *reload);
+	struct fleet_reload *reload = make(fleet, config);
 	if (reload == NULL) {
-		log_error("%s: not reloaded: %s", fleet->file, strerror(ENOMEM));
-		config_free(config);
-		free(config);
+		log_error("%s: not reloaded: %s; everything stays as it was", fleet->file,
+			strerror(ENOMEM));
 		return;
 	}
-	/* What an earlier reload has stopped and this one keeps is down all the same. */
-	bool stopped[CONFIG_SERVICES_MAX] = {false};
-	if (fleet->reload != NULL)
-		memcpy(stopped, fleet->reload->stops, sizeof stopped);
+	compare(fleet, reload, fleet->reload != NULL);
 	fleet_reload_drop(fleet);
 	fleet->reload = reload;
-	reload->config = config;
-	compare(fleet, reload);
-	for (size_t i = 0; i < config->service_count; i++) {
-		size_t before = reload->previous[i];
-		if (before != SIZE_MAX && stopped[before]) {
-			reload->starts[i] = true;
-			reload->stops[before] = true;
-		}
-	}
 	for (size_t i = 0; i < fleet->count; i++) {
-		if (!reload->stops[i])
+		struct service *service = fleet->service[i];
+		if (!service->stops)
 			continue;
-		log_info("%s: stopping, %s", fleet->service[i].config->name,
-			reload->is_kept[i] ? "its settings have changed" : "it was removed");
-		service_stop(&fleet->service[i], &fleet->host, now_ms);
+		log_info("%s: stopping, %s", service->config->name,
+			service->is_kept ? "its settings have changed" : "it was removed");
+		service_stop(service, &fleet->host, now_ms);
 	}
 }
 
 static bool is_ready(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (fleet->reload->stops[i] && !service_is_down(&fleet->service[i]))
+		if (fleet->service[i]->stops && !service_is_down(fleet->service[i]))
 			return false;
 	return true;
 }
 
-/* The services in their new order.  Those that stay move with all they are. */
-static void rearrange(struct fleet *fleet)
+/* Without a wait, which would hold up the turns of all services: what is down has an empty
+ * cgroup, unless a process of it cannot be killed. */
+static void remove_services(struct fleet *fleet)
 {
-	const struct fleet_reload *reload = fleet->reload;
-	static struct service moved[CONFIG_SERVICES_MAX];
-	size_t count = reload->config->service_count;
-	for (size_t i = 0; i < count; i++) {
-		const struct config_service *config = &reload->config->services[i];
-		if (reload->previous[i] == SIZE_MAX) {
-			service_init(&moved[i], i, config);
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct service *service = fleet->service[i];
+		if (service->is_kept)
 			continue;
-		}
-		moved[i] = fleet->service[reload->previous[i]];
-		moved[i].index = i;
-		moved[i].config = config;
+		fleet_watches_drop(service->watch);
+		tick_service_remove(fleet->host.tick, &service->memory, 0);
+		service_free(service);
 	}
-	memcpy(fleet->service, moved, count * sizeof moved[0]);
-	fleet->count = count;
+	free(fleet->service);
+}
+
+/* The new settings, in the new order.  The reload's config is left with the old ones. */
+static void take_over(struct fleet *fleet, struct fleet_reload *reload)
+{
+	struct config *config = reload->config;
+	fleet->service = reload->service;
+	fleet->count = reload->count;
+	fleet->config = config->supervisor;
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct service *service = fleet->service[i];
+		service_exchange(service, &config->services[i],
+			&config->policies[config->services[i].policy]);
+		tick_add(fleet->host.tick, &service->memory);
+		tick_service_changed(fleet->host.tick, &service->memory);
+	}
+	reload->service = NULL;
 }
 
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
@@ -154,22 +195,15 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	struct fleet_reload *reload = fleet->reload;
 	if (reload == NULL || !is_ready(fleet))
 		return;
-	/* Without a wait, which would hold up the turns of all services: what is down has an empty
-	 * cgroup, unless a process of it cannot be killed. */
-	for (size_t i = 0; i < fleet->count; i++)
-		if (!reload->is_kept[i])
-			tick_service_remove(fleet->host.tick, i, 0);
-	tick_reload(fleet->host.tick, reload->config, reload->previous);
-	rearrange(fleet);
-	struct config *old = fleet->config;
-	fleet->config = reload->config;
-	reload->config = old;
+	tick_clear(fleet->host.tick);
+	remove_services(fleet);
+	take_over(fleet, reload);
 	log_info("%s: reloaded, %zu service%s", fleet->file, fleet->count,
 		fleet->count == 1 ? "" : "s");
 	fleet_check_budget(fleet);
-	for (size_t i = 0; i < fleet->count; i++)
-		if (reload->starts[i])
-			service_start(&fleet->service[i], &fleet->host, now_ms);
 	fleet_reload_drop(fleet);
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->service[i]->starts)
+			service_start(fleet->service[i], &fleet->host, now_ms);
 	fleet->tick_ms = 0;
 }

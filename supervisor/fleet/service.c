@@ -1,3 +1,4 @@
+/* The life of one service: started, stopped, swept, started again. */
 #include "supervisor/fleet/service.h"
 
 #include <errno.h>
@@ -9,39 +10,67 @@
 
 #include "supervisor/process/descendants.h"
 #include "supervisor/base/log.h"
-#include "supervisor/process/shim_check.h"
+#include "supervisor/fleet/service_launch.h"
 
 /* After SIGKILL a process that is still there sits in the kernel, out of reach. */
 #define GIVE_UP_MS 2000U
-#define SHIM_FIRST_LOOK_MS 20U
-#define SHIM_LAST_LOOK_MS 60000U
 
-/* All that one start needs, made before the fork and gone after it. */
-struct launch {
-	struct environment environment;
-	struct account account;
-	bool has_account;
-	struct shim_verdict verdict;
-};
-
-void service_init(struct service *service, size_t index, const struct config_service *config)
+static void init(struct service *service)
 {
 	*service = (struct service){
-		.index = index,
-		.config = config,
+		.config = &service->memory.config,
 		.spawned = {.gate_fd = -1, .result_fd = -1},
 		.sweep_ms = SERVICE_NEVER,
 		.shim_check_ms = SERVICE_NEVER,
 	};
+	tick_service_init(&service->memory);
+	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
+		service->watch[i].fd = -1;
+}
+
+void service_init(
+	struct service *service, struct config_service *config, const struct config_policy *policy)
+{
+	init(service);
+	service_exchange(service, config, policy);
+}
+
+void service_fini(struct service *service)
+{
+	tick_service_fini(&service->memory);
+}
+
+struct service *service_new(void)
+{
+	struct service *service = malloc(sizeof *service);
+	if (service != NULL)
+		init(service);
+	return service;
+}
+
+void service_free(struct service *service)
+{
+	if (service != NULL)
+		service_fini(service);
+	free(service);
+}
+
+void service_exchange(
+	struct service *service, struct config_service *config, const struct config_policy *policy)
+{
+	struct config_service before = *service->config;
+	*service->config = *config;
+	*config = before;
+	service->memory.policy_config = *policy;
 }
 
 /* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
-static int signal_strays(const struct service *service, const struct service_host *host, int signal)
+static int signal_strays(const struct service *service, int signal)
 {
 	char text[sizeof LINK_ENVIRONMENT + 1 + LINK_VALUE_BYTES];
 	char value[LINK_VALUE_BYTES];
-	const struct link *link = tick_link(host->tick, service->index);
-	if (link == NULL || tick_leaf(host->tick, service->index) != NULL)
+	const struct link *link = service->memory.link;
+	if (link == NULL || service->memory.leaf != NULL)
 		return 0;
 	if (link_environment(link, value, sizeof value) != 0)
 		return 0;
@@ -49,201 +78,40 @@ static int signal_strays(const struct service *service, const struct service_hos
 	return descendants_signal_marked(getpid(), text, service->pid, signal);
 }
 
-static void kill_all(const struct service *service, const struct service_host *host)
+static void kill_all(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (service->pid > 1)
 		kill(-service->pid, SIGKILL);
 	if (leaf != NULL)
 		cgroup_leaf_kill(leaf);
-	signal_strays(service, host, SIGKILL);
+	signal_strays(service, SIGKILL);
 }
 
 /* Once to each, since many programs take a second TERM for impatience: the group is
  * part of the leaf where there is one that it could be put into. */
-static void tell_all(const struct service *service, const struct service_host *host)
+static void tell_all(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
 		return;
 	if (service->pid > 1)
 		kill(-service->pid, SIGTERM);
-	signal_strays(service, host, SIGTERM);
+	signal_strays(service, SIGTERM);
 }
 
-static bool nobody_left(const struct service *service, const struct service_host *host)
+static bool nobody_left(const struct service *service)
 {
-	struct cgroup_leaf *leaf = tick_leaf(host->tick, service->index);
+	struct cgroup_leaf *leaf = service->memory.leaf;
 	bool group_gone = kill(-service->pid, 0) != 0 && errno == ESRCH;
 	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
-	       signal_strays(service, host, 0) <= 0;
+	       signal_strays(service, 0) <= 0;
 }
 
 void service_signal(const struct service *service, int signal)
 {
 	if (service->lives)
 		kill(service->pid, signal);
-}
-
-static int add_preload(struct environment *environment, const char *shim_path)
-{
-	const char *before = environment_get(environment, "LD_PRELOAD");
-	char *joined;
-	int error;
-	if (before == NULL || before[0] == '\0')
-		return environment_set(environment, "LD_PRELOAD", shim_path);
-	if (strstr(before, shim_path) != NULL)
-		return 0;
-	if (asprintf(&joined, "%s:%s", before, shim_path) < 0)
-		return -ENOMEM;
-	error = environment_set(environment, "LD_PRELOAD", joined);
-	free(joined);
-	return error;
-}
-
-/* The shim and its link go into the environment together or not at all. */
-static int add_shim(
-	struct launch *launch, const struct service *service, const struct service_host *host)
-{
-	const struct config_service *config = service->config;
-	struct link *link = tick_link(host->tick, service->index);
-	struct shim_check check = {
-		.program = config->argv[0],
-		.path = environment_get(&launch->environment, "PATH"),
-		.start = host->start,
-		.directory = config->directory,
-		.shim = host->shim_path,
-		.uid = launch->has_account ? launch->account.uid : geteuid(),
-		.gid = launch->has_account ? launch->account.gid : getegid(),
-	};
-	char value[LINK_VALUE_BYTES];
-	const char *missing = NULL;
-	if (config->shim == CONFIG_SHIM_OFF)
-		missing = "switched off";
-	else if (host->shim_path == NULL)
-		missing = "libspillway.so is not there";
-	else if (link == NULL || link_environment(link, value, sizeof value) != 0)
-		missing = "no link could be made";
-	if (missing != NULL) {
-		snprintf(launch->verdict.reason, sizeof launch->verdict.reason, "%s", missing);
-		return 0;
-	}
-	shim_check(&check, &launch->verdict);
-	if (!launch->verdict.load)
-		return 0;
-	int error = add_preload(&launch->environment, host->shim_path);
-	if (error == 0)
-		error = environment_set(&launch->environment, LINK_ENVIRONMENT, value);
-	return error;
-}
-
-static int add_account(struct launch *launch, const char *user)
-{
-	int error = account_resolve(user, &launch->account);
-	if (error != 0)
-		return error;
-	launch->has_account = true;
-	if (launch->account.name[0] == '\0')
-		return 0;
-	error = environment_set(&launch->environment, "HOME", launch->account.home);
-	if (error == 0)
-		error = environment_set(&launch->environment, "USER", launch->account.name);
-	if (error == 0)
-		error = environment_set(&launch->environment, "LOGNAME", launch->account.name);
-	return error;
-}
-
-static int launch_init(
-	struct launch *launch, const struct service *service, const struct service_host *host)
-{
-	const struct config_service *config = service->config;
-	*launch = (struct launch){0};
-	int error = environment_init(&launch->environment, environ);
-	if (error == 0 && config->user != NULL) {
-		error = add_account(launch, config->user);
-		if (error != 0)
-			log_error("%s: user %s: %s", config->name, config->user, strerror(-error));
-	}
-	for (size_t i = 0;
-		error == 0 && config->environment != NULL && config->environment[i] != NULL; i++)
-		error = environment_put(&launch->environment, config->environment[i]);
-	if (error == 0)
-		error = add_shim(launch, service, host);
-	return error;
-}
-
-static void launch_fini(struct launch *launch)
-{
-	environment_fini(&launch->environment);
-}
-
-static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
-{
-	service->shim_wanted = verdict->load;
-	service->shim_missed = false;
-	service->shim_check_ms = verdict->load ? now_ms + SHIM_FIRST_LOOK_MS : SERVICE_NEVER;
-	if (!verdict->load)
-		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
-}
-
-static int launch_run(struct service *service, const struct service_host *host, uint64_t now_ms)
-{
-	const struct config_service *config = service->config;
-	struct cgroup_leaf *leaf;
-	struct link *link;
-	struct launch launch;
-	int error = tick_service_prepare(host->tick, service->index);
-	if (error != 0)
-		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
-	leaf = tick_leaf(host->tick, service->index);
-	link = tick_link(host->tick, service->index);
-	error = launch_init(&launch, service, host);
-	if (error != 0)
-		goto out;
-	struct spawn spawn = {
-		.argv = config->argv,
-		.environment = &launch.environment,
-		.start = host->start,
-		.directory = config->directory,
-		.account = launch.has_account ? &launch.account : NULL,
-		.signals = host->signals,
-		.descriptors = host->descriptors,
-		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
-		.has_oom_score = config->has_oom_score_adj,
-		.take_terminal = host->take_terminal,
-	};
-	error = spawn_start(&spawn, &service->spawned);
-	if (error != 0)
-		goto out;
-	service->pid = service->spawned.pid;
-	service->lives = true;
-	service->started_ms = now_ms;
-	if (leaf != NULL) {
-		int attached = cgroup_leaf_attach(leaf, service->pid);
-		if (attached != 0)
-			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
-	}
-	if (config->has_oom_score_adj) {
-		int set = spawn_set_oom_score(&service->spawned, config->oom_score_adj);
-		if (set != 0)
-			log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
-				strerror(-set));
-	}
-	tick_service_started(host->tick, service->index);
-	spawn_go(&service->spawned);
-	if (host->announce)
-		log_info("%s: started, pid %d", config->name, (int)service->pid);
-	else
-		log_debug("%s: started, pid %d", config->name, (int)service->pid);
-	note_shim(service, &launch.verdict, now_ms);
-out:
-	if (error != 0) {
-		log_error("%s: cannot start: %s", config->name, strerror(-error));
-		service->exit_status = SPAWN_STATUS_UNUSABLE;
-		service->expected = false;
-	}
-	launch_fini(&launch);
-	return error;
 }
 
 static void step(struct service *service, const struct service_host *host,
@@ -255,8 +123,8 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_NOTHING:
 		break;
 	case RESTART_DO_START:
-		event.kind = launch_run(service, host, now_ms) == 0 ? RESTART_ON_STARTED
-								    : RESTART_ON_REFUSED;
+		event.kind = service_launch(service, host, now_ms) == 0 ? RESTART_ON_STARTED
+									: RESTART_ON_REFUSED;
 		step(service, host, event, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
@@ -265,7 +133,7 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_KILL:
 		log_warn("%s: still there after %u ms, killed", service->config->name,
 			(unsigned)service->config->stopwait_ms);
-		kill_all(service, host);
+		kill_all(service);
 		break;
 	}
 }
@@ -280,10 +148,10 @@ void service_stop(struct service *service, const struct service_host *host, uint
 	step(service, host, (struct restart_event){.kind = RESTART_ON_STOP}, now_ms);
 }
 
-void service_kill(struct service *service, const struct service_host *host)
+void service_kill(const struct service *service)
 {
 	if (service->pid != 0)
-		kill_all(service, host);
+		kill_all(service);
 }
 
 /* What kept the child from becoming the program. */
@@ -332,7 +200,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 	uint64_t now_ms)
 {
 	bool exited = code == CLD_EXITED;
-	uint64_t oom_kills = tick_service_ended(host->tick, service->index);
+	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory);
 	if (exited || status != SIGKILL)
 		oom_kills = 0;
 	service->lives = false;
@@ -353,7 +221,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
 	if (!host->sweep_only_kills)
-		tell_all(service, host);
+		tell_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -371,7 +239,7 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	if (nobody_left(service, host)) {
+	if (nobody_left(service)) {
 		sweep_end(service, host, now_ms);
 		return;
 	}
@@ -382,32 +250,9 @@ static void sweep(struct service *service, const struct service_host *host, uint
 		sweep_end(service, host, now_ms);
 		return;
 	}
-	kill_all(service, host);
+	kill_all(service);
 	service->sweep_killed = true;
 	service->sweep_ms = now_ms + GIVE_UP_MS;
-}
-
-/* Looks again after twice the time each time, so that a service costs a dozen looks and then
- * none.  One that is slow to start is said to be without, and that is taken back. */
-static void look_for_shim(struct service *service, const struct service_host *host, uint64_t now_ms)
-{
-	struct link *link = tick_link(host->tick, service->index);
-	uint64_t waited_ms = now_ms - service->started_ms;
-	service->shim_check_ms = SERVICE_NEVER;
-	if (link != NULL && link_has_process(link, service->pid)) {
-		log_info("%s: shim: active", service->config->name);
-		service->shim_wanted = false;
-		return;
-	}
-	if (waited_ms >= SERVICE_SHIM_MS && !service->shim_missed) {
-		log_warn("%s: shim: none (it did not load within %d s)", service->config->name,
-			SERVICE_SHIM_MS / 1000);
-		service->shim_missed = true;
-	}
-	if (waited_ms < SHIM_LAST_LOOK_MS)
-		service->shim_check_ms = now_ms + waited_ms + 1;
-	else
-		service->shim_wanted = false;
 }
 
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -417,7 +262,7 @@ void service_step(struct service *service, const struct service_host *host, uint
 		return;
 	}
 	if (service->shim_check_ms <= now_ms)
-		look_for_shim(service, host, now_ms);
+		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 }

@@ -10,10 +10,13 @@
 #include "supervisor/policy/restart.h"
 #include "supervisor/process/signals.h"
 #include "supervisor/process/spawn.h"
+#include "supervisor/base/loop.h"
 #include "supervisor/tick/tick.h"
 
 /*
- * One live service: its main process and what is left of it afterwards.
+ * One service: all that there is of it, in one object at one address, from the moment it is
+ * configured until a reload removes it.  And its main process, and what is left of that
+ * afterwards.
  *
  * policy/restart.h decides when it starts, stops, and starts again; this does
  * it.  In between stands the sweep: when the main process has died, the others
@@ -45,9 +48,22 @@ struct service_host {
 	bool announce;         /* starts and plain ends are worth a line at the usual level */
 };
 
+struct fleet;
+struct service;
+
+/* What the loop waits for on behalf of one service; service NULL: of all. */
+struct service_watch {
+	struct fleet *fleet;
+	struct service *service;
+	enum tick_watch_kind kind;
+	int fd; /* -1 = nothing is waited for */
+	struct loop_watch *handle;
+};
+
 struct service {
-	size_t index;                        /* in the config in force, and in tick */
-	const struct config_service *config; /* borrowed from it */
+	struct tick_service memory;    /* the settings are in there */
+	struct config_service *config; /* these */
+	struct service_watch watch[TICK_WATCH_KINDS];
 	struct restart restart;
 	uint64_t started_ms;
 	uint64_t died_ms;
@@ -63,14 +79,30 @@ struct service {
 	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
+
+	/* The reload under way: */
+	bool is_kept; /* the new config has its name */
+	bool stops; /* it is to be down before that comes into force: removed, or another process */
+	bool starts; /* then: it is new or another process */
 };
 
-void service_init(struct service *service, size_t index, const struct config_service *config);
+/* For what is in place already.  Takes the settings over, which leaves *config empty. */
+void service_init(
+	struct service *service, struct config_service *config, const struct config_policy *policy);
+void service_fini(struct service *service);
+
+/* One from malloc, without settings; NULL = no memory. */
+struct service *service_new(void);
+void service_free(struct service *service);
+
+/* Gives it these settings, and *config those that it had. */
+void service_exchange(
+	struct service *service, struct config_service *config, const struct config_policy *policy);
 
 /* Wishes.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
 void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
-void service_kill(struct service *service, const struct service_host *host);
+void service_kill(const struct service *service);
 
 /* SIGNAL to the main process; nothing where there is none. */
 void service_signal(const struct service *service, int signal);

@@ -13,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "config/config.h"
 #include "shim/protocol.h"
 #include "supervisor/base/log.h"
 
@@ -38,7 +37,8 @@ struct link_door {
 	uint32_t visits;    /* since period_ms */
 	uint64_t period_ms; /* it stays shut for the rest of the period when these are too many */
 	char name[64];
-	struct door_key key[CONFIG_SERVICES_MAX];
+	struct door_key *key; /* unused ones among them */
+	size_t key_count;
 	struct door_visitor visitor[LINK_DOOR_VISITORS];
 };
 
@@ -74,8 +74,6 @@ int link_door_open(struct link_door **door)
 		return -ENOMEM;
 	made->listen_fd = -1;
 	made->reserve_fd = -1;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		made->key[i].fd = -1;
 	for (size_t i = 0; i < LINK_DOOR_VISITORS; i++)
 		made->visitor[i].fd = -1;
 	made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -111,6 +109,7 @@ void link_door_close(struct link_door *door)
 		close(door->epoll_fd);
 	if (door->reserve_fd >= 0)
 		close(door->reserve_fd);
+	free(door->key);
 	free(door);
 }
 
@@ -124,16 +123,28 @@ int link_door_fd(const struct link_door *door)
 	return door->epoll_fd;
 }
 
+static int grow(struct link_door *door)
+{
+	size_t count = door->key_count == 0 ? 4 : 2 * door->key_count;
+	struct door_key *key = realloc(door->key, count * sizeof *key);
+	if (key == NULL)
+		return -ENOMEM;
+	door->key = key;
+	while (door->key_count < count)
+		key[door->key_count++].fd = -1;
+	return 0;
+}
+
 int link_door_add(struct link_door *door, const char *token, int fd)
 {
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-		if (door->key[i].fd >= 0)
-			continue;
-		memcpy(door->key[i].token, token, LINK_TOKEN_CHARS);
-		door->key[i].fd = fd;
-		return 0;
-	}
-	return -ENOSPC;
+	size_t i = 0;
+	while (i < door->key_count && door->key[i].fd >= 0)
+		i++;
+	if (i == door->key_count && grow(door) != 0)
+		return -ENOMEM;
+	memcpy(door->key[i].token, token, LINK_TOKEN_CHARS);
+	door->key[i].fd = fd;
+	return 0;
 }
 
 static bool same_token(const char *a, const char *b)
@@ -147,7 +158,7 @@ static bool same_token(const char *a, const char *b)
 static struct door_key *find_key(struct link_door *door, const char *token)
 {
 	struct door_key *found = NULL;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+	for (size_t i = 0; i < door->key_count; i++)
 		if (door->key[i].fd >= 0 && same_token(door->key[i].token, token))
 			found = &door->key[i];
 	return found;

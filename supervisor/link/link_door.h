@@ -39,7 +39,7 @@ void link_door_serve(struct link_door *door, uint64_t now_ms);
  * visits when its second is over. */
 void link_door_open_again(struct link_door *door, uint64_t now_ms);
 
-/* Who knows the token is given a duplicate of fd, which stays the caller's.  -ENOSPC. */
+/* Who knows the token is given a duplicate of fd, which stays the caller's.  0 or -ENOMEM. */
 int link_door_add(struct link_door *door, const char *token, int fd);
 void link_door_remove(struct link_door *door, const char *token);
 

@@ -5,6 +5,7 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/base/size.h"
+#include "supervisor/tick/tick_service.h"
 
 #define REASON_BYTES 160
 #define DECISION_BYTES 80
@@ -113,99 +114,101 @@ static bool is_news(const struct perform_ask *ask, uint64_t returned_bytes)
 	       (ask->processes > 0 && returned_bytes > 0);
 }
 
-static void report(struct perform_ask *ask, const struct perform_service *service, uint64_t now_ms)
+static void report(struct tick_service *service, uint64_t now_ms)
 {
 	char decision[REASON_BYTES + DECISION_BYTES];
-	uint64_t released_bytes = service->totals->heap.released_bytes;
-	uint64_t returned_bytes = released_bytes > ask->returned_before_bytes
-					  ? released_bytes - ask->returned_before_bytes
+	const char *name = service->config.name;
+	const struct heap_sample *heap = &service->sampler.totals.heap;
+	struct perform_ask *ask = &service->perform.ask;
+	uint64_t returned_bytes = heap->released_bytes > ask->returned_before_bytes
+					  ? heap->released_bytes - ask->returned_before_bytes
 					  : 0;
-	const char *unanswered = service->totals->heap.answered ? "" : " so far, not all answered";
+	const char *unanswered = heap->answered ? "" : " so far, not all answered";
 	struct size_text asked = size_text(ask->target_bytes);
 	struct size_text returned = size_text(returned_bytes);
 	struct size_text before = size_text(ask->usage_before_bytes);
-	struct size_text after = size_text(service->usage_bytes);
+	struct size_text after = size_text(service->perform.usage_bytes);
 	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
 		is_news(ask, returned_bytes) ? log_info : log_debug;
 	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
 	ask->open = false;
 	if (ask->processes == 0) {
-		say("%s: %s; nobody to ask: %s", service->name, decision,
-			service->totals->heap.processes == 0 ? "no heap has joined"
-							     : "no scavenger runs yet");
+		say("%s: %s; nobody to ask: %s", name, decision,
+			heap->processes == 0 ? "no heap has joined" : "no scavenger runs yet");
 		return;
 	}
 	say("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "
 	    "-> %s)",
-		service->name, decision, ask->target_bytes == UINT64_MAX ? "all" : asked.text,
+		name, decision, ask->target_bytes == UINT64_MAX ? "all" : asked.text,
 		ask->processes, ask->processes == 1 ? "" : "es", returned.text,
-		number(now_ms - ask->asked_ms), unanswered, service->usage_shared ? "shared " : "",
-		before.text, after.text);
+		number(now_ms - ask->asked_ms), unanswered,
+		service->perform.usage_shared ? "shared " : "", before.text, after.text);
 }
 
-static void perform_release(struct perform *perform, const struct action *action,
-	const struct perform_service *service, enum level previous, uint64_t now_ms)
+static void perform_release(
+	struct tick_service *service, const struct action *action, uint64_t now_ms)
 {
-	struct perform_ask *ask = &perform->ask[action->service];
+	struct perform_service *state = &service->perform;
 	if (service->link == NULL)
 		return;
-	if (ask->open)
-		report(ask, service, now_ms);
-	*ask = (struct perform_ask){
+	if (state->ask.open)
+		report(service, now_ms);
+	state->ask = (struct perform_ask){
 		.open = true,
 		.level = action->level,
-		.previous = previous,
+		.previous = state->changed ? state->previous : action->level,
 		.reason = action->reason,
 		.target_bytes = action->target_bytes,
 		.asked_ms = now_ms,
-		.processes = service->totals->threads,
-		.returned_before_bytes = service->totals->heap.released_bytes,
-		.usage_before_bytes = service->usage_bytes,
+		.processes = service->sampler.totals.threads,
+		.returned_before_bytes = service->sampler.totals.heap.released_bytes,
+		.usage_before_bytes = state->usage_bytes,
 	};
-	perform->releases[action->service][action->level]++;
+	state->releases[action->level]++;
 	link_ask(service->link, action->level, action->target_bytes);
-	if (ask->processes == 0)
-		report(ask, service, now_ms);
+	if (state->ask.processes == 0)
+		report(service, now_ms);
 }
 
-static void perform_brake(struct perform *perform, const struct action *action,
-	const struct perform_service *service, uint64_t now_ms)
+static void perform_brake(struct brake_worker *brake, struct tick_service *service,
+	const struct action *action, uint64_t now_ms)
 {
 	char why[REASON_BYTES];
+	const char *name = service->config.name;
 	struct size_text high = size_text(action->high_bytes);
-	if (perform->brake == NULL || service->leaf_fd < 0)
+	if (brake == NULL || service->leaf == NULL)
 		return;
 	perform_reason_text(why, sizeof why, &action->reason);
-	int error = brake_worker_set(perform->brake, service->brake_slot, service->leaf_fd,
+	int error = brake_worker_set(brake, service->brake_slot, cgroup_leaf_fd(service->leaf),
 		action->high_bytes, service->high_bytes, action->until_ms);
 	if (error != 0) {
-		log_warn("%s: brake: %s: memory.high: %s", service->name, why, strerror(-error));
+		log_warn("%s: brake: %s: memory.high: %s", name, why, strerror(-error));
 		return;
 	}
-	perform->brakes[action->service]++;
-	log_info("%s: brake on: %s; memory.high %s for at most %llums", service->name, why,
-		high.text, number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
+	service->perform.brakes++;
+	log_info("%s: brake on: %s; memory.high %s for at most %llums", name, why, high.text,
+		number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
 }
 
 static void perform_unbrake(
-	struct perform *perform, const struct action *action, const struct perform_service *service)
+	struct brake_worker *brake, const struct tick_service *service, const struct action *action)
 {
 	char why[REASON_BYTES];
 	struct size_text high = size_text(service->high_bytes);
-	if (perform->brake == NULL || service->leaf_fd < 0)
+	if (brake == NULL || service->leaf == NULL)
 		return;
-	brake_worker_lift(perform->brake, service->brake_slot);
+	brake_worker_lift(brake, service->brake_slot);
 	perform_reason_text(why, sizeof why, &action->reason);
-	log_info("%s: brake off: %s; memory.high %s", service->name, why, high.text);
+	log_info("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
 }
 
-static void perform_conclude(const struct action *action, const struct perform_service *service)
+static void perform_conclude(const struct tick_service *service, const struct action *action)
 {
 	char why[REASON_BYTES];
 	struct size_text headroom = size_text(action->reason.threshold);
 	perform_reason_text(why, sizeof why, &action->reason);
 	log_info("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
-		service->name, action->reason.shared ? "the shared limit" : "its limit", why,
+		service->config.name, action->reason.shared ? "the shared limit" : "its limit", why,
 		headroom.text);
 }
 
@@ -218,41 +221,44 @@ static const struct action *find_release(const struct plan *plan, size_t after, 
 	return NULL;
 }
 
-void perform_plan(struct perform *perform, const struct plan *plan,
-	const struct perform_service *service, uint64_t now_ms)
+static void perform_level(
+	struct tick_service *service, const struct action *action, bool has_release)
 {
-	enum level previous[CONFIG_SERVICES_MAX];
-	bool changed[CONFIG_SERVICES_MAX] = {false};
+	char decision[REASON_BYTES + DECISION_BYTES];
+	if (service->link != NULL)
+		link_set_level(service->link, action->level);
+	service->perform.previous = action->previous;
+	service->perform.changed = service->link != NULL;
+	if (service->link != NULL && has_release)
+		return;
+	decision_text(decision, sizeof decision, action->level, action->previous, &action->reason);
+	log_info("%s: %s", service->config.name, decision);
+}
+
+void perform_plan(struct brake_worker *brake, const struct plan *plan,
+	struct tick_service *const *service, uint64_t now_ms)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		service[plan->action[i].service]->perform.changed = false;
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct action *action = &plan->action[i];
-		const struct perform_service *whose = &service[action->service];
-		char decision[REASON_BYTES + DECISION_BYTES];
+		struct tick_service *whose = service[action->service];
 		switch (action->kind) {
 		case ACTION_LEVEL:
-			if (whose->link != NULL)
-				link_set_level(whose->link, action->level);
-			previous[action->service] = action->previous;
-			changed[action->service] = whose->link != NULL;
-			if (whose->link != NULL && find_release(plan, i, action->service) != NULL)
-				break;
-			decision_text(decision, sizeof decision, action->level, action->previous,
-				&action->reason);
-			log_info("%s: %s", whose->name, decision);
+			perform_level(
+				whose, action, find_release(plan, i, action->service) != NULL);
 			break;
 		case ACTION_RELEASE:
-			perform_release(perform, action, whose,
-				changed[action->service] ? previous[action->service]
-							 : action->level,
-				now_ms);
+			perform_release(whose, action, now_ms);
 			break;
 		case ACTION_BRAKE:
-			perform_brake(perform, action, whose, now_ms);
+			perform_brake(brake, whose, action, now_ms);
 			break;
 		case ACTION_UNBRAKE:
-			perform_unbrake(perform, action, whose);
+			perform_unbrake(brake, whose, action);
 			break;
 		case ACTION_CONCLUDE:
-			perform_conclude(action, whose);
+			perform_conclude(whose, action);
 			break;
 		case ACTIONS:
 			break;
@@ -260,31 +266,22 @@ void perform_plan(struct perform *perform, const struct plan *plan,
 	}
 }
 
-void perform_settle(struct perform *perform, const struct perform_service *service,
-	size_t service_count, uint64_t now_ms)
+void perform_settle(struct tick_service *service, uint64_t now_ms)
 {
-	for (size_t i = 0; i < service_count; i++) {
-		struct perform_ask *ask = &perform->ask[i];
-		if (!ask->open)
-			continue;
-		/* The totals are of this turn, and the release was asked for in an earlier one. */
-		if (service[i].totals->heap.answered || now_ms - ask->asked_ms >= PERFORM_ANSWER_MS)
-			report(ask, &service[i], now_ms);
-	}
+	const struct perform_ask *ask = &service->perform.ask;
+	if (!ask->open)
+		return;
+	/* The totals are of this turn, and the release was asked for in an earlier one. */
+	if (service->sampler.totals.heap.answered || now_ms - ask->asked_ms >= PERFORM_ANSWER_MS)
+		report(service, now_ms);
 }
 
-void perform_forget(struct perform *perform, size_t service)
+void perform_forget(struct perform_service *service)
 {
-	perform->ask[service].open = false;
+	service->ask.open = false;
 }
 
-uint64_t perform_due_ms(const struct perform *perform, size_t service_count)
+uint64_t perform_due_ms(const struct perform_service *service)
 {
-	uint64_t due_ms = UINT64_MAX;
-	for (size_t i = 0; i < service_count; i++) {
-		const struct perform_ask *ask = &perform->ask[i];
-		if (ask->open && ask->asked_ms + PERFORM_ANSWER_MS < due_ms)
-			due_ms = ask->asked_ms + PERFORM_ANSWER_MS;
-	}
-	return due_ms;
+	return service->ask.open ? service->ask.asked_ms + PERFORM_ANSWER_MS : UINT64_MAX;
 }

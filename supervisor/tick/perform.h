@@ -7,7 +7,6 @@
 
 #include "config/config.h"
 #include "supervisor/cgroup/brake_worker.h"
-#include "supervisor/link/link.h"
 #include "supervisor/policy/plan.h"
 
 /*
@@ -28,19 +27,6 @@
 
 #define PERFORM_ANSWER_MS 1000
 
-/* What perform needs of one service; link NULL or leaf_fd -1 where there is none. */
-struct perform_service {
-	const char *name;
-	struct link *link;
-	size_t brake_slot;   /* in brake_worker */
-	uint64_t high_bytes; /* its configured memory.high; UINT64_MAX = none */
-	/* What is known at this moment, for the log. */
-	const struct link_totals *totals;
-	uint64_t usage_bytes; /* as an operator would read it */
-	bool usage_shared;    /* it is that of all services together */
-	int leaf_fd;
-};
-
 /* A release that was asked for and has not been reported yet. */
 struct perform_ask {
 	bool open;
@@ -54,26 +40,33 @@ struct perform_ask {
 	uint64_t usage_before_bytes;
 };
 
-struct perform {
-	struct brake_worker *brake; /* NULL in modes C and D */
-	struct perform_ask ask[CONFIG_SERVICES_MAX];
-	uint64_t releases[CONFIG_SERVICES_MAX][LEVELS];
-	uint64_t brakes[CONFIG_SERVICES_MAX];
+/* What is kept of one service; part of that service. */
+struct perform_service {
+	struct perform_ask ask;
+	uint64_t releases[LEVELS];
+	uint64_t brakes;
+	/* What is known at this moment, for the log: set before every call. */
+	uint64_t usage_bytes; /* as an operator would read it */
+	bool usage_shared;    /* it is that of all services together */
+	/* The change of level in the plan that is performed. */
+	bool changed;
+	enum level previous;
 };
 
-/* service[] is indexed as the config's services are. */
-void perform_plan(struct perform *perform, const struct plan *plan,
-	const struct perform_service *service, uint64_t now_ms);
+struct tick_service;
 
-/* Reports the releases whose result is known by now. */
-void perform_settle(struct perform *perform, const struct perform_service *service,
-	size_t service_count, uint64_t now_ms);
+/* service[] is the list that the plan was made for.  brake NULL in modes C and D. */
+void perform_plan(struct brake_worker *brake, const struct plan *plan,
+	struct tick_service *const *service, uint64_t now_ms);
+
+/* Reports the release whose result is known by now. */
+void perform_settle(struct tick_service *service, uint64_t now_ms);
 
 /* The service has ended: its open release is dropped without a line. */
-void perform_forget(struct perform *perform, size_t service);
+void perform_forget(struct perform_service *service);
 
-/* When the first open release is reported at the latest; UINT64_MAX where none is open. */
-uint64_t perform_due_ms(const struct perform *perform, size_t service_count);
+/* When the open release is reported at the latest; UINT64_MAX where none is open. */
+uint64_t perform_due_ms(const struct perform_service *service);
 
 const char *perform_level_name(enum level level);
 

@@ -12,22 +12,6 @@
 #include "supervisor/cgroup/machine.h"
 #include "supervisor/policy/wall.h"
 
-/* One memory.pressure and when it may be read again. */
-struct stall_source {
-	int fd; /* -1 = none */
-	bool slow;
-	struct stall_sample last;
-};
-
-struct sampler_service {
-	struct link *link;
-	bool has_leaf;
-	struct cgroup_files leaf;
-	struct stall_source stall;
-	struct link_totals totals;
-	uint64_t usage_bytes;
-};
-
 struct sampler {
 	int proc_fd;
 	struct cgroup_walls walls;
@@ -38,7 +22,6 @@ struct sampler {
 	struct stall_source machine;
 	int meminfo_fd; /* -1 = none */
 	uint64_t usage_bytes;
-	struct sampler_service service[CONFIG_SERVICES_MAX];
 };
 
 static int open_read(int root_fd, const char *path)
@@ -73,10 +56,6 @@ int sampler_open(
 		free(made);
 		return error;
 	}
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-		made->service[i].leaf = CGROUP_FILES_NONE;
-		made->service[i].stall.fd = -1;
-	}
 	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
 		mode->v2 ? CGROUP_V2 : CGROUP_V1);
 	made->stall.fd = open_pressure(root_fd, mode, base_directory);
@@ -97,8 +76,6 @@ void sampler_close(struct sampler *sampler)
 {
 	if (sampler == NULL)
 		return;
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
-		sampler_clear_service(sampler, i);
 	cgroup_walls_close(&sampler->walls);
 	close_source(&sampler->stall);
 	close_source(&sampler->machine);
@@ -108,45 +85,28 @@ void sampler_close(struct sampler *sampler)
 	free(sampler);
 }
 
-void sampler_set_service(struct sampler *sampler, size_t service, int leaf_fd, struct link *link)
+void sampler_service_open(struct sampler_service *service, int leaf_fd, struct link *link)
 {
-	struct sampler_service *set = &sampler->service[service];
-	sampler_clear_service(sampler, service);
-	set->link = link;
+	*service = SAMPLER_SERVICE_NONE;
+	service->link = link;
 	if (leaf_fd < 0)
 		return;
-	set->has_leaf = true;
-	cgroup_files_open(&set->leaf, leaf_fd, CGROUP_V2);
-	set->stall.fd = set->leaf.pressure_fd;
-	set->leaf.pressure_fd = -1;
+	service->has_leaf = true;
+	cgroup_files_open(&service->leaf, leaf_fd, CGROUP_V2);
+	service->stall.fd = service->leaf.pressure_fd;
+	service->leaf.pressure_fd = -1;
 }
 
-void sampler_clear_service(struct sampler *sampler, size_t service)
+void sampler_service_close(struct sampler_service *service)
 {
-	struct sampler_service *set = &sampler->service[service];
-	cgroup_files_close(&set->leaf);
-	close_source(&set->stall);
-	*set = (struct sampler_service){.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}};
+	cgroup_files_close(&service->leaf);
+	close_source(&service->stall);
+	*service = SAMPLER_SERVICE_NONE;
 }
 
-void sampler_move_services(struct sampler *sampler, const size_t *previous, size_t count)
+void sampler_note_trigger(struct sampler *sampler, bool armed)
 {
-	struct sampler_service old[CONFIG_SERVICES_MAX];
-	memcpy(old, sampler->service, sizeof old);
-	for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-		if (i < count && previous[i] < CONFIG_SERVICES_MAX)
-			sampler->service[i] = old[previous[i]];
-		else
-			sampler->service[i] = (struct sampler_service){
-				.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}};
-	}
-}
-
-void sampler_note_trigger(struct sampler *sampler, size_t service, bool armed)
-{
-	struct stall_source *source =
-		service == SIZE_MAX ? &sampler->stall : &sampler->service[service].stall;
-	source->slow = armed;
+	sampler->stall.slow = armed;
 }
 
 static void read_stall(struct stall_source *source, uint64_t now_ms, struct stall_sample *stall)
@@ -168,8 +128,8 @@ static void read_own_wall(const struct cgroup_files *leaf, struct wall_sample *o
 			cgroup_files_reclaimable(leaf, &own->reclaimable_bytes) == 0;
 }
 
-static void read_service(struct sampler *sampler, struct sampler_service *from, uint64_t now_ms,
-	struct service_sample *to)
+void sampler_read_service(const struct sampler *sampler, struct sampler_service *from,
+	uint64_t now_ms, struct service_sample *to)
 {
 	to->own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
 	to->current_bytes = 0;
@@ -195,71 +155,55 @@ static void read_service(struct sampler *sampler, struct sampler_service *from, 
 }
 
 /* Of the cgroup that all services are in; where that tells nothing, what their heaps have. */
-static void read_ours(const struct sampler *sampler, const struct policy_state *services,
-	struct wall_sample *ours)
+static void read_ours(const struct sampler *sampler, uint64_t heaps_bytes, struct wall_sample *ours)
 {
 	*ours = (struct wall_sample){.current_bytes = sampler->usage_bytes};
-	if (sampler->usage_bytes != 0) {
+	if (sampler->usage_bytes != 0)
 		ours->reclaimable_known = cgroup_files_reclaimable(&sampler->walls.level[0],
 						  &ours->reclaimable_bytes) == 0;
-		return;
-	}
-	for (size_t i = 0; i < services->service_count; i++) {
-		const struct heap_sample *heap = &services->service[i]->sample.heap;
-		ours->current_bytes += heap->in_use_bytes + heap->idle_dirty_bytes;
-	}
+	else
+		ours->current_bytes = heaps_bytes;
 }
 
 /* The machine's memory, where it is nearer than any limit. */
-static void read_machine(
-	struct sampler *sampler, const struct policy_state *services, struct sample *sample)
+static void read_machine(struct sampler *sampler, uint64_t heaps_bytes, struct sample *sample)
 {
 	struct wall_sample ours;
 	struct wall_sample machine;
-	read_ours(sampler, services, &ours);
+	read_ours(sampler, heaps_bytes, &ours);
 	if (machine_read(sampler->meminfo_fd, &ours, &machine) &&
 		wall_is_tighter(&machine, &sample->shared))
 		sample->shared = machine;
 }
 
-void sampler_read(struct sampler *sampler, uint64_t now_ms, const struct policy_state *services,
-	struct sample *sample)
+void sampler_read(
+	struct sampler *sampler, uint64_t now_ms, uint64_t heaps_bytes, struct sample *sample)
 {
-	/* Credit before usage: what a heap takes in between is counted twice rather than not at
-	 * all. */
-	for (size_t i = 0; i < services->service_count; i++)
-		read_service(sampler, &sampler->service[i], now_ms, &services->service[i]->sample);
 	cgroup_walls_read(&sampler->walls, &sample->shared, &sampler->wall_level);
 	cgroup_walls_events(&sampler->walls, &sample->shared_events);
 	sampler->limited = sample->shared.limit_bytes != SAMPLE_NO_LIMIT;
 	if (sampler->walls.count == 0 ||
 		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
 		sampler->usage_bytes = 0;
-	read_machine(sampler, services, sample);
+	read_machine(sampler, heaps_bytes, sample);
 	if (sampler->stall.fd < 0 && !sampler->limited)
 		read_stall(&sampler->machine, now_ms, &sample->shared_stall);
 	else
 		read_stall(&sampler->stall, now_ms, &sample->shared_stall);
 }
 
-const struct link_totals *sampler_totals(const struct sampler *sampler, size_t service)
+uint64_t sampler_usage(
+	const struct sampler *sampler, const struct sampler_service *service, bool *shared)
 {
-	return &sampler->service[service].totals;
+	*shared = !service->has_leaf;
+	return service->has_leaf ? service->usage_bytes : sampler->usage_bytes;
 }
 
-uint64_t sampler_usage(const struct sampler *sampler, size_t service, bool *shared)
+uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_service *service)
 {
-	const struct sampler_service *from = &sampler->service[service];
-	*shared = !from->has_leaf;
-	return from->has_leaf ? from->usage_bytes : sampler->usage_bytes;
-}
-
-uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service)
-{
-	const struct sampler_service *from = &sampler->service[service];
 	struct events_sample events = {0};
-	if (from->has_leaf)
-		cgroup_files_events(&from->leaf, &events);
+	if (service->has_leaf)
+		cgroup_files_events(&service->leaf, &events);
 	else if (sampler->walls.count > 0)
 		cgroup_files_events(&sampler->walls.level[0], &events);
 	return events.oom_kill;

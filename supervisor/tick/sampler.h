@@ -8,7 +8,8 @@
 #include "config/config.h"
 #include "supervisor/link/link.h"
 #include "supervisor/cgroup/mode.h"
-#include "supervisor/policy/policy.h"
+#include "supervisor/cgroup/cgroup_files.h"
+#include "supervisor/policy/sample.h"
 
 /*
  * Control files and link slots -> struct sample.
@@ -30,36 +31,56 @@
 
 struct sampler;
 
+/* One memory.pressure and when it may be read again. */
+struct stall_source {
+	int fd;    /* -1 = none */
+	bool slow; /* a trigger without CAP_SYS_RESOURCE is armed on it */
+	struct stall_sample last;
+};
+
+/* What is kept of one service; part of that service. */
+struct sampler_service {
+	struct link *link;
+	bool has_leaf;
+	struct cgroup_files leaf;
+	struct stall_source stall;
+	struct link_totals
+		totals; /* what the links said at the last read; all zero without a link */
+	uint64_t usage_bytes;
+};
+
+#define SAMPLER_SERVICE_NONE \
+	((struct sampler_service){.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}})
+
 /* base_directory: the cgroup that holds all services (below mode->mount). */
 int sampler_open(
 	int root_fd, const struct mode *mode, const char *base_directory, struct sampler **sampler);
 void sampler_close(struct sampler *sampler);
 
 /* leaf_fd -1: the service has none.  Neither the descriptor nor the link is kept open by this. */
-void sampler_set_service(struct sampler *sampler, size_t service, int leaf_fd, struct link *link);
-void sampler_clear_service(struct sampler *sampler, size_t service);
+void sampler_service_open(struct sampler_service *service, int leaf_fd, struct link *link);
+void sampler_service_close(struct sampler_service *service);
 
-/* After a reload: service i is what previous[i] was, or new (SIZE_MAX).  Whatever is in no
- * previous[] was cleared before. */
-void sampler_move_services(struct sampler *sampler, const size_t *previous, size_t count);
+/* An unprivileged trigger is armed on the base's memory.pressure. */
+void sampler_note_trigger(struct sampler *sampler, bool armed);
 
-/* An unprivileged trigger is armed on the leaf's (or, SIZE_MAX, the base's) memory.pressure. */
-void sampler_note_trigger(struct sampler *sampler, size_t service, bool armed);
+/* Fills all but running and manual. */
+void sampler_read_service(const struct sampler *sampler, struct sampler_service *from,
+	uint64_t now_ms, struct service_sample *to);
 
-/* Fills the sample and that of every service, all but running and manual, which the caller sets
- * before. */
-void sampler_read(struct sampler *sampler, uint64_t now_ms, const struct policy_state *services,
-	struct sample *sample);
-
-/* The rest of what the links said at the last read; all zero where there is no link. */
-const struct link_totals *sampler_totals(const struct sampler *sampler, size_t service);
+/* What all services have in common, to be read after them: what a heap takes in between is counted
+ * twice rather than not at all.  heaps_bytes is what their heaps hold, and stands in for a usage
+ * that cannot be read. */
+void sampler_read(
+	struct sampler *sampler, uint64_t now_ms, uint64_t heaps_bytes, struct sample *sample);
 
 /* memory.current (v1: usage_in_bytes) at the last read: of the service's leaf, else, *shared, of
  * the cgroup that all services are in; 0 where unknown. */
-uint64_t sampler_usage(const struct sampler *sampler, size_t service, bool *shared);
+uint64_t sampler_usage(
+	const struct sampler *sampler, const struct sampler_service *service, bool *shared);
 
 /* OOM kills as the kernel counts them now, in the leaf, else in the cgroup of all services. */
-uint64_t sampler_oom_kills(const struct sampler *sampler, size_t service);
+uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_service *service);
 
 /* The limit of the tightest shared wall, read now; SAMPLE_NO_LIMIT. */
 uint64_t sampler_wall_bytes(struct sampler *sampler);

@@ -6,9 +6,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
-#include "supervisor/cgroup/cgroup.h"
-#include "supervisor/link/link.h"
-#include "supervisor/cgroup/mode.h"
+#include "supervisor/tick/tick_service.h"
 
 /*
  * One turn: read, decide, perform, publish.  All of the memory side of the
@@ -16,84 +14,89 @@
  *
  * The loop's part:
  *   - tick_open() before the first service, tick_close() after the last;
+ *   - tells which services there are, in which order: tick_reserve(), tick_clear(), tick_add();
  *   - before a service's process is forked: tick_service_prepare(); in the child's environment
- *     link_environment(tick_link()), in the child link_fd() kept across exec, and the child
- *     put into tick_leaf() before it runs exec;
+ *     link_environment() of its link, in the child link_fd() kept across exec, and the child
+ *     put into its leaf before it runs exec;
  *   - tick_service_started() and tick_service_ended();
- *   - waits for the descriptors of tick_watches(), calls tick_woken() for each that
+ *   - waits for the descriptors of tick_watch_fd(), calls tick_woken() for each that
  *     is readable, then tick_step();
  *   - calls tick_step() again after the milliseconds it returned, or earlier when woken.
  *
- * A service is its index in config->services.  The config stays the caller's and must
- * outlive the tick or the next tick_reload().
+ * A service is the caller's object (tick_service.h), at one address for as long as it is listed.
  */
 
 struct tick;
 
 /* Probes the mode, logs its line, makes the tree of cgroups where it can.  0 or -errno. */
-int tick_open(const struct config *config, struct tick **tick);
+int tick_open(struct tick **tick);
 
 /* The services are those of that file (its absolute path, which outlives the tick): ends what an
  * earlier supervisor of it has left behind, in modes A and B.  -EALREADY when one that lives runs
  * them; other failures are logged. */
 int tick_claim(struct tick *tick, const char *file);
 
-/* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree. */
+/* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree.  What
+ * is listed is unmade, not freed. */
 void tick_close(struct tick *tick, uint32_t wait_ms);
+
+/* Room for so many services.  0, or -ENOMEM with nothing changed. */
+int tick_reserve(struct tick *tick, size_t count);
+
+/* The list of services, which is made anew in its order: at most as many as were reserved. */
+void tick_clear(struct tick *tick);
+void tick_add(struct tick *tick, struct tick_service *service);
 
 /* A leaf with its limits (modes A and B), a link, a doorbell, triggers.  Does nothing for what is
  * there already, so it may be called before every start; makes it again where somebody has removed
  * the leaf.  0 or -errno. */
-int tick_service_prepare(struct tick *tick, size_t service);
+int tick_service_prepare(struct tick *tick, struct tick_service *service);
 
-/* NULL where there is none. */
-struct link *tick_link(struct tick *tick, size_t service);
-struct cgroup_leaf *tick_leaf(struct tick *tick, size_t service);
-
-void tick_service_started(struct tick *tick, size_t service);
+void tick_service_started(struct tick_service *service);
 
 /* Returns how many OOM kills the kernel has counted in the service's cgroup since it was last
  * asked.  Without a leaf the count is that of all services together: then any is
  * reported to the first caller only, so ask for a process that died of SIGKILL. */
-uint64_t tick_service_ended(struct tick *tick, size_t service);
+uint64_t tick_service_ended(struct tick *tick, struct tick_service *service);
 
 /* All services are down: lifts the brakes and ends the process that guards them, which is a child
  * of ours.  What starts all the same may be braked again. */
 void tick_end_guard(struct tick *tick);
 
-/* The service is no more (removed by reload): its leaf, link and watches go. */
-void tick_service_remove(struct tick *tick, size_t service, uint32_t wait_ms);
+/* The service is no more (removed by reload): its leaf, link and watches go, for whose descriptors
+ * nothing may wait any more.  Its settings stay. */
+void tick_service_remove(struct tick *tick, struct tick_service *service, uint32_t wait_ms);
 
-/* The same services under a new config: previous[i] is the old index of new service i, or SIZE_MAX
- * where it is new.  Services that are in no previous[] must have been removed before.  Always
- * succeeds; limits that the kernel refuses are logged. */
-void tick_reload(struct tick *tick, const struct config *config, const size_t *previous);
+/* The settings of a listed service were exchanged.  Limits that the kernel refuses are logged. */
+void tick_service_changed(struct tick *tick, struct tick_service *service);
 
-/* The operator's wish, once; SIZE_MAX = every service.  Takes effect at the next tick_step(). */
-void tick_ask(struct tick *tick, size_t service, enum level level);
+/* The operator's wish, once; NULL = every service.  Takes effect at the next tick_step(). */
+void tick_ask(struct tick *tick, struct tick_service *service, enum level level);
 
 /* Milliseconds until the next turn. */
 uint32_t tick_step(struct tick *tick, uint64_t now_ms);
 
 /*
- * What to wait for, all for reading.  A descriptor that has left the list stays open
- * until tick_watches_settled(), so that the loop can first stop waiting for it.
- * The generation changes with the list.
+ * What to wait for, all for reading: of a service, or, NULL, what is common to all.  A descriptor
+ * that was given up stays open until tick_watches_settled(), so that the loop can first stop
+ * waiting for it.  The generation changes with any of them.
  */
-enum tick_watch_kind { TICK_WATCH_PSI, TICK_WATCH_EVENTS, TICK_WATCH_DOORBELL, TICK_WATCH_DOOR };
-
-struct tick_watch {
-	int fd;
-	enum tick_watch_kind kind;
-	size_t service; /* SIZE_MAX = what is common to all */
+enum tick_watch_kind {
+	TICK_WATCH_PSI,
+	TICK_WATCH_EVENTS,
+	TICK_WATCH_DOORBELL, /* of a service */
+	TICK_WATCH_DOOR,     /* common */
+	TICK_WATCH_KINDS
 };
 
-#define TICK_WATCHES_MAX (CONFIG_SERVICES_MAX * 3 + 3)
-
 uint64_t tick_watches_generation(const struct tick *tick);
-size_t tick_watches(const struct tick *tick, struct tick_watch watch[TICK_WATCHES_MAX]);
+
+/* -1 = there is none. */
+int tick_watch_fd(
+	const struct tick *tick, const struct tick_service *service, enum tick_watch_kind kind);
 void tick_watches_settled(struct tick *tick);
-void tick_woken(struct tick *tick, const struct tick_watch *watch, uint64_t now_ms);
+void tick_woken(struct tick *tick, struct tick_service *service, enum tick_watch_kind kind,
+	uint64_t now_ms);
 
 /* For the last report, since the service's first start. */
 struct tick_counts {
@@ -108,6 +111,7 @@ struct tick_counts {
 	enum level level;
 };
 
-void tick_counts(struct tick *tick, size_t service, struct tick_counts *counts);
+void tick_counts(
+	const struct tick *tick, const struct tick_service *service, struct tick_counts *counts);
 
 #endif

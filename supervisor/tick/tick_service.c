@@ -1,3 +1,4 @@
+/* Makes and gives up what tick keeps for one service. */
 #include "supervisor/tick/tick_service.h"
 
 #include <errno.h>
@@ -5,29 +6,44 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/policy/price.h"
 
+void tick_service_init(struct tick_service *service)
+{
+	*service = (struct tick_service){
+		.psi = TICK_WATCHED_NONE,
+		.events = TICK_WATCHED_NONE,
+		.sampler = SAMPLER_SERVICE_NONE,
+	};
+}
+
+void tick_service_fini(struct tick_service *service)
+{
+	config_service_free(&service->config);
+}
+
 /* A limit that nobody holds is worse than none when it is not said. */
-static void say_limits_have_no_effect(
-	const struct tick_service *service, const struct config_service *config)
+static void say_limits_have_no_effect(const struct tick_service *service)
 {
 	bool max = service->limit.written_bytes != UINT64_MAX;
 	bool high = service->high_bytes != UINT64_MAX;
 	char others[CGROUP_SETTINGS_TEXT];
-	cgroup_settings_asked(config, others);
+	cgroup_settings_asked(&service->config, others);
 	if (max || high || others[0] != '\0')
 		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
 			 "their own",
-			config->name, max ? "memory_max" : "", max && high ? ", " : "",
+			service->config.name, max ? "memory_max" : "", max && high ? ", " : "",
 			high ? "memory_high" : "", (max || high) && others[0] != '\0' ? ", " : "",
 			others);
 }
 
 /* Those whose writing cannot fail the start. */
-static void write_settings(const struct tick_service *service, struct cgroup_tree *tree,
-	const struct config_service *config, uint64_t wall_bytes)
+static void write_settings(const struct tick_service *service, uint64_t wall_bytes)
 {
+	const struct config_service *config = &service->config;
+	struct cgroup_tree *tree = cgroup_leaf_tree(service->leaf);
 	int error = cgroup_settings_need_pids(config) ? cgroup_tree_switch_pids_on(tree) : 0;
 	if (error != 0)
 		log_warn("%s: pids_max has no effect: the pids controller is not handed out to us: "
@@ -36,103 +52,154 @@ static void write_settings(const struct tick_service *service, struct cgroup_tre
 	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 
-static int make_leaf(struct tick_service *service, const struct config_service *config,
-	const struct tick_place *place)
+/* A leaf, and a slot of the worker that writes its limits later. */
+static int make_leaf(struct tick_service *service, const struct tick_place *place)
 {
-	service->high_bytes = cgroup_settings_bytes(config->memory_high, place->wall_bytes);
-	service->limit = (struct limit){
-		.written_bytes = cgroup_settings_bytes(config->memory_max, place->wall_bytes)};
-	if (place->tree == NULL) {
-		say_limits_have_no_effect(service, config);
-		return 0;
+	struct cgroup_leaf *leaf;
+	int error = brake_worker_add(place->brake, &service->brake_slot);
+	if (error != 0)
+		return error;
+	error = cgroup_leaf_create(place->tree, service->config.name, service->limit.written_bytes,
+		service->high_bytes, &leaf);
+	if (error == 0) {
+		service->leaf = leaf;
+		write_settings(service, place->wall_bytes);
+	} else {
+		brake_worker_forget(place->brake, service->brake_slot);
 	}
-	int error = cgroup_leaf_create(place->tree, config->name, service->limit.written_bytes,
-		service->high_bytes, &service->leaf);
-	if (error == 0)
-		write_settings(service, place->tree, config, place->wall_bytes);
 	return error;
 }
 
-void tick_service_trigger(struct tick_service *service, const char *name,
-	const struct config_psi *wanted, uint32_t window_ms)
+void tick_service_trigger(struct tick_service *service, uint32_t window_ms)
 {
+	const struct config_psi *wanted = &service->policy_config.at[LEVEL_LAZY].pressure;
 	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
 	service->psi_wanted = *wanted;
 	if (fd < 0 || window_ms == 0 || wanted->permille == 0)
 		return;
-	int error = psi_open_trigger(&service->psi, fd, "memory.pressure", wanted, window_ms);
+	int error = psi_open_trigger(&service->psi.now, fd, "memory.pressure", wanted, window_ms);
 	if (error != 0)
-		log_warn("%s: memory.pressure: no trigger: %s", name, strerror(-error));
+		log_warn("%s: memory.pressure: no trigger: %s", service->config.name,
+			strerror(-error));
 }
 
 /* Signals that are nice to have: the loop looks by itself as well. */
-static void open_watches(struct tick_service *service, const struct config_service *config,
-	const struct config_policy *policy, const struct tick_place *place)
+static void open_watches(struct tick_service *service, uint32_t window_ms)
 {
 	int fd = service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1;
 	if (fd < 0)
 		return;
-	int error = psi_open_events(&service->events, fd, "memory.events");
+	int error = psi_open_events(&service->events.now, fd, "memory.events");
 	if (error != 0)
-		log_warn("%s: memory.events: %s", config->name, strerror(-error));
-	tick_service_trigger(
-		service, config->name, &policy->at[LEVEL_LAZY].pressure, place->window_ms);
+		log_warn("%s: memory.events: %s", service->config.name, strerror(-error));
+	tick_service_trigger(service, window_ms);
 }
 
-int tick_service_make(struct tick_service *service, const struct config_service *config,
-	const struct config_policy *policy, const struct tick_place *place)
+static void open_sampler(struct tick_service *service)
 {
-	service->psi = PSI_WATCH_NONE;
-	service->events = PSI_WATCH_NONE;
+	sampler_service_open(&service->sampler,
+		service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1, service->link);
+}
+
+static void tell_wall_directory(const struct tick_service *service, const struct tick_place *place)
+{
+	bool own = service->leaf != NULL && place->wall_directory[0] == '\0';
+	link_set_wall_directory(
+		service->link, own ? cgroup_leaf_directory(service->leaf) : place->wall_directory);
+}
+
+int tick_service_make(struct tick_service *service, const struct tick_place *place)
+{
+	const struct config_policy *policy = &service->policy_config;
+	int error = 0;
+	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, place->wall_bytes);
+	service->limit = (struct limit){.written_bytes = cgroup_settings_bytes(
+						service->config.memory_max, place->wall_bytes)};
 	service->oom_seen = 0;
-	int error = make_leaf(service, config, place);
+	if (place->tree != NULL)
+		error = make_leaf(service, place);
+	else
+		say_limits_have_no_effect(service);
 	if (error != 0)
 		return error;
-	error = link_open(config->name, place->door, &service->link);
+	error = link_open(service->config.name, place->door, &service->link);
 	if (error == 0)
 		error = doorbell_open(link_doorbell(service->link), &service->doorbell);
 	if (error != 0) {
-		tick_service_unmake(service, 0);
+		tick_service_unmake(service, place->brake, 0);
 		return error;
 	}
-	link_set_wall_directory(
-		service->link, service->leaf != NULL && place->wall_directory[0] == '\0'
-				       ? cgroup_leaf_directory(service->leaf)
-				       : place->wall_directory);
+	tell_wall_directory(service, place);
 	link_set_scavenge(service->link, policy);
 	link_set_price(service->link, price_base_ns(policy->core_worth_bytes));
-	open_watches(service, config, policy, place);
+	open_watches(service, place->window_ms);
+	open_sampler(service);
 	service->prepared = true;
 	return 0;
 }
 
-void tick_service_reload(struct tick_service *service, const struct config_service *config,
-	const struct config_policy *policy, uint64_t wall_bytes)
+static void retire(struct tick_watched *watched)
 {
-	link_set_scavenge(service->link, policy);
-	service->high_bytes = cgroup_settings_bytes(config->memory_high, wall_bytes);
+	watched->retired = watched->now;
+	watched->now = PSI_WATCH_NONE;
+}
+
+int tick_service_make_leaf_again(struct tick_service *service, const struct tick_place *place)
+{
+	sampler_service_close(&service->sampler);
+	retire(&service->psi);
+	retire(&service->events);
+	if (service->leaf != NULL) {
+		brake_worker_forget(place->brake, service->brake_slot);
+		/* First of all: the new one is to have the same name. */
+		cgroup_leaf_remove(service->leaf, 0);
+		service->leaf = NULL;
+	}
+	int error = make_leaf(service, place);
+	service->leaf_lost = error != 0;
+	service->oom_seen = 0;
+	tell_wall_directory(service, place);
+	open_watches(service, place->window_ms);
+	open_sampler(service);
+	return error;
+}
+
+void tick_service_reload(struct tick_service *service, uint64_t wall_bytes)
+{
+	link_set_scavenge(service->link, &service->policy_config);
+	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
 	/* A lower limit is for limit_step. */
-	limit_aim(&service->limit, cgroup_settings_bytes(config->memory_max, wall_bytes));
+	limit_aim(&service->limit, cgroup_settings_bytes(service->config.memory_max, wall_bytes));
 	int error =
 		cgroup_leaf_limit(service->leaf, service->limit.written_bytes, service->high_bytes);
 	if (error != 0)
-		log_warn("%s: new limits: %s", config->name, strerror(-error));
-	write_settings(service, cgroup_leaf_tree(service->leaf), config, wall_bytes);
+		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
+	write_settings(service, wall_bytes);
 }
 
-void tick_service_unmake(struct tick_service *service, uint32_t wait_ms)
+static void close_watched(struct tick_watched *watched)
 {
-	psi_close(&service->psi);
-	psi_close(&service->events);
-	if (service->leaf != NULL) {
-		const char *directory = cgroup_leaf_directory(service->leaf);
-		/* What is not removed now is tried again when the tree is closed. */
-		if (cgroup_leaf_remove(service->leaf, wait_ms) != 0)
-			log_warn("cgroup %s: still busy, left for later", directory);
-	}
+	psi_close(&watched->now);
+	psi_close(&watched->retired);
+}
+
+void tick_service_unmake(struct tick_service *service, struct brake_worker *brake, uint32_t wait_ms)
+{
+	struct config_service config = service->config;
+	struct config_policy policy = service->policy_config;
+	sampler_service_close(&service->sampler);
+	if (service->leaf != NULL && brake != NULL)
+		brake_worker_forget(brake, service->brake_slot);
+	close_watched(&service->psi);
+	close_watched(&service->events);
+	/* What is not removed now is tried again when the tree is closed. */
+	if (service->leaf != NULL && cgroup_leaf_remove(service->leaf, wait_ms) != 0)
+		log_warn("%s: its cgroup is still busy, left for later", config.name);
 	doorbell_close(service->doorbell);
 	link_close(service->link);
-	*service = (struct tick_service){.psi = PSI_WATCH_NONE, .events = PSI_WATCH_NONE};
+	tick_service_init(service);
+	service->config = config;
+	service->policy_config = policy;
 }

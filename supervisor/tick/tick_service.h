@@ -7,33 +7,52 @@
 
 #include "config/config.h"
 #include "supervisor/cgroup/cgroup.h"
+#include "supervisor/cgroup/psi.h"
 #include "supervisor/link/doorbell.h"
 #include "supervisor/link/link.h"
 #include "supervisor/link/link_door.h"
 #include "supervisor/policy/limit.h"
 #include "supervisor/policy/policy.h"
-#include "supervisor/cgroup/psi.h"
+#include "supervisor/tick/perform.h"
+#include "supervisor/tick/sampler.h"
 
 /*
- * What tick keeps for one service: leaf, link, doorbell, and the two watches on the
- * leaf's files.  All of it lives from the first start to the removal of the
- * service, over restarts.
+ * The memory side of one service: its settings, leaf, link, doorbell, the two watches on the leaf's
+ * files, and what sampler, policy and perform keep of it.
+ *
+ * It is part of a larger object (supervisor/fleet/service.h) that stays at one address from the
+ * moment the service is configured until a reload removes it, over restarts and reloads.  So a
+ * pointer to it is the service, and no array of ours has to follow when the order changes.
  */
 
+/* A file that the kernel tells us about, and the one before it, which the loop may still wait for:
+ * it is closed by tick_watches_settled(). */
+struct tick_watched {
+	struct psi_watch now;
+	struct psi_watch retired;
+};
+
+#define TICK_WATCHED_NONE ((struct tick_watched){PSI_WATCH_NONE, PSI_WATCH_NONE})
+
 struct tick_service {
+	struct config_service config; /* its own, with all that it points to */
+	struct config_policy policy_config;
 	bool prepared;
 	bool running;
 	enum level manual;
-	struct policy_service policy;
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
+	bool leaf_lost;           /* it was removed and could not be made again yet */
 	struct link *link;
 	struct doorbell *doorbell;
-	struct psi_watch psi;
+	struct tick_watched psi;
 	struct config_psi psi_wanted; /* what psi was made for, or was refused */
-	struct psi_watch events;
-	size_t brake_slot; /* stays its own when a reload moves the service */
+	struct tick_watched events;
+	size_t brake_slot; /* where there is a leaf */
 	uint64_t high_bytes;
 	struct limit limit; /* memory.max */
+	struct sampler_service sampler;
+	struct policy_service policy;
+	struct perform_service perform;
 	/* OOM kills: as counted by the kernel, and those not yet told to tick_service_ended(). */
 	uint64_t oom_seen;
 	uint64_t oom_untold;
@@ -46,26 +65,37 @@ struct tick_service {
 /* What is the same for all: where to make things. */
 struct tick_place {
 	struct cgroup_tree *tree; /* NULL in modes C and D */
+	struct brake_worker *brake;
 	struct link_door *door;
 	const char *wall_directory;
 	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
 	uint32_t window_ms;  /* the mode's */
 };
 
+/* Empty, without settings. */
+void tick_service_init(struct tick_service *service);
+
+/* Frees the settings.  All else was given up before. */
+void tick_service_fini(struct tick_service *service);
+
 /* 0, or -errno with nothing left behind. */
-int tick_service_make(struct tick_service *service, const struct config_service *config,
-	const struct config_policy *policy, const struct tick_place *place);
+int tick_service_make(struct tick_service *service, const struct tick_place *place);
+
+/* A leaf again in the place of one that somebody has removed, with the same limits; nothing that
+ * was retired may be left.  0, or -errno: the service goes on without, and this is to be called
+ * again. */
+int tick_service_make_leaf_again(struct tick_service *service, const struct tick_place *place);
 
 /* The trigger that the policy wants, in the place of none.  One that is refused is logged. */
-void tick_service_trigger(struct tick_service *service, const char *name,
-	const struct config_psi *wanted, uint32_t window_ms);
+void tick_service_trigger(struct tick_service *service, uint32_t window_ms);
 
 /* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
  * (policy/limit.h). */
-void tick_service_reload(struct tick_service *service, const struct config_service *config,
-	const struct config_policy *policy, uint64_t wall_bytes);
+void tick_service_reload(struct tick_service *service, uint64_t wall_bytes);
 
-/* Removes the leaf, then gives up the rest.  Nothing may wait for its descriptors any more. */
-void tick_service_unmake(struct tick_service *service, uint32_t wait_ms);
+/* Removes the leaf, then gives up the rest but the settings.  Nothing may wait for its descriptors
+ * any more.  brake NULL: it holds nothing of the service, or has been closed. */
+void tick_service_unmake(
+	struct tick_service *service, struct brake_worker *brake, uint32_t wait_ms);
 
 #endif

@@ -21,6 +21,7 @@ static void test_any_allocation_may_fail(void **state)
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
 void __libc_free(void *ptr);
 
 static bool counting;
@@ -50,6 +51,14 @@ void *calloc(size_t nmemb, size_t size)
 	return fails() ? NULL : counted(__libc_calloc(nmemb, size));
 }
 
+void *realloc(void *ptr, size_t size)
+{
+	if (fails())
+		return NULL;
+	void *moved = __libc_realloc(ptr, size);
+	return ptr == NULL ? counted(moved) : moved;
+}
+
 void free(void *ptr)
 {
 	if (counting && ptr != NULL)
@@ -59,7 +68,8 @@ void free(void *ptr)
 
 static const char text[] = "[supervisor]\npressure_signals = USR1:full\n"
 			   "[service:a]\ncommand = a 'b c' d\nenvironment = A=1,B=2\n"
-			   "user = u\ndirectory = /\npolicy = p\n[policy:p]\n";
+			   "user = u\ndirectory = /\npolicy = p\n[policy:p]\n"
+			   "[service:b]\ncommand = b\n[service:c]\ncommand = c\n";
 
 static void test_any_allocation_may_fail(void **state)
 {

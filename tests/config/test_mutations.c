@@ -115,7 +115,6 @@ static void config_holds_together(const struct config *config)
 {
 	assert_true(config->policy_count >= 1 && config->policy_count <= CONFIG_POLICIES_MAX);
 	assert_string_equal(config->policies[0].name, "default");
-	assert_true(config->service_count <= CONFIG_SERVICES_MAX);
 	for (size_t i = 0; i < config->service_count; i++) {
 		const struct config_service *service = &config->services[i];
 		assert_true(service->name[0] != '\0');

@@ -114,6 +114,18 @@ static void test_without_a_supervisor_the_brakes_go_off(void **state)
 	assert_true(WAIT_UNTIL(10, guard_has_ended()));
 }
 
+/* The guard's table grows with the numbers that it is told. */
+static void test_any_number_of_brakes_goes_off(void **state)
+{
+	struct yard *yard = *state;
+	set(yard, 3, yard->web, UINT64_MAX, clock_ms() + HOUR_MS);
+	set(yard, 5000, yard->db, 1234567, clock_ms() + HOUR_MS);
+	brake_guard_close(&yard->guard);
+	assert_true(WAIT_UNTIL(10, says(yard->web, "max\n")));
+	assert_true(WAIT_UNTIL(10, says(yard->db, "1234567\n")));
+	assert_true(WAIT_UNTIL(10, guard_has_ended()));
+}
+
 static void test_what_was_lifted_or_forgotten_is_left_alone(void **state)
 {
 	struct yard *yard = *state;
@@ -172,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUARD_TEST(test_without_a_supervisor_the_brakes_go_off),
+		GUARD_TEST(test_any_number_of_brakes_goes_off),
 		GUARD_TEST(test_what_was_lifted_or_forgotten_is_left_alone),
 		GUARD_TEST(test_an_overdue_brake_goes_off),
 		GUARD_TEST(test_no_signal_but_kill_ends_it),

@@ -59,6 +59,11 @@ static int setup(void **state)
 	yard.web = fake_tree_directory(&yard.tree, "web");
 	yard.db = fake_tree_directory(&yard.tree, "db");
 	assert_int_equal(brake_worker_open(&yard.worker), 0);
+	for (size_t i = 0; i < 2; i++) {
+		size_t slot;
+		assert_int_equal(brake_worker_add(yard.worker, &slot), 0);
+		assert_int_equal(slot, i);
+	}
 	*state = &yard;
 	return 0;
 }
@@ -131,6 +136,23 @@ static void test_forgetting_lifts_before_it_returns(void **state)
 	assert_true(becomes(&yard->tree, "db/memory.high", "4096"));
 }
 
+static void test_there_is_a_slot_for_every_service(void **state)
+{
+	struct yard *yard = *state;
+	size_t slot = 0;
+	while (slot < 500)
+		assert_int_equal(brake_worker_add(yard->worker, &slot), 0);
+	brake_worker_set(yard->worker, 0, yard->db, 8192, UINT64_MAX, clock_ms() + HOUR_MS);
+	brake_worker_set(yard->worker, slot, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
+	assert_true(becomes(&yard->tree, "web/memory.high", "4096"));
+	brake_worker_forget(yard->worker, slot);
+	assert_true(becomes(&yard->tree, "web/memory.high", "max"));
+	assert_true(brake_worker_is_on(yard->worker, 0));
+	/* The one that was given back is the next. */
+	assert_int_equal(brake_worker_add(yard->worker, &slot), 0);
+	assert_int_equal(slot, 500);
+}
+
 /* As a reload has it while the brake is on. */
 static void test_a_new_normal_value_is_what_the_brake_leaves(void **state)
 {
@@ -177,6 +199,7 @@ int main(void)
 		TEST(test_the_deadline_lifts_without_anybody_calling),
 		TEST(test_closing_lifts_every_brake),
 		TEST(test_forgetting_lifts_before_it_returns),
+		TEST(test_there_is_a_slot_for_every_service),
 		TEST(test_a_new_normal_value_is_what_the_brake_leaves),
 		TEST(test_a_killed_guard_is_replaced),
 		TEST(test_a_leaf_without_the_file_is_refused),

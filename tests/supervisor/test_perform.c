@@ -1,4 +1,5 @@
 #include "supervisor/tick/perform.h"
+#include "supervisor/tick/tick_service.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,9 +21,8 @@
 
 /* One service with a link of its own, and all that was logged. */
 struct stage {
-	struct perform perform;
-	struct perform_service service;
-	struct link_totals totals;
+	struct tick_service service;
+	struct tick_service *list[1];
 	struct plan plan;
 	struct action action[4];
 	int log_fd;
@@ -34,13 +34,12 @@ static int setup(void **state)
 	struct stage *stage = calloc(1, sizeof *stage);
 	assert_int_equal(link_open("web", NULL, &stage->service.link), 0);
 	stage->plan.action = stage->action;
-	stage->service.name = "web";
-	stage->service.leaf_fd = -1;
+	stage->list[0] = &stage->service;
+	strcpy(stage->service.config.name, "web");
 	stage->service.high_bytes = UINT64_MAX;
-	stage->service.totals = &stage->totals;
-	stage->service.usage_bytes = 241 * MIB;
-	stage->totals.threads = 2;
-	stage->totals.heap.processes = 2;
+	stage->service.perform.usage_bytes = 241 * MIB;
+	stage->service.sampler.totals.threads = 2;
+	stage->service.sampler.totals.heap.processes = 2;
 	stage->log_fd = memfd_create("log", MFD_CLOEXEC);
 	stage->stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	assert_true(dup2(stage->log_fd, STDERR_FILENO) >= 0);
@@ -91,30 +90,30 @@ static void ask(struct stage *stage, uint64_t now_ms)
 		.level = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(&stage->perform, &stage->plan, &stage->service, now_ms);
+	perform_plan(NULL, &stage->plan, stage->list, now_ms);
 }
 
 static void test_a_release_is_one_line_when_all_have_answered(void **state)
 {
 	struct stage *stage = *state;
-	stage->totals.heap.released_bytes = 1000 * MIB;
+	stage->service.sampler.totals.heap.released_bytes = 1000 * MIB;
 	ask(stage, 5000);
 	assert_string_equal(logged(stage), "");
 	assert_int_equal(link_level(stage->service.link), LEVEL_EAGER);
-	assert_int_equal(perform_due_ms(&stage->perform, 1), 5000 + PERFORM_ANSWER_MS);
-	stage->totals.heap.answered = false;
-	perform_settle(&stage->perform, &stage->service, 1, 5003);
+	assert_int_equal(perform_due_ms(&stage->service.perform), 5000 + PERFORM_ANSWER_MS);
+	stage->service.sampler.totals.heap.answered = false;
+	perform_settle(&stage->service, 5003);
 	assert_string_equal(logged(stage), "");
-	stage->totals.heap.answered = true;
-	stage->totals.heap.released_bytes += 11 * MIB + 838860;
-	stage->service.usage_bytes = 229 * MIB;
-	perform_settle(&stage->perform, &stage->service, 1, 5007);
+	stage->service.sampler.totals.heap.answered = true;
+	stage->service.sampler.totals.heap.released_bytes += 11 * MIB + 838860;
+	stage->service.perform.usage_bytes = 229 * MIB;
+	perform_settle(&stage->service, 5007);
 	assert_string_equal(logged(stage),
 		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; asked 12M of 2 processes; "
 		"returned 11.7M in 7ms (memory.current 241M -> 229M)");
-	assert_true(perform_due_ms(&stage->perform, 1) == UINT64_MAX);
-	assert_int_equal(stage->perform.releases[0][LEVEL_EAGER], 1);
-	perform_settle(&stage->perform, &stage->service, 1, 9000);
+	assert_true(perform_due_ms(&stage->service.perform) == UINT64_MAX);
+	assert_int_equal(stage->service.perform.releases[LEVEL_EAGER], 1);
+	perform_settle(&stage->service, 9000);
 	assert_string_equal(logged(stage), "");
 }
 
@@ -122,9 +121,9 @@ static void test_who_does_not_answer_is_reported_after_a_second(void **state)
 {
 	struct stage *stage = *state;
 	ask(stage, 5000);
-	stage->totals.heap.answered = false;
-	stage->service.usage_shared = true;
-	perform_settle(&stage->perform, &stage->service, 1, 5000 + PERFORM_ANSWER_MS);
+	stage->service.sampler.totals.heap.answered = false;
+	stage->service.perform.usage_shared = true;
+	perform_settle(&stage->service, 5000 + PERFORM_ANSWER_MS);
 	assert_string_equal(logged(stage),
 		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; asked 12M of 2 processes; "
 		"returned 0 in 1000ms so far, not all answered (shared memory.current 241M -> "
@@ -134,12 +133,12 @@ static void test_who_does_not_answer_is_reported_after_a_second(void **state)
 static void test_without_a_heap_there_is_nobody_to_wait_for(void **state)
 {
 	struct stage *stage = *state;
-	stage->totals.threads = 0;
+	stage->service.sampler.totals.threads = 0;
 	ask(stage, 5000);
 	assert_string_equal(logged(stage),
 		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; nobody to ask: no "
 		"scavenger runs yet");
-	stage->totals.heap.processes = 0;
+	stage->service.sampler.totals.heap.processes = 0;
 	ask(stage, 5000);
 	assert_string_equal(logged(stage),
 		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; nobody to ask: no heap has "
@@ -155,13 +154,13 @@ static void test_asking_again_for_nothing_is_no_news(void **state)
 		.previous = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(&stage->perform, &stage->plan, &stage->service, 5000);
-	stage->totals.heap.answered = true;
-	perform_settle(&stage->perform, &stage->service, 1, 5001);
+	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	stage->service.sampler.totals.heap.answered = true;
+	perform_settle(&stage->service, 5001);
 	assert_string_equal(logged(stage), "");
-	perform_plan(&stage->perform, &stage->plan, &stage->service, 6000);
-	stage->totals.heap.released_bytes += MIB;
-	perform_settle(&stage->perform, &stage->service, 1, 6001);
+	perform_plan(NULL, &stage->plan, stage->list, 6000);
+	stage->service.sampler.totals.heap.released_bytes += MIB;
+	perform_settle(&stage->service, 6001);
 	assert_non_null(strstr(logged(stage), "returned 1M in 1ms"));
 }
 
@@ -173,7 +172,7 @@ static void test_a_level_alone_is_a_line_at_once(void **state)
 		.level = LEVEL_CALM,
 		.previous = LEVEL_LAZY,
 		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
-	perform_plan(&stage->perform, &stage->plan, &stage->service, 1);
+	perform_plan(NULL, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "web: calm (was lazy): relaxed, headroom 120M");
 }
 
@@ -186,10 +185,10 @@ static void test_a_second_release_reports_the_first(void **state)
 		.level = LEVEL_FULL,
 		.target_bytes = UINT64_MAX,
 		.reason = {.kind = REASON_MANUAL}};
-	perform_plan(&stage->perform, &stage->plan, &stage->service, 5100);
+	perform_plan(NULL, &stage->plan, stage->list, 5100);
 	assert_non_null(strstr(logged(stage), "in 100ms so far, not all answered"));
-	stage->totals.heap.answered = true;
-	perform_settle(&stage->perform, &stage->service, 1, 5101);
+	stage->service.sampler.totals.heap.answered = true;
+	perform_settle(&stage->service, 5101);
 	assert_string_equal(logged(stage),
 		"web: full: asked for by hand; asked all of 2 processes; returned 0 in 1ms "
 		"(memory.current 241M -> 241M)");
@@ -199,8 +198,8 @@ static void test_a_service_that_ended_is_not_waited_for(void **state)
 {
 	struct stage *stage = *state;
 	ask(stage, 5000);
-	perform_forget(&stage->perform, 0);
-	perform_settle(&stage->perform, &stage->service, 1, 9000);
+	perform_forget(&stage->service.perform);
+	perform_settle(&stage->service, 9000);
 	assert_string_equal(logged(stage), "");
 }
 
@@ -211,9 +210,9 @@ static void test_without_leaves_there_is_no_brake(void **state)
 	stage->plan.action[0] = (struct action){
 		.kind = ACTION_BRAKE, .high_bytes = 1, .until_ms = 9, .reason = headroom};
 	stage->plan.action[1] = (struct action){.kind = ACTION_UNBRAKE};
-	perform_plan(&stage->perform, &stage->plan, &stage->service, 1);
+	perform_plan(NULL, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "");
-	assert_int_equal(stage->perform.brakes[0], 0);
+	assert_int_equal(stage->service.perform.brakes, 0);
 }
 
 static void test_every_reason_names_its_numbers(void **state)

@@ -20,7 +20,10 @@ struct bench {
 	struct mode mode;
 	struct sampler *sampler;
 	struct sample sample;
-	struct policy_service service[2];
+	struct {
+		struct sampler_service kept;
+		struct service_sample sample;
+	} service[2];
 };
 
 static void write_stall(const struct fake_tree *tree, const char *path, unsigned total_us)
@@ -35,9 +38,10 @@ static void write_stall(const struct fake_tree *tree, const char *path, unsigned
 
 static void read_all(struct bench *bench, struct sampler *sampler, uint64_t now_ms, size_t count)
 {
-	struct policy_service *list[] = {&bench->service[0], &bench->service[1]};
-	struct policy_state services = {.service = list, .service_count = count};
-	sampler_read(sampler, now_ms, &services, &bench->sample);
+	for (size_t i = 0; i < count; i++)
+		sampler_read_service(
+			sampler, &bench->service[i].kept, now_ms, &bench->service[i].sample);
+	sampler_read(sampler, now_ms, 0, &bench->sample);
 }
 
 static int setup(void **state)
@@ -64,7 +68,8 @@ static int setup(void **state)
 		.window_ms = 2000};
 	assert_int_equal(sampler_open(bench.tree.fd, &bench.mode, BASE, &bench.sampler), 0);
 	int leaf = fake_tree_directory(&bench.tree, "sys/fs/cgroup/box/web");
-	sampler_set_service(bench.sampler, 0, leaf, NULL);
+	bench.service[0].kept = bench.service[1].kept = SAMPLER_SERVICE_NONE;
+	sampler_service_open(&bench.service[0].kept, leaf, NULL);
 	close(leaf);
 	*state = &bench;
 	return 0;
@@ -73,6 +78,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct bench *bench = *state;
+	sampler_service_close(&bench->service[0].kept);
 	sampler_close(bench->sampler);
 	fake_tree_close(&bench->tree);
 	return 0;
@@ -97,9 +103,10 @@ static void test_a_sample_has_the_wall_and_the_leaf(void **state)
 	assert_false(bench->service[1].sample.events.known);
 	assert_true(bench->service[1].sample.heap.answered);
 	assert_true(bench->service[1].sample.heap.credit_left_bytes == UINT64_MAX);
-	assert_int_equal(sampler_usage(bench->sampler, 0, &shared), 50 * MIB);
+	assert_int_equal(sampler_usage(bench->sampler, &bench->service[0].kept, &shared), 50 * MIB);
 	assert_false(shared);
-	assert_int_equal(sampler_usage(bench->sampler, 1, &shared), 100 * MIB);
+	assert_int_equal(
+		sampler_usage(bench->sampler, &bench->service[1].kept, &shared), 100 * MIB);
 	assert_true(shared);
 	assert_string_equal(sampler_wall_directory(bench->sampler), BASE);
 }
@@ -176,11 +183,11 @@ static void test_pressure_is_read_four_times_a_second_at_most(void **state)
 static void test_under_a_slow_trigger_it_is_read_once_a_second(void **state)
 {
 	struct bench *bench = *state;
-	sampler_note_trigger(bench->sampler, 0, true);
+	bench->service[0].kept.stall.slow = true;
 	assert_int_equal(
 		count_stall_reads(bench, "sys/fs/cgroup/box/web/memory.pressure", false, 10, 10000),
 		10);
-	sampler_note_trigger(bench->sampler, SIZE_MAX, true);
+	sampler_note_trigger(bench->sampler, true);
 	assert_int_equal(
 		count_stall_reads(bench, "sys/fs/cgroup/box/memory.pressure", true, 100, 20000),
 		20);
@@ -198,24 +205,14 @@ static void test_usage_and_events_are_read_every_time(void **state)
 		read_all(bench, bench->sampler, 1000 + i, 1);
 		assert_int_equal(bench->sample.shared.current_bytes, i * 4096);
 		assert_int_equal(bench->sample.shared_events.max, i);
-		assert_int_equal(sampler_oom_kills(bench->sampler, 5), i);
+		assert_int_equal(sampler_oom_kills(bench->sampler, &bench->service[1].kept), i);
 	}
-}
-
-static void test_services_move_with_a_reload(void **state)
-{
-	struct bench *bench = *state;
-	const size_t previous[] = {SIZE_MAX, 0};
-	sampler_move_services(bench->sampler, previous, 2);
-	read_all(bench, bench->sampler, 1000, 2);
-	assert_int_equal(bench->service[0].sample.current_bytes, 0);
-	assert_int_equal(bench->service[1].sample.current_bytes, 50 * MIB);
 }
 
 static void test_a_leaf_that_is_gone_is_no_error(void **state)
 {
 	struct bench *bench = *state;
-	sampler_clear_service(bench->sampler, 0);
+	sampler_service_close(&bench->service[0].kept);
 	read_all(bench, bench->sampler, 1000, 1);
 	assert_int_equal(bench->service[0].sample.current_bytes, 0);
 	assert_false(bench->service[0].sample.can_brake);
@@ -255,7 +252,6 @@ int main(void)
 		TEST(test_pressure_is_read_four_times_a_second_at_most),
 		TEST(test_under_a_slow_trigger_it_is_read_once_a_second),
 		TEST(test_usage_and_events_are_read_every_time),
-		TEST(test_services_move_with_a_reload),
 		TEST(test_a_leaf_that_is_gone_is_no_error),
 		TEST(test_the_machines_stall_counts_only_where_nothing_else_does),
 	};

@@ -66,7 +66,7 @@ static void test_how_it_ended_decides_whether_it_comes_back(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		life.config.autorestart = rows[i].autorestart;
-		service_init(&life.service, 0, &life.config);
+		life_init();
 		struct fake_child *child = life_start();
 		fake_tick.oom_kills = rows[i].how == OOM;
 		if (rows[i].how == EXIT)
@@ -93,7 +93,7 @@ static void test_an_oom_kill_is_one_of_the_main_process_only(void **state)
 	} rows[] = {{false, SIGKILL, 1}, {false, SIGTERM, 0}, {true, 137, 0}, {true, 0, 0}};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		service_init(&life.service, 0, &life.config);
+		life_init();
 		struct fake_child *child = life_start();
 		fake_tick.oom_kills = 3;
 		if (rows[i].exited)
@@ -109,7 +109,7 @@ static void test_an_oom_kill_is_one_of_the_main_process_only(void **state)
 static void test_kill_comes_when_the_stop_has_had_its_time_and_not_before(void **state)
 {
 	(void)state;
-	life.config.stopsignal = SIGINT;
+	life.service.config->stopsignal = SIGINT;
 	struct fake_child *child = life_start();
 	child->ignores = true;
 	service_stop(&life.service, &life.host, life.now_ms);
@@ -195,7 +195,7 @@ static void test_a_rest_that_cannot_be_killed_is_given_up(void **state)
 	assert_int_equal(fake_children_spawned("web"), 2);
 	/* The number of the old group is not signalled any more. */
 	size_t before = fake_children_signalled(-child->pid, SIGKILL);
-	service_kill(&life.service, &life.host);
+	service_kill(&life.service);
 	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), before);
 }
 
@@ -276,11 +276,11 @@ static void test_nothing_is_signalled_where_nothing_runs(void **state)
 {
 	(void)state;
 	service_signal(&life.service, SIGHUP);
-	service_kill(&life.service, &life.host);
+	service_kill(&life.service);
 	struct fake_child *child = life_start();
 	life_die(0);
 	service_signal(&life.service, SIGHUP);
-	service_kill(&life.service, &life.host);
+	service_kill(&life.service);
 	service_stop(&life.service, &life.host, life.now_ms);
 	assert_int_equal(fake_children_signalled(child->pid, SIGHUP), 0);
 	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 0);

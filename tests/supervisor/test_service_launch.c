@@ -36,8 +36,8 @@ static char nobody[] = "nobody-of-that-name";
 static void test_a_start_that_is_refused_and_never_repeated_is_fatal(void **state)
 {
 	(void)state;
-	life.config.autorestart = CONFIG_RESTART_NEVER;
-	life.config.user = nobody;
+	life.service.config->autorestart = CONFIG_RESTART_NEVER;
+	life.service.config->user = nobody;
 	service_start(&life.service, &life.host, life.now_ms);
 	assert_int_equal(life.service.restart.state, RESTART_FATAL);
 	assert_true(service_is_down(&life.service));
@@ -52,7 +52,7 @@ static void test_a_program_that_is_not_there_is_named(void **state)
 	(void)state;
 	struct fake_child *child = life_start();
 	fake_children.next_failure = -ENOENT;
-	life.config.autorestart = CONFIG_RESTART_NEVER;
+	life.service.config->autorestart = CONFIG_RESTART_NEVER;
 	fake_children_exit(child, SPAWN_STATUS_MISSING);
 	life_reap(child);
 	assert_int_equal(said("spillway: web: No such file or directory"), 1);
@@ -72,6 +72,7 @@ static void test_without_limits_of_its_own_it_runs_all_the_same(void **state)
 static void with_shim(const char *preloaded)
 {
 	life.config.shim = CONFIG_SHIM_AUTO;
+	life.service.config->shim = CONFIG_SHIM_AUTO;
 	life.host.shim_path = "/opt/lib/libspillway.so";
 	life.host.start = "/srv";
 	fake_tick.verdict.load = true;
@@ -94,7 +95,7 @@ static void test_the_shim_is_added_to_what_is_preloaded(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		with_shim(rows[i].before);
-		service_init(&life.service, 0, &life.config);
+		life_init();
 		const struct fake_child *child = life_start();
 		char value[LINK_VALUE_BYTES];
 		assert_int_equal(link_environment(fake_tick.link, value, sizeof value), 0);
@@ -135,7 +136,7 @@ static void test_without_the_shim_no_link_is_handed_on(void **state)
 		fake_tick.verdict = (struct shim_verdict){.load = rows[i].verdict == NULL};
 		snprintf(fake_tick.verdict.reason, sizeof fake_tick.verdict.reason, "%s",
 			rows[i].verdict != NULL ? rows[i].verdict : "");
-		service_init(&life.service, 0, &life.config);
+		life_init();
 		const struct fake_child *child = life_start();
 		assert_string_equal(child->preload, "");
 		assert_string_equal(child->link, "");

@@ -217,13 +217,13 @@ static void test_an_oom_kill_is_counted_and_told_once(void **state)
 	fake_machine_turn(1000);
 	fake_machine_turn(1000);
 	assert_int_equal(said("db: the kernel OOM-killed 1 process\n"), 1);
-	assert_int_equal(tick_service_ended(machine.tick, 0), 0);
-	assert_int_equal(tick_service_ended(machine.tick, 1), 1);
-	assert_int_equal(tick_service_ended(machine.tick, 1), 0);
-	tick_service_started(machine.tick, 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 0);
+	tick_service_started(machine.service[1]);
 	/* Two more, noticed by the death and not by a turn. */
 	fake_machine_events("box/db", 3, 3);
-	assert_int_equal(tick_service_ended(machine.tick, 1), 2);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 2);
 	assert_int_equal(said("db: the kernel OOM-killed 2 processes"), 1);
 	/* A count that cannot be read, or falls, is no kill; nor is its return. */
 	fake_cgroup_set("box/db", "memory.events", "");
@@ -232,7 +232,7 @@ static void test_an_oom_kill_is_counted_and_told_once(void **state)
 	fake_machine_turn(1000);
 	fake_machine_events("box/db", 3, 3);
 	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, 1), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 0);
 	assert_int_equal(fake_machine_counts(1).oom_kills, 3);
 	assert_int_equal(fake_machine_counts(0).oom_kills, 0);
 }
@@ -247,14 +247,14 @@ static void test_without_leaves_a_kill_is_told_to_the_first_who_asks(void **stat
 	(void)state;
 	be_beside_strangers();
 	fake_machine_start(WEB_AND_DB);
-	assert_null(tick_leaf(machine.tick, 0));
+	assert_null(machine.service[0]->leaf);
 	fake_machine_events("box", 0, 1);
 	fake_machine_turn(1000);
 	assert_int_equal(said("all services: the kernel OOM-killed 1 process in the cgroup they "
 			      "share"),
 		1);
-	assert_int_equal(tick_service_ended(machine.tick, 1), 1);
-	assert_int_equal(tick_service_ended(machine.tick, 0), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
 	assert_int_equal(fake_machine_counts(1).oom_kills, 1);
 }
 
@@ -265,7 +265,7 @@ static void test_kills_from_before_are_nobodys(void **state)
 	fake_machine_events("box", 0, 7);
 	fake_machine_start(WEB);
 	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, 0), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
 	assert_int_equal(said("OOM-killed"), 0);
 }
 
@@ -300,6 +300,16 @@ static void use_nearly_all(void)
 	fake_cgroup_set("box", "memory.current", "251658240\n");
 }
 
+static size_t count_watches(void)
+{
+	size_t count = 0;
+	for (enum tick_watch_kind kind = 0; kind < TICK_WATCH_KINDS; kind++) {
+		count += tick_watch_fd(machine.tick, NULL, kind) >= 0;
+		count += tick_watch_fd(machine.tick, machine.service[0], kind) >= 0;
+	}
+	return count;
+}
+
 /* What a mode has, and that everything else works without it. */
 static void test_every_mode_does_what_it_can(void **state)
 {
@@ -320,20 +330,19 @@ static void test_every_mode_does_what_it_can(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct tick_watch watch[TICK_WATCHES_MAX];
 		said_clear();
 		if (rows[i].prepare != NULL)
 			rows[i].prepare();
 		fake_machine_start(WEB);
 		assert_int_equal(said(rows[i].line), 1);
-		assert_int_equal(tick_leaf(machine.tick, 0) != NULL, rows[i].leaf);
-		assert_non_null(tick_link(machine.tick, 0));
-		assert_int_equal(tick_watches(machine.tick, watch), rows[i].watches);
+		assert_int_equal(machine.service[0]->leaf != NULL, rows[i].leaf);
+		assert_non_null(machine.service[0]->link);
 		for (int turn = 0; turn < 3; turn++)
 			fake_machine_turn(SLOW_MS);
+		assert_int_equal(count_watches(), rows[i].watches);
 		assert_int_equal(fake_machine_level(0), rows[i].level);
 		assert_true(fake_cgroup_has(rows[i].leaf ? "box/supervisor" : "box", getpid()));
-		assert_int_equal(tick_service_ended(machine.tick, 0), 0);
+		assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
 		if (i + 1 == sizeof rows / sizeof rows[0])
 			break;
 		fake_machine_close();
@@ -356,7 +365,7 @@ static void test_the_brake_goes_on_near_the_wall_and_off_with_the_service(void *
 	fake_machine_turn(50);
 	assert_true(fake_machine_counts(0).brakes >= 1);
 	assert_true(WAIT_UNTIL(30, !fake_cgroup_reads("box/db", "memory.high", "94371840")));
-	tick_service_ended(machine.tick, 0);
+	tick_service_ended(machine.tick, machine.service[0]);
 	assert_true(WAIT_UNTIL(30, fake_cgroup_reads("box/db", "memory.high", "94371840")));
 	assert_int_equal(fake_machine_level(0), LEVEL_CALM);
 }
@@ -364,7 +373,7 @@ static void test_the_brake_goes_on_near_the_wall_and_off_with_the_service(void *
 static struct link_slot *map_slots(struct link_header **header)
 {
 	char *map = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		link_fd(tick_link(machine.tick, 0)), 0);
+		link_fd(machine.service[0]->link), 0);
 	assert_true(map != MAP_FAILED);
 	*header = (struct link_header *)map;
 	return (struct link_slot *)(map + LINK_PAGE_BYTES);
@@ -424,10 +433,10 @@ static void test_a_wish_is_a_release_and_only_one(void **state)
 	join(&slots[0], 4242, 30 * MIB);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).heap.heap.processes, 1);
-	tick_ask(machine.tick, 1, LEVEL_FULL);
+	tick_ask(machine.tick, machine.service[1], LEVEL_FULL);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).releases[LEVEL_FULL], 0);
-	tick_ask(machine.tick, SIZE_MAX, LEVEL_FULL);
+	tick_ask(machine.tick, NULL, LEVEL_FULL);
 	uint32_t before = atomic_load(&header->sequence);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).releases[LEVEL_FULL], 1);

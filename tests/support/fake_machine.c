@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -75,11 +76,21 @@ void fake_machine_open(void)
 	fake_machine_use("box", 10 * MIB);
 }
 
+static void drop(struct tick_service *service)
+{
+	tick_service_fini(service);
+	free(service);
+}
+
 void fake_machine_close(void)
 {
 	tick_close(machine.tick, 0);
 	machine.tick = NULL;
-	config_free(&machine.config);
+	for (size_t i = 0; i < machine.count; i++)
+		drop(machine.service[i]);
+	free(machine.service);
+	machine.service = NULL;
+	machine.count = 0;
 	fake_cgroup_close();
 }
 
@@ -91,13 +102,72 @@ void fake_machine_load(const char *text, struct config *config)
 		fail_msg("line %u: %s", errors.error[0].line, errors.error[0].text);
 }
 
+static size_t find(const char *name)
+{
+	size_t i = 0;
+	while (i < machine.count && strcmp(machine.service[i]->config.name, name) != 0)
+		i++;
+	return i;
+}
+
+static struct tick_service *take(const char *name)
+{
+	size_t i = find(name);
+	struct tick_service *service;
+	if (i < machine.count) {
+		service = machine.service[i];
+		machine.service[i] = machine.service[--machine.count];
+		return service;
+	}
+	service = malloc(sizeof *service);
+	assert_non_null(service);
+	tick_service_init(service);
+	return service;
+}
+
+void fake_machine_reload(const char *config_text)
+{
+	struct config *config = calloc(1, sizeof *config);
+	assert_non_null(config);
+	fake_machine_load(config_text, config);
+	size_t count = config->service_count;
+	struct tick_service **list = calloc(count, sizeof(struct tick_service *));
+	assert_non_null(list);
+	assert_int_equal(tick_reserve(machine.tick, count), 0);
+	tick_clear(machine.tick);
+	for (size_t i = 0; i < count; i++)
+		list[i] = take(config->services[i].name);
+	for (size_t i = 0; i < machine.count; i++) {
+		tick_service_remove(machine.tick, machine.service[i], 0);
+		drop(machine.service[i]);
+	}
+	free(machine.service);
+	machine.service = list;
+	machine.count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct config_service before = list[i]->config;
+		list[i]->config = config->services[i];
+		list[i]->policy_config = config->policies[config->services[i].policy];
+		config->services[i] = before;
+		tick_add(machine.tick, list[i]);
+		tick_service_changed(machine.tick, list[i]);
+	}
+	config_free(config);
+	free(config);
+}
+
+void fake_machine_list(const char *config_text)
+{
+	assert_int_equal(tick_open(&machine.tick), 0);
+	fake_machine_reload(config_text);
+}
+
 void fake_machine_start(const char *config_text)
 {
-	fake_machine_load(config_text, &machine.config);
-	assert_int_equal(tick_open(&machine.config, &machine.tick), 0);
-	for (size_t i = 0; i < machine.config.service_count; i++) {
-		assert_int_equal(tick_service_prepare(machine.tick, i), 0);
-		tick_service_started(machine.tick, i);
+	fake_machine_list(config_text);
+	for (size_t i = 0; i < machine.count; i++) {
+		assert_int_equal(tick_service_prepare(machine.tick, machine.service[i]), 0);
+		tick_service_started(machine.service[i]);
 	}
 }
 
@@ -117,7 +187,7 @@ void fake_machine_use(const char *cgroup, uint64_t bytes)
 struct tick_counts fake_machine_counts(size_t service)
 {
 	struct tick_counts counts;
-	tick_counts(machine.tick, service, &counts);
+	tick_counts(machine.tick, machine.service[service], &counts);
 	return counts;
 }
 

@@ -21,8 +21,9 @@
 #define FAKE_MACHINE_LIMIT_TEXT "268435456\n"
 
 struct fake_machine {
-	struct config config;
 	struct tick *tick;
+	struct tick_service **service;
+	size_t count;
 	/* Far ahead of the machine's own clock, by which the brake's thread counts. */
 	uint64_t now_ms;
 	bool triggers_dead;
@@ -39,8 +40,15 @@ extern struct fake_machine machine;
 void fake_machine_open(void);
 void fake_machine_close(void);
 
-/* Parses the text; prepares and starts every service. */
+/* Parses the text: a tick with its services. */
+void fake_machine_list(const char *config_text);
+
+/* The same, and prepares and starts every service. */
 void fake_machine_start(const char *config_text);
+
+/* As fleet/reload.c does: services of the same name stay with new settings, and those that the text
+ * does not have are removed.  What is new is not prepared. */
+void fake_machine_reload(const char *config_text);
 
 void fake_machine_load(const char *text, struct config *config);
 

@@ -17,11 +17,8 @@
 struct fake_tick fake_tick;
 struct life life;
 
-struct cgroup_leaf *__wrap_tick_leaf(struct tick *tick, size_t service);
-struct link *__wrap_tick_link(struct tick *tick, size_t service);
-int __wrap_tick_service_prepare(struct tick *tick, size_t service);
-void __wrap_tick_service_started(struct tick *tick, size_t service);
-uint64_t __wrap_tick_service_ended(struct tick *tick, size_t service);
+int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service);
+uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
 int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
@@ -29,34 +26,15 @@ bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict);
 bool __wrap_link_has_process(const struct link *link, pid_t pid);
 
-struct cgroup_leaf *__wrap_tick_leaf(struct tick *tick, size_t service)
+int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service)
 {
 	(void)tick;
-	(void)service;
-	return fake_tick.leaf;
-}
-
-struct link *__wrap_tick_link(struct tick *tick, size_t service)
-{
-	(void)tick;
-	(void)service;
-	return fake_tick.link;
-}
-
-int __wrap_tick_service_prepare(struct tick *tick, size_t service)
-{
-	(void)tick;
-	(void)service;
+	service->leaf = fake_tick.leaf;
+	service->link = fake_tick.link;
 	return fake_tick.prepare_error;
 }
 
-void __wrap_tick_service_started(struct tick *tick, size_t service)
-{
-	(void)tick;
-	(void)service;
-}
-
-uint64_t __wrap_tick_service_ended(struct tick *tick, size_t service)
+uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service)
 {
 	uint64_t kills = fake_tick.oom_kills;
 	(void)tick;
@@ -125,10 +103,17 @@ int life_setup(void **state)
 		.host = {.announce = true},
 		.now_ms = LIFE_START_MS,
 	};
-	service_init(&life.service, 0, &life.config);
+	life_init();
 	said_begin();
 	*state = &life;
 	return 0;
+}
+
+void life_init(void)
+{
+	static const struct config_policy policy;
+	struct config_service config = life.config;
+	service_init(&life.service, &config, &policy);
 }
 
 int life_teardown(void **state)

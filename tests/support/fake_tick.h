@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "supervisor/cgroup/cgroup.h"
-#include "supervisor/link/link.h"
 #include "supervisor/fleet/service.h"
 #include "supervisor/process/shim_check.h"
 
@@ -54,6 +52,9 @@ extern struct life life;
 /* For cmocka's setup and teardown; what is logged is kept by said. */
 int life_setup(void **state);
 int life_teardown(void **state);
+
+/* Another service with life.config. */
+void life_init(void);
 
 struct fake_child *life_start(void);
 

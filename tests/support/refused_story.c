@@ -90,12 +90,11 @@ static void assert_all_run(void)
 	const struct fleet *fleet = fake_fleet.fleet;
 	size_t alive = 0;
 	for (size_t i = 0; i < fleet->count; i++) {
-		assert_ptr_equal(fleet->service[i].config, &fleet->config->services[i]);
-		assert_int_equal(fleet->service[i].restart.state, RESTART_RUNNING);
+		assert_int_equal(fleet->service[i]->restart.state, RESTART_RUNNING);
 		assert_int_equal(
-			fake_children_find(fleet->service[i].pid)->state, FAKE_CHILD_ALIVE);
-		assert_string_equal(fake_children_find(fleet->service[i].pid)->program,
-			fleet->service[i].config->argv[0]);
+			fake_children_find(fleet->service[i]->pid)->state, FAKE_CHILD_ALIVE);
+		assert_string_equal(fake_children_find(fleet->service[i]->pid)->program,
+			fleet->service[i]->config->argv[0]);
 	}
 	for (size_t i = 0; i < fake_children.count; i++)
 		alive += fake_children.child[i].state == FAKE_CHILD_ALIVE;
@@ -105,7 +104,7 @@ static void assert_all_run(void)
 
 static void reload_with_an_error(void)
 {
-	const struct config *config = fake_fleet.fleet->config;
+	struct service **services = fake_fleet.fleet->service;
 	size_t spawned = fake_children.count;
 	size_t signals = fake_children.signal_count;
 	fake_fleet_write(BROKEN);
@@ -113,32 +112,40 @@ static void reload_with_an_error(void)
 	fake_fleet_signal(SIGHUP);
 	refused.on = false;
 	refused_settle();
-	assert_ptr_equal(fake_fleet.fleet->config, config);
+	assert_ptr_equal(fake_fleet.fleet->service, services);
 	assert_null(fake_fleet.fleet->reload);
 	assert_int_equal(fake_children.count, spawned);
 	assert_int_equal(fake_children.signal_count, signals);
 }
 
-/* Either all of the new config is in force or nothing of it. */
+/* Either all of the new config is in force or nothing of it; what stays is the same object. */
 static void reload(void)
 {
 	const struct fleet *fleet = fake_fleet.fleet;
-	const struct config *config = fleet->config;
+	struct service *before[] = {fleet->service[0], fleet->service[1]};
+	said_clear();
+	struct service **services = fleet->service;
 	pid_t db = fake_fleet_child("db")->pid;
 	pid_t web = fake_fleet_child("web")->pid;
 	fake_fleet_write(AFTER);
 	refused.on = true;
 	fake_fleet_signal(SIGHUP);
 	refused.on = false;
-	bool begun = fleet->config != config || fleet->reload != NULL;
+	bool begun = fleet->service != services || fleet->reload != NULL;
 	refused_settle();
 	settle(ALL_DELAYS_MS);
 	assert_all_run();
 	assert_int_equal(fake_fleet_child("db")->pid, db);
 	assert_int_equal(fake_fleet_child("web")->pid == web, !begun);
 	assert_int_equal(fleet->count, begun ? 3 : 2);
-	if (!begun)
+	assert_ptr_equal(fleet->service[begun ? 1 : 0], before[0]);
+	assert_ptr_equal(fleet->service[begun ? 2 : 1], before[1]);
+	assert_int_equal(before[0]->config->memory_max.bytes, begun ? 67108864 : 0);
+	if (!begun) {
 		assert_true(refused.refused > 0);
+		assert_int_equal(said("not reloaded"), 1);
+		assert_int_equal(said("everything stays as it was"), 1);
+	}
 	if (begun && refused.refused == 0)
 		assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.max", "67108864")));
 }

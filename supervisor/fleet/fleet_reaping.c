@@ -1,0 +1,29 @@
+/* Takes the children that have died. */
+#include "supervisor/fleet/fleet_private.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+/* Takes all that have died.  A main process is looked at while it is a zombie: as
+ * long as it is one its number, which is that of its group, cannot be another's. */
+void fleet_reap(struct fleet *fleet, uint64_t now_ms)
+{
+	for (;;) {
+		siginfo_t info = {0};
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+			fleet->childless = errno == ECHILD;
+			return;
+		}
+		if (info.si_pid == 0) {
+			fleet->childless = false;
+			return;
+		}
+		for (size_t i = 0; i < fleet->count; i++) {
+			struct service *service = fleet->service[i];
+			if (service->lives && service->pid == info.si_pid)
+				service_died(service, &fleet->host, info.si_code, info.si_status,
+					now_ms);
+		}
+		waitpid(info.si_pid, NULL, 0);
+	}
+}

@@ -1,0 +1,70 @@
+/* What the signals mean. */
+#include "supervisor/fleet/fleet_private.h"
+
+#include <signal.h>
+
+#include "supervisor/base/log.h"
+
+static bool asks_for_release(struct fleet *fleet, int number)
+{
+	const struct config_supervisor *config = &fleet->config;
+	for (size_t i = 0; i < config->pressure_signal_count; i++) {
+		if (config->pressure_signals[i].number != number)
+			continue;
+		tick_ask(fleet->host.tick, NULL, config->pressure_signals[i].level);
+		fleet->tick_ms = 0;
+		return true;
+	}
+	return false;
+}
+
+static void pass_on(struct fleet *fleet, int number)
+{
+	bool ends = number == SIGTERM || number == SIGINT || number == SIGQUIT;
+	if (number == SIGTTIN || number == SIGTTOU)
+		return;
+	/* Nobody is there to take it: whoever sends it wants us to end. */
+	if (fleet->ending != FLEET_SERVES && ends) {
+		fleet->killing = true;
+		return;
+	}
+	service_signal(fleet->service[0], number);
+}
+
+static void obey(struct fleet *fleet, int number, uint64_t now_ms)
+{
+	char name[SIGNALS_NAME_BYTES];
+	switch (number) {
+	case SIGTERM:
+	case SIGINT:
+	case SIGQUIT:
+		log_info("SIG%s: stopping", signals_name(number, name));
+		fleet_stop(fleet, now_ms);
+		break;
+	case SIGHUP:
+		fleet_reload_start(fleet, now_ms);
+		break;
+	default:
+		break;
+	}
+}
+
+void fleet_on_signal(void *context)
+{
+	struct fleet *fleet = context;
+	struct signals_event event;
+	while (signals_read(fleet->host.signals, &event) == 1) {
+		uint64_t now_ms = loop_now_ms();
+		if (event.number == SIGCHLD) {
+			fleet_terminal_note_stop(fleet);
+			fleet_reap(fleet, now_ms);
+		} else if (event.from_us || asks_for_release(fleet, event.number)) {
+			continue;
+		} else if (fleet->wrap) {
+			pass_on(fleet, event.number);
+		} else {
+			obey(fleet, event.number, now_ms);
+		}
+	}
+	fleet_turn(fleet);
+}

@@ -1,0 +1,206 @@
+/* One start of a service: what it needs, fork and exec, and whether the shim has come along. */
+#include "supervisor/fleet/service_launch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/base/log.h"
+#include "supervisor/process/shim_check.h"
+
+#define SHIM_FIRST_LOOK_MS 20U
+#define SHIM_LAST_LOOK_MS 60000U
+
+/* All that one start needs, made before the fork and gone after it. */
+struct launch {
+	struct environment environment;
+	struct account account;
+	bool has_account;
+	struct shim_verdict verdict;
+};
+
+static int add_preload(struct environment *environment, const char *shim_path)
+{
+	const char *before = environment_get(environment, "LD_PRELOAD");
+	char *joined;
+	int error;
+	if (before == NULL || before[0] == '\0')
+		return environment_set(environment, "LD_PRELOAD", shim_path);
+	if (strstr(before, shim_path) != NULL)
+		return 0;
+	if (asprintf(&joined, "%s:%s", before, shim_path) < 0)
+		return -ENOMEM;
+	error = environment_set(environment, "LD_PRELOAD", joined);
+	free(joined);
+	return error;
+}
+
+/* The shim and its link go into the environment together or not at all. */
+static int add_shim(
+	struct launch *launch, const struct service *service, const struct service_host *host)
+{
+	const struct config_service *config = service->config;
+	struct link *link = service->memory.link;
+	struct shim_check check = {
+		.program = config->argv[0],
+		.path = environment_get(&launch->environment, "PATH"),
+		.start = host->start,
+		.directory = config->directory,
+		.shim = host->shim_path,
+		.uid = launch->has_account ? launch->account.uid : geteuid(),
+		.gid = launch->has_account ? launch->account.gid : getegid(),
+	};
+	char value[LINK_VALUE_BYTES];
+	const char *missing = NULL;
+	if (config->shim == CONFIG_SHIM_OFF)
+		missing = "switched off";
+	else if (host->shim_path == NULL)
+		missing = "libspillway.so is not there";
+	else if (link == NULL || link_environment(link, value, sizeof value) != 0)
+		missing = "no link could be made";
+	if (missing != NULL) {
+		snprintf(launch->verdict.reason, sizeof launch->verdict.reason, "%s", missing);
+		return 0;
+	}
+	shim_check(&check, &launch->verdict);
+	if (!launch->verdict.load)
+		return 0;
+	int error = add_preload(&launch->environment, host->shim_path);
+	if (error == 0)
+		error = environment_set(&launch->environment, LINK_ENVIRONMENT, value);
+	return error;
+}
+
+static int add_account(struct launch *launch, const char *user)
+{
+	int error = account_resolve(user, &launch->account);
+	if (error != 0)
+		return error;
+	launch->has_account = true;
+	if (launch->account.name[0] == '\0')
+		return 0;
+	error = environment_set(&launch->environment, "HOME", launch->account.home);
+	if (error == 0)
+		error = environment_set(&launch->environment, "USER", launch->account.name);
+	if (error == 0)
+		error = environment_set(&launch->environment, "LOGNAME", launch->account.name);
+	return error;
+}
+
+static int launch_init(
+	struct launch *launch, const struct service *service, const struct service_host *host)
+{
+	const struct config_service *config = service->config;
+	*launch = (struct launch){0};
+	int error = environment_init(&launch->environment, environ);
+	if (error == 0 && config->user != NULL) {
+		error = add_account(launch, config->user);
+		if (error != 0)
+			log_error("%s: user %s: %s", config->name, config->user, strerror(-error));
+	}
+	for (size_t i = 0;
+		error == 0 && config->environment != NULL && config->environment[i] != NULL; i++)
+		error = environment_put(&launch->environment, config->environment[i]);
+	if (error == 0)
+		error = add_shim(launch, service, host);
+	return error;
+}
+
+static void launch_fini(struct launch *launch)
+{
+	environment_fini(&launch->environment);
+}
+
+static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
+{
+	service->shim_wanted = verdict->load;
+	service->shim_missed = false;
+	service->shim_check_ms = verdict->load ? now_ms + SHIM_FIRST_LOOK_MS : SERVICE_NEVER;
+	if (!verdict->load)
+		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
+}
+
+int service_launch(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct cgroup_leaf *leaf;
+	struct link *link;
+	struct launch launch;
+	int error = tick_service_prepare(host->tick, &service->memory);
+	if (error != 0)
+		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
+	leaf = service->memory.leaf;
+	link = service->memory.link;
+	error = launch_init(&launch, service, host);
+	if (error != 0)
+		goto out;
+	struct spawn spawn = {
+		.argv = config->argv,
+		.environment = &launch.environment,
+		.start = host->start,
+		.directory = config->directory,
+		.account = launch.has_account ? &launch.account : NULL,
+		.signals = host->signals,
+		.descriptors = host->descriptors,
+		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
+		.has_oom_score = config->has_oom_score_adj,
+		.take_terminal = host->take_terminal,
+	};
+	error = spawn_start(&spawn, &service->spawned);
+	if (error != 0)
+		goto out;
+	service->pid = service->spawned.pid;
+	service->lives = true;
+	service->started_ms = now_ms;
+	if (leaf != NULL) {
+		int attached = cgroup_leaf_attach(leaf, service->pid);
+		if (attached != 0)
+			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
+	}
+	if (config->has_oom_score_adj) {
+		int set = spawn_set_oom_score(&service->spawned, config->oom_score_adj);
+		if (set != 0)
+			log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
+				strerror(-set));
+	}
+	tick_service_started(&service->memory);
+	spawn_go(&service->spawned);
+	if (host->announce)
+		log_info("%s: started, pid %d", config->name, (int)service->pid);
+	else
+		log_debug("%s: started, pid %d", config->name, (int)service->pid);
+	note_shim(service, &launch.verdict, now_ms);
+out:
+	if (error != 0) {
+		log_error("%s: cannot start: %s", config->name, strerror(-error));
+		service->exit_status = SPAWN_STATUS_UNUSABLE;
+		service->expected = false;
+	}
+	launch_fini(&launch);
+	return error;
+}
+
+/* Looks again after twice the time each time, so that a service costs a dozen looks and then
+ * none.  One that is slow to start is said to be without, and that is taken back. */
+void service_look_for_shim(struct service *service, uint64_t now_ms)
+{
+	struct link *link = service->memory.link;
+	uint64_t waited_ms = now_ms - service->started_ms;
+	service->shim_check_ms = SERVICE_NEVER;
+	if (link != NULL && link_has_process(link, service->pid)) {
+		log_info("%s: shim: active", service->config->name);
+		service->shim_wanted = false;
+		return;
+	}
+	if (waited_ms >= SERVICE_SHIM_MS && !service->shim_missed) {
+		log_warn("%s: shim: none (it did not load within %d s)", service->config->name,
+			SERVICE_SHIM_MS / 1000);
+		service->shim_missed = true;
+	}
+	if (waited_ms < SHIM_LAST_LOOK_MS)
+		service->shim_check_ms = now_ms + waited_ms + 1;
+	else
+		service->shim_wanted = false;
+}

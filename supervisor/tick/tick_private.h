@@ -1,0 +1,55 @@
+#ifndef SUPERVISOR_TICK_TICK_PRIVATE_H
+#define SUPERVISOR_TICK_TICK_PRIVATE_H
+
+#include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/cgroup/mode.h"
+#include "supervisor/tick/tick.h"
+
+/* What the files of tick share.  For nobody else. */
+
+struct tick {
+	int root_fd;
+	struct mode mode;
+	struct cgroup_tree *tree;   /* NULL in modes C and D */
+	struct brake_worker *brake; /* there is one where there is a tree */
+	struct link_door *door;
+	struct sampler *sampler;
+
+	struct tick_service **service;
+	size_t count;
+	size_t room;
+	struct policy_state policy; /* its list is of the same services */
+	struct sample sample;
+	struct plan plan;
+
+	struct tick_watched psi; /* of the cgroup of all services */
+	struct config_psi psi_wanted;
+	bool triggers_stale; /* others are wanted than there are */
+	struct tick_watched events;
+	uint64_t generation;
+	uint64_t oom_seen; /* without leaves: of all services */
+	uint64_t oom_untold;
+	uint64_t leaves_looked_ms; /* whether they are still there */
+};
+
+const char *tick_base_directory(const struct tick *tick);
+
+/* memory.events of the cgroup of all services. */
+void tick_watches_open(struct tick *tick);
+
+/* Triggers with the thresholds that are in force. */
+void tick_watches_renew(struct tick *tick);
+
+/* Tells the sampler to read slowly where the service's trigger would starve otherwise. */
+void tick_watches_note_trigger(struct tick *tick, struct tick_service *service);
+
+/* Nothing that was given up waits for the loop any more. */
+bool tick_watched_is_settled(const struct tick_watched *watched);
+
+/* Policy is shown the limits that are to be. */
+void tick_limits_aim(struct tick *tick);
+
+/* Moves the limits that are on their way by a step.  Whether any still is. */
+bool tick_limits_move(struct tick *tick, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,188 @@
+/* What the loop waits for: triggers, memory.events, doorbells and the door. */
+#include "supervisor/tick/tick_private.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "supervisor/base/log.h"
+
+/* The least lazy pressure that brings any service to lazy; permille 0 = none does. */
+static struct config_psi least_pressure(const struct tick *tick)
+{
+	struct config_psi least = {0};
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct config_psi *pressure =
+			&tick->service[i]->policy_config.at[LEVEL_LAZY].pressure;
+		if (pressure->permille != 0 &&
+			(least.permille == 0 || pressure->permille < least.permille))
+			least = *pressure;
+	}
+	return least;
+}
+
+static bool needs_care(const struct tick *tick, const struct tick_watched *trigger)
+{
+	return trigger->now.file_fd >= 0 && tick->mode.window_ms > 500;
+}
+
+/* The directory of all services; -1 where it may have no watches. */
+static int open_base(const struct tick *tick)
+{
+	const char *directory =
+		tick->mode.v2 ? tick_base_directory(tick) : tick->mode.pressure_directory;
+	while (*directory == '/')
+		directory++;
+	if (*directory == '\0')
+		return -1;
+	return openat(tick->root_fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Never allowed at the root of a cgroup namespace. */
+static void open_base_trigger(struct tick *tick, const struct config_psi *wanted)
+{
+	int fd = open_base(tick);
+	tick->psi_wanted = *wanted;
+	if (fd >= 0 && tick->mode.window_ms != 0 && wanted->permille != 0)
+		psi_open_trigger(
+			&tick->psi.now, fd, "memory.pressure", wanted, tick->mode.window_ms);
+	sampler_note_trigger(tick->sampler, needs_care(tick, &tick->psi));
+	if (fd >= 0)
+		close(fd);
+}
+
+void tick_watches_open(struct tick *tick)
+{
+	int fd = open_base(tick);
+	if (fd >= 0 && tick->mode.v2)
+		psi_open_events(&tick->events.now, fd, "memory.events");
+	if (fd >= 0)
+		close(fd);
+}
+
+bool tick_watched_is_settled(const struct tick_watched *watched)
+{
+	return watched->retired.epoll_fd < 0;
+}
+
+/* A dead file stays ready for ever.  false: one before it still waits for the loop. */
+static bool retire(struct tick *tick, struct tick_watched *watched)
+{
+	if (!tick_watched_is_settled(watched))
+		return false;
+	watched->retired = watched->now;
+	watched->now = PSI_WATCH_NONE;
+	tick->generation++;
+	return true;
+}
+
+void tick_watches_note_trigger(struct tick *tick, struct tick_service *service)
+{
+	service->sampler.stall.slow = needs_care(tick, &service->psi);
+}
+
+static void renew_trigger(struct tick *tick, struct tick_service *service)
+{
+	const struct config_psi *wanted = &service->policy_config.at[LEVEL_LAZY].pressure;
+	if (!service->prepared || psi_same(&service->psi_wanted, wanted))
+		return;
+	if (!retire(tick, &service->psi)) {
+		tick->triggers_stale = true;
+		return;
+	}
+	tick_service_trigger(service, tick->mode.window_ms);
+	tick_watches_note_trigger(tick, service);
+}
+
+void tick_watches_renew(struct tick *tick)
+{
+	const struct config_psi least = least_pressure(tick);
+	if (!tick->triggers_stale)
+		return;
+	tick->triggers_stale = false;
+	for (size_t i = 0; i < tick->count; i++)
+		renew_trigger(tick, tick->service[i]);
+	if (psi_same(&tick->psi_wanted, &least))
+		return;
+	if (retire(tick, &tick->psi))
+		open_base_trigger(tick, &least);
+	else
+		tick->triggers_stale = true;
+}
+
+uint64_t tick_watches_generation(const struct tick *tick)
+{
+	return tick->generation;
+}
+
+int tick_watch_fd(
+	const struct tick *tick, const struct tick_service *service, enum tick_watch_kind kind)
+{
+	const struct tick_watched *psi = service != NULL ? &service->psi : &tick->psi;
+	const struct tick_watched *events = service != NULL ? &service->events : &tick->events;
+	switch (kind) {
+	case TICK_WATCH_PSI:
+		return psi->now.epoll_fd;
+	case TICK_WATCH_EVENTS:
+		return events->now.epoll_fd;
+	case TICK_WATCH_DOORBELL:
+		return service != NULL && service->prepared ? doorbell_fd(service->doorbell) : -1;
+	case TICK_WATCH_DOOR:
+		return service == NULL ? link_door_fd(tick->door) : -1;
+	default:
+		return -1;
+	}
+}
+
+void tick_watches_settled(struct tick *tick)
+{
+	psi_close(&tick->psi.retired);
+	psi_close(&tick->events.retired);
+	for (size_t i = 0; i < tick->count; i++) {
+		psi_close(&tick->service[i]->psi.retired);
+		psi_close(&tick->service[i]->events.retired);
+	}
+}
+
+static void woken_by_trigger(struct tick *tick, struct tick_service *service)
+{
+	struct tick_watched *psi = service != NULL ? &service->psi : &tick->psi;
+	log_debug("%s: memory.pressure trigger",
+		service != NULL ? service->config.name : "all services");
+	if (service != NULL)
+		service->psi_wakes++;
+	if (!psi_trigger_alive(&psi->now))
+		retire(tick, psi);
+}
+
+static void woken_by_events(struct tick *tick, struct tick_service *service)
+{
+	struct tick_watched *events = service != NULL ? &service->events : &tick->events;
+	if (service != NULL)
+		service->events_wakes++;
+	if (!psi_events_rearm(&events->now))
+		retire(tick, events);
+}
+
+void tick_woken(
+	struct tick *tick, struct tick_service *service, enum tick_watch_kind kind, uint64_t now_ms)
+{
+	if (tick_watch_fd(tick, service, kind) < 0)
+		return;
+	switch (kind) {
+	case TICK_WATCH_PSI:
+		woken_by_trigger(tick, service);
+		break;
+	case TICK_WATCH_EVENTS:
+		woken_by_events(tick, service);
+		break;
+	case TICK_WATCH_DOORBELL:
+		service->doorbell_wakes++;
+		doorbell_drain(service->doorbell);
+		break;
+	case TICK_WATCH_DOOR:
+		link_door_serve(tick->door, now_ms);
+		break;
+	case TICK_WATCH_KINDS:
+		break;
+	}
+}
