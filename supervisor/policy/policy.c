@@ -11,8 +11,8 @@
 
 /*
  * One step, in this order: look at every wall, hand out headroom, set levels, ask
- * for memory, brake, and say when to look again.  Credit comes before the levels
- * since what cannot be granted raises them.  In the plan all levels stand
+ * for memory, brake, and say when to look again.  Credit comes before the requests
+ * since what cannot be granted is asked for.  In the plan all levels stand
  * before all requests, and these before the brakes, whose writes may take time.
  */
 
@@ -38,7 +38,24 @@ static bool all_answered(const struct turn *turn)
 	return true;
 }
 
-static void judge_service(struct turn *turn, size_t i, bool answered)
+static enum level harder(enum level a, enum level b)
+{
+	return a > b ? a : b;
+}
+
+static struct gate_view gate_of(const struct turn *turn, size_t i, bool answered)
+{
+	const struct service_turn *service = &turn->service[i]->turn;
+	if (service->own_short)
+		return (struct gate_view){.wants_bytes = service->wants_bytes,
+			.credit_bytes = turn->service[i]->plan.credit_bytes,
+			.answered = turn_has_answered(turn, i)};
+	return (struct gate_view){.wants_bytes = turn->gate_wants_bytes,
+		.credit_bytes = turn->gate_credit_bytes,
+		.answered = answered};
+}
+
+static enum level level_of(struct turn *turn, size_t i)
 {
 	struct service_state *state = &turn->service[i]->state;
 	struct service_turn *service = &turn->service[i]->turn;
@@ -46,30 +63,36 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 		.wall = {wall_view(&service->own, &state->stall),
 			wall_view(&turn->shared, &turn->state->shared_stall)},
 		.events_high = service->events_high,
-		.gate_wants_bytes = turn->gate_wants_bytes,
-		.gate_credit_bytes = turn->gate_credit_bytes,
-		.gate_answered = answered,
 	};
 	view.wall[0].events_max = service->events_max;
 	view.wall[1].events_max = turn->shared_max;
 	view.wall[1].shared = true;
-	if (service->own_short) {
-		view.gate_wants_bytes = service->wants_bytes;
-		view.gate_credit_bytes = turn->service[i]->plan.credit_bytes;
-		view.gate_answered = turn_has_answered(turn, i);
-	}
-	enum level previous = state->pressure.level;
-	enum level level = pressure_step(
+	return pressure_step(
 		&state->pressure, service->policy, &view, turn->now_ms, &service->reason);
-	service->rose = level > previous;
-	if (level == previous)
-		return;
-	struct action *action = turn_action_add(turn, ACTION_LEVEL, i);
-	if (action == NULL)
-		return;
-	action->level = level;
-	action->previous = previous;
-	action->reason = service->reason;
+}
+
+static void judge_service(struct turn *turn, size_t i, bool answered)
+{
+	struct service_state *state = &turn->service[i]->state;
+	struct service_turn *service = &turn->service[i]->turn;
+	struct gate_view waits = gate_of(turn, i, answered);
+	enum level previous = state->pressure.level;
+	enum level asked = harder(previous, state->gate.level);
+	enum level level = level_of(turn, i);
+	if (level != previous) {
+		struct action *action = turn_action_add(turn, ACTION_LEVEL, i);
+		if (action != NULL) {
+			action->level = level;
+			action->previous = previous;
+			action->reason = service->reason;
+		}
+	}
+	service->asks = harder(level, gate_step(&state->gate, &waits, turn->now_ms));
+	service->rose = service->asks > asked;
+	if (service->asks > level)
+		service->reason = (struct reason){.kind = REASON_GATE,
+			.value = waits.wants_bytes,
+			.threshold = waits.credit_bytes};
 }
 
 static void judge(struct turn *turn)
@@ -100,7 +123,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 	struct release *state = &turn->service[i]->state.release;
 	struct reason reason;
 	struct release_view view = {
-		.level = turn->service[i]->state.pressure.level,
+		.level = turn->service[i]->turn.asks,
 		.rose = turn->service[i]->turn.rose,
 		.answered = sample->heap.answered,
 		.urgent = turn->gate_wants_bytes > 0 || turn->service[i]->turn.own_short,

@@ -4,6 +4,7 @@
 #include "supervisor/policy/belief.h"
 #include "supervisor/policy/brake.h"
 #include "supervisor/policy/credit.h"
+#include "supervisor/policy/gate.h"
 #include "supervisor/policy/growth.h"
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/pressure.h"
@@ -47,6 +48,7 @@ struct service_state {
 	struct stall stall;
 	struct policy_events events;
 	struct pressure pressure;
+	struct gate gate;
 	struct release release;
 	struct brake brake;
 	struct credit credit;
@@ -67,7 +69,8 @@ struct service_turn {
 	struct credit_share share;
 	bool own_short; /* it waits at the gate, and for its own wall */
 	uint64_t own_reserve_bytes;
-	bool rose;
+	enum level asks;      /* how hard it is asked: its level, or what the gate asks for */
+	bool rose;            /* asks did */
 	struct reason reason; /* of rose */
 	bool visited;         /* by the part that visits the services in an order of its own */
 };

@@ -86,26 +86,6 @@ enum level pressure_asked(const struct config_policy *policy, const struct press
 	return LEVEL_LAZY;
 }
 
-static enum level gate_step(
-	struct pressure *pressure, const struct pressure_view *view, uint64_t now_ms)
-{
-	bool is_short = view->gate_wants_bytes > view->gate_credit_bytes;
-	if (!pressure->gate_short && now_ms - pressure->gate_ms >= PRESSURE_GATE_HOLD_MS)
-		pressure->gate_level = LEVEL_CALM;
-	if (is_short && !pressure->gate_short) {
-		pressure->gate_short_ms = now_ms;
-		if (pressure->gate_level < LEVEL_EAGER)
-			pressure->gate_level = LEVEL_EAGER;
-	} else if (is_short && (view->gate_answered || now_ms - pressure->gate_short_ms >=
-							       PRESSURE_GATE_PATIENCE_MS)) {
-		pressure->gate_level = LEVEL_FULL;
-	}
-	if (is_short)
-		pressure->gate_ms = now_ms;
-	pressure->gate_short = is_short;
-	return pressure->gate_level;
-}
-
 /* The highest level that was asked for within hold_ms, asked included. */
 static enum level held(
 	struct pressure *pressure, enum level asked, uint32_t hold_ms, uint64_t now_ms)
@@ -148,13 +128,10 @@ enum level pressure_step(struct pressure *pressure, const struct config_policy *
 	struct reason why = {.kind = REASON_RELAXED};
 	enum level asked = pressure_asked(policy, view, now_ms, &why);
 	enum level level = held(pressure, asked, policy->hold_ms, now_ms);
-	enum level gate = gate_step(pressure, view, now_ms);
-	if (gate > level) {
-		level = gate;
-		why = (struct reason){.kind = REASON_GATE,
-			.value = view->gate_wants_bytes,
-			.threshold = view->gate_credit_bytes};
-	}
+	if (level < previous && policy->hold_ms != 0)
+		level = steady_floor(&pressure->steady, previous, level, now_ms);
+	if (level != previous)
+		steady_note(&pressure->steady, now_ms);
 	pressure->level = level;
 	if (level < previous)
 		*reason = relaxed(policy, view, previous);

@@ -55,7 +55,7 @@ struct target_supply target_supply_of(const struct turn *turn)
 			continue;
 		supply.heaps++;
 		supply.idle_bytes = fraction_plus(supply.idle_bytes,
-			release_idle_bytes(&sample->heap, turn->service[i]->state.pressure.level));
+			release_idle_bytes(&sample->heap, turn->service[i]->turn.asks));
 	}
 	return supply;
 }

@@ -430,7 +430,7 @@ static void test_brake_deadline_is_kept_and_looked_for(void **state)
 	assert_true(brakes >= 2);
 }
 
-static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
+static void test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
@@ -442,22 +442,23 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	fixture.service[0].sample.heap.wants_bytes = 100 * MIB;
 	fixture_step(1001);
 	for (size_t i = 0; i < 2; i++) {
-		const struct action *action = fixture_action(ACTION_LEVEL, i);
+		const struct action *action = fixture_action(ACTION_RELEASE, i);
 		assert_non_null(action);
 		assert_int_equal(action->level, LEVEL_EAGER);
 		assert_int_equal(action->reason.kind, REASON_GATE);
 		assert_int_equal(action->reason.value, 100 * MIB);
 	}
-	assert_non_null(fixture_action(ACTION_RELEASE, 1));
+	assert_int_equal(fixture_count(ACTION_LEVEL), 0);
 	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
 	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1002);
-	assert_int_equal(fixture_level(1), LEVEL_EAGER);
+	assert_null(fixture_action(ACTION_RELEASE, 1));
 	fixture.service[1].sample.heap.answered = true;
 	fixture.service[1].sample.heap.released_bytes = 20 * MIB;
 	fixture_use(1, 70 * MIB);
 	fixture_step(1005);
-	assert_int_equal(fixture_level(1), LEVEL_FULL);
+	assert_non_null(fixture_action(ACTION_RELEASE, 1));
+	assert_int_equal(fixture_action(ACTION_RELEASE, 1)->level, LEVEL_FULL);
 	fixture.service[1].sample.heap.released_bytes = 60 * MIB;
 	fixture.service[1].sample.heap.idle_dirty_bytes = 0;
 	fixture_use(1, 30 * MIB);
@@ -466,7 +467,8 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	fixture.service[0].sample.heap.wants_bytes = 0;
 	fixture_step(1020);
 	fixture_step(1300);
-	assert_true(fixture_level(1) < LEVEL_EAGER);
+	assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
 }
 
 static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state)
@@ -477,8 +479,8 @@ static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state
 	fixture_use(0, 140 * MIB);
 	fixture.service[0].sample.heap.wants_bytes = 60 * MIB;
 	fixture_step(1000);
-	assert_int_equal(fixture_level(0), LEVEL_EAGER);
-	assert_int_equal(fixture_level(1), LEVEL_CALM);
+	assert_int_equal(fixture.service[0].turn.asks, LEVEL_EAGER);
+	assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
 }
 
 static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
@@ -490,8 +492,8 @@ static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
 	fixture.service[0].sample.heap.wants_bytes = GIB;
 	for (uint64_t ms = 1001; ms < 1200; ms += 10) {
 		fixture_step(ms);
-		assert_true(fixture_level(0) >= LEVEL_EAGER);
-		assert_int_equal(fixture_level(1), LEVEL_CALM);
+		assert_true(fixture.service[0].turn.asks >= LEVEL_EAGER);
+		assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
 		assert_true(fixture.service[1].plan.credit_bytes > 100 * MIB);
 	}
 }
@@ -799,7 +801,8 @@ int main(void)
 		cmocka_unit_test(test_brake_is_for_the_one_that_drives),
 		cmocka_unit_test(test_who_grew_and_now_gives_back_is_not_braked),
 		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),
-		cmocka_unit_test(test_waiting_at_the_gate_raises_all_under_the_wall),
+		cmocka_unit_test(
+			test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
 		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
 		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
