@@ -117,6 +117,23 @@ static bool is_short_of(const struct turn *turn, size_t i, enum level level)
 	return false;
 }
 
+/* What a release of this service shows in. */
+static struct proof_usage usage_of(const struct turn *turn, size_t i)
+{
+	const struct service_turn *service = &turn->service[i]->turn;
+	struct proof_usage usage = {.current_bytes = service->leaf_bytes,
+		.used_bytes = service->own.used_bytes,
+		.taken_bytes = turn->service[i]->state.credit.taken_bytes};
+	if (service->leaf_bytes != 0)
+		return usage;
+	usage = (struct proof_usage){.current_bytes = turn->sample->shared.current_bytes,
+		.used_bytes = turn->shared.used_bytes};
+	for (size_t k = 0; k < turn->count; k++)
+		usage.taken_bytes = fraction_plus(
+			usage.taken_bytes, turn->service[k]->state.credit.taken_bytes);
+	return usage;
+}
+
 static void release_service(struct turn *turn, size_t i, const struct target_supply *supply)
 {
 	const struct service_sample *sample = &turn->service[i]->sample;
@@ -129,8 +146,9 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 		.urgent = turn->gate_wants_bytes > 0 || turn->service[i]->turn.own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
+		.usage = usage_of(turn, i),
 	};
-	view.idle_bytes = release_idle_bytes(&sample->heap, view.level);
+	view.idle_bytes = release_idle_bytes(state, &sample->heap, view.level);
 	view.target_bytes = target_bytes(turn, i, supply, view.idle_bytes, &reason);
 	if (view.rose)
 		reason = turn->service[i]->turn.reason;
@@ -166,8 +184,8 @@ static void release(struct turn *turn)
 		uint64_t most_bytes = 0;
 		for (size_t i = 0; i < turn->count; i++) {
 			const struct service_sample *sample = &turn->service[i]->sample;
-			uint64_t bytes = fraction_plus(
-				sample->heap.idle_dirty_bytes, sample->heap.lazy_bytes);
+			uint64_t bytes = release_idle_bytes(
+				&turn->service[i]->state.release, &sample->heap, LEVEL_FULL);
 			if (turn->service[i]->turn.visited || !sample->running ||
 				sample->heap.processes == 0)
 				continue;

@@ -27,11 +27,12 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		.exists = sample->limit_bytes != SAMPLE_NO_LIMIT,
 		.reclaimable_known = sample->reclaimable_known,
 		.limit_bytes = sample->limit_bytes,
+		.used_bytes = used(sample, lazy_bytes),
 		.free_bytes = UINT64_MAX,
 		.headroom_bytes = wall_headroom_bytes(sample, lazy_bytes),
 		.time_to_wall_ms = GROWTH_NEVER_MS,
 	};
-	growth_step(growth, now_ms, used(sample, lazy_bytes));
+	growth_step(growth, now_ms, wall.used_bytes);
 	if (!wall.exists) {
 		wall.bytes_per_s = growth_bytes_per_s(growth, 0);
 		return wall;

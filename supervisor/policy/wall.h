@@ -21,7 +21,8 @@
 struct wall {
 	bool exists;
 	bool reclaimable_known;
-	uint64_t limit_bytes;    /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t limit_bytes; /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t used_bytes;
 	uint64_t free_bytes;     /* limit less usage */
 	uint64_t headroom_bytes; /* limit less used */
 	uint64_t bytes_per_s;

@@ -498,6 +498,29 @@ static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
 	}
 }
 
+/* One service says of every release that it gave back all that it still holds. */
+static void test_a_liar_does_not_keep_the_others_waiting(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 150 * MIB);
+	fixture_use(1, 95 * MIB);
+	fixture.service[0].sample.heap.in_use_bytes = 150 * MIB;
+	fixture.service[0].sample.heap.wants_bytes = 8 * MIB;
+	fixture.service[1].sample.heap.idle_dirty_bytes = 50 * MIB;
+	uint64_t concluded_ms = 0;
+	for (uint64_t now_ms = 1000; now_ms < 3000 && concluded_ms == 0; now_ms += 10) {
+		fixture_step(now_ms);
+		if (fixture_action(ACTION_RELEASE, 1) != NULL)
+			fixture.service[1].sample.heap.released_bytes += 50 * MIB;
+		if (fixture_count(ACTION_CONCLUDE) > 0)
+			concluded_ms = now_ms;
+	}
+	assert_in_range(concluded_ms, 1000, 1500);
+	fixture_step(concluded_ms + 1);
+	assert_true(fixture.service[0].plan.credit_bytes >= 8 * MIB);
+}
+
 static void test_service_that_starts_finds_a_little_credit(void **state)
 {
 	(void)state;
@@ -805,6 +828,7 @@ int main(void)
 			test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
 		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
+		cmocka_unit_test(test_a_liar_does_not_keep_the_others_waiting),
 		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
 		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),
 		cmocka_unit_test(test_credit_that_was_taken_is_not_given_again),
