@@ -5,6 +5,7 @@
 #include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
+#include "supervisor/policy/looks.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/target.h"
 #include "supervisor/policy/turn.h"
@@ -323,44 +324,6 @@ static void brake(struct turn *turn)
 	}
 }
 
-static uint64_t service_next_ms(const struct turn *turn, size_t i)
-{
-	static const uint32_t next_ms[LEVELS] = {
-		[LEVEL_CALM] = POLICY_CALM_MS,
-		[LEVEL_LAZY] = POLICY_LAZY_MS,
-		[LEVEL_EAGER] = POLICY_EAGER_MS,
-		[LEVEL_FULL] = POLICY_NEAR_MS,
-	};
-	const struct service_state *state = &turn->service[i]->state;
-	const struct service_turn *service = &turn->service[i]->turn;
-	uint64_t next = next_ms[state->pressure.level];
-	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
-		next = POLICY_FAR_MS;
-	if (state->brake.on || turn->service[i]->turn.wants_bytes > 0 ||
-		!turn_has_answered(turn, i))
-		next = POLICY_NEAR_MS;
-	if (state->brake.on)
-		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));
-	return next;
-}
-
-static uint32_t next_ms(const struct turn *turn)
-{
-	uint64_t next = POLICY_FAR_MS;
-	uint64_t wall_ms = turn->shared.time_to_wall_ms;
-	for (size_t i = 0; i < turn->count; i++) {
-		if (!turn->service[i]->sample.running)
-			continue;
-		next = less_of(next, service_next_ms(turn, i));
-		wall_ms = less_of(wall_ms, turn->service[i]->turn.own.time_to_wall_ms);
-	}
-	wall_ms /= POLICY_LOOKS_BEFORE_WALL;
-	if (wall_ms < POLICY_NEAR_MS)
-		wall_ms = POLICY_NEAR_MS;
-	next = less_of(next, wall_ms);
-	return next == 0 ? 1 : (uint32_t)next;
-}
-
 /* What every heap is told.  A service that does not run has no wall of its own yet. */
 static void inform(struct turn *turn)
 {
@@ -401,7 +364,7 @@ void policy_step(
 	conclude_step(&turn);
 	brake(&turn);
 	inform(&turn);
-	plan->next_ms = turn.concluded ? 1 : next_ms(&turn);
+	plan->next_ms = turn.concluded ? 1 : looks_next_ms(&turn);
 }
 
 void policy_service_forget(struct policy_service *service)

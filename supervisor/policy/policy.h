@@ -26,15 +26,6 @@
  * costs a little speed.
  */
 
-/* How soon the loop should look again by itself. */
-#define POLICY_FAR_MS 1000U /* calm, and no wall within one such step's reach */
-#define POLICY_CALM_MS 250U /* calm, with a wall within reach */
-#define POLICY_LAZY_MS 250U
-#define POLICY_EAGER_MS 50U
-#define POLICY_NEAR_MS 10U /* full, braked, someone waits at the gate, or a release is out */
-/* Time to wall is divided by this: so many looks before it is reached. */
-#define POLICY_LOOKS_BEFORE_WALL 4U
-
 /* Cumulative memory.events as of the last step. */
 struct policy_events {
 	bool known;

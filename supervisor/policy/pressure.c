@@ -133,6 +133,7 @@ enum level pressure_step(struct pressure *pressure, const struct config_policy *
 	if (level != previous)
 		steady_note(&pressure->steady, now_ms);
 	pressure->level = level;
+	pressure->asks = asked;
 	if (level < previous)
 		*reason = relaxed(policy, view, previous);
 	else if (level > previous)

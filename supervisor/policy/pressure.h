@@ -45,6 +45,7 @@ struct pressure_view {
 
 struct pressure {
 	enum level level; /* in force */
+	enum level asks;  /* the last view */
 	bool asked[LEVELS];
 	uint64_t asked_ms[LEVELS]; /* when a view last asked for this level or more */
 	struct steady steady;

@@ -1,6 +1,7 @@
 #include "tests/policy/fixture.h"
 
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/looks.h"
 #include "supervisor/policy/target.h"
 
 /* One service with a wall of its own, growing; when each level was first in force. */
@@ -179,7 +180,7 @@ static void test_without_any_wall_only_stall_and_events_count(void **state)
 		service->stall.read_ms = ms / 250 * 250;
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
-		assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+		assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 		assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
 		assert_int_equal(fixture.service[0].plan.headroom_bytes, UINT64_MAX);
 	}
@@ -267,7 +268,7 @@ static void test_request_by_hand_is_independent_of_the_level(void **state)
 	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1001);
 	assert_int_equal(fixture.plan.count, 0);
-	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_NEAR_MS);
 	/* Under pressure a lesser wish still goes out. */
 	fixture_use(0, 250 * MIB);
 	fixture.service[0].sample.manual = LEVEL_LAZY;
@@ -449,7 +450,7 @@ static void test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_leve
 		assert_int_equal(action->reason.value, 100 * MIB);
 	}
 	assert_int_equal(fixture_count(ACTION_LEVEL), 0);
-	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_NEAR_MS);
 	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1002);
 	assert_null(fixture_action(ACTION_RELEASE, 1));
@@ -541,12 +542,12 @@ static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **stat
 	uint64_t available_bytes = 246 * MIB - 256 * MIB * 40 / 1000;
 	uint64_t sum = fixture.service[0].plan.credit_bytes + fixture.service[1].plan.credit_bytes;
 	assert_in_range(sum, available_bytes - 1, available_bytes);
-	assert_int_equal(fixture.plan.next_ms, POLICY_CALM_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 	fixture_start(2, 16 * GIB);
 	fixture_use(0, 10 * MIB);
 	fixture_step(1000);
 	assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
-	assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 	fixture_start(2, 256 * MIB);
 	fixture.policies[0].gate_wait_ms = 0;
 	fixture_use(0, 250 * MIB);
@@ -622,7 +623,7 @@ static void random_service(struct service_sample *service, uint64_t *seed)
 static void assert_plan_is_sane(uint64_t now_ms)
 {
 	assert_true(fixture.plan.count <= fixture.plan.room);
-	assert_in_range(fixture.plan.next_ms, 1, POLICY_FAR_MS);
+	assert_in_range(fixture.plan.next_ms, 1, LOOKS_FAR_MS);
 	for (size_t i = 0; i < fixture.state.service_count; i++)
 		assert_in_range(fixture.service[i].plan.price_ns, 1907, 64 * 1907);
 	for (size_t a = 0; a < fixture.plan.count; a++) {
@@ -782,10 +783,10 @@ static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
 		uint64_t used_bytes;
 		uint32_t expected_ms;
 	} rows[] = {
-		{10 * MIB, POLICY_CALM_MS},
-		{200 * MIB, POLICY_LAZY_MS},
-		{220 * MIB, POLICY_EAGER_MS},
-		{250 * MIB, POLICY_NEAR_MS},
+		{10 * MIB, LOOKS_FAR_MS},
+		{200 * MIB, LOOKS_LAZY_MS},
+		{220 * MIB, LOOKS_EAGER_MS},
+		{250 * MIB, LOOKS_NEAR_MS},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fixture_start(1, 256 * MIB);
@@ -800,7 +801,58 @@ static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
 	fixture_step(1000);
 	fixture_use(0, 12 * GIB);
 	fixture_step(1600);
-	assert_in_range(fixture.plan.next_ms, POLICY_NEAR_MS, 50);
+	assert_in_range(fixture.plan.next_ms, LOOKS_NEAR_MS, 50);
+}
+
+/* Neither in calm with a wall within reach, nor at a level that is only held. */
+static void test_where_nothing_moves_a_look_a_second_is_enough(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 100 * MIB);
+	unsigned looks = 0;
+	for (uint64_t now_ms = 1000; now_ms < 61000; now_ms += fixture.plan.next_ms) {
+		fixture_step(now_ms);
+		looks++;
+	}
+	assert_true(looks <= 60);
+	fixture_use(0, 250 * MIB);
+	fixture_step(61000);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	fixture_use(0, 100 * MIB);
+	fixture_step(61300);
+	fixture_step(61400);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
+}
+
+/* By something that tells nobody: each threshold of headroom is seen within two near looks. */
+static void test_looks_come_closer_before_every_threshold(void **state)
+{
+	(void)state;
+	static const uint64_t threshold_bytes[LEVELS] = {
+		[LEVEL_LAZY] = 256 * MIB / 4,
+		[LEVEL_EAGER] = 256 * MIB * 15 / 100,
+		[LEVEL_FULL] = 256 * MIB * 8 / 100,
+	};
+	const uint64_t bytes_per_ms = 20 * MIB / 1000;
+	enum level level = LEVEL_CALM;
+	fixture_start(1, 256 * MIB);
+	fixture.service[0].sample.can_brake = false;
+	for (enum level l = LEVEL_LAZY; l < LEVELS; l++)
+		fixture.policies[0].at[l].time_to_wall_ms = 0;
+	for (uint64_t now_ms = 1000; level < LEVEL_FULL; now_ms += fixture.plan.next_ms) {
+		uint64_t used_bytes = (now_ms - 1000) * bytes_per_ms;
+		assert_true(used_bytes < 256 * MIB);
+		fixture_use(0, used_bytes);
+		fixture_step(now_ms);
+		if (fixture_level(0) == level)
+			continue;
+		level++;
+		assert_int_equal(fixture_level(0), level);
+		assert_true(256 * MIB - used_bytes + 2 * LOOKS_NEAR_MS * bytes_per_ms >=
+			    threshold_bytes[level]);
+	}
 }
 
 int main(void)
@@ -838,6 +890,8 @@ int main(void)
 		cmocka_unit_test(test_service_that_ended_leaves_nothing_behind),
 		cmocka_unit_test(test_state_follows_its_service_through_a_reload),
 		cmocka_unit_test(test_next_step_comes_sooner_the_nearer_the_wall),
+		cmocka_unit_test(test_where_nothing_moves_a_look_a_second_is_enough),
+		cmocka_unit_test(test_looks_come_closer_before_every_threshold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
