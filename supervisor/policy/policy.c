@@ -22,7 +22,6 @@ static struct pressure_wall wall_view(const struct wall *wall, const struct stal
 	return (struct pressure_wall){
 		.exists = wall->exists,
 		.wall_bytes = wall->limit_bytes,
-		.free_bytes = wall->free_bytes,
 		.headroom_bytes = wall->headroom_bytes,
 		.reclaimable_known = wall->reclaimable_known,
 		.time_to_wall_ms = wall->time_to_wall_ms,

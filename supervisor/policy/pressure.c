@@ -19,8 +19,8 @@ static bool is_under(
 	return true;
 }
 
-/* Is the wall near enough for the time to it to ask for that level? */
-static bool time_counts(
+/* Is the wall near enough for the time to it, or for stall, to ask for that level? */
+static bool is_near_for(
 	const struct pressure_wall *wall, const struct config_policy *policy, enum level level)
 {
 	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
@@ -41,12 +41,14 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 		uint64_t bytes = fraction_amount_bytes(at->headroom, wall->wall_bytes);
 		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason))
 			return true;
-		if (time_counts(wall, policy, level) &&
+		if (is_near_for(wall, policy, level) &&
 			is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms, at->time_to_wall_ms,
 				reason))
 			return true;
 	}
 	if (wall->stall == NULL || at->pressure.permille == 0)
+		return false;
+	if (wall->exists && wall->reclaimable_known && !is_near_for(wall, policy, level))
 		return false;
 	reason->kind = REASON_PRESSURE;
 	reason->value = stall_permille(wall->stall, at->pressure, now_ms);
@@ -54,13 +56,13 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 	return reason->value >= reason->threshold;
 }
 
-/* Hits at a wall count unless the wall is only lined with what the kernel takes back by itself. */
+/* Hits at a wall count unless there is room now: then it was lined with what the kernel takes back
+ * by itself, or what hit it is gone. */
 static bool hits_ask(const struct pressure_wall *wall, const struct config_policy *policy)
 {
-	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
-	bool lined = wall->exists && wall->reclaimable_known && wall->free_bytes < lazy_bytes &&
-		     wall->headroom_bytes >= lazy_bytes;
-	return wall->events_max > 0 && !lined;
+	bool has_room = wall->exists && wall->reclaimable_known &&
+			wall->headroom_bytes >= lazy_headroom_bytes(wall, policy);
+	return wall->events_max > 0 && !has_room;
 }
 
 enum level pressure_asked(const struct config_policy *policy, const struct pressure_view *view,

@@ -20,7 +20,8 @@
  * filled in 50 ms are half a second from a wall of 1 GiB.  So alone it brings a
  * service to lazy anywhere, to eager where headroom is less than half of the
  * wall, and to full where it is under lazy's threshold.  Full reaches into the
- * caches of running threads.
+ * caches of running threads.  The same holds for stall, which files that are read and
+ * written cause as well: a release of idle heap would be no help.
  *
  * What waits at the gate raises no level (gate.h).
  */
@@ -30,7 +31,6 @@ struct pressure_wall {
 	bool exists;
 	bool shared;
 	uint64_t wall_bytes;
-	uint64_t free_bytes;     /* wall less usage */
 	uint64_t headroom_bytes; /* free, and what the kernel takes back by itself */
 	bool reclaimable_known;  /* the difference was read from the kernel */
 	uint64_t time_to_wall_ms;

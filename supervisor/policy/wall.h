@@ -11,9 +11,10 @@
  * One wall as of one step.
  *
  * Used is what only the services can give back: usage without what the kernel takes by
- * itself.  Headroom and growth are both of used, so that a file being read is
- * no growth and a lazily freed page is room.  Nor is it growth to rise by less
- * than 1/WALL_NOISE_SHARE of the limit within growth's window.
+ * itself, so that a lazily freed page is room.  Growth is that of usage without any cache: files
+ * may be read or written as fast as the disk can, and memory that the wall could be hit with does
+ * not grow.  Nor is it growth to rise by less than 1/WALL_NOISE_SHARE of the limit within growth's
+ * window.
  */
 
 #define WALL_NOISE_SHARE 64U

@@ -287,6 +287,7 @@ static void sample_take(void)
 			service->own.limit_bytes = world.lowered.target_bytes;
 		service->own.reclaimable_known = world.reclaimable_known;
 		service->own.reclaimable_bytes = heap->lazy_kept_bytes;
+		service->own.cache_bytes = heap->lazy_kept_bytes;
 		service->heap = (struct heap_sample){
 			.processes = 1,
 			.in_use_bytes = heap->live_bytes,
@@ -304,6 +305,7 @@ static void sample_take(void)
 	fixture.sample.shared.current_bytes = usage_bytes();
 	fixture.sample.shared.reclaimable_known = world.reclaimable_known;
 	fixture.sample.shared.reclaimable_bytes = kept_bytes + world.slab_bytes;
+	fixture.sample.shared.cache_bytes = kept_bytes + world.slab_bytes;
 	fixture.sample.shared_events.known = true;
 	fixture.sample.shared_events.max = world.events_max;
 }

@@ -291,6 +291,7 @@ static void test_lazily_freed_bytes_are_headroom(void **state)
 	/* What the kernel says is truer than what the heaps remember. */
 	fixture.sample.shared.reclaimable_known = true;
 	fixture.sample.shared.reclaimable_bytes = 10 * MIB;
+	fixture.sample.shared.cache_bytes = 10 * MIB;
 	fixture_step(1010);
 	assert_int_equal(fixture.service[0].plan.headroom_bytes, 14 * MIB);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
@@ -315,7 +316,9 @@ static void test_reading_a_file_is_no_growth(void **state)
 			cached = 206 * MIB;
 		fixture_use(0, 50 * MIB + cached);
 		fixture.sample.shared.reclaimable_bytes = cached;
+		fixture.sample.shared.cache_bytes = cached;
 		fixture.service[0].sample.own.reclaimable_bytes = cached;
+		fixture.service[0].sample.own.cache_bytes = cached;
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
 		assert_int_equal(fixture.service[0].plan.headroom_bytes, 206 * MIB);
@@ -601,6 +604,7 @@ static void random_service(struct service_sample *service, uint64_t *seed)
 	service->own.current_bytes = service->current_bytes;
 	service->own.reclaimable_known = (bits & 32) != 0;
 	service->own.reclaimable_bytes = fixture_random_size(seed);
+	service->own.cache_bytes = fixture_random_size(seed);
 	service->events = (struct events_sample){.known = (bits & 64) != 0,
 		.high = fixture_random_size(seed),
 		.max = fixture_random_size(seed)};

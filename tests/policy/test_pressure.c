@@ -7,7 +7,6 @@ static struct pressure_view view_of(uint64_t headroom_bytes, uint64_t time_to_wa
 	return (struct pressure_view){.wall[0] = {
 					      .exists = true,
 					      .wall_bytes = 1000 * MIB,
-					      .free_bytes = headroom_bytes,
 					      .headroom_bytes = headroom_bytes,
 					      .time_to_wall_ms = time_to_wall_ms,
 				      }};
@@ -158,12 +157,40 @@ static void test_page_cache_turning_over_at_the_wall_is_no_pressure(void **state
 	(void)state;
 	struct pressure_view view = view_of(900 * MIB, GROWTH_NEVER_MS);
 	struct reason reason;
-	view.wall[0].free_bytes = 0;
 	view.wall[0].events_max = 100;
 	view.wall[0].reclaimable_known = true;
 	assert_int_equal(pressure_asked(&fixture_policy, &view, 0, &reason), LEVEL_CALM);
 	view.wall[0].reclaimable_known = false;
 	assert_int_equal(pressure_asked(&fixture_policy, &view, 0, &reason), LEVEL_EAGER);
+}
+
+static void test_stall_with_room_asks_for_lazy_at_most(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t headroom_bytes;
+		bool reclaimable_known;
+		enum level expected;
+	} rows[] = {
+		{500 * MIB, true, LEVEL_LAZY},
+		{499 * MIB, true, LEVEL_EAGER},
+		{250 * MIB, true, LEVEL_EAGER},
+		{249 * MIB, true, LEVEL_FULL},
+		{500 * MIB, false, LEVEL_FULL},
+	};
+	const struct stall_sample all = {
+		.known = true, .read_ms = 1000, .some_us = 1000000, .full_us = 1000000};
+	struct stall stall = {.count = 0};
+	stall_step(&stall, &(struct stall_sample){.known = true});
+	stall_step(&stall, &all);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct pressure_view view = view_of(rows[i].headroom_bytes, GROWTH_NEVER_MS);
+		struct reason reason;
+		view.wall[0].reclaimable_known = rows[i].reclaimable_known;
+		view.wall[0].stall = &stall;
+		assert_int_equal(
+			pressure_asked(&fixture_policy, &view, 1000, &reason), rows[i].expected);
+	}
 }
 
 static void test_high_events_ask_for_lazy(void **state)
@@ -208,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_stall_raises_even_without_a_wall),
 		cmocka_unit_test(test_hits_at_the_wall_ask_for_eager),
 		cmocka_unit_test(test_page_cache_turning_over_at_the_wall_is_no_pressure),
+		cmocka_unit_test(test_stall_with_room_asks_for_lazy_at_most),
 		cmocka_unit_test(test_high_events_ask_for_lazy),
 		cmocka_unit_test(test_threshold_of_zero_is_off),
 		cmocka_unit_test(test_hold_of_zero_follows_the_numbers),
