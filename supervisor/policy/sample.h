@@ -29,6 +29,7 @@ struct wall_sample {
 	uint64_t current_bytes;
 	bool reclaimable_known;
 	uint64_t reclaimable_bytes;
+	uint64_t cache_bytes; /* with what the kernel takes back less readily */
 };
 
 /* Cumulative, from memory.events; only ever rise while the cgroup lives. */
@@ -58,7 +59,7 @@ struct heap_sample {
 	uint64_t released_bytes; /* all causes, since the service's first process */
 	/* Of these, what surely was not left to the kernel: usage has fallen by it. */
 	uint64_t gone_bytes;
-	uint64_t wants_bytes;    /* what growing heaps wait for at the gate */
+	uint64_t wants_bytes; /* what growing heaps wait for at the gate */
 	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
 	uint64_t credit_left_bytes;
 	bool answered; /* every process has done the last release asked for, or none was asked for
