@@ -201,7 +201,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 	uint64_t now_ms)
 {
 	bool exited = code == CLD_EXITED;
-	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory);
+	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory, now_ms);
 	if (exited || status != SIGKILL)
 		oom_kills = 0;
 	service->lives = false;

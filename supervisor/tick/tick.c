@@ -202,9 +202,14 @@ void tick_service_started(struct tick_service *service)
 }
 
 /* A leaf's kills are the service's; without leaves nobody knows whose they were. */
-static void note_oom_kills(struct tick *tick, struct tick_service *service)
+static void note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms)
 {
+	char why[OOM_MOMENT_TEXT];
+	const char *fastest = NULL;
+
 	bool own = service->leaf != NULL;
+	const struct oom_moment *moment =
+		service->oom_moment.known ? &service->oom_moment : &tick->oom_moment;
 	uint64_t *seen = own ? &service->oom_seen : &tick->oom_seen;
 	uint64_t *untold = own ? &service->oom_untold : &tick->oom_untold;
 	uint64_t kills = sampler_oom_kills(tick->sampler, &service->sampler);
@@ -215,16 +220,19 @@ static void note_oom_kills(struct tick *tick, struct tick_service *service)
 	*untold += fresh;
 	if (own)
 		service->oom_kills += fresh;
-	log_warn("%s: the kernel OOM-killed %llu process%s%s",
+	if (moment->is_shared && moment->fastest < tick->count)
+		fastest = tick->service[moment->fastest]->config.name;
+	oom_moment_format(moment, fastest, now_ms, why);
+	log_warn("%s: the kernel OOM-killed %llu process%s%s%s",
 		own ? service->config.name : "all services", (unsigned long long)fresh,
-		fresh == 1 ? "" : "es", own ? "" : " in the cgroup they share");
+		fresh == 1 ? "" : "es", own ? "" : " in the cgroup they share", why);
 }
 
-uint64_t tick_service_ended(struct tick *tick, struct tick_service *service)
+uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)
 {
 	bool own = service->leaf != NULL;
 	uint64_t *untold = own ? &service->oom_untold : &tick->oom_untold;
-	note_oom_kills(tick, service);
+	note_oom_kills(tick, service, now_ms);
 	uint64_t kills = *untold;
 	*untold = 0;
 	if (!own)
@@ -286,6 +294,15 @@ static void look_for_leaves(struct tick *tick, uint64_t now_ms)
 	for (size_t i = 0; i < tick->count; i++)
 		if (has_lost_its_leaf(tick->service[i]))
 			make_leaf_again(tick, tick->service[i]);
+}
+
+/* For what may be killed before the next turn. */
+static void note_moments(struct tick *tick, uint64_t now_ms)
+{
+	tick->oom_moment = oom_moment_shared(&tick->policy, &tick->sample, now_ms);
+	for (size_t i = 0; i < tick->count; i++)
+		tick->service[i]->oom_moment =
+			oom_moment_own(&tick->service[i]->policy, &tick->sample, now_ms);
 }
 
 /* What policy and perform must know of a service. */
@@ -359,8 +376,9 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	for (size_t i = 0; i < tick->count; i++) {
 		publish(tick->service[i], now_ms);
 		if (tick->service[i]->prepared)
-			note_oom_kills(tick, tick->service[i]);
+			note_oom_kills(tick, tick->service[i], now_ms);
 	}
+	note_moments(tick, now_ms);
 	return next_ms(tick, tick_limits_move(tick, now_ms), now_ms);
 }
 

@@ -57,7 +57,7 @@ void tick_service_started(struct tick_service *service);
 /* Returns how many OOM kills the kernel has counted in the service's cgroup since it was last
  * asked.  Without a leaf the count is that of all services together: then any is
  * reported to the first caller only, so ask for a process that died of SIGKILL. */
-uint64_t tick_service_ended(struct tick *tick, struct tick_service *service);
+uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms);
 
 /* All services are down: lifts the brakes and ends the process that guards them, which is a child
  * of ours.  What starts all the same may be braked again. */

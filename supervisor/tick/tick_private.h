@@ -29,6 +29,7 @@ struct tick {
 	uint64_t generation;
 	uint64_t oom_seen; /* without leaves: of all services */
 	uint64_t oom_untold;
+	struct oom_moment oom_moment;
 	uint64_t leaves_looked_ms; /* whether they are still there */
 };
 

@@ -13,6 +13,7 @@
 #include "supervisor/link/link_door.h"
 #include "supervisor/policy/limit.h"
 #include "supervisor/policy/policy.h"
+#include "supervisor/tick/oom_moment.h"
 #include "supervisor/tick/perform.h"
 #include "supervisor/tick/sampler.h"
 
@@ -57,6 +58,7 @@ struct tick_service {
 	uint64_t oom_seen;
 	uint64_t oom_untold;
 	uint64_t oom_kills;
+	struct oom_moment oom_moment;
 	uint64_t psi_wakes;
 	uint64_t events_wakes;
 	uint64_t doorbell_wakes;

@@ -216,14 +216,14 @@ static void test_an_oom_kill_is_counted_and_told_once(void **state)
 	fake_machine_events("box/db", 3, 1);
 	fake_machine_turn(1000);
 	fake_machine_turn(1000);
-	assert_int_equal(said("db: the kernel OOM-killed 1 process\n"), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 0);
+	assert_int_equal(said("db: the kernel OOM-killed 1 process: used "), 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 0);
 	tick_service_started(machine.service[1]);
 	/* Two more, noticed by the death and not by a turn. */
 	fake_machine_events("box/db", 3, 3);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 2);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 2);
 	assert_int_equal(said("db: the kernel OOM-killed 2 processes"), 1);
 	/* A count that cannot be read, or falls, is no kill; nor is its return. */
 	fake_cgroup_set("box/db", "memory.events", "");
@@ -232,7 +232,7 @@ static void test_an_oom_kill_is_counted_and_told_once(void **state)
 	fake_machine_turn(1000);
 	fake_machine_events("box/db", 3, 3);
 	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 0);
 	assert_int_equal(fake_machine_counts(1).oom_kills, 3);
 	assert_int_equal(fake_machine_counts(0).oom_kills, 0);
 }
@@ -253,8 +253,8 @@ static void test_without_leaves_a_kill_is_told_to_the_first_who_asks(void **stat
 	assert_int_equal(said("all services: the kernel OOM-killed 1 process in the cgroup they "
 			      "share"),
 		1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1]), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 1);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
 	assert_int_equal(fake_machine_counts(1).oom_kills, 1);
 }
 
@@ -265,7 +265,7 @@ static void test_kills_from_before_are_nobodys(void **state)
 	fake_machine_events("box", 0, 7);
 	fake_machine_start(WEB);
 	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
 	assert_int_equal(said("OOM-killed"), 0);
 }
 
@@ -342,7 +342,7 @@ static void test_every_mode_does_what_it_can(void **state)
 		assert_int_equal(count_watches(), rows[i].watches);
 		assert_int_equal(fake_machine_level(0), rows[i].level);
 		assert_true(fake_cgroup_has(rows[i].leaf ? "box/supervisor" : "box", getpid()));
-		assert_int_equal(tick_service_ended(machine.tick, machine.service[0]), 0);
+		assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
 		if (i + 1 == sizeof rows / sizeof rows[0])
 			break;
 		fake_machine_close();
@@ -365,7 +365,7 @@ static void test_the_brake_goes_on_near_the_wall_and_off_with_the_service(void *
 	fake_machine_turn(50);
 	assert_true(fake_machine_counts(0).brakes >= 1);
 	assert_true(WAIT_UNTIL(30, !fake_cgroup_reads("box/db", "memory.high", "94371840")));
-	tick_service_ended(machine.tick, machine.service[0]);
+	tick_service_ended(machine.tick, machine.service[0], 0);
 	assert_true(WAIT_UNTIL(30, fake_cgroup_reads("box/db", "memory.high", "94371840")));
 	assert_int_equal(fake_machine_level(0), LEVEL_CALM);
 }

@@ -18,7 +18,8 @@ struct fake_tick fake_tick;
 struct life life;
 
 int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service);
-uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service);
+uint64_t __wrap_tick_service_ended(
+	struct tick *tick, struct tick_service *service, uint64_t now_ms);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
 int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
@@ -34,8 +35,9 @@ int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service)
 	return fake_tick.prepare_error;
 }
 
-uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service)
+uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)
 {
+	(void)now_ms;
 	uint64_t kills = fake_tick.oom_kills;
 	(void)tick;
 	(void)service;
