@@ -38,8 +38,13 @@ void brake_worker_lift(struct brake_worker *worker, size_t slot);
 int brake_worker_limit(
 	struct brake_worker *worker, size_t slot, int directory_fd, uint64_t max_bytes);
 
-/* memory.high is configured to be that from now on.  Written at once, or when the brake is off. */
-void brake_worker_normal(struct brake_worker *worker, size_t slot, uint64_t normal_bytes);
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is off.
+ * 0 or -errno. */
+int brake_worker_normal(
+	struct brake_worker *worker, size_t slot, int directory_fd, uint64_t normal_bytes);
+
+/* -errno of the last write that failed since this was last asked, or 0. */
+int brake_worker_error(struct brake_worker *worker, size_t slot);
 
 /* Lifts every brake and has the guard's process end, which the next brake starts again. */
 void brake_worker_end_guard(struct brake_worker *worker);

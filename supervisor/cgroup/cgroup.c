@@ -443,11 +443,6 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 	return 0;
 }
 
-int cgroup_leaf_limit(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
-{
-	return limit_by_hand(leaf->fd, max_bytes, high_bytes);
-}
-
 const char *cgroup_leaf_directory(const struct cgroup_leaf *leaf)
 {
 	return leaf->path;
