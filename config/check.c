@@ -132,16 +132,27 @@ static void check_policy(const struct config_policy *policy, const struct sectio
 			"or brake = off");
 }
 
+static void check_below_max(const struct config_service *service, const struct section_lines *lines,
+	enum service_key key, struct config_amount amount, struct config_errors *errors)
+{
+	struct side side = {section_keys[SECTION_SERVICE].keys[key].name, lines->key[key], ""};
+	struct side max = {"memory_max", lines->key[KEY_MEMORY_MAX], ""};
+	char order[64];
+
+	if (!amount_below(service->memory_max, amount))
+		return;
+	units_format_amount(amount, side.value, sizeof side.value);
+	units_format_amount(service->memory_max, max.value, sizeof max.value);
+	snprintf(order, sizeof order, "%s <= memory_max", side.name);
+	note_order(errors, &side, "above", &max, order);
+}
+
 static void check_service(const struct config_service *service, const struct section_lines *lines,
 	struct config_errors *errors)
 {
-	if (amount_below(service->memory_max, service->memory_high)) {
-		struct side high = {"memory_high", lines->key[KEY_MEMORY_HIGH], ""};
-		struct side max = {"memory_max", lines->key[KEY_MEMORY_MAX], ""};
-		units_format_amount(service->memory_high, high.value, sizeof high.value);
-		units_format_amount(service->memory_max, max.value, sizeof max.value);
-		note_order(errors, &high, "above", &max, "memory_high <= memory_max");
-	}
+	check_below_max(service, lines, KEY_MEMORY_HIGH, service->memory_high, errors);
+	check_below_max(service, lines, KEY_MEMORY_MIN, service->memory_min, errors);
+	check_below_max(service, lines, KEY_MEMORY_LOW, service->memory_low, errors);
 }
 
 void check_config(

@@ -16,6 +16,7 @@
  *   reserve, brake           <= eager_headroom, so that heaps are asked first
  *   brake_hold               not 0 where there is a brake
  *   memory_high              <= memory_max
+ *   memory_min, memory_low   <= memory_max
  *
  * Each error stands at the later of the two lines.  Sections with an unreadable
  * value are left out.

@@ -70,14 +70,30 @@ static bool amount_equal(struct config_amount a, struct config_amount b)
 	return a.bytes == b.bytes && a.permille == b.permille;
 }
 
+static bool optional_equal(struct config_optional a, struct config_optional b)
+{
+	return a.set == b.set && amount_equal(a.amount, b.amount);
+}
+
+static bool cgroup_equal(const struct config_service *a, const struct config_service *b)
+{
+	return amount_equal(a->memory_max, b->memory_max) &&
+	       amount_equal(a->memory_high, b->memory_high) &&
+	       amount_equal(a->memory_min, b->memory_min) &&
+	       amount_equal(a->memory_low, b->memory_low) &&
+	       optional_equal(a->memory_swap_max, b->memory_swap_max) &&
+	       optional_equal(a->memory_zswap_max, b->memory_zswap_max) &&
+	       a->oom_group == b->oom_group && a->pids_max == b->pids_max;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
 	return text_equal(a->name, b->name) && list_equal(a->argv, b->argv) &&
 	       text_equal(a->directory, b->directory) && text_equal(a->user, b->user) &&
 	       list_equal(a->environment, b->environment) && a->autorestart == b->autorestart &&
 	       a->stopsignal == b->stopsignal && a->stopwait_ms == b->stopwait_ms &&
-	       amount_equal(a->memory_max, b->memory_max) &&
-	       amount_equal(a->memory_high, b->memory_high) && a->shim == b->shim;
+	       cgroup_equal(a, b) && a->has_oom_score_adj == b->has_oom_score_adj &&
+	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
 }
 
 static bool threshold_equal(const struct config_threshold *a, const struct config_threshold *b)

@@ -87,6 +87,12 @@ enum config_autorestart {
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
+/* An amount of which 0 is one, too. */
+struct config_optional {
+	bool set;
+	struct config_amount amount;
+};
+
 struct config_service {
 	char name[CONFIG_NAME_BYTES];
 	char **argv;        /* owned, NULL-terminated, argv[0] not empty */
@@ -98,6 +104,15 @@ struct config_service {
 	uint32_t stopwait_ms;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
+	/* Further files of its own cgroup. */
+	struct config_amount memory_min; /* 0 = none, which is the kernel's default */
+	struct config_amount memory_low;
+	struct config_optional memory_swap_max; /* 0 is a limit here: no swap at all */
+	struct config_optional memory_zswap_max;
+	bool oom_group;
+	int pids_max; /* 0 = none */
+	bool has_oom_score_adj;
+	int oom_score_adj;
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

@@ -12,6 +12,9 @@
 #define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
 #define EXPECTED_DURATION "a duration such as 250ms, 2s or 1m (a bare number is seconds)"
 #define EXPECTED_DURATION_OFF "a duration such as 250ms, 2s or 1m, or off"
+/* The kernel's bounds (PID_MAX_LIMIT, OOM_SCORE_ADJ_MAX). */
+#define PIDS_MOST (4 << 20)
+#define OOM_SCORE_MOST 1000
 #define EXPECTED_PSI "a threshold such as \"some 5% 2s\" or \"full 200ms 2s\", or off"
 
 static int parse_text(const char *text, void *field, const char **why)
@@ -142,6 +145,45 @@ static int parse_limit(const char *text, void *field, const char **why)
 	}
 	*(struct config_amount *)field = limit;
 	return 0;
+}
+
+static int parse_optional(const char *text, void *field, const char **why)
+{
+	struct config_optional parsed = {.set = strcmp(text, "off") != 0};
+	int error = units_parse_amount(text, &parsed.amount);
+
+	(void)why;
+	if (error == 0)
+		*(struct config_optional *)field = parsed;
+	return error;
+}
+
+static int parse_boolean(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_boolean(text, field);
+}
+
+static int parse_pids(const char *text, void *field, const char **why)
+{
+	(void)why;
+	if (strcmp(text, "off") != 0)
+		return units_parse_integer(text, 1, PIDS_MOST, field);
+	*(int *)field = 0;
+	return 0;
+}
+
+/* Into the service, since 0 is a score as well. */
+static int parse_oom_score(const char *text, void *field, const char **why)
+{
+	struct config_service *service = field;
+	int error =
+		units_parse_integer(text, -OOM_SCORE_MOST, OOM_SCORE_MOST, &service->oom_score_adj);
+
+	(void)why;
+	if (error == 0)
+		service->has_oom_score_adj = true;
+	return error;
 }
 
 static int parse_psi(const char *text, void *field, const char **why)
@@ -339,6 +381,16 @@ static const struct key service_keys[] = {
 		SERVICE(stopwait_ms)},
 	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
 	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
+	[KEY_MEMORY_MIN] = {"memory_min", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_min)},
+	[KEY_MEMORY_LOW] = {"memory_low", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_low)},
+	[KEY_MEMORY_SWAP_MAX] = {"memory_swap_max", EXPECTED_AMOUNT, parse_optional,
+		SERVICE(memory_swap_max)},
+	[KEY_MEMORY_ZSWAP_MAX] = {"memory_zswap_max", EXPECTED_AMOUNT, parse_optional,
+		SERVICE(memory_zswap_max)},
+	[KEY_OOM_GROUP] = {"oom_group", "yes or no", parse_boolean, SERVICE(oom_group)},
+	[KEY_OOM_SCORE_ADJ] = {"oom_score_adj", "a number from -1000 to 1000", parse_oom_score, 0},
+	[KEY_PIDS_MAX] = {"pids_max", "a number from 1 to 4194304, or off", parse_pids,
+		SERVICE(pids_max)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -331,6 +332,19 @@ int units_parse_boolean(const char *text, bool *value)
 		}
 	}
 	return -EINVAL;
+}
+
+int units_parse_integer(const char *text, int least, int most, int *value)
+{
+	const char *digits = text + (text[0] == '-');
+	long parsed = strtol(text, NULL, 10);
+
+	if (digits[0] == '\0' || digits[strspn(digits, "0123456789")] != '\0')
+		return -EINVAL;
+	if (parsed < least || parsed > most)
+		return -ERANGE;
+	*value = (int)parsed;
+	return 0;
 }
 
 static void format_permille(uint32_t permille, char *text, size_t text_bytes)

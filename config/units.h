@@ -26,6 +26,7 @@
  *             kind, share of the window or time within it, window
  *   signal    TERM  SIGTERM  15  RTMIN+3  RTMAX-1
  *   boolean   true false yes no on off 1 0
+ *   integer   -17  0  4096                  decimal, within bounds; the one that may have a sign
  */
 
 #define UNITS_TEXT_BYTES 48
@@ -37,6 +38,7 @@ int units_parse_duration(const char *text, uint32_t *duration_ms);
 int units_parse_psi(const char *text, struct config_psi *psi);
 int units_parse_signal(const char *text, int *number);
 int units_parse_boolean(const char *text, bool *value);
+int units_parse_integer(const char *text, int least, int most, int *value);
 
 /* Back to text that the parser reads as the same value; UNITS_TEXT_BYTES is enough. */
 void units_format_amount(struct config_amount amount, char *text, size_t text_bytes);

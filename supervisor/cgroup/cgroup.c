@@ -54,6 +54,8 @@ struct cgroup_tree {
 	bool made_base;
 	bool made_self;
 	bool switched_on; /* memory, in BASE */
+	bool pids_on;     /* pids likewise */
+	bool pids_above;  /* had to be written above BASE as well */
 	bool library;
 	struct cgroup_leaf *leaves;
 };
@@ -121,7 +123,7 @@ static int choose_sibling(struct cgroup_tree *tree, unsigned others, char why[CG
 		return -EBUSY;
 	*slash = '\0';
 	int error = cgroup_directory_open(parent, &parent_fd);
-	if (error == 0 && !cgroup_directory_hands_out_memory(parent_fd))
+	if (error == 0 && !cgroup_directory_hands_out(parent_fd, "memory"))
 		error = -EOPNOTSUPP;
 	if (parent_fd >= 0)
 		close(parent_fd);
@@ -140,7 +142,7 @@ static int choose_base(
 	unsigned others = 0;
 	if (mode->machine_root) {
 		name_base(tree, tree->own);
-		if (cgroup_directory_hands_out_memory(tree->own_fd))
+		if (cgroup_directory_hands_out(tree->own_fd, "memory"))
 			return 0;
 		int error =
 			cgroup_directory_write(tree->own_fd, "cgroup.subtree_control", "+memory");
@@ -194,7 +196,7 @@ static int settle(struct cgroup_tree *tree, char why[CGROUP_WHY_BYTES])
 		say(why, "processes cannot be moved to the supervisor's leaf", error);
 		return error;
 	}
-	if (cgroup_directory_hands_out_memory(tree->base_fd))
+	if (cgroup_directory_hands_out(tree->base_fd, "memory"))
 		return 0;
 	error = cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "+memory");
 	if (error != 0)
@@ -247,6 +249,20 @@ int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner)
 	return error;
 }
 
+int cgroup_tree_switch_pids_on(struct cgroup_tree *tree)
+{
+	if (cgroup_directory_hands_out(tree->base_fd, "pids"))
+		return 0;
+	int error = cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "+pids");
+	if (error != 0 && tree->made_base && !cgroup_directory_hands_out(tree->own_fd, "pids") &&
+		cgroup_directory_write(tree->own_fd, "cgroup.subtree_control", "+pids") == 0) {
+		tree->pids_above = true;
+		error = cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "+pids");
+	}
+	tree->pids_on = error == 0;
+	return error;
+}
+
 const char *cgroup_tree_directory(const struct cgroup_tree *tree)
 {
 	return tree->base;
@@ -277,6 +293,9 @@ static void unsettle(struct cgroup_tree *tree)
 {
 	char self[PATH_BYTES + sizeof SELF_NAME];
 	snprintf(self, sizeof self, "%s/" SELF_NAME, tree->base);
+	if (tree->pids_on)
+		report_left(tree->base, "pids stays switched on",
+			cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "-pids"));
 	if (tree->switched_on)
 		report_left(tree->base, "memory stays switched on",
 			cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "-memory"));
@@ -292,6 +311,9 @@ static void unsettle(struct cgroup_tree *tree)
 		report_left(tree->own, "memory stays switched on",
 			cgroup_directory_write(
 				tree->above_fd, "cgroup.subtree_control", "-memory"));
+	if (tree->pids_above && count_child(tree->own) == 0)
+		report_left(tree->own, "pids stays switched on",
+			cgroup_directory_write(tree->own_fd, "cgroup.subtree_control", "-pids"));
 }
 
 static void free_leaf(struct cgroup_leaf *leaf)
@@ -441,6 +463,11 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 	tree->leaves = made;
 	*leaf = made;
 	return 0;
+}
+
+struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf)
+{
+	return leaf->tree;
 }
 
 const char *cgroup_leaf_directory(const struct cgroup_leaf *leaf)

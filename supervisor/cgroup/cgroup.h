@@ -47,6 +47,9 @@ int cgroup_tree_open(
  * one is ended (cgroup_leftover.h).  -EALREADY: one that lives has it. */
 int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner);
 
+/* Leaves have pids.max from now on.  0 or -errno. */
+int cgroup_tree_switch_pids_on(struct cgroup_tree *tree);
+
 /* Absolute path of BASE; it lives as long as the tree. */
 const char *cgroup_tree_directory(const struct cgroup_tree *tree);
 
@@ -58,6 +61,7 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms);
  * that the kernel or we use already is changed, so ask the leaf for its directory. */
 int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_bytes,
 	uint64_t high_bytes, struct cgroup_leaf **leaf);
+struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf);
 const char *cgroup_leaf_directory(const struct cgroup_leaf *leaf);
 int cgroup_leaf_fd(const struct cgroup_leaf *leaf);
 

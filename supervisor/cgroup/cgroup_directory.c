@@ -58,7 +58,7 @@ static int read_file(int fd, const char *file, char *text, size_t size)
 	return length;
 }
 
-bool cgroup_directory_hands_out_memory(int fd)
+bool cgroup_directory_hands_out(int fd, const char *controller)
 {
 	char text[512];
 	char *state = NULL;
@@ -66,7 +66,7 @@ bool cgroup_directory_hands_out_memory(int fd)
 		return false;
 	for (char *word = strtok_r(text, " \n", &state); word != NULL;
 		word = strtok_r(NULL, " \n", &state))
-		if (strcmp(word, "memory") == 0)
+		if (strcmp(word, controller) == 0)
 			return true;
 	return false;
 }

@@ -21,7 +21,7 @@ int cgroup_directory_write(int fd, const char *file, const char *text);
 int cgroup_directory_write_bytes(int fd, const char *file, uint64_t bytes);
 
 /* "memory" is one of the words of cgroup.subtree_control. */
-bool cgroup_directory_hands_out_memory(int fd);
+bool cgroup_directory_hands_out(int fd, const char *controller);
 
 /* Calls each() for every process; pid 0 is one of a foreign pid namespace.  Stops at the first
  * nonzero and returns it. */

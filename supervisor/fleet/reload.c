@@ -198,7 +198,8 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	tick_clear(fleet->host.tick);
 	remove_services(fleet);
 	take_over(fleet, reload);
-	log_info("%s: reloaded, %zu services", fleet->file, fleet->count);
+	log_info("%s: reloaded, %zu service%s", fleet->file, fleet->count,
+		fleet->count == 1 ? "" : "s");
 	fleet_check_budget(fleet);
 	fleet_reload_drop(fleet);
 	for (size_t i = 0; i < fleet->count; i++)

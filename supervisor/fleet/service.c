@@ -302,5 +302,6 @@ bool service_same_process(const struct config_service *a, const struct config_se
 {
 	return same_list(a->argv, b->argv) && same_text(a->directory, b->directory) &&
 	       same_text(a->user, b->user) && same_list(a->environment, b->environment) &&
-	       a->shim == b->shim;
+	       a->has_oom_score_adj == b->has_oom_score_adj &&
+	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
 }

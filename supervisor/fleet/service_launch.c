@@ -145,6 +145,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.signals = host->signals,
 		.descriptors = host->descriptors,
 		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
+		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 	};
 	error = spawn_start(&spawn, &service->spawned);
@@ -157,6 +158,12 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		int attached = cgroup_leaf_attach(leaf, service->pid);
 		if (attached != 0)
 			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
+	}
+	if (config->has_oom_score_adj) {
+		int set = spawn_set_oom_score(&service->spawned, config->oom_score_adj);
+		if (set != 0)
+			log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
+				strerror(-set));
 	}
 	tick_service_started(&service->memory);
 	spawn_go(&service->spawned);

@@ -124,7 +124,8 @@ static void child_run(const struct spawn *spawn, const struct preparation *prepa
 	 * not ours, is no reason not to run. */
 	if (spawn->take_terminal)
 		tcsetpgrp(STDIN_FILENO, getpid());
-	child_set_oom_score(preparation);
+	if (!spawn->has_oom_score)
+		child_set_oom_score(preparation);
 	if (spawn->start != NULL && chdir(spawn->start) != 0)
 		child_fail(preparation, SPAWN_START, -errno);
 	if (spawn->account != NULL) {
@@ -176,6 +177,20 @@ out:
 	free(preparation.listen_pid);
 	close_pair(preparation.gate);
 	close_pair(preparation.result);
+	return error;
+}
+
+int spawn_set_oom_score(const struct spawned *spawned, int score)
+{
+	char path[48];
+	char text[16];
+	int length = snprintf(text, sizeof text, "%d", score);
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)spawned->pid);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int error = write(fd, text, (size_t)length) == length ? 0 : -errno;
+	close(fd);
 	return error;
 }
 

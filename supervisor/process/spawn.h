@@ -32,6 +32,7 @@ struct spawn {
 	const struct signals *signals;         /* what the child gets back */
 	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
 	int keep_fd;                           /* left open over exec though CLOEXEC; -1 = none */
+	bool has_oom_score;                    /* the caller gives it one: spawn_set_oom_score */
 	bool take_terminal;                    /* its group becomes the terminal's foreground */
 };
 
@@ -57,6 +58,9 @@ struct spawned {
 /* 0 or -errno. */
 int spawn_start(const struct spawn *spawn, struct spawned *spawned);
 void spawn_go(struct spawned *spawned);
+
+/* While the child waits at the gate.  0 or -errno: lowering it takes CAP_SYS_RESOURCE. */
+int spawn_set_oom_score(const struct spawned *spawned, int score);
 
 /* 1 and the failure; 0 once exec has succeeded; -EAGAIN before either. */
 int spawn_result(const struct spawned *spawned, struct spawn_failure *failure);

@@ -7,17 +7,8 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/policy/price.h"
-
-/* Without a wall a share is one of the machine's memory. */
-static uint64_t amount_bytes(struct config_amount amount, uint64_t wall_bytes)
-{
-	if (amount.permille == 0)
-		return amount.bytes == 0 ? UINT64_MAX : amount.bytes;
-	if (wall_bytes == UINT64_MAX)
-		wall_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-	return wall_bytes / 1000 * amount.permille + wall_bytes % 1000 * amount.permille / 1000;
-}
 
 void tick_service_init(struct tick_service *service)
 {
@@ -38,10 +29,28 @@ static void say_limits_have_no_effect(const struct tick_service *service)
 {
 	bool max = service->limit.written_bytes != UINT64_MAX;
 	bool high = service->high_bytes != UINT64_MAX;
-	if (max || high)
-		log_warn("%s: %s%s%s: no effect here, where services have no cgroups of their own",
+	char others[CGROUP_SETTINGS_TEXT];
+	cgroup_settings_asked(&service->config, others);
+	if (max || high || others[0] != '\0')
+		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
+			 "their own",
 			service->config.name, max ? "memory_max" : "", max && high ? ", " : "",
-			high ? "memory_high" : "");
+			high ? "memory_high" : "", (max || high) && others[0] != '\0' ? ", " : "",
+			others);
+}
+
+/* Those whose writing cannot fail the start. */
+static void write_settings(const struct tick_service *service, uint64_t wall_bytes)
+{
+	const struct config_service *config = &service->config;
+	int error = cgroup_settings_need_pids(config)
+			    ? cgroup_tree_switch_pids_on(cgroup_leaf_tree(service->leaf))
+			    : 0;
+	if (error != 0)
+		log_warn("%s: pids_max has no effect: the pids controller is not handed out to us: "
+			 "%s",
+			config->name, strerror(-error));
+	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 
 /* A leaf, and a slot of the worker that writes its limits later. */
@@ -53,11 +62,13 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 		return error;
 	error = cgroup_leaf_create(place->tree, service->config.name, service->limit.written_bytes,
 		service->high_bytes, &leaf);
-	if (error == 0)
-		service->leaf = leaf;
-	else
+	if (error != 0) {
 		brake_worker_forget(place->brake, service->brake_slot);
-	return error;
+		return error;
+	}
+	service->leaf = leaf;
+	write_settings(service, place->wall_bytes);
+	return 0;
 }
 
 void tick_service_trigger(struct tick_service *service, uint32_t window_ms)
@@ -102,9 +113,9 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 {
 	const struct config_policy *policy = &service->policy_config;
 	int error = 0;
-	service->high_bytes = amount_bytes(service->config.memory_high, place->wall_bytes);
-	service->limit = (struct limit){
-		.written_bytes = amount_bytes(service->config.memory_max, place->wall_bytes)};
+	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, place->wall_bytes);
+	service->limit = (struct limit){.written_bytes = cgroup_settings_bytes(
+						service->config.memory_max, place->wall_bytes)};
 	service->oom_seen = 0;
 	if (place->tree != NULL)
 		error = make_leaf(service, place);
@@ -158,12 +169,12 @@ void tick_service_reload(
 	struct tick_service *service, struct brake_worker *brake, uint64_t wall_bytes)
 {
 	link_set_scavenge(service->link, &service->policy_config);
-	service->high_bytes = amount_bytes(service->config.memory_high, wall_bytes);
+	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
 	int fd = cgroup_leaf_fd(service->leaf);
 	/* A lower limit is for limit_step. */
-	limit_aim(&service->limit, amount_bytes(service->config.memory_max, wall_bytes));
+	limit_aim(&service->limit, cgroup_settings_bytes(service->config.memory_max, wall_bytes));
 	int error =
 		brake_worker_limit(brake, service->brake_slot, fd, service->limit.written_bytes);
 	int high_error = brake_worker_normal(brake, service->brake_slot, fd, service->high_bytes);
@@ -171,6 +182,7 @@ void tick_service_reload(
 		error = high_error;
 	if (error != 0)
 		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
+	write_settings(service, wall_bytes);
 }
 
 static void close_watched(struct tick_watched *watched)

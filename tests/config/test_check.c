@@ -108,6 +108,12 @@ static void test_memory_high_is_not_above_memory_max(void **state)
 		{WEB "memory_high = 65M\nmemory_max = 64M\n",
 			{{4, "memory_high (65M) is above memory_max (64M): expected memory_high "
 			     "<= memory_max"}}},
+		{WEB "memory_min = 65M\nmemory_max = 64M\n",
+			{{4, "memory_min (65M) is above memory_max (64M): expected memory_min "
+			     "<= memory_max"}}},
+		{WEB "memory_max = 64M\nmemory_low = 65M\n",
+			{{4, "memory_low (65M) is above memory_max (64M): expected memory_low "
+			     "<= memory_max"}}},
 		{WEB "memory_max = 40%\nmemory_high = 50%\n",
 			{{4, "memory_high (50%) is above memory_max (40%): expected memory_high "
 			     "<= memory_max"}}},

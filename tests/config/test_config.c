@@ -96,6 +96,15 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "memory_max = 1G\n",
 		WEB "memory_max = 50%\n",
 		WEB "memory_high = 1G\n",
+		WEB "memory_min = 1M\n",
+		WEB "memory_low = 1M\n",
+		WEB "memory_swap_max = 0\n",
+		WEB "memory_swap_max = 10%\n",
+		WEB "memory_zswap_max = 0\n",
+		WEB "oom_group = yes\n",
+		WEB "oom_score_adj = 0\n",
+		WEB "oom_score_adj = -1\n",
+		WEB "pids_max = 9\n",
 		WEB "shim = off\n",
 	};
 

@@ -28,6 +28,13 @@ static void test_every_key_reaches_its_field(void **state)
 				   "stopwaitsecs = 2.5\n"
 				   "memory_max = 512M\n"
 				   "memory_high = 80%\n"
+				   "memory_min = 8M\n"
+				   "memory_low = 10%\n"
+				   "memory_swap_max = 0\n"
+				   "memory_zswap_max = off\n"
+				   "oom_group = yes\n"
+				   "oom_score_adj = -17\n"
+				   "pids_max = 300\n"
 				   "policy = swift\n"
 				   "shim = off\n"
 				   "[policy:swift]\n"
@@ -80,6 +87,15 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_int_equal(web->memory_max.permille, 0);
 	assert_int_equal(web->memory_high.bytes, 0);
 	assert_int_equal(web->memory_high.permille, 800);
+	assert_int_equal(web->memory_min.bytes, 8 << 20);
+	assert_int_equal(web->memory_low.permille, 100);
+	assert_true(web->memory_swap_max.set);
+	assert_int_equal(web->memory_swap_max.amount.bytes, 0);
+	assert_false(web->memory_zswap_max.set);
+	assert_true(web->oom_group);
+	assert_true(web->has_oom_score_adj);
+	assert_int_equal(web->oom_score_adj, -17);
+	assert_int_equal(web->pids_max, 300);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
 	assert_int_equal(web->policy, 1);
 
@@ -124,6 +140,10 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_int_equal(web->stopwait_ms, 10000);
 	assert_int_equal(web->memory_max.bytes + web->memory_max.permille, 0);
 	assert_int_equal(web->memory_high.bytes + web->memory_high.permille, 0);
+	assert_int_equal(web->memory_min.bytes + web->memory_low.bytes, 0);
+	assert_false(web->memory_swap_max.set || web->memory_zswap_max.set);
+	assert_false(web->oom_group || web->has_oom_score_adj);
+	assert_int_equal(web->pids_max, 0);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
 	assert_int_equal(web->policy, 0);
 	assert_int_equal(config.policy_count, 1);

@@ -76,7 +76,9 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 		{WEB "redirect_stderr = true\n",
 			{{3, "unknown key \"redirect_stderr\" in [service:NAME]: expected command, "
 			     "directory, user, environment, autorestart, stopsignal, stopwaitsecs, "
-			     "memory_max, memory_high, policy, shim"}}},
+			     "memory_max, memory_high, memory_min, memory_low, memory_swap_max, "
+			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, policy, "
+			     "shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -247,6 +249,19 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "memory_max = 64M ; at most\n",
 			{{3, "memory_max: \"64M ; at most\": not understood: " AMOUNT
 			     " (a comment needs a line of its own)"}}},
+		{WEB "memory_swap_max = lots\n",
+			{{3, "memory_swap_max: \"lots\": not understood: " AMOUNT}}},
+		{WEB "oom_group = all\n",
+			{{3, "oom_group: \"all\": not understood: expected yes or no"}}},
+		{WEB "oom_score_adj = 1001\n", {{3, "oom_score_adj: \"1001\": out of range: "
+						    "expected a number from -1000 to "
+						    "1000"}}},
+		{WEB "oom_score_adj = off\n", {{3, "oom_score_adj: \"off\": not understood: "
+						   "expected a number from -1000 to "
+						   "1000"}}},
+		{WEB "pids_max = 0\n", {{3, "pids_max: \"0\": out of range: expected a number from "
+					    "1 to 4194304, or "
+					    "off"}}},
 		{WEB "shim = on\n", {{3, "shim: \"on\": not understood: expected auto or off"}}},
 		{"[policy:p]\nhold = 5 s\n", {{2, "hold: \"5 s\": not understood: " DURATION_OFF}}},
 		{"[policy:p]\nhold = 1200h\n",

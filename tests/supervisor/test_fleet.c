@@ -155,7 +155,7 @@ static void test_signals_in_run_mode(void **state)
 		{SIGTERM, true, "SIGTERM: stopping"},
 		{SIGINT, true, "SIGINT: stopping"},
 		{SIGQUIT, true, "SIGQUIT: stopping"},
-		{SIGHUP, false, "reloaded, 1 services"},
+		{SIGHUP, false, "reloaded, 1 service"},
 		{SIGUSR1, false, NULL},
 		{SIGUSR2, false, NULL},
 		{SIGTTIN, false, NULL},

@@ -234,7 +234,7 @@ static void test_a_second_reload_takes_the_place_of_the_first(void **state)
 	} rows[] = {
 		/* Back to what it was: it has been told to stop, so it starts again. */
 		{.second = DB WEB, .web_again = true, .said = "reloaded, 2 services"},
-		{.second = DB, .said = "reloaded, 1 services"},
+		{.second = DB, .said = "reloaded, 1 service"},
 		{.second = DB WEB LOG,
 			.web_again = true,
 			.log = true,

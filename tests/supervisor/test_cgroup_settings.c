@@ -1,0 +1,122 @@
+#include "supervisor/cgroup/cgroup_settings.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_tree.h"
+#include "tests/support/said.h"
+
+static const struct config_service asks = {
+	.name = "web",
+	.memory_min = {.bytes = 1 << 20},
+	.memory_low = {.permille = 250},
+	.memory_swap_max = {.set = true},
+	.memory_zswap_max = {.set = true, .amount = {.bytes = 4096}},
+	.oom_group = true,
+	.pids_max = 20,
+};
+static const struct config_service asks_nothing = {.name = "web"};
+
+static void write_leaf(const struct fake_tree *tree, const struct config_service *config)
+{
+	int fd = fake_tree_directory(tree, "web");
+	cgroup_settings_write(fd, config, 4 << 20);
+	close(fd);
+}
+
+static void expect_file(const struct fake_tree *tree, const char *name, const char *text)
+{
+	char found[32] = "";
+	int leaf = fake_tree_directory(tree, "web");
+	int fd = openat(leaf, name, O_RDONLY);
+	assert_true(fd >= 0 && read(fd, found, sizeof found - 1) > 0);
+	close(fd);
+	close(leaf);
+	/* A plain file keeps what a shorter text does not cover. */
+	assert_memory_equal(found, text, strlen(text));
+}
+
+static void make_leaf(const struct fake_tree *tree)
+{
+	fake_tree_write(tree, "web/memory.min", "0");
+	fake_tree_write(tree, "web/memory.low", "0");
+	fake_tree_write(tree, "web/memory.swap.max", "max");
+	fake_tree_write(tree, "web/memory.oom.group", "0");
+	fake_tree_write(tree, "web/pids.max", "max");
+}
+
+static void test_what_is_asked_for_is_written_and_taken_back(void **state)
+{
+	struct fake_tree tree;
+	(void)state;
+	fake_tree_open(&tree);
+	make_leaf(&tree);
+	fake_tree_write(&tree, "web/memory.zswap.max", "max");
+	said_begin();
+	write_leaf(&tree, &asks);
+	expect_file(&tree, "memory.min", "1048576");
+	expect_file(&tree, "memory.low", "1048576");
+	expect_file(&tree, "memory.swap.max", "0");
+	expect_file(&tree, "memory.zswap.max", "4096");
+	expect_file(&tree, "memory.oom.group", "1");
+	expect_file(&tree, "pids.max", "20");
+	write_leaf(&tree, &asks_nothing);
+	expect_file(&tree, "memory.min", "0");
+	expect_file(&tree, "memory.low", "0");
+	expect_file(&tree, "memory.swap.max", "max");
+	expect_file(&tree, "memory.zswap.max", "max");
+	expect_file(&tree, "memory.oom.group", "0");
+	expect_file(&tree, "pids.max", "max");
+	assert_int_equal(said("no effect"), 0);
+	said_end();
+	fake_tree_close(&tree);
+}
+
+static void test_a_file_that_is_missing_is_said_where_it_was_asked_for(void **state)
+{
+	struct fake_tree tree;
+	(void)state;
+	fake_tree_open(&tree);
+	make_leaf(&tree);
+	said_begin();
+	write_leaf(&tree, &asks_nothing);
+	assert_int_equal(said("no effect"), 0);
+	write_leaf(&tree, &asks);
+	assert_int_equal(said("web: memory_zswap_max has no effect: memory.zswap.max: not in this "
+			      "kernel"),
+		1);
+	assert_int_equal(said("no effect"), 1);
+	said_end();
+	expect_file(&tree, "memory.oom.group", "1");
+	fake_tree_close(&tree);
+}
+
+static void test_what_is_asked_for_is_named(void **state)
+{
+	char names[CGROUP_SETTINGS_TEXT];
+	(void)state;
+	cgroup_settings_asked(&asks_nothing, names);
+	assert_string_equal(names, "");
+	cgroup_settings_asked(&asks, names);
+	assert_string_equal(names, "memory_min, memory_low, memory_swap_max, memory_zswap_max, "
+				   "oom_group, pids_max");
+	assert_true(cgroup_settings_need_pids(&asks));
+	assert_false(cgroup_settings_need_pids(&asks_nothing));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_asked_for_is_written_and_taken_back),
+		cmocka_unit_test(test_a_file_that_is_missing_is_said_where_it_was_asked_for),
+		cmocka_unit_test(test_what_is_asked_for_is_named),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
