@@ -43,9 +43,8 @@ static void say_limits_have_no_effect(const struct tick_service *service)
 static void write_settings(const struct tick_service *service, uint64_t wall_bytes)
 {
 	const struct config_service *config = &service->config;
-	int error = cgroup_settings_need_pids(config)
-			    ? cgroup_tree_switch_pids_on(cgroup_leaf_tree(service->leaf))
-			    : 0;
+	struct cgroup_tree *tree = cgroup_leaf_tree(service->leaf);
+	int error = cgroup_settings_need_pids(config) ? cgroup_tree_switch_pids_on(tree) : 0;
 	if (error != 0)
 		log_warn("%s: pids_max has no effect: the pids controller is not handed out to us: "
 			 "%s",
@@ -62,13 +61,13 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 		return error;
 	error = cgroup_leaf_create(place->tree, service->config.name, service->limit.written_bytes,
 		service->high_bytes, &leaf);
-	if (error != 0) {
+	if (error == 0) {
+		service->leaf = leaf;
+		write_settings(service, place->wall_bytes);
+	} else {
 		brake_worker_forget(place->brake, service->brake_slot);
-		return error;
 	}
-	service->leaf = leaf;
-	write_settings(service, place->wall_bytes);
-	return 0;
+	return error;
 }
 
 void tick_service_trigger(struct tick_service *service, uint32_t window_ms)
