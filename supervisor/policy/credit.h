@@ -16,9 +16,8 @@
  * be 1 ms apart; without the pending bytes two steps would hand out the same
  * memory.  A step learns what was taken from what is left of the credit that the
  * step before gave (heap_sample.credit_left_bytes), and what was charged from
- * the leaf's usage and what its heaps gave back (charge.h).  Takings that never show are forgotten after
- * CREDIT_PENDING_MS to twice that: the heap gave back as much meanwhile, or did
- * not touch it.
+ * the leaf's usage and what its heaps gave back (charge.h).  Takings that never show are forgotten
+ * after CREDIT_PENDING_MS to twice that: the heap gave back as much meanwhile, or did not touch it.
  *
  * Credit is finite also when all is calm, unless the wall is further away than
  * the fastest heaps can come between two steps: a loop that looks once a second

@@ -58,7 +58,7 @@ struct heap_sample {
 	uint64_t released_bytes; /* all causes, since the service's first process */
 	/* Of these, what surely was not left to the kernel: usage has fallen by it. */
 	uint64_t gone_bytes;
-	uint64_t wants_bytes;    /* what growing heaps wait for at the gate */
+	uint64_t wants_bytes; /* what growing heaps wait for at the gate */
 	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
 	uint64_t credit_left_bytes;
 	bool answered; /* every process has done the last release asked for, or none was asked for
