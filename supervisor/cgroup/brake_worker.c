@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup/brake_guard.h"
+#include "supervisor/base/clock.h"
 #include "supervisor/base/thread.h"
 
 /*
@@ -55,13 +56,6 @@ struct brake_worker {
 	size_t slot_count;
 };
 
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* 0 or -errno.  Where the leaf is gone by now nothing is limited any more either. */
 static int write_limit(int fd, uint64_t bytes)
 {
@@ -93,7 +87,7 @@ static void lift_locked(struct brake_slot *slot)
 /* The next slot with something to write; sets *wake_ms to the earliest deadline otherwise. */
 static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t *wake_ms)
 {
-	uint64_t now_ms = clock_ms();
+	uint64_t now_ms = clock_now_ms();
 	*wake_ms = UINT64_MAX;
 	for (size_t i = 0; i < worker->slot_count; i++) {
 		struct brake_slot *slot = worker->slot[i];
