@@ -245,7 +245,7 @@ static int grow_locked(struct brake_worker *worker)
 	return 0;
 }
 
-int brake_worker_add(struct brake_worker *worker, size_t *slot)
+int brake_worker_add(struct brake_worker *worker, size_t *number)
 {
 	size_t i = 0;
 	pthread_mutex_lock(&worker->lock);
@@ -254,7 +254,7 @@ int brake_worker_add(struct brake_worker *worker, size_t *slot)
 	int error = i < worker->slot_count ? 0 : grow_locked(worker);
 	if (error == 0) {
 		worker->slot[i]->taken = true;
-		*slot = i;
+		*number = i;
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return error;
