@@ -37,6 +37,7 @@ void config_service_free(struct config_service *service)
 	free(service->directory);
 	free(service->user);
 	command_free(service->environment);
+	command_free(service->on_pressure);
 	memset(service, 0, sizeof *service);
 }
 
@@ -92,7 +93,10 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       text_equal(a->directory, b->directory) && text_equal(a->user, b->user) &&
 	       list_equal(a->environment, b->environment) && a->autorestart == b->autorestart &&
 	       a->stopsignal == b->stopsignal && a->stopwait_ms == b->stopwait_ms &&
-	       cgroup_equal(a, b) && a->has_oom_score_adj == b->has_oom_score_adj &&
+	       list_equal(a->on_pressure, b->on_pressure) &&
+	       a->on_pressure_signal == b->on_pressure_signal &&
+	       a->on_pressure_level == b->on_pressure_level && cgroup_equal(a, b) &&
+	       a->has_oom_score_adj == b->has_oom_score_adj &&
 	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
 }
 

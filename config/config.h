@@ -113,6 +113,9 @@ struct config_service {
 	int pids_max; /* 0 = none */
 	bool has_oom_score_adj;
 	int oom_score_adj;
+	char **on_pressure;     /* owned, as argv; NULL = none */
+	int on_pressure_signal; /* 0 = none */
+	enum level on_pressure_level;
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

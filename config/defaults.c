@@ -11,6 +11,7 @@ const struct config_service default_service = {
 	.autorestart = CONFIG_RESTART_UNEXPECTED,
 	.stopsignal = SIGTERM,
 	.stopwait_ms = 10000,
+	.on_pressure_level = LEVEL_FULL,
 	.shim = CONFIG_SHIM_AUTO,
 };
 

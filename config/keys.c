@@ -110,6 +110,14 @@ static int parse_signal(const char *text, void *field, const char **why)
 	return units_parse_signal(text, field);
 }
 
+static int parse_signal_or_off(const char *text, void *field, const char **why)
+{
+	if (strcmp(text, "off") != 0)
+		return parse_signal(text, field, why);
+	*(int *)field = 0;
+	return 0;
+}
+
 static int parse_duration(const char *text, void *field, const char **why)
 {
 	(void)why;
@@ -204,6 +212,23 @@ static int parse_name(const char *text, const char *const *names, size_t count, 
 	return -EINVAL;
 }
 
+static const char *const level_names[LEVELS - 1] = {
+	[LEVEL_LAZY - 1] = "lazy",
+	[LEVEL_EAGER - 1] = "eager",
+	[LEVEL_FULL - 1] = "full",
+};
+
+static int parse_level(const char *text, void *field, const char **why)
+{
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, level_names, LEVELS - 1, &index) != 0)
+		return -EINVAL;
+	*(enum level *)field = (enum level)(index + LEVEL_LAZY);
+	return 0;
+}
+
 static int parse_scavenge(const char *text, void *field, const char **why)
 {
 	static const char *const names[CONFIG_SCAVENGES] = {
@@ -282,11 +307,6 @@ static bool signal_taken(int number)
 /* "USR1:eager" */
 static int pressure_signal_parse(char *text, struct config_signal *parsed, const char **why)
 {
-	static const char *const names[LEVELS] = {
-		[LEVEL_LAZY] = "lazy",
-		[LEVEL_EAGER] = "eager",
-		[LEVEL_FULL] = "full",
-	};
 	char *level = strchr(text, ':');
 
 	if (level == NULL) {
@@ -302,12 +322,8 @@ static int pressure_signal_parse(char *text, struct config_signal *parsed, const
 		*why = "a signal that the supervisor needs for itself or cannot have";
 		return -EINVAL;
 	}
-	for (int i = LEVEL_LAZY; i < LEVELS; i++) {
-		if (strcmp(names[i], level) == 0) {
-			parsed->level = (enum level)i;
-			return 0;
-		}
-	}
+	if (parse_level(level, &parsed->level, why) == 0)
+		return 0;
 	*why = "an unknown level (lazy, eager or full)";
 	return -EINVAL;
 }
@@ -391,6 +407,13 @@ static const struct key service_keys[] = {
 	[KEY_OOM_SCORE_ADJ] = {"oom_score_adj", "a number from -1000 to 1000", parse_oom_score, 0},
 	[KEY_PIDS_MAX] = {"pids_max", "a number from 1 to 4194304, or off", parse_pids,
 		SERVICE(pids_max)},
+	[KEY_ON_PRESSURE] = {"on_pressure", "a program and its arguments, quoted as for a shell",
+		parse_command, SERVICE(on_pressure)},
+	[KEY_ON_PRESSURE_SIGNAL] = {"on_pressure_signal",
+		"a signal such as USR1, SIGHUP or RTMIN+3, or off", parse_signal_or_off,
+		SERVICE(on_pressure_signal)},
+	[KEY_ON_PRESSURE_LEVEL] = {"on_pressure_level", "lazy, eager or full", parse_level,
+		SERVICE(on_pressure_level)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };

@@ -31,6 +31,9 @@ enum service_key {
 	KEY_OOM_GROUP,
 	KEY_OOM_SCORE_ADJ,
 	KEY_PIDS_MAX,
+	KEY_ON_PRESSURE,
+	KEY_ON_PRESSURE_SIGNAL,
+	KEY_ON_PRESSURE_LEVEL,
 	KEY_POLICY,
 	KEY_SHIM,
 	SERVICE_KEYS
@@ -59,7 +62,7 @@ enum policy_key {
 	POLICY_KEYS
 };
 
-#define KEYS_MAX POLICY_KEYS
+#define KEYS_MAX ((int)SERVICE_KEYS > (int)POLICY_KEYS ? (int)SERVICE_KEYS : (int)POLICY_KEYS)
 
 struct key {
 	const char *name;

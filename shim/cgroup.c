@@ -408,9 +408,8 @@ static bool level_read(
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT)
 		return true;
 	length = read_text(level->stat_fd, text, sizeof cgroup->room.text);
-	wall->reclaimable_known =
-		length > 0 && cgroup_text_reclaimable(text, (size_t)length, cgroup->version,
-				      &wall->reclaimable_bytes) == 0;
+	if (length > 0)
+		(void)cgroup_text_reclaimable(text, (size_t)length, cgroup->version, wall);
 	if (wall->reclaimable_bytes > wall->current_bytes)
 		wall->reclaimable_bytes = wall->current_bytes;
 	return true;

@@ -81,13 +81,13 @@ int cgroup_files_usage(const struct cgroup_files *files, uint64_t *usage_bytes)
 	return read_u64(files->usage_fd, usage_bytes);
 }
 
-int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes)
+int cgroup_files_reclaimable(const struct cgroup_files *files, struct wall_sample *wall)
 {
 	char text[STAT_TEXT_BYTES];
 	int length = cgroup_files_read(files->stat_fd, text, sizeof text);
 	if (length < 0)
 		return length;
-	return cgroup_text_reclaimable(text, (size_t)length, files->version, reclaimable_bytes);
+	return cgroup_text_reclaimable(text, (size_t)length, files->version, wall);
 }
 
 static void read_events_v2(int fd, struct events_sample *events)

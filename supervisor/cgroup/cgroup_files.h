@@ -38,7 +38,7 @@ void cgroup_files_close(struct cgroup_files *files);
 int cgroup_files_limit(const struct cgroup_files *files, uint64_t *limit_bytes);
 int cgroup_files_usage(const struct cgroup_files *files, uint64_t *usage_bytes);
 
-int cgroup_files_reclaimable(const struct cgroup_files *files, uint64_t *reclaimable_bytes);
+int cgroup_files_reclaimable(const struct cgroup_files *files, struct wall_sample *wall);
 
 /* Hierarchical, and of this cgroup's own limit alone.  known = false where unreadable. */
 void cgroup_files_events(const struct cgroup_files *files, struct events_sample *events);

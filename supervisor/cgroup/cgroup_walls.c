@@ -67,7 +67,7 @@ static bool read_level(const struct cgroup_files *files, struct wall_sample *wal
 		wall->limit_bytes = SAMPLE_NO_LIMIT;
 	if (cgroup_files_usage(files, &wall->current_bytes) != 0)
 		return false;
-	wall->reclaimable_known = cgroup_files_reclaimable(files, &wall->reclaimable_bytes) == 0;
+	(void)cgroup_files_reclaimable(files, wall);
 	if (wall->reclaimable_bytes > wall->current_bytes)
 		wall->reclaimable_bytes = wall->current_bytes;
 	return true;

@@ -20,6 +20,8 @@ void fleet_reap(struct fleet *fleet, uint64_t now_ms)
 		}
 		for (size_t i = 0; i < fleet->count; i++) {
 			struct service *service = fleet->service[i];
+			if (hook_died(service, info.si_pid, info.si_code, info.si_status))
+				break;
 			if (service->lives && service->pid == info.si_pid)
 				service_died(service, &fleet->host, info.si_code, info.si_status,
 					now_ms);

@@ -24,6 +24,7 @@ static void init(struct service *service)
 		.shim_check_ms = SERVICE_NEVER,
 	};
 	tick_service_init(&service->memory);
+	hook_init(&service->hook);
 	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
 		service->watch[i].fd = -1;
 }
@@ -213,6 +214,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 	spawn_close(&service->spawned);
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;
+	hook_end(&service->hook);
 
 	/* One budget for a whole stop: the rest has what the main process left of it. */
 	service->sweep_ms = now_ms + service->config->stopwait_ms;
@@ -265,14 +267,18 @@ void service_step(struct service *service, const struct service_host *host, uint
 		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
+	hook_step(service, host, now_ms);
 }
 
 uint64_t service_deadline_ms(const struct service *service)
 {
 	if (service->pid != 0 && !service->lives)
 		return service->sweep_ms;
-	uint64_t restart_ms = restart_deadline_ms(&service->restart);
-	return restart_ms < service->shim_check_ms ? restart_ms : service->shim_check_ms;
+	uint64_t due_ms = restart_deadline_ms(&service->restart);
+	uint64_t hook_ms = hook_deadline_ms(&service->hook);
+	if (service->shim_check_ms < due_ms)
+		due_ms = service->shim_check_ms;
+	return hook_ms < due_ms ? hook_ms : due_ms;
 }
 
 bool service_is_down(const struct service *service)

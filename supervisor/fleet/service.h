@@ -11,6 +11,7 @@
 #include "supervisor/process/signals.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/fleet/hook.h"
 #include "supervisor/tick/tick.h"
 
 /*
@@ -70,6 +71,8 @@ struct service {
 	uint64_t sweep_ms; /* when SIGKILL to what is left, and then giving up, is due */
 	uint64_t shim_check_ms;
 	uint64_t oom_kills; /* of main processes, since the first start */
+
+	struct hook hook;
 
 	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */
 	struct spawned spawned;

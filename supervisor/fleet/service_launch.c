@@ -15,9 +15,7 @@
 
 /* All that one start needs, made before the fork and gone after it. */
 struct launch {
-	struct environment environment;
-	struct account account;
-	bool has_account;
+	struct service_identity identity;
 	struct shim_verdict verdict;
 };
 
@@ -45,12 +43,12 @@ static int add_shim(
 	struct link *link = service->memory.link;
 	struct shim_check check = {
 		.program = config->argv[0],
-		.path = environment_get(&launch->environment, "PATH"),
+		.path = environment_get(&launch->identity.environment, "PATH"),
 		.start = host->start,
 		.directory = config->directory,
 		.shim = host->shim_path,
-		.uid = launch->has_account ? launch->account.uid : geteuid(),
-		.gid = launch->has_account ? launch->account.gid : getegid(),
+		.uid = launch->identity.has_account ? launch->identity.account.uid : geteuid(),
+		.gid = launch->identity.has_account ? launch->identity.account.gid : getegid(),
 	};
 	char value[LINK_VALUE_BYTES];
 	const char *missing = NULL;
@@ -67,50 +65,46 @@ static int add_shim(
 	shim_check(&check, &launch->verdict);
 	if (!launch->verdict.load)
 		return 0;
-	int error = add_preload(&launch->environment, host->shim_path);
+	int error = add_preload(&launch->identity.environment, host->shim_path);
 	if (error == 0)
-		error = environment_set(&launch->environment, LINK_ENVIRONMENT, value);
+		error = environment_set(&launch->identity.environment, LINK_ENVIRONMENT, value);
 	return error;
 }
 
-static int add_account(struct launch *launch, const char *user)
+static int add_account(struct service_identity *identity, const char *user)
 {
-	int error = account_resolve(user, &launch->account);
+	int error = account_resolve(user, &identity->account);
 	if (error != 0)
 		return error;
-	launch->has_account = true;
-	if (launch->account.name[0] == '\0')
+	identity->has_account = true;
+	if (identity->account.name[0] == '\0')
 		return 0;
-	error = environment_set(&launch->environment, "HOME", launch->account.home);
+	error = environment_set(&identity->environment, "HOME", identity->account.home);
 	if (error == 0)
-		error = environment_set(&launch->environment, "USER", launch->account.name);
+		error = environment_set(&identity->environment, "USER", identity->account.name);
 	if (error == 0)
-		error = environment_set(&launch->environment, "LOGNAME", launch->account.name);
+		error = environment_set(&identity->environment, "LOGNAME", identity->account.name);
 	return error;
 }
 
-static int launch_init(
-	struct launch *launch, const struct service *service, const struct service_host *host)
+int service_identity_init(struct service_identity *identity, const struct config_service *config)
 {
-	const struct config_service *config = service->config;
-	*launch = (struct launch){0};
-	int error = environment_init(&launch->environment, environ);
+	*identity = (struct service_identity){0};
+	int error = environment_init(&identity->environment, environ);
 	if (error == 0 && config->user != NULL) {
-		error = add_account(launch, config->user);
+		error = add_account(identity, config->user);
 		if (error != 0)
 			log_error("%s: user %s: %s", config->name, config->user, strerror(-error));
 	}
 	for (size_t i = 0;
 		error == 0 && config->environment != NULL && config->environment[i] != NULL; i++)
-		error = environment_put(&launch->environment, config->environment[i]);
-	if (error == 0)
-		error = add_shim(launch, service, host);
+		error = environment_put(&identity->environment, config->environment[i]);
 	return error;
 }
 
-static void launch_fini(struct launch *launch)
+void service_identity_fini(struct service_identity *identity)
 {
-	environment_fini(&launch->environment);
+	environment_fini(&identity->environment);
 }
 
 static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
@@ -127,21 +121,23 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	const struct config_service *config = service->config;
 	struct cgroup_leaf *leaf;
 	struct link *link;
-	struct launch launch;
+	struct launch launch = {0};
 	int error = tick_service_prepare(host->tick, &service->memory);
 	if (error != 0)
 		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
 	leaf = service->memory.leaf;
 	link = service->memory.link;
-	error = launch_init(&launch, service, host);
+	error = service_identity_init(&launch.identity, config);
+	if (error == 0)
+		error = add_shim(&launch, service, host);
 	if (error != 0)
 		goto out;
 	struct spawn spawn = {
 		.argv = config->argv,
-		.environment = &launch.environment,
+		.environment = &launch.identity.environment,
 		.start = host->start,
 		.directory = config->directory,
-		.account = launch.has_account ? &launch.account : NULL,
+		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
 		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
@@ -178,7 +174,7 @@ out:
 		service->exit_status = SPAWN_STATUS_UNUSABLE;
 		service->expected = false;
 	}
-	launch_fini(&launch);
+	service_identity_fini(&launch.identity);
 	return error;
 }
 

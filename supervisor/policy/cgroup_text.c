@@ -85,23 +85,29 @@ bool cgroup_text_key(const char *text, size_t length, const char *key, uint64_t 
 }
 
 int cgroup_text_reclaimable(
-	const char *text, size_t length, enum cgroup_version version, uint64_t *reclaimable_bytes)
+	const char *text, size_t length, enum cgroup_version version, struct wall_sample *wall)
 {
-	enum { INACTIVE, ACTIVE, DIRTY, WRITEBACK, KEYS };
+	enum { INACTIVE, ACTIVE, DIRTY, WRITEBACK, SLAB, KEYS };
 	static const char *const keys[][KEYS] = {
 		[CGROUP_V1] = {"total_inactive_file", "total_active_file", "total_dirty",
-			"total_writeback"},
-		[CGROUP_V2] = {"inactive_file", "active_file", "file_dirty", "file_writeback"},
+			"total_writeback", NULL},
+		[CGROUP_V2] = {"inactive_file", "active_file", "file_dirty", "file_writeback",
+			"slab_reclaimable"},
 	};
 	uint64_t bytes[KEYS] = {0};
 	const char *const *key = keys[version];
 	if (!cgroup_text_key(text, length, key[INACTIVE], &bytes[INACTIVE]))
 		return -ENOENT;
 	for (size_t i = ACTIVE; i < KEYS; i++)
-		cgroup_text_key(text, length, key[i], &bytes[i]);
+		if (key[i] != NULL)
+			cgroup_text_key(text, length, key[i], &bytes[i]);
 	uint64_t clean_bytes =
 		fraction_less(fraction_less(bytes[INACTIVE], bytes[DIRTY]), bytes[WRITEBACK]);
-	*reclaimable_bytes = fraction_plus(clean_bytes, bytes[ACTIVE] / 2);
+	uint64_t busy_bytes = fraction_plus(bytes[ACTIVE], bytes[INACTIVE] - clean_bytes);
+	wall->reclaimable_bytes =
+		fraction_plus(fraction_plus(clean_bytes, busy_bytes / 2), bytes[SLAB]);
+	wall->cache_bytes = fraction_plus(fraction_plus(clean_bytes, busy_bytes), bytes[SLAB]);
+	wall->reclaimable_known = true;
 	return 0;
 }
 

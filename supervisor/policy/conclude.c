@@ -18,7 +18,7 @@ static void behind_add(struct behind *behind, const struct turn *turn, size_t i)
 {
 	const struct heap_sample *heap = &turn->service[i]->sample.heap;
 	const struct release *release = &turn->service[i]->state.release;
-	uint64_t idle_bytes = release_idle_bytes(heap, LEVEL_FULL);
+	uint64_t idle_bytes = release_idle_bytes(release, heap, LEVEL_FULL);
 	uint64_t slot_bytes = heap->free_slot_bytes < heap->in_use_bytes ? heap->free_slot_bytes
 									 : heap->in_use_bytes;
 	if (!turn->service[i]->sample.running || heap->processes == 0)

@@ -27,6 +27,7 @@ uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t cha
 		credit->pending_bytes[0] = 0;
 		credit->period_ms = now_ms;
 	}
+	credit->taken_bytes = fraction_plus(credit->taken_bytes, taken_bytes);
 	credit->pending_bytes[0] = fraction_plus(credit->pending_bytes[0], taken_bytes);
 	uint64_t settled_bytes = settle(&credit->pending_bytes[1], charged_bytes);
 	settled_bytes += settle(&credit->pending_bytes[0], charged_bytes - settled_bytes);

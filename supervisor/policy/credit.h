@@ -45,6 +45,7 @@ struct credit {
 	uint64_t given_bytes; /* by the last step; UINT64_MAX = no limit */
 	bool given;
 	struct charge charge;      /* of the leaf; of no use where there is none */
+	uint64_t taken_bytes;      /* since ever */
 	uint64_t pending_bytes[2]; /* taken in this period and in the one before */
 	uint64_t period_ms;        /* when this period began */
 	bool waiting;

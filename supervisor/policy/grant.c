@@ -1,6 +1,7 @@
 #include "supervisor/policy/grant.h"
 
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/looks.h"
 
 static bool is_gated(const struct turn *turn, size_t i)
 {
@@ -12,7 +13,7 @@ static bool is_far(
 	const struct wall *wall, const struct config_policy *policy, uint64_t reserve_bytes)
 {
 	const struct config_threshold *lazy = &policy->at[LEVEL_LAZY];
-	uint64_t reach_bytes = CREDIT_FASTEST_BYTES_PER_MS * POLICY_FAR_MS;
+	uint64_t reach_bytes = CREDIT_FASTEST_BYTES_PER_MS * LOOKS_FAR_MS;
 	if (!wall->exists)
 		return true;
 	return wall->headroom_bytes > fraction_plus(reach_bytes, reserve_bytes) &&

@@ -5,14 +5,15 @@
 #include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
+#include "supervisor/policy/looks.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/target.h"
 #include "supervisor/policy/turn.h"
 
 /*
  * One step, in this order: look at every wall, hand out headroom, set levels, ask
- * for memory, brake, and say when to look again.  Credit comes before the levels
- * since what cannot be granted raises them.  In the plan all levels stand
+ * for memory, brake, and say when to look again.  Credit comes before the requests
+ * since what cannot be granted is asked for.  In the plan all levels stand
  * before all requests, and these before the brakes, whose writes may take time.
  */
 
@@ -21,7 +22,6 @@ static struct pressure_wall wall_view(const struct wall *wall, const struct stal
 	return (struct pressure_wall){
 		.exists = wall->exists,
 		.wall_bytes = wall->limit_bytes,
-		.free_bytes = wall->free_bytes,
 		.headroom_bytes = wall->headroom_bytes,
 		.reclaimable_known = wall->reclaimable_known,
 		.time_to_wall_ms = wall->time_to_wall_ms,
@@ -38,7 +38,24 @@ static bool all_answered(const struct turn *turn)
 	return true;
 }
 
-static void judge_service(struct turn *turn, size_t i, bool answered)
+static enum level harder(enum level a, enum level b)
+{
+	return a > b ? a : b;
+}
+
+static struct gate_view gate_of(const struct turn *turn, size_t i, bool answered)
+{
+	const struct service_turn *service = &turn->service[i]->turn;
+	if (service->own_short)
+		return (struct gate_view){.wants_bytes = service->wants_bytes,
+			.credit_bytes = turn->service[i]->plan.credit_bytes,
+			.answered = turn_has_answered(turn, i)};
+	return (struct gate_view){.wants_bytes = turn->gate_wants_bytes,
+		.credit_bytes = turn->gate_credit_bytes,
+		.answered = answered};
+}
+
+static enum level level_of(struct turn *turn, size_t i)
 {
 	struct service_state *state = &turn->service[i]->state;
 	struct service_turn *service = &turn->service[i]->turn;
@@ -46,30 +63,36 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 		.wall = {wall_view(&service->own, &state->stall),
 			wall_view(&turn->shared, &turn->state->shared_stall)},
 		.events_high = service->events_high,
-		.gate_wants_bytes = turn->gate_wants_bytes,
-		.gate_credit_bytes = turn->gate_credit_bytes,
-		.gate_answered = answered,
 	};
 	view.wall[0].events_max = service->events_max;
 	view.wall[1].events_max = turn->shared_max;
 	view.wall[1].shared = true;
-	if (service->own_short) {
-		view.gate_wants_bytes = service->wants_bytes;
-		view.gate_credit_bytes = turn->service[i]->plan.credit_bytes;
-		view.gate_answered = turn_has_answered(turn, i);
-	}
-	enum level previous = state->pressure.level;
-	enum level level = pressure_step(
+	return pressure_step(
 		&state->pressure, service->policy, &view, turn->now_ms, &service->reason);
-	service->rose = level > previous;
-	if (level == previous)
-		return;
-	struct action *action = turn_action_add(turn, ACTION_LEVEL, i);
-	if (action == NULL)
-		return;
-	action->level = level;
-	action->previous = previous;
-	action->reason = service->reason;
+}
+
+static void judge_service(struct turn *turn, size_t i, bool answered)
+{
+	struct service_state *state = &turn->service[i]->state;
+	struct service_turn *service = &turn->service[i]->turn;
+	struct gate_view waits = gate_of(turn, i, answered);
+	enum level previous = state->pressure.level;
+	enum level asked = harder(previous, state->gate.level);
+	enum level level = level_of(turn, i);
+	if (level != previous) {
+		struct action *action = turn_action_add(turn, ACTION_LEVEL, i);
+		if (action != NULL) {
+			action->level = level;
+			action->previous = previous;
+			action->reason = service->reason;
+		}
+	}
+	service->asks = harder(level, gate_step(&state->gate, &waits, turn->now_ms));
+	service->rose = service->asks > asked;
+	if (service->asks > level)
+		service->reason = (struct reason){.kind = REASON_GATE,
+			.value = waits.wants_bytes,
+			.threshold = waits.credit_bytes};
 }
 
 static void judge(struct turn *turn)
@@ -94,20 +117,38 @@ static bool is_short_of(const struct turn *turn, size_t i, enum level level)
 	return false;
 }
 
+/* What a release of this service shows in. */
+static struct proof_usage usage_of(const struct turn *turn, size_t i)
+{
+	const struct service_turn *service = &turn->service[i]->turn;
+	struct proof_usage usage = {.current_bytes = service->leaf_bytes,
+		.used_bytes = service->own.used_bytes,
+		.taken_bytes = turn->service[i]->state.credit.taken_bytes};
+	if (service->leaf_bytes != 0)
+		return usage;
+	usage = (struct proof_usage){.current_bytes = turn->sample->shared.current_bytes,
+		.used_bytes = turn->shared.used_bytes};
+	for (size_t k = 0; k < turn->count; k++)
+		usage.taken_bytes = fraction_plus(
+			usage.taken_bytes, turn->service[k]->state.credit.taken_bytes);
+	return usage;
+}
+
 static void release_service(struct turn *turn, size_t i, const struct target_supply *supply)
 {
 	const struct service_sample *sample = &turn->service[i]->sample;
 	struct release *state = &turn->service[i]->state.release;
 	struct reason reason;
 	struct release_view view = {
-		.level = turn->service[i]->state.pressure.level,
+		.level = turn->service[i]->turn.asks,
 		.rose = turn->service[i]->turn.rose,
 		.answered = sample->heap.answered,
 		.urgent = turn->gate_wants_bytes > 0 || turn->service[i]->turn.own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.released_bytes = sample->heap.released_bytes,
+		.usage = usage_of(turn, i),
 	};
-	view.idle_bytes = release_idle_bytes(&sample->heap, view.level);
+	view.idle_bytes = release_idle_bytes(state, &sample->heap, view.level);
 	view.target_bytes = target_bytes(turn, i, supply, view.idle_bytes, &reason);
 	if (view.rose)
 		reason = turn->service[i]->turn.reason;
@@ -143,8 +184,8 @@ static void release(struct turn *turn)
 		uint64_t most_bytes = 0;
 		for (size_t i = 0; i < turn->count; i++) {
 			const struct service_sample *sample = &turn->service[i]->sample;
-			uint64_t bytes = fraction_plus(
-				sample->heap.idle_dirty_bytes, sample->heap.lazy_bytes);
+			uint64_t bytes = release_idle_bytes(
+				&turn->service[i]->state.release, &sample->heap, LEVEL_FULL);
 			if (turn->service[i]->turn.visited || !sample->running ||
 				sample->heap.processes == 0)
 				continue;
@@ -282,44 +323,6 @@ static void brake(struct turn *turn)
 	}
 }
 
-static uint64_t service_next_ms(const struct turn *turn, size_t i)
-{
-	static const uint32_t next_ms[LEVELS] = {
-		[LEVEL_CALM] = POLICY_CALM_MS,
-		[LEVEL_LAZY] = POLICY_LAZY_MS,
-		[LEVEL_EAGER] = POLICY_EAGER_MS,
-		[LEVEL_FULL] = POLICY_NEAR_MS,
-	};
-	const struct service_state *state = &turn->service[i]->state;
-	const struct service_turn *service = &turn->service[i]->turn;
-	uint64_t next = next_ms[state->pressure.level];
-	if (state->pressure.level == LEVEL_CALM && turn->shared_far && service->own_far)
-		next = POLICY_FAR_MS;
-	if (state->brake.on || turn->service[i]->turn.wants_bytes > 0 ||
-		!turn_has_answered(turn, i))
-		next = POLICY_NEAR_MS;
-	if (state->brake.on)
-		next = less_of(next, fraction_less(state->brake.until_ms, turn->now_ms));
-	return next;
-}
-
-static uint32_t next_ms(const struct turn *turn)
-{
-	uint64_t next = POLICY_FAR_MS;
-	uint64_t wall_ms = turn->shared.time_to_wall_ms;
-	for (size_t i = 0; i < turn->count; i++) {
-		if (!turn->service[i]->sample.running)
-			continue;
-		next = less_of(next, service_next_ms(turn, i));
-		wall_ms = less_of(wall_ms, turn->service[i]->turn.own.time_to_wall_ms);
-	}
-	wall_ms /= POLICY_LOOKS_BEFORE_WALL;
-	if (wall_ms < POLICY_NEAR_MS)
-		wall_ms = POLICY_NEAR_MS;
-	next = less_of(next, wall_ms);
-	return next == 0 ? 1 : (uint32_t)next;
-}
-
 /* What every heap is told.  A service that does not run has no wall of its own yet. */
 static void inform(struct turn *turn)
 {
@@ -360,7 +363,7 @@ void policy_step(
 	conclude_step(&turn);
 	brake(&turn);
 	inform(&turn);
-	plan->next_ms = turn.concluded ? 1 : next_ms(&turn);
+	plan->next_ms = turn.concluded ? 1 : looks_next_ms(&turn);
 }
 
 void policy_service_forget(struct policy_service *service)

@@ -4,6 +4,7 @@
 #include "supervisor/policy/belief.h"
 #include "supervisor/policy/brake.h"
 #include "supervisor/policy/credit.h"
+#include "supervisor/policy/gate.h"
 #include "supervisor/policy/growth.h"
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/pressure.h"
@@ -25,15 +26,6 @@
  * costs a little speed.
  */
 
-/* How soon the loop should look again by itself. */
-#define POLICY_FAR_MS 1000U /* calm, and no wall within one such step's reach */
-#define POLICY_CALM_MS 250U /* calm, with a wall within reach */
-#define POLICY_LAZY_MS 250U
-#define POLICY_EAGER_MS 50U
-#define POLICY_NEAR_MS 10U /* full, braked, someone waits at the gate, or a release is out */
-/* Time to wall is divided by this: so many looks before it is reached. */
-#define POLICY_LOOKS_BEFORE_WALL 4U
-
 /* Cumulative memory.events as of the last step. */
 struct policy_events {
 	bool known;
@@ -47,6 +39,7 @@ struct service_state {
 	struct stall stall;
 	struct policy_events events;
 	struct pressure pressure;
+	struct gate gate;
 	struct release release;
 	struct brake brake;
 	struct credit credit;
@@ -67,7 +60,8 @@ struct service_turn {
 	struct credit_share share;
 	bool own_short; /* it waits at the gate, and for its own wall */
 	uint64_t own_reserve_bytes;
-	bool rose;
+	enum level asks;      /* how hard it is asked: its level, or what the gate asks for */
+	bool rose;            /* asks did */
 	struct reason reason; /* of rose */
 	bool visited;         /* by the part that visits the services in an order of its own */
 };

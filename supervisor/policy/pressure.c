@@ -19,8 +19,8 @@ static bool is_under(
 	return true;
 }
 
-/* Is the wall near enough for the time to it to ask for that level? */
-static bool time_counts(
+/* Is the wall near enough for the time to it, or for stall, to ask for that level? */
+static bool is_near_for(
 	const struct pressure_wall *wall, const struct config_policy *policy, enum level level)
 {
 	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
@@ -41,12 +41,14 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 		uint64_t bytes = fraction_amount_bytes(at->headroom, wall->wall_bytes);
 		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason))
 			return true;
-		if (time_counts(wall, policy, level) &&
+		if (is_near_for(wall, policy, level) &&
 			is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms, at->time_to_wall_ms,
 				reason))
 			return true;
 	}
 	if (wall->stall == NULL || at->pressure.permille == 0)
+		return false;
+	if (wall->exists && wall->reclaimable_known && !is_near_for(wall, policy, level))
 		return false;
 	reason->kind = REASON_PRESSURE;
 	reason->value = stall_permille(wall->stall, at->pressure, now_ms);
@@ -54,13 +56,13 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 	return reason->value >= reason->threshold;
 }
 
-/* Hits at a wall count unless the wall is only lined with what the kernel takes back by itself. */
+/* Hits at a wall count unless there is room now: then it was lined with what the kernel takes back
+ * by itself, or what hit it is gone. */
 static bool hits_ask(const struct pressure_wall *wall, const struct config_policy *policy)
 {
-	uint64_t lazy_bytes = lazy_headroom_bytes(wall, policy);
-	bool lined = wall->exists && wall->reclaimable_known && wall->free_bytes < lazy_bytes &&
-		     wall->headroom_bytes >= lazy_bytes;
-	return wall->events_max > 0 && !lined;
+	bool has_room = wall->exists && wall->reclaimable_known &&
+			wall->headroom_bytes >= lazy_headroom_bytes(wall, policy);
+	return wall->events_max > 0 && !has_room;
 }
 
 enum level pressure_asked(const struct config_policy *policy, const struct pressure_view *view,
@@ -84,26 +86,6 @@ enum level pressure_asked(const struct config_policy *policy, const struct press
 		return LEVEL_CALM;
 	*reason = (struct reason){.kind = REASON_EVENTS_HIGH, .value = view->events_high};
 	return LEVEL_LAZY;
-}
-
-static enum level gate_step(
-	struct pressure *pressure, const struct pressure_view *view, uint64_t now_ms)
-{
-	bool is_short = view->gate_wants_bytes > view->gate_credit_bytes;
-	if (!pressure->gate_short && now_ms - pressure->gate_ms >= PRESSURE_GATE_HOLD_MS)
-		pressure->gate_level = LEVEL_CALM;
-	if (is_short && !pressure->gate_short) {
-		pressure->gate_short_ms = now_ms;
-		if (pressure->gate_level < LEVEL_EAGER)
-			pressure->gate_level = LEVEL_EAGER;
-	} else if (is_short && (view->gate_answered || now_ms - pressure->gate_short_ms >=
-							       PRESSURE_GATE_PATIENCE_MS)) {
-		pressure->gate_level = LEVEL_FULL;
-	}
-	if (is_short)
-		pressure->gate_ms = now_ms;
-	pressure->gate_short = is_short;
-	return pressure->gate_level;
 }
 
 /* The highest level that was asked for within hold_ms, asked included. */
@@ -148,14 +130,12 @@ enum level pressure_step(struct pressure *pressure, const struct config_policy *
 	struct reason why = {.kind = REASON_RELAXED};
 	enum level asked = pressure_asked(policy, view, now_ms, &why);
 	enum level level = held(pressure, asked, policy->hold_ms, now_ms);
-	enum level gate = gate_step(pressure, view, now_ms);
-	if (gate > level) {
-		level = gate;
-		why = (struct reason){.kind = REASON_GATE,
-			.value = view->gate_wants_bytes,
-			.threshold = view->gate_credit_bytes};
-	}
+	if (level < previous && policy->hold_ms != 0)
+		level = steady_floor(&pressure->steady, previous, level, now_ms);
+	if (level != previous)
+		steady_note(&pressure->steady, now_ms);
 	pressure->level = level;
+	pressure->asks = asked;
 	if (level < previous)
 		*reason = relaxed(policy, view, previous);
 	else if (level > previous)

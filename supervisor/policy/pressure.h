@@ -6,35 +6,31 @@
 
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/stall.h"
+#include "supervisor/policy/steady.h"
 
 /*
  * How hard one service must give back, and which number says so.
  *
  * A service stands before up to two walls, its own and the shared one; either
  * can raise it.  The level rises on the first view that asks for it.  It falls to
- * the highest level that any view asked for within the last hold_ms.
+ * the highest level that any view asked for within the last hold_ms, and no
+ * more often than steady.h allows; where hold_ms is 0 it follows the numbers.
  *
  * Time to wall extrapolates, and the steeper a burst the more it does: 100 MiB
  * filled in 50 ms are half a second from a wall of 1 GiB.  So alone it brings a
  * service to lazy anywhere, to eager where headroom is less than half of the
  * wall, and to full where it is under lazy's threshold.  Full reaches into the
- * caches of running threads.
+ * caches of running threads.  The same holds for stall, which files that are read and
+ * written cause as well: a release of idle heap would be no help.
  *
- * What the gate asks for is another matter: it is over as soon as there is
- * credit again, so it is held for PRESSURE_GATE_HOLD_MS only.  First eager, and
- * full once eager was answered or PRESSURE_GATE_PATIENCE_MS have passed and
- * someone still waits.
+ * What waits at the gate raises no level (gate.h).
  */
-
-#define PRESSURE_GATE_HOLD_MS 250U
-#define PRESSURE_GATE_PATIENCE_MS 20U
 
 /* One wall as a service sees it. */
 struct pressure_wall {
 	bool exists;
 	bool shared;
 	uint64_t wall_bytes;
-	uint64_t free_bytes;     /* wall less usage */
 	uint64_t headroom_bytes; /* free, and what the kernel takes back by itself */
 	bool reclaimable_known;  /* the difference was read from the kernel */
 	uint64_t time_to_wall_ms;
@@ -45,27 +41,21 @@ struct pressure_wall {
 struct pressure_view {
 	struct pressure_wall wall[2];
 	uint64_t events_high; /* since the last step, where a memory.high is in force */
-	/* The gate under either wall: what waits there and what it could be given. */
-	uint64_t gate_wants_bytes;
-	uint64_t gate_credit_bytes;
-	bool gate_answered; /* nobody under these walls still works on a release */
 };
 
 struct pressure {
 	enum level level; /* in force */
+	enum level asks;  /* the last view */
 	bool asked[LEVELS];
 	uint64_t asked_ms[LEVELS]; /* when a view last asked for this level or more */
-	bool gate_short;
-	uint64_t gate_short_ms; /* since when */
-	enum level gate_level;
-	uint64_t gate_ms; /* when the gate last asked for gate_level */
+	struct steady steady;
 };
 
 /* The level in force from now on; *reason says why where it differs from the one before. */
 enum level pressure_step(struct pressure *pressure, const struct config_policy *policy,
 	const struct pressure_view *view, uint64_t now_ms, struct reason *reason);
 
-/* What this one view asks for, no memory of earlier ones; no gate. */
+/* What this one view asks for, no memory of earlier ones. */
 enum level pressure_asked(const struct config_policy *policy, const struct pressure_view *view,
 	uint64_t now_ms, struct reason *reason);
 

@@ -2,8 +2,11 @@
 
 #include "supervisor/policy/fraction.h"
 
-uint64_t release_idle_bytes(const struct heap_sample *heap, enum level level)
+uint64_t release_idle_bytes(
+	const struct release *release, const struct heap_sample *heap, enum level level)
 {
+	if (proof_is_doubted(&release->proof))
+		return 0;
 	if (level >= LEVEL_EAGER)
 		return fraction_plus(heap->idle_dirty_bytes, heap->lazy_bytes);
 	return heap->idle_dirty_bytes;
@@ -25,6 +28,7 @@ void release_asked(
 		release->full_ms = now_ms;
 	}
 	release->asked_released_bytes = view->released_bytes;
+	proof_begin(&release->proof, &view->usage);
 	release->asked_target_bytes =
 		level == LEVEL_FULL || view->target_bytes == 0 ? UINT64_MAX : view->target_bytes;
 }
@@ -37,7 +41,10 @@ static void weigh(struct release *release, const struct release_view *view)
 					? release->asked_target_bytes
 					: RELEASE_LITTLE_BYTES;
 	release->asked = false;
-	if (got_bytes >= little_bytes) {
+	/* What is lazy does not show in usage where the kernel does not tell of it. */
+	if (release->asked_level > LEVEL_LAZY)
+		proof_end(&release->proof, got_bytes, &view->usage);
+	if (got_bytes >= little_bytes && !proof_is_doubted(&release->proof)) {
 		release->backoff_ms = 0;
 	} else {
 		release->backoff_ms =

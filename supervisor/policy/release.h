@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "supervisor/policy/plan.h"
+#include "supervisor/policy/proof.h"
 #include "supervisor/policy/sample.h"
 
 /*
@@ -22,6 +23,7 @@
  * than it was asked for, with headroom still under eager's threshold, is
  * followed by one of full.
  *
+ * What came back is measured twice, by the heaps' own count and by usage (proof.h).
  * A service that returned next to nothing is asked less and less often, up to
  * RELEASE_BACKOFF_MAX_MS, until it has idle bytes again; every RELEASE_AGAIN_MS while someone
  * waits at the gate.
@@ -43,6 +45,7 @@ struct release_view {
 	uint64_t target_bytes; /* this service's part of what is missing; 0 = nothing is missing */
 	uint64_t idle_bytes;   /* what a release of that level could find */
 	uint64_t released_bytes; /* heap_sample.released_bytes */
+	struct proof_usage usage;
 };
 
 struct release {
@@ -56,6 +59,7 @@ struct release {
 	uint32_t backoff_ms;      /* 0 = the last one was worth it */
 	uint64_t left_idle_bytes; /* idle when it was found to give next to nothing */
 	bool wants_full;          /* eager was not enough */
+	struct proof proof;
 };
 
 /* The level to ask for now, LEVEL_CALM = nothing; *target_bytes with it. */
@@ -69,7 +73,8 @@ void release_asked(struct release *release, enum level level, const struct relea
 /* A full release was asked for within the last within_ms, and answered or given up. */
 bool release_has_emptied(const struct release *release, uint64_t within_ms, uint64_t now_ms);
 
-/* What a release of that level could find in these heaps. */
-uint64_t release_idle_bytes(const struct heap_sample *heap, enum level level);
+/* What a release of that level could find in these heaps, as far as they are believed. */
+uint64_t release_idle_bytes(
+	const struct release *release, const struct heap_sample *heap, enum level level);
 
 #endif

@@ -29,6 +29,7 @@ struct wall_sample {
 	uint64_t current_bytes;
 	bool reclaimable_known;
 	uint64_t reclaimable_bytes;
+	uint64_t cache_bytes; /* with what the kernel takes back less readily */
 };
 
 /* Cumulative, from memory.events; only ever rise while the cgroup lives. */

@@ -54,8 +54,9 @@ struct target_supply target_supply_of(const struct turn *turn)
 		if (!sample->running || sample->heap.processes == 0)
 			continue;
 		supply.heaps++;
-		supply.idle_bytes = fraction_plus(supply.idle_bytes,
-			release_idle_bytes(&sample->heap, turn->service[i]->state.pressure.level));
+		supply.idle_bytes = fraction_plus(
+			supply.idle_bytes, release_idle_bytes(&turn->service[i]->state.release,
+						   &sample->heap, turn->service[i]->turn.asks));
 	}
 	return supply;
 }

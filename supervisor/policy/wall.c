@@ -8,6 +8,13 @@ static uint64_t used(const struct wall_sample *sample, uint64_t lazy_bytes)
 		sample->reclaimable_known ? sample->reclaimable_bytes : lazy_bytes);
 }
 
+/* What growth is measured of. */
+static uint64_t grown(const struct wall_sample *sample, uint64_t lazy_bytes)
+{
+	return fraction_less(sample->current_bytes,
+		sample->reclaimable_known ? sample->cache_bytes : lazy_bytes);
+}
+
 uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_bytes)
 {
 	if (sample->limit_bytes == SAMPLE_NO_LIMIT)
@@ -27,11 +34,12 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		.exists = sample->limit_bytes != SAMPLE_NO_LIMIT,
 		.reclaimable_known = sample->reclaimable_known,
 		.limit_bytes = sample->limit_bytes,
+		.used_bytes = used(sample, lazy_bytes),
 		.free_bytes = UINT64_MAX,
 		.headroom_bytes = wall_headroom_bytes(sample, lazy_bytes),
 		.time_to_wall_ms = GROWTH_NEVER_MS,
 	};
-	growth_step(growth, now_ms, used(sample, lazy_bytes));
+	growth_step(growth, now_ms, grown(sample, lazy_bytes));
 	if (!wall.exists) {
 		wall.bytes_per_s = growth_bytes_per_s(growth, 0);
 		return wall;

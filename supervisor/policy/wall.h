@@ -11,9 +11,10 @@
  * One wall as of one step.
  *
  * Used is what only the services can give back: usage without what the kernel takes by
- * itself.  Headroom and growth are both of used, so that a file being read is
- * no growth and a lazily freed page is room.  Nor is it growth to rise by less
- * than 1/WALL_NOISE_SHARE of the limit within growth's window.
+ * itself, so that a lazily freed page is room.  Growth is that of usage without any cache: files
+ * may be read or written as fast as the disk can, and memory that the wall could be hit with does
+ * not grow.  Nor is it growth to rise by less than 1/WALL_NOISE_SHARE of the limit within growth's
+ * window.
  */
 
 #define WALL_NOISE_SHARE 64U
@@ -21,7 +22,8 @@
 struct wall {
 	bool exists;
 	bool reclaimable_known;
-	uint64_t limit_bytes;    /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t limit_bytes; /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t used_bytes;
 	uint64_t free_bytes;     /* limit less usage */
 	uint64_t headroom_bytes; /* limit less used */
 	uint64_t bytes_per_s;

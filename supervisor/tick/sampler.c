@@ -119,8 +119,7 @@ static void read_own_wall(const struct cgroup_files *leaf, struct wall_sample *o
 	if (cgroup_files_limit(leaf, &own->limit_bytes) != 0)
 		own->limit_bytes = SAMPLE_NO_LIMIT;
 	if (own->limit_bytes != SAMPLE_NO_LIMIT)
-		own->reclaimable_known =
-			cgroup_files_reclaimable(leaf, &own->reclaimable_bytes) == 0;
+		(void)cgroup_files_reclaimable(leaf, own);
 }
 
 void sampler_read_service(const struct sampler *sampler, struct sampler_service *from,
@@ -154,8 +153,7 @@ static void read_ours(const struct sampler *sampler, uint64_t heaps_bytes, struc
 {
 	*ours = (struct wall_sample){.current_bytes = sampler->usage_bytes};
 	if (sampler->usage_bytes != 0)
-		ours->reclaimable_known = cgroup_files_reclaimable(&sampler->walls.level[0],
-						  &ours->reclaimable_bytes) == 0;
+		(void)cgroup_files_reclaimable(&sampler->walls.level[0], ours);
 	else
 		ours->current_bytes = heaps_bytes;
 }

@@ -105,6 +105,10 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "oom_score_adj = 0\n",
 		WEB "oom_score_adj = -1\n",
 		WEB "pids_max = 9\n",
+		WEB "on_pressure = a\n",
+		WEB "on_pressure = a b\n",
+		WEB "on_pressure_signal = USR1\n",
+		WEB "on_pressure_level = lazy\n",
 		WEB "shim = off\n",
 	};
 

@@ -35,6 +35,9 @@ static void test_every_key_reaches_its_field(void **state)
 				   "oom_group = yes\n"
 				   "oom_score_adj = -17\n"
 				   "pids_max = 300\n"
+				   "on_pressure = drop 'all caches'\n"
+				   "on_pressure_signal = HUP\n"
+				   "on_pressure_level = eager\n"
 				   "policy = swift\n"
 				   "shim = off\n"
 				   "[policy:swift]\n"
@@ -96,6 +99,11 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_true(web->has_oom_score_adj);
 	assert_int_equal(web->oom_score_adj, -17);
 	assert_int_equal(web->pids_max, 300);
+	assert_string_equal(web->on_pressure[0], "drop");
+	assert_string_equal(web->on_pressure[1], "all caches");
+	assert_null(web->on_pressure[2]);
+	assert_int_equal(web->on_pressure_signal, SIGHUP);
+	assert_int_equal(web->on_pressure_level, LEVEL_EAGER);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
 	assert_int_equal(web->policy, 1);
 
@@ -144,6 +152,9 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_false(web->memory_swap_max.set || web->memory_zswap_max.set);
 	assert_false(web->oom_group || web->has_oom_score_adj);
 	assert_int_equal(web->pids_max, 0);
+	assert_null(web->on_pressure);
+	assert_int_equal(web->on_pressure_signal, 0);
+	assert_int_equal(web->on_pressure_level, LEVEL_FULL);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
 	assert_int_equal(web->policy, 0);
 	assert_int_equal(config.policy_count, 1);

@@ -77,8 +77,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			{{3, "unknown key \"redirect_stderr\" in [service:NAME]: expected command, "
 			     "directory, user, environment, autorestart, stopsignal, stopwaitsecs, "
 			     "memory_max, memory_high, memory_min, memory_low, memory_swap_max, "
-			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, policy, "
-			     "shim"}}},
+			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
+			     "on_pressure_signal, on_pressure_level, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -251,6 +251,12 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 			     " (a comment needs a line of its own)"}}},
 		{WEB "memory_swap_max = lots\n",
 			{{3, "memory_swap_max: \"lots\": not understood: " AMOUNT}}},
+		{WEB "on_pressure_signal = never\n", {{3, "on_pressure_signal: \"never\": not "
+							  "understood: expected a signal such as "
+							  "USR1, SIGHUP or RTMIN+3, or off"}}},
+		{WEB "on_pressure_level = calm\n",
+			{{3, "on_pressure_level: \"calm\": not understood: expected lazy, eager or "
+			     "full"}}},
 		{WEB "oom_group = all\n",
 			{{3, "oom_group: \"all\": not understood: expected yes or no"}}},
 		{WEB "oom_score_adj = 1001\n", {{3, "oom_score_adj: \"1001\": out of range: "

@@ -145,20 +145,24 @@ static void test_no_limit_has_two_spellings(void **state)
 static void test_what_the_kernel_takes_back_is_summed_up(void **state)
 {
 	static const char v2[] = "anon 5\ninactive_file 1000\nactive_file 50\nfile_dirty 100\n"
-				 "file_writeback 200\n";
+				 "file_writeback 200\nslab_reclaimable 4000\n";
 	static const char v1[] = "inactive_file 7\ntotal_inactive_file 300\ntotal_dirty 400\n";
 	static const char huge[] = "inactive_file 18446744073709551615\n"
 				   "active_file 18446744073709551615\n";
-	uint64_t bytes = 42;
+	struct wall_sample wall = {.reclaimable_known = false};
 	(void)state;
-	assert_int_equal(cgroup_text_reclaimable(v2, strlen(v2), CGROUP_V2, &bytes), 0);
-	assert_int_equal(bytes, 1000 - 100 - 200 + 25);
-	assert_int_equal(cgroup_text_reclaimable(v1, strlen(v1), CGROUP_V1, &bytes), 0);
-	assert_int_equal(bytes, 0);
-	assert_int_equal(cgroup_text_reclaimable(huge, strlen(huge), CGROUP_V2, &bytes), 0);
-	assert_int_equal(bytes, UINT64_MAX);
-	assert_int_equal(cgroup_text_reclaimable("anon 1\n", 7, CGROUP_V2, &bytes), -ENOENT);
-	assert_int_equal(bytes, UINT64_MAX);
+	assert_int_equal(cgroup_text_reclaimable(v2, strlen(v2), CGROUP_V2, &wall), 0);
+	assert_true(wall.reclaimable_known);
+	assert_int_equal(wall.reclaimable_bytes, 700 + 350 / 2 + 4000);
+	assert_int_equal(wall.cache_bytes, 1050 + 4000);
+	assert_int_equal(cgroup_text_reclaimable(v1, strlen(v1), CGROUP_V1, &wall), 0);
+	assert_int_equal(wall.reclaimable_bytes, 150);
+	assert_int_equal(wall.cache_bytes, 300);
+	assert_int_equal(cgroup_text_reclaimable(huge, strlen(huge), CGROUP_V2, &wall), 0);
+	assert_true(wall.reclaimable_bytes == UINT64_MAX && wall.cache_bytes == UINT64_MAX);
+	wall.cache_bytes = 42;
+	assert_int_equal(cgroup_text_reclaimable("anon 1\n", 7, CGROUP_V2, &wall), -ENOENT);
+	assert_int_equal(wall.cache_bytes, 42);
 }
 
 static void test_events_of_another_text_change_nothing(void **state)

@@ -1,5 +1,8 @@
 #include "tests/policy/fixture.h"
 
+#include "supervisor/policy/limit.h"
+#include "supervisor/policy/steady.h"
+
 /*
  * Policy against a model of what it steers: four heaps under one wall, a kernel
  * that charges and takes lazily freed pages at the wall, and a supervisor that
@@ -10,10 +13,13 @@
  * not.  A heap reuses its idle bytes except for UNFIT_BYTES of holes, takes
  * credit for the rest, populates it, and answers a release some ms after it was asked.
  * Between sample and plan the heaps go on, so credit is stored as plan.h says.
+ *
+ * In every run no service's level changes more than STEADY_CHANGES times a minute.
  */
 
 #define HEAPS 4
 #define WALL_BYTES (256 * MIB)
+#define RUN_MS 60000
 #define BASE_BYTES (4 * MIB)
 #define UNFIT_BYTES (6 * MIB)
 #define RELEASE_BYTES_PER_MS (2 * MIB)
@@ -28,6 +34,19 @@ struct speed {
 
 static const struct speed usual = {1700 * KIB, 4 * MIB, 3, 1};
 
+/* What makes a world harder; the last heap is the odd one. */
+enum {
+	OWN_WALLS = 1, /* each heap has one of its own too, which fits its peak */
+	LIVE_WALL = 2, /* the first heap's own wall is lowered, and the shared one raised */
+	SLAB = 4,      /* a crawler fills the kernel's caches, which it takes back by itself */
+	LIAR = 8,      /* says that it gave what it was asked for, and holds more */
+	MUTE = 16,     /* never answers */
+};
+#define OWN_WALL_BYTES (140 * MIB)
+#define LOWERED_MS 20000
+#define RAISED_MS 40000
+#define SLAB_BYTES_PER_MS (64 * KIB)
+
 struct heap {
 	uint64_t live_bytes;
 	uint64_t dirty_bytes;
@@ -37,6 +56,7 @@ struct heap {
 	uint64_t wants_bytes;
 	uint64_t waits_since_ms;
 	uint64_t released_bytes;
+	uint64_t gone_bytes; /* of these, what usage fell by */
 	enum level asked;
 	uint64_t target_bytes;
 	uint64_t answers_ms; /* it begins to */
@@ -47,6 +67,11 @@ static struct world {
 	struct heap heap[HEAPS];
 	uint64_t period_ms;
 	struct speed speed;
+	int odds;
+	uint64_t wall_bytes;
+	uint64_t own_wall_bytes[HEAPS];
+	struct limit lowered;
+	uint64_t slab_bytes;
 	bool steered;
 	bool reclaimable_known;
 	uint64_t seed;
@@ -61,7 +86,8 @@ static struct world {
 	uint64_t releases[LEVELS];
 	uint64_t returned_bytes;
 	uint64_t steps;
-	uint64_t behind_ms; /* heap-milliseconds spent short of what was wanted */
+	uint64_t behind_ms;      /* heap-milliseconds spent short of what was wanted */
+	unsigned changes[HEAPS]; /* of level */
 } world;
 
 static uint64_t charged_bytes(const struct heap *heap)
@@ -71,10 +97,15 @@ static uint64_t charged_bytes(const struct heap *heap)
 
 static uint64_t usage_bytes(void)
 {
-	uint64_t bytes = BASE_BYTES;
+	uint64_t bytes = BASE_BYTES + world.slab_bytes;
 	for (size_t i = 0; i < HEAPS; i++)
 		bytes += charged_bytes(&world.heap[i]);
 	return bytes;
+}
+
+static bool is_odd(const struct heap *heap, int odd)
+{
+	return (world.odds & odd) != 0 && heap == &world.heap[HEAPS - 1];
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -96,15 +127,19 @@ static uint64_t wanted_live_bytes(size_t i, uint64_t now_ms)
 	return 10 * MIB + 110 * MIB * part / 1000;
 }
 
-/* The kernel: at the wall it takes lazily freed pages, whoever they belong to. */
+/* The kernel: at the wall it takes its caches and lazily freed pages, whoever they belong to. */
 static void heap_charge(struct heap *heap)
 {
 	uint64_t bytes = least(heap->to_charge_bytes, world.speed.populate_bytes_per_ms);
 	uint64_t used_bytes = usage_bytes();
 	heap->to_charge_bytes -= bytes;
-	if (used_bytes + bytes <= WALL_BYTES)
+	world.crossed += charged_bytes(heap) > world.own_wall_bytes[heap - world.heap] ? 1 : 0;
+	if (used_bytes + bytes <= world.wall_bytes)
 		return;
-	uint64_t over_bytes = used_bytes + bytes - WALL_BYTES;
+	uint64_t over_bytes = used_bytes + bytes - world.wall_bytes;
+	uint64_t slab_bytes = least(over_bytes, world.slab_bytes);
+	world.slab_bytes -= slab_bytes;
+	over_bytes -= slab_bytes;
 	world.events_max++;
 	for (size_t i = 0; i < HEAPS; i++) {
 		uint64_t taken = least(over_bytes, world.heap[i].lazy_kept_bytes);
@@ -124,17 +159,25 @@ static uint64_t heap_give(struct heap *heap, enum level level, uint64_t bytes)
 		heap->lazy_kept_bytes += dirty;
 		return dirty;
 	}
+	heap->gone_bytes += dirty;
 	uint64_t lazy = least(heap->lazy_bytes, bytes - dirty);
 	heap->lazy_bytes -= lazy;
 	heap->lazy_kept_bytes = least(heap->lazy_kept_bytes, heap->lazy_bytes);
 	heap->released_bytes += lazy;
+	heap->gone_bytes += lazy;
 	return dirty + lazy;
 }
 
 static void heap_answer(struct heap *heap, uint64_t now_ms)
 {
-	if (heap->asked == LEVEL_CALM || now_ms < heap->answers_ms)
+	if (heap->asked == LEVEL_CALM || now_ms < heap->answers_ms || is_odd(heap, MUTE))
 		return;
+	if (is_odd(heap, LIAR)) {
+		heap->released_bytes += least(heap->target_bytes, 50 * MIB);
+		heap->asked = LEVEL_CALM;
+		world.doorbell = true;
+		return;
+	}
 	uint64_t bytes = least(heap->target_bytes, RELEASE_BYTES_PER_MS);
 	uint64_t given = heap_give(heap, heap->asked, bytes);
 	world.returned_bytes += given;
@@ -239,23 +282,30 @@ static void sample_take(void)
 		struct service_sample *service = &fixture.service[i].sample;
 		service->current_bytes = charged_bytes(heap);
 		service->own.current_bytes = charged_bytes(heap);
+		service->own.limit_bytes = world.own_wall_bytes[i];
+		if (i == 0 && world.lowered.moving)
+			service->own.limit_bytes = world.lowered.target_bytes;
 		service->own.reclaimable_known = world.reclaimable_known;
 		service->own.reclaimable_bytes = heap->lazy_kept_bytes;
+		service->own.cache_bytes = heap->lazy_kept_bytes;
 		service->heap = (struct heap_sample){
 			.processes = 1,
 			.in_use_bytes = heap->live_bytes,
-			.idle_dirty_bytes = heap->dirty_bytes,
+			.idle_dirty_bytes = heap->dirty_bytes + (is_odd(heap, LIAR) ? 50 * MIB : 0),
 			.lazy_bytes = heap->lazy_bytes,
 			.released_bytes = heap->released_bytes,
+			.gone_bytes = heap->gone_bytes,
 			.wants_bytes = heap->wants_bytes,
 			.credit_left_bytes = heap->credit_bytes,
 			.answered = heap->asked == LEVEL_CALM,
 		};
 		kept_bytes += heap->lazy_kept_bytes;
 	}
+	fixture.sample.shared.limit_bytes = world.wall_bytes;
 	fixture.sample.shared.current_bytes = usage_bytes();
 	fixture.sample.shared.reclaimable_known = world.reclaimable_known;
-	fixture.sample.shared.reclaimable_bytes = kept_bytes;
+	fixture.sample.shared.reclaimable_bytes = kept_bytes + world.slab_bytes;
+	fixture.sample.shared.cache_bytes = kept_bytes + world.slab_bytes;
 	fixture.sample.shared_events.known = true;
 	fixture.sample.shared_events.max = world.events_max;
 }
@@ -271,6 +321,7 @@ static void plan_perform(uint64_t now_ms)
 	}
 	for (size_t a = 0; a < fixture.plan.count; a++) {
 		const struct action *action = &fixture.plan.action[a];
+		world.changes[action->service] += action->kind == ACTION_LEVEL ? 1 : 0;
 		if (action->kind != ACTION_RELEASE)
 			continue;
 		struct heap *heap = &world.heap[action->service];
@@ -281,24 +332,58 @@ static void plan_perform(uint64_t now_ms)
 	}
 }
 
-/* timed: time to wall counts; without it the lazy level has its turn. */
-static void world_run(uint64_t period_ms, const struct speed *speed, bool steered,
-	bool reclaimable_known, bool timed)
+static void walls_tick(uint64_t now_ms)
+{
+	if ((world.odds & SLAB) != 0 && usage_bytes() + SLAB_BYTES_PER_MS < world.wall_bytes)
+		world.slab_bytes += SLAB_BYTES_PER_MS;
+	if ((world.odds & LIVE_WALL) == 0)
+		return;
+	if (now_ms == LOWERED_MS && !limit_aim(&world.lowered, OWN_WALL_BYTES))
+		world.doorbell = true;
+	if (now_ms == RAISED_MS)
+		world.wall_bytes += 64 * MIB;
+	enum limit_change change =
+		limit_step(&world.lowered, charged_bytes(&world.heap[0]), now_ms);
+	if (change == LIMIT_WRITE || change == LIMIT_REACHED)
+		world.own_wall_bytes[0] = world.lowered.written_bytes;
+}
+
+static void world_tick(uint64_t now_ms)
+{
+	walls_tick(now_ms);
+	heaps_tick(now_ms);
+}
+
+static void world_begin(uint64_t period_ms, const struct speed *speed, int odds)
 {
 	memset(&world, 0, sizeof world);
 	world.speed = *speed;
 	world.period_ms = period_ms;
-	world.steered = steered;
-	world.reclaimable_known = reclaimable_known;
+	world.odds = odds;
 	world.seed = 88172645463325252U + period_ms;
-	fixture_start(HEAPS, WALL_BYTES);
+	/* What the odd one keeps is no room. */
+	world.wall_bytes = WALL_BYTES + ((odds & (LIAR | MUTE)) != 0 ? 120 * MIB : 0);
+	for (size_t i = 0; i < HEAPS; i++)
+		world.own_wall_bytes[i] =
+			(odds & OWN_WALLS) != 0 ? OWN_WALL_BYTES : SAMPLE_NO_LIMIT;
+	if ((odds & LIVE_WALL) != 0)
+		world.own_wall_bytes[0] = WALL_BYTES;
+	world.lowered.written_bytes = world.own_wall_bytes[0];
+	fixture_start(HEAPS, world.wall_bytes);
 	for (size_t i = 0; i < HEAPS; i++)
 		fixture.service[i].sample.can_brake = false;
+}
+
+/* timed: time to wall counts; without it the lazy level has its turn. */
+static void world_run(bool steered, bool reclaimable_known, bool timed)
+{
+	world.steered = steered;
+	world.reclaimable_known = reclaimable_known;
 	for (enum level level = LEVEL_LAZY; level < LEVELS && !timed; level++)
 		fixture.policies[0].at[level].time_to_wall_ms = 0;
 	uint64_t next_ms = 0;
-	for (uint64_t now_ms = 1; now_ms < 60000; now_ms++) {
-		heaps_tick(now_ms);
+	for (uint64_t now_ms = 1; now_ms < RUN_MS; now_ms++) {
+		world_tick(now_ms);
 		if (!steered || (now_ms < next_ms && !world.doorbell))
 			continue;
 		world.doorbell = false;
@@ -307,7 +392,7 @@ static void world_run(uint64_t period_ms, const struct speed *speed, bool steere
 		world.steps++;
 		next_ms = now_ms + fixture.plan.next_ms;
 		for (uint64_t n = 0; n < world.speed.perform_ms; n++)
-			heaps_tick(++now_ms);
+			world_tick(++now_ms);
 		plan_perform(now_ms);
 	}
 }
@@ -316,7 +401,7 @@ static void world_print(void)
 {
 	print_message("# period %llu ms: peak %llu MiB, live %llu MiB, %llu steps, %llu waits of "
 		      "%llu ms, %llu timeouts, %llu ms behind, releases %llu/%llu/%llu, %llu MiB "
-		      "returned, max events %llu, crossed %llu\n",
+		      "returned, max events %llu, crossed %llu, %u %u %u %u changes\n",
 		(unsigned long long)world.period_ms, (unsigned long long)(world.peak_bytes / MIB),
 		(unsigned long long)(world.peak_live_bytes / MIB), (unsigned long long)world.steps,
 		(unsigned long long)world.waits, (unsigned long long)world.waited_ms,
@@ -325,28 +410,51 @@ static void world_print(void)
 		(unsigned long long)world.releases[LEVEL_EAGER],
 		(unsigned long long)world.releases[LEVEL_FULL],
 		(unsigned long long)(world.returned_bytes / MIB),
-		(unsigned long long)world.events_max, (unsigned long long)world.crossed);
+		(unsigned long long)world.events_max, (unsigned long long)world.crossed,
+		world.changes[0], world.changes[1], world.changes[2], world.changes[3]);
 }
 
 static const uint64_t periods_ms[] = {1500, 3000, 6000, 15000, 30000};
+
+static void assert_few_changes(void)
+{
+	for (size_t i = 0; i < HEAPS; i++)
+		assert_true(world.changes[i] <= STEADY_CHANGES);
+}
 
 static void run_all(const struct speed *speed, bool reclaimable_known, bool timed)
 {
 	uint64_t lazy_releases = 0;
 	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
-		world_run(periods_ms[p], speed, true, reclaimable_known, timed);
+		world_begin(periods_ms[p], speed, 0);
+		world_run(true, reclaimable_known, timed);
 		world_print();
 		assert_int_equal(world.crossed, 0);
 		assert_int_equal(world.timeouts, 0);
 		assert_true(world.peak_bytes <= WALL_BYTES);
+		assert_few_changes();
 		lazy_releases += world.releases[LEVEL_LAZY];
 		if (speed != &usual)
 			continue;
 		/* And the heaps got what they needed, in time. */
 		assert_true(world.peak_live_bytes > 220 * MIB);
-		assert_true(world.behind_ms < HEAPS * 60000 / 500);
+		assert_true(world.behind_ms < HEAPS * RUN_MS / 500);
 	}
 	assert_true(timed || lazy_releases > 0);
+}
+
+/* Odd as the world is: nobody crosses a wall, and nobody stands still. */
+static void run_odd(int odds)
+{
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		world_begin(periods_ms[p], &usual, odds);
+		world_run(true, true, true);
+		world_print();
+		assert_int_equal(world.crossed, 0);
+		assert_few_changes();
+		assert_true(world.peak_live_bytes > 220 * MIB);
+		assert_true(world.behind_ms < HEAPS * RUN_MS / 100);
+	}
 }
 
 static void test_four_heaps_swing_under_one_wall_and_never_cross_it(void **state)
@@ -382,11 +490,57 @@ static void test_nor_on_a_slow_machine(void **state)
 		run_all(&slow[i], true, true);
 }
 
+static void test_nor_with_walls_of_their_own(void **state)
+{
+	(void)state;
+	run_odd(OWN_WALLS);
+}
+
+static void test_nor_where_walls_move(void **state)
+{
+	(void)state;
+	run_odd(LIVE_WALL);
+	assert_int_equal(world.own_wall_bytes[0], OWN_WALL_BYTES);
+}
+
+/* The crawler fills what is free with what the kernel takes back: it brings nobody to a level that
+ * the heaps would not have come to by themselves. */
+static void test_nor_beside_a_crawler(void **state)
+{
+	(void)state;
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		uint64_t returned_bytes;
+		world_begin(periods_ms[p], &usual, 0);
+		world_run(true, true, true);
+		returned_bytes = world.returned_bytes;
+		world_begin(periods_ms[p], &usual, SLAB);
+		world_run(true, true, true);
+		world_print();
+		assert_int_equal(world.crossed, 0);
+		assert_few_changes();
+		assert_true(world.returned_bytes < returned_bytes + returned_bytes / 4);
+	}
+	run_odd(SLAB);
+}
+
+static void test_nor_beside_a_liar(void **state)
+{
+	(void)state;
+	run_odd(LIAR);
+}
+
+static void test_nor_beside_one_that_never_answers(void **state)
+{
+	(void)state;
+	run_odd(MUTE);
+}
+
 static void test_the_same_heaps_without_policy_cross_it(void **state)
 {
 	(void)state;
 	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
-		world_run(periods_ms[p], &usual, false, true, true);
+		world_begin(periods_ms[p], &usual, 0);
+		world_run(false, true, true);
 		assert_true(world.crossed > 0);
 	}
 }
@@ -398,6 +552,11 @@ int main(void)
 		cmocka_unit_test(test_nor_do_they_where_only_headroom_counts),
 		cmocka_unit_test(test_nor_where_only_the_heaps_know_what_is_lazy),
 		cmocka_unit_test(test_nor_on_a_slow_machine),
+		cmocka_unit_test(test_nor_with_walls_of_their_own),
+		cmocka_unit_test(test_nor_where_walls_move),
+		cmocka_unit_test(test_nor_beside_a_crawler),
+		cmocka_unit_test(test_nor_beside_a_liar),
+		cmocka_unit_test(test_nor_beside_one_that_never_answers),
 		cmocka_unit_test(test_the_same_heaps_without_policy_cross_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

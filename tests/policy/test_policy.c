@@ -1,6 +1,7 @@
 #include "tests/policy/fixture.h"
 
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/looks.h"
 #include "supervisor/policy/target.h"
 
 /* One service with a wall of its own, growing; when each level was first in force. */
@@ -179,7 +180,7 @@ static void test_without_any_wall_only_stall_and_events_count(void **state)
 		service->stall.read_ms = ms / 250 * 250;
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
-		assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+		assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 		assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
 		assert_int_equal(fixture.service[0].plan.headroom_bytes, UINT64_MAX);
 	}
@@ -267,7 +268,7 @@ static void test_request_by_hand_is_independent_of_the_level(void **state)
 	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1001);
 	assert_int_equal(fixture.plan.count, 0);
-	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_NEAR_MS);
 	/* Under pressure a lesser wish still goes out. */
 	fixture_use(0, 250 * MIB);
 	fixture.service[0].sample.manual = LEVEL_LAZY;
@@ -290,6 +291,7 @@ static void test_lazily_freed_bytes_are_headroom(void **state)
 	/* What the kernel says is truer than what the heaps remember. */
 	fixture.sample.shared.reclaimable_known = true;
 	fixture.sample.shared.reclaimable_bytes = 10 * MIB;
+	fixture.sample.shared.cache_bytes = 10 * MIB;
 	fixture_step(1010);
 	assert_int_equal(fixture.service[0].plan.headroom_bytes, 14 * MIB);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
@@ -314,7 +316,9 @@ static void test_reading_a_file_is_no_growth(void **state)
 			cached = 206 * MIB;
 		fixture_use(0, 50 * MIB + cached);
 		fixture.sample.shared.reclaimable_bytes = cached;
+		fixture.sample.shared.cache_bytes = cached;
 		fixture.service[0].sample.own.reclaimable_bytes = cached;
+		fixture.service[0].sample.own.cache_bytes = cached;
 		fixture_step(ms);
 		assert_int_equal(fixture.plan.count, 0);
 		assert_int_equal(fixture.service[0].plan.headroom_bytes, 206 * MIB);
@@ -430,7 +434,7 @@ static void test_brake_deadline_is_kept_and_looked_for(void **state)
 	assert_true(brakes >= 2);
 }
 
-static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
+static void test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level(void **state)
 {
 	(void)state;
 	fixture_start(2, 256 * MIB);
@@ -442,22 +446,23 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	fixture.service[0].sample.heap.wants_bytes = 100 * MIB;
 	fixture_step(1001);
 	for (size_t i = 0; i < 2; i++) {
-		const struct action *action = fixture_action(ACTION_LEVEL, i);
+		const struct action *action = fixture_action(ACTION_RELEASE, i);
 		assert_non_null(action);
 		assert_int_equal(action->level, LEVEL_EAGER);
 		assert_int_equal(action->reason.kind, REASON_GATE);
 		assert_int_equal(action->reason.value, 100 * MIB);
 	}
-	assert_non_null(fixture_action(ACTION_RELEASE, 1));
-	assert_int_equal(fixture.plan.next_ms, POLICY_NEAR_MS);
+	assert_int_equal(fixture_count(ACTION_LEVEL), 0);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_NEAR_MS);
 	fixture.service[1].sample.heap.answered = false;
 	fixture_step(1002);
-	assert_int_equal(fixture_level(1), LEVEL_EAGER);
+	assert_null(fixture_action(ACTION_RELEASE, 1));
 	fixture.service[1].sample.heap.answered = true;
 	fixture.service[1].sample.heap.released_bytes = 20 * MIB;
 	fixture_use(1, 70 * MIB);
 	fixture_step(1005);
-	assert_int_equal(fixture_level(1), LEVEL_FULL);
+	assert_non_null(fixture_action(ACTION_RELEASE, 1));
+	assert_int_equal(fixture_action(ACTION_RELEASE, 1)->level, LEVEL_FULL);
 	fixture.service[1].sample.heap.released_bytes = 60 * MIB;
 	fixture.service[1].sample.heap.idle_dirty_bytes = 0;
 	fixture_use(1, 30 * MIB);
@@ -466,7 +471,8 @@ static void test_waiting_at_the_gate_raises_all_under_the_wall(void **state)
 	fixture.service[0].sample.heap.wants_bytes = 0;
 	fixture_step(1020);
 	fixture_step(1300);
-	assert_true(fixture_level(1) < LEVEL_EAGER);
+	assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
+	assert_int_equal(fixture_level(1), LEVEL_CALM);
 }
 
 static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state)
@@ -477,8 +483,8 @@ static void test_waiting_for_its_own_wall_leaves_the_siblings_alone(void **state
 	fixture_use(0, 140 * MIB);
 	fixture.service[0].sample.heap.wants_bytes = 60 * MIB;
 	fixture_step(1000);
-	assert_int_equal(fixture_level(0), LEVEL_EAGER);
-	assert_int_equal(fixture_level(1), LEVEL_CALM);
+	assert_int_equal(fixture.service[0].turn.asks, LEVEL_EAGER);
+	assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
 }
 
 static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
@@ -490,10 +496,33 @@ static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
 	fixture.service[0].sample.heap.wants_bytes = GIB;
 	for (uint64_t ms = 1001; ms < 1200; ms += 10) {
 		fixture_step(ms);
-		assert_true(fixture_level(0) >= LEVEL_EAGER);
-		assert_int_equal(fixture_level(1), LEVEL_CALM);
+		assert_true(fixture.service[0].turn.asks >= LEVEL_EAGER);
+		assert_int_equal(fixture.service[1].turn.asks, LEVEL_CALM);
 		assert_true(fixture.service[1].plan.credit_bytes > 100 * MIB);
 	}
+}
+
+/* One service says of every release that it gave back all that it still holds. */
+static void test_a_liar_does_not_keep_the_others_waiting(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 150 * MIB);
+	fixture_use(1, 95 * MIB);
+	fixture.service[0].sample.heap.in_use_bytes = 150 * MIB;
+	fixture.service[0].sample.heap.wants_bytes = 8 * MIB;
+	fixture.service[1].sample.heap.idle_dirty_bytes = 50 * MIB;
+	uint64_t concluded_ms = 0;
+	for (uint64_t now_ms = 1000; now_ms < 3000 && concluded_ms == 0; now_ms += 10) {
+		fixture_step(now_ms);
+		if (fixture_action(ACTION_RELEASE, 1) != NULL)
+			fixture.service[1].sample.heap.released_bytes += 50 * MIB;
+		if (fixture_count(ACTION_CONCLUDE) > 0)
+			concluded_ms = now_ms;
+	}
+	assert_in_range(concluded_ms, 1000, 1500);
+	fixture_step(concluded_ms + 1);
+	assert_true(fixture.service[0].plan.credit_bytes >= 8 * MIB);
 }
 
 static void test_service_that_starts_finds_a_little_credit(void **state)
@@ -516,12 +545,12 @@ static void test_credit_is_finite_where_a_burst_could_reach_the_wall(void **stat
 	uint64_t available_bytes = 246 * MIB - 256 * MIB * 40 / 1000;
 	uint64_t sum = fixture.service[0].plan.credit_bytes + fixture.service[1].plan.credit_bytes;
 	assert_in_range(sum, available_bytes - 1, available_bytes);
-	assert_int_equal(fixture.plan.next_ms, POLICY_CALM_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 	fixture_start(2, 16 * GIB);
 	fixture_use(0, 10 * MIB);
 	fixture_step(1000);
 	assert_int_equal(fixture.service[0].plan.credit_bytes, UINT64_MAX);
-	assert_int_equal(fixture.plan.next_ms, POLICY_FAR_MS);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 	fixture_start(2, 256 * MIB);
 	fixture.policies[0].gate_wait_ms = 0;
 	fixture_use(0, 250 * MIB);
@@ -575,6 +604,7 @@ static void random_service(struct service_sample *service, uint64_t *seed)
 	service->own.current_bytes = service->current_bytes;
 	service->own.reclaimable_known = (bits & 32) != 0;
 	service->own.reclaimable_bytes = fixture_random_size(seed);
+	service->own.cache_bytes = fixture_random_size(seed);
 	service->events = (struct events_sample){.known = (bits & 64) != 0,
 		.high = fixture_random_size(seed),
 		.max = fixture_random_size(seed)};
@@ -597,7 +627,7 @@ static void random_service(struct service_sample *service, uint64_t *seed)
 static void assert_plan_is_sane(uint64_t now_ms)
 {
 	assert_true(fixture.plan.count <= fixture.plan.room);
-	assert_in_range(fixture.plan.next_ms, 1, POLICY_FAR_MS);
+	assert_in_range(fixture.plan.next_ms, 1, LOOKS_FAR_MS);
 	for (size_t i = 0; i < fixture.state.service_count; i++)
 		assert_in_range(fixture.service[i].plan.price_ns, 1907, 64 * 1907);
 	for (size_t a = 0; a < fixture.plan.count; a++) {
@@ -757,10 +787,10 @@ static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
 		uint64_t used_bytes;
 		uint32_t expected_ms;
 	} rows[] = {
-		{10 * MIB, POLICY_CALM_MS},
-		{200 * MIB, POLICY_LAZY_MS},
-		{220 * MIB, POLICY_EAGER_MS},
-		{250 * MIB, POLICY_NEAR_MS},
+		{10 * MIB, LOOKS_FAR_MS},
+		{200 * MIB, LOOKS_LAZY_MS},
+		{220 * MIB, LOOKS_EAGER_MS},
+		{250 * MIB, LOOKS_NEAR_MS},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		fixture_start(1, 256 * MIB);
@@ -775,7 +805,58 @@ static void test_next_step_comes_sooner_the_nearer_the_wall(void **state)
 	fixture_step(1000);
 	fixture_use(0, 12 * GIB);
 	fixture_step(1600);
-	assert_in_range(fixture.plan.next_ms, POLICY_NEAR_MS, 50);
+	assert_in_range(fixture.plan.next_ms, LOOKS_NEAR_MS, 50);
+}
+
+/* Neither in calm with a wall within reach, nor at a level that is only held. */
+static void test_where_nothing_moves_a_look_a_second_is_enough(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(0, 100 * MIB);
+	unsigned looks = 0;
+	for (uint64_t now_ms = 1000; now_ms < 61000; now_ms += fixture.plan.next_ms) {
+		fixture_step(now_ms);
+		looks++;
+	}
+	assert_true(looks <= 60);
+	fixture_use(0, 250 * MIB);
+	fixture_step(61000);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	fixture_use(0, 100 * MIB);
+	fixture_step(61300);
+	fixture_step(61400);
+	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
+}
+
+/* By something that tells nobody: each threshold of headroom is seen within two near looks. */
+static void test_looks_come_closer_before_every_threshold(void **state)
+{
+	(void)state;
+	static const uint64_t threshold_bytes[LEVELS] = {
+		[LEVEL_LAZY] = 256 * MIB / 4,
+		[LEVEL_EAGER] = 256 * MIB * 15 / 100,
+		[LEVEL_FULL] = 256 * MIB * 8 / 100,
+	};
+	const uint64_t bytes_per_ms = 20 * MIB / 1000;
+	enum level level = LEVEL_CALM;
+	fixture_start(1, 256 * MIB);
+	fixture.service[0].sample.can_brake = false;
+	for (enum level l = LEVEL_LAZY; l < LEVELS; l++)
+		fixture.policies[0].at[l].time_to_wall_ms = 0;
+	for (uint64_t now_ms = 1000; level < LEVEL_FULL; now_ms += fixture.plan.next_ms) {
+		uint64_t used_bytes = (now_ms - 1000) * bytes_per_ms;
+		assert_true(used_bytes < 256 * MIB);
+		fixture_use(0, used_bytes);
+		fixture_step(now_ms);
+		if (fixture_level(0) == level)
+			continue;
+		level++;
+		assert_int_equal(fixture_level(0), level);
+		assert_true(256 * MIB - used_bytes + 2 * LOOKS_NEAR_MS * bytes_per_ms >=
+			    threshold_bytes[level]);
+	}
 }
 
 int main(void)
@@ -799,9 +880,11 @@ int main(void)
 		cmocka_unit_test(test_brake_is_for_the_one_that_drives),
 		cmocka_unit_test(test_who_grew_and_now_gives_back_is_not_braked),
 		cmocka_unit_test(test_brake_deadline_is_kept_and_looked_for),
-		cmocka_unit_test(test_waiting_at_the_gate_raises_all_under_the_wall),
+		cmocka_unit_test(
+			test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
 		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
+		cmocka_unit_test(test_a_liar_does_not_keep_the_others_waiting),
 		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
 		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),
 		cmocka_unit_test(test_credit_that_was_taken_is_not_given_again),
@@ -811,6 +894,8 @@ int main(void)
 		cmocka_unit_test(test_service_that_ended_leaves_nothing_behind),
 		cmocka_unit_test(test_state_follows_its_service_through_a_reload),
 		cmocka_unit_test(test_next_step_comes_sooner_the_nearer_the_wall),
+		cmocka_unit_test(test_where_nothing_moves_a_look_a_second_is_enough),
+		cmocka_unit_test(test_looks_come_closer_before_every_threshold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ static void run(const struct row *rows, size_t count)
 			.target_bytes = row->target_bytes,
 			.idle_bytes = row->idle_bytes,
 			.released_bytes = row->released_bytes,
+			.usage = {.current_bytes = ((uint64_t)1 << 40) - row->released_bytes},
 		};
 		uint64_t bytes = 0;
 		enum level level = release_step(&release, &view, row->now_ms, &bytes);
@@ -221,10 +222,13 @@ static void test_full_is_asked_again_where_nothing_idle_is_known_of(void **state
 static void test_lazy_bytes_are_idle_from_eager_on(void **state)
 {
 	(void)state;
+	struct release release = {.asked = false};
 	struct heap_sample heap = {.idle_dirty_bytes = 3, .lazy_bytes = 4};
-	assert_int_equal(release_idle_bytes(&heap, LEVEL_LAZY), 3);
-	assert_int_equal(release_idle_bytes(&heap, LEVEL_EAGER), 7);
-	assert_int_equal(release_idle_bytes(&heap, LEVEL_FULL), 7);
+	assert_int_equal(release_idle_bytes(&release, &heap, LEVEL_LAZY), 3);
+	assert_int_equal(release_idle_bytes(&release, &heap, LEVEL_EAGER), 7);
+	assert_int_equal(release_idle_bytes(&release, &heap, LEVEL_FULL), 7);
+	release.proof.unseen = PROOF_TIMES;
+	assert_int_equal(release_idle_bytes(&release, &heap, LEVEL_FULL), 0);
 }
 
 int main(void)

@@ -34,6 +34,7 @@ static void test_v2_files_are_read(void **state)
 	struct events_sample events;
 	struct stall_sample stall;
 	uint64_t value;
+	struct wall_sample wall = {.reclaimable_known = false};
 	(void)state;
 	fake_tree_open(&tree);
 	write_v2(&tree);
@@ -44,8 +45,8 @@ static void test_v2_files_are_read(void **state)
 	assert_int_equal(value, 268435456);
 	assert_int_equal(cgroup_files_usage(&files, &value), 0);
 	assert_int_equal(value, 200000000);
-	assert_int_equal(cgroup_files_reclaimable(&files, &value), 0);
-	assert_int_equal(value, 32000000);
+	assert_int_equal(cgroup_files_reclaimable(&files, &wall), 0);
+	assert_int_equal(wall.reclaimable_bytes, 33500000);
 	cgroup_files_events(&files, &events);
 	assert_true(events.known);
 	assert_int_equal(events.high, 4);
@@ -71,6 +72,7 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 	struct events_sample events;
 	struct stall_sample stall;
 	uint64_t value;
+	struct wall_sample wall = {.reclaimable_known = false};
 	(void)state;
 	fake_tree_open(&tree);
 	fake_tree_write(&tree, "a/memory.limit_in_bytes", "9223372036854771712\n");
@@ -88,8 +90,8 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 	assert_int_equal(value, SAMPLE_NO_LIMIT);
 	assert_int_equal(cgroup_files_usage(&files, &value), 0);
 	assert_int_equal(value, 1000);
-	assert_int_equal(cgroup_files_reclaimable(&files, &value), 0);
-	assert_int_equal(value, 20);
+	assert_int_equal(cgroup_files_reclaimable(&files, &wall), 0);
+	assert_int_equal(wall.reclaimable_bytes, 270);
 	cgroup_files_events(&files, &events);
 	assert_true(events.known);
 	assert_int_equal(events.max, 12);
@@ -107,6 +109,7 @@ static void test_missing_files_are_unknown_and_not_zero(void **state)
 	struct events_sample events = {.known = true};
 	struct stall_sample stall = {.known = true};
 	uint64_t value = 42;
+	struct wall_sample wall = {.reclaimable_known = false};
 	(void)state;
 	fake_tree_open(&tree);
 	fake_tree_make(&tree, "root");
@@ -115,7 +118,7 @@ static void test_missing_files_are_unknown_and_not_zero(void **state)
 	close(fd);
 	assert_int_equal(cgroup_files_limit(&files, &value), -ENOENT);
 	assert_int_equal(cgroup_files_usage(&files, &value), -ENOENT);
-	assert_int_equal(cgroup_files_reclaimable(&files, &value), -ENOENT);
+	assert_int_equal(cgroup_files_reclaimable(&files, &wall), -ENOENT);
 	assert_int_equal(value, 42);
 	cgroup_files_events(&files, &events);
 	assert_false(events.known);

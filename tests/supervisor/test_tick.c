@@ -194,8 +194,8 @@ static void test_reclaimable_is_no_more_than_what_is_used(void **state)
 		{"inactive_file 209715200\nactive_file 0\n", LEVEL_CALM},
 		{"inactive_file 18446744073709551615\nactive_file 18446744073709551615\n",
 			LEVEL_CALM},
+		{"inactive_file 209715200\nfile_dirty 209715200\nactive_file 0\n", LEVEL_CALM},
 		{"inactive_file 0\nactive_file 0\n", LEVEL_FULL},
-		{"inactive_file 209715200\nfile_dirty 209715200\nactive_file 0\n", LEVEL_FULL},
 	};
 	(void)state;
 	fake_machine_start(WEB);

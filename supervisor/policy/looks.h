@@ -1,0 +1,28 @@
+#ifndef SUPERVISOR_POLICY_LOOKS_H
+#define SUPERVISOR_POLICY_LOOKS_H
+
+#include "supervisor/policy/turn.h"
+
+/*
+ * When to look again, unless something wakes the loop earlier.
+ *
+ * LOOKS_FAR_MS in calm: heaps that grow tell of it when their credit is used up, long before
+ * they are at a threshold.  What grows and tells nobody is seen by its rate: at the present one
+ * there are LOOKS_BEFORE looks before the next threshold is crossed, by headroom or by time to the
+ * wall, and before the wall.
+ *
+ * Beyond a threshold the looks are as frequent as what the numbers ask for now; a level that is
+ * only held needs none.  LOOKS_NEAR_MS while a brake is on, someone waits at the gate, or a release
+ * is out.
+ */
+
+#define LOOKS_FAR_MS 1000U
+#define LOOKS_LAZY_MS 250U
+#define LOOKS_EAGER_MS 50U
+#define LOOKS_NEAR_MS 10U
+#define LOOKS_BEFORE 4U
+
+/* 1 .. LOOKS_FAR_MS. */
+uint32_t looks_next_ms(const struct turn *turn);
+
+#endif

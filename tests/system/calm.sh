@@ -1,0 +1,38 @@
+#!/bin/bash
+# In calm the supervisor wakes up once a second at the most, with a limit within reach of a burst.
+. "$(dirname "$0")/../support/system.sh"
+cgroup_new calm || tap_skip_all "$CGROUP_WHY"
+LIMIT_MIB=256
+SECONDS_WATCHED=10
+cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
+log=$TAP_DIR/log
+out=$TAP_DIR/out
+cat >"$TAP_DIR/calm.ini" <<END_INI
+[service:one]
+command = $memory grow 1
+[service:two]
+command = $memory grow 1
+END_INI
+(cgroup_exec "$spillway" run "$TAP_DIR/calm.ini") >"$out" 2>"$log" &
+pid=$!
+at_exit_kill "$pid"
+tap_ok "both services are up" wait_until 60 times_said small "$out" 2
+
+# What it does for a start is over after two looks.
+supervisor_looks "$pid"
+read_sleeps "$pid"
+before=$SLEEPS
+begin=$(date +%s%3N)
+sleep $SECONDS_WATCHED
+read_sleeps "$pid"
+passed_ms=$(($(date +%s%3N) - begin))
+wakes=$((SLEEPS - before))
+tap_diag "$wakes wake-ups in $passed_ms ms"
+# One may have been due as the time began, and one as it ended.
+tap_ok "it wakes up once a second at the most" [ "$wakes" -le $((passed_ms / 1000 + 2)) ]
+tap_ok "and does look" [ "$wakes" -ge 1 ]
+tap_is "no level changed" "$(grep -c '(was ' "$log")" 0
+kill -TERM "$pid"
+wait "$pid"
+tap_is "it stops cleanly" $? 0
+tap_done
