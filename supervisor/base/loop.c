@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <event2/event.h>
+
+#include "supervisor/base/clock.h"
 
 #define A_DAY_S (UINT64_C(24) * 3600)
 
@@ -172,7 +173,5 @@ void loop_timer_clear(struct loop_timer *timer)
 
 uint64_t loop_now_ms(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return clock_now_ms();
 }

@@ -11,8 +11,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "supervisor/base/clock.h"
 
 /* Where the socket is in the guard.  All above it is closed. */
 #define GUARD_FD 0
@@ -49,13 +50,6 @@ union control {
 };
 
 /* --- in the guard: async-signal-safe calls only, as the supervisor has threads ---------------- */
-
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void lift(struct guarded *guarded)
 {
@@ -184,7 +178,7 @@ static void guard_run(int fd)
 	keep_only(fd);
 	for (;;) {
 		struct pollfd ready = {.fd = GUARD_FD, .events = POLLIN};
-		int wait_ms = lift_overdue(&table, clock_ms());
+		int wait_ms = lift_overdue(&table, clock_now_ms());
 		if (poll(&ready, 1, wait_ms) > 0 && !take_message(&table))
 			break;
 	}

@@ -1,4 +1,4 @@
-/* The thread that writes memory.high, and what it tells the guard. */
+/* The thread that writes memory.high and memory.max, and what it tells the guard. */
 
 #include "supervisor/cgroup/brake_worker.h"
 
@@ -11,20 +11,30 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup/brake_guard.h"
+#include "supervisor/base/clock.h"
 #include "supervisor/base/thread.h"
 
 /*
  * One slot per service, under one lock, which is never held across a write.
  * While a slot is busy its file is in the thread's hands: nobody else closes it.
  *
- *   due:  wanted differs from written, or until_ms has passed while on; or max_fd is there
+ *   due:  wanted differs from written, or until_ms has passed while on
+ *   once: what is to be written once, into a file that is closed then; memory.high among it only
+ *         where no brake has opened that file before
  */
+enum once_kind { ONCE_MAX, ONCE_HIGH, ONCES };
+
+struct once {
+	int fd; /* -1 = nothing */
+	uint64_t bytes;
+};
+
 struct brake_slot {
 	bool taken;
 	size_t number;
 	int file_fd; /* -1 = never set */
-	int max_fd;  /* memory.max that is to be written; -1 = none is */
-	uint64_t max_bytes;
+	struct once once[ONCES];
+	int error; /* of the last write of a limit that failed, until it is asked for */
 	bool on;
 	bool due;
 	bool busy;
@@ -46,22 +56,24 @@ struct brake_worker {
 	size_t slot_count;
 };
 
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void write_limit(int fd, uint64_t bytes)
+/* 0 or -errno.  Where the leaf is gone by now nothing is limited any more either. */
+static int write_limit(int fd, uint64_t bytes)
 {
 	char text[32];
 	int length = bytes == UINT64_MAX
 			     ? snprintf(text, sizeof text, "max\n")
 			     : snprintf(text, sizeof text, "%llu\n", (unsigned long long)bytes);
-	/* The leaf may be gone by now; then nothing is braked any more either. */
-	ssize_t ignored = pwrite(fd, text, (size_t)length, 0);
-	(void)ignored;
+	if (pwrite(fd, text, (size_t)length, 0) >= 0 || errno == ENODEV)
+		return 0;
+	return -errno;
+}
+
+static struct once *pending_locked(struct brake_slot *slot)
+{
+	for (size_t i = 0; i < ONCES; i++)
+		if (slot->once[i].fd >= 0)
+			return &slot->once[i];
+	return NULL;
 }
 
 static void lift_locked(struct brake_slot *slot)
@@ -75,7 +87,7 @@ static void lift_locked(struct brake_slot *slot)
 /* The next slot with something to write; sets *wake_ms to the earliest deadline otherwise. */
 static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t *wake_ms)
 {
-	uint64_t now_ms = clock_ms();
+	uint64_t now_ms = clock_now_ms();
 	*wake_ms = UINT64_MAX;
 	for (size_t i = 0; i < worker->slot_count; i++) {
 		struct brake_slot *slot = worker->slot[i];
@@ -83,7 +95,7 @@ static struct brake_slot *next_due_locked(struct brake_worker *worker, uint64_t 
 			lift_locked(slot);
 			slot->expired_count++;
 		}
-		if (slot->due || slot->max_fd >= 0)
+		if (slot->due || pending_locked(slot) != NULL)
 			return slot;
 		if (slot->on && slot->until_ms < *wake_ms)
 			*wake_ms = slot->until_ms;
@@ -102,18 +114,28 @@ static void wait_locked(struct brake_worker *worker, uint64_t wake_ms)
 	pthread_cond_timedwait(&worker->work, &worker->lock, &until);
 }
 
-static void write_max_locked(struct brake_worker *worker, struct brake_slot *slot)
+/* Releases the lock meanwhile.  is_limit: a failure is to be told of; without a brake a service
+ * only goes on faster. */
+static void write_locked(
+	struct brake_worker *worker, struct brake_slot *slot, int fd, uint64_t bytes, bool is_limit)
 {
-	int fd = slot->max_fd;
-	uint64_t bytes = slot->max_bytes;
-	slot->max_fd = -1;
 	slot->busy = true;
 	pthread_mutex_unlock(&worker->lock);
-	write_limit(fd, bytes);
-	close(fd);
+	int error = write_limit(fd, bytes);
 	pthread_mutex_lock(&worker->lock);
 	slot->busy = false;
+	if (error != 0 && is_limit)
+		slot->error = error;
 	pthread_cond_broadcast(&worker->quiet);
+}
+
+static void write_once_locked(
+	struct brake_worker *worker, struct brake_slot *slot, struct once *once)
+{
+	int fd = once->fd;
+	once->fd = -1;
+	write_locked(worker, slot, fd, once->bytes, true);
+	close(fd);
 }
 
 static void *brake_worker_run(void *argument)
@@ -132,22 +154,17 @@ static void *brake_worker_run(void *argument)
 			wait_locked(worker, wake_ms);
 			continue;
 		}
-		if (slot->max_fd >= 0) {
-			write_max_locked(worker, slot);
+		struct once *once = pending_locked(slot);
+		if (once != NULL) {
+			write_once_locked(worker, slot, once);
 			continue;
 		}
-		uint64_t bytes = slot->on ? slot->high_bytes : slot->normal_bytes;
-		int fd = slot->file_fd;
 		slot->due = false;
-		slot->busy = true;
-		pthread_mutex_unlock(&worker->lock);
-		write_limit(fd, bytes);
-		pthread_mutex_lock(&worker->lock);
-		slot->busy = false;
+		write_locked(worker, slot, slot->file_fd,
+			slot->on ? slot->high_bytes : slot->normal_bytes, !slot->on);
 		/* Whatever goes wrong here, the guard writes the configured value once more. */
 		if (!slot->on)
 			brake_guard_clear(&worker->guard, slot->number);
-		pthread_cond_broadcast(&worker->quiet);
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return NULL;
@@ -204,6 +221,13 @@ void brake_worker_close(struct brake_worker *worker)
 	free(worker);
 }
 
+static struct brake_slot empty_slot(size_t number)
+{
+	return (struct brake_slot){.number = number,
+		.file_fd = -1,
+		.once = {[ONCE_MAX] = {.fd = -1}, [ONCE_HIGH] = {.fd = -1}}};
+}
+
 /* One more at the end; 0 or -ENOMEM. */
 static int grow_locked(struct brake_worker *worker)
 {
@@ -216,12 +240,12 @@ static int grow_locked(struct brake_worker *worker)
 	grown[count] = malloc(sizeof *grown[count]);
 	if (grown[count] == NULL)
 		return -ENOMEM;
-	*grown[count] = (struct brake_slot){.number = count, .file_fd = -1, .max_fd = -1};
+	*grown[count] = empty_slot(count);
 	worker->slot_count++;
 	return 0;
 }
 
-int brake_worker_add(struct brake_worker *worker, size_t *slot)
+int brake_worker_add(struct brake_worker *worker, size_t *number)
 {
 	size_t i = 0;
 	pthread_mutex_lock(&worker->lock);
@@ -230,7 +254,7 @@ int brake_worker_add(struct brake_worker *worker, size_t *slot)
 	int error = i < worker->slot_count ? 0 : grow_locked(worker);
 	if (error == 0) {
 		worker->slot[i]->taken = true;
-		*slot = i;
+		*number = i;
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return error;
@@ -253,6 +277,14 @@ static int tell_guard_locked(struct brake_worker *worker, const struct brake_gua
 			error = brake_guard_set(&worker->guard, &again);
 	}
 	return error == 0 ? brake_guard_set(&worker->guard, order) : error;
+}
+
+static int set_once_locked(struct once *once, int directory_fd, const char *file, uint64_t bytes)
+{
+	if (once->fd < 0)
+		once->fd = openat(directory_fd, file, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	once->bytes = bytes;
+	return once->fd >= 0 ? 0 : -errno;
 }
 
 int brake_worker_set(struct brake_worker *worker, size_t number, int directory_fd,
@@ -287,10 +319,15 @@ int brake_worker_set(struct brake_worker *worker, size_t number, int directory_f
 	return error;
 }
 
-void brake_worker_normal(struct brake_worker *worker, size_t number, uint64_t normal_bytes)
+int brake_worker_normal(
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t normal_bytes)
 {
 	struct brake_slot *slot = worker->slot[number];
+	int error = 0;
 	pthread_mutex_lock(&worker->lock);
+	if (slot->file_fd < 0)
+		error = set_once_locked(
+			&slot->once[ONCE_HIGH], directory_fd, "memory.high", normal_bytes);
 	slot->normal_bytes = normal_bytes;
 	slot->due = slot->file_fd >= 0;
 	if (slot->on) {
@@ -304,21 +341,25 @@ void brake_worker_normal(struct brake_worker *worker, size_t number, uint64_t no
 	}
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
+	return error;
+}
+
+int brake_worker_error(struct brake_worker *worker, size_t number)
+{
+	struct brake_slot *slot = worker->slot[number];
+	pthread_mutex_lock(&worker->lock);
+	int error = slot->error;
+	slot->error = 0;
+	pthread_mutex_unlock(&worker->lock);
+	return error;
 }
 
 int brake_worker_limit(
 	struct brake_worker *worker, size_t number, int directory_fd, uint64_t max_bytes)
 {
 	struct brake_slot *slot = worker->slot[number];
-	int error = 0;
 	pthread_mutex_lock(&worker->lock);
-	if (slot->max_fd < 0) {
-		slot->max_fd =
-			openat(directory_fd, "memory.max", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-		if (slot->max_fd < 0)
-			error = -errno;
-	}
-	slot->max_bytes = max_bytes;
+	int error = set_once_locked(&slot->once[ONCE_MAX], directory_fd, "memory.max", max_bytes);
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 	return error;
@@ -338,12 +379,12 @@ void brake_worker_forget(struct brake_worker *worker, size_t number)
 	pthread_mutex_lock(&worker->lock);
 	lift_locked(slot);
 	pthread_cond_signal(&worker->work);
-	while (slot->due || slot->busy || slot->max_fd >= 0)
+	while (slot->due || slot->busy || pending_locked(slot) != NULL)
 		pthread_cond_wait(&worker->quiet, &worker->lock);
 	brake_guard_forget(&worker->guard, number);
 	if (slot->file_fd >= 0)
 		close(slot->file_fd);
-	*slot = (struct brake_slot){.number = number, .file_fd = -1, .max_fd = -1};
+	*slot = empty_slot(number);
 	pthread_mutex_unlock(&worker->lock);
 }
 

@@ -25,31 +25,36 @@ int brake_worker_open(struct brake_worker **worker);
 /* Lifts every brake and ends the thread and the guard. */
 void brake_worker_close(struct brake_worker *worker);
 
-/* A slot for one service, its own until brake_worker_forget().  0 or -ENOMEM. */
-int brake_worker_add(struct brake_worker *worker, size_t *slot);
+/* The number of a slot for one service, its own until brake_worker_forget().  0 or -ENOMEM. */
+int brake_worker_add(struct brake_worker *worker, size_t *number);
 
 /* directory_fd is the leaf's, duplicated here.  normal_bytes is what to put back (UINT64_MAX =
  * "max"), until_ms on CLOCK_MONOTONIC.  Setting again moves value and deadline. */
-int brake_worker_set(struct brake_worker *worker, size_t slot, int directory_fd,
+int brake_worker_set(struct brake_worker *worker, size_t number, int directory_fd,
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms);
-void brake_worker_lift(struct brake_worker *worker, size_t slot);
+void brake_worker_lift(struct brake_worker *worker, size_t number);
 
 /* Has memory.max written, which reclaims as well when it is lowered.  0 or -errno. */
 int brake_worker_limit(
-	struct brake_worker *worker, size_t slot, int directory_fd, uint64_t max_bytes);
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t max_bytes);
 
-/* memory.high is configured to be that from now on.  Written at once, or when the brake is off. */
-void brake_worker_normal(struct brake_worker *worker, size_t slot, uint64_t normal_bytes);
+/* memory.high is configured to be that from now on.  Written at once, or when the brake is off.
+ * 0 or -errno. */
+int brake_worker_normal(
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t normal_bytes);
+
+/* -errno of the last write that failed since this was last asked, or 0. */
+int brake_worker_error(struct brake_worker *worker, size_t number);
 
 /* Lifts every brake and has the guard's process end, which the next brake starts again. */
 void brake_worker_end_guard(struct brake_worker *worker);
 
 /* Lifts and forgets: after it returns nothing of that service is held open, and the slot may be
  * another's. */
-void brake_worker_forget(struct brake_worker *worker, size_t slot);
+void brake_worker_forget(struct brake_worker *worker, size_t number);
 
 /* On now, and how many were lifted by the deadline rather than by brake_worker_lift. */
-bool brake_worker_is_on(struct brake_worker *worker, size_t slot);
-uint64_t brake_worker_expired_count(struct brake_worker *worker, size_t slot);
+bool brake_worker_is_on(struct brake_worker *worker, size_t number);
+uint64_t brake_worker_expired_count(struct brake_worker *worker, size_t number);
 
 #endif

@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup/cgroup_directory.h"
-#include "supervisor/cgroup/cgroup_files.h"
 #include "supervisor/cgroup/cgroup_leftover.h"
+#include "supervisor/base/clock.h"
 #include "supervisor/base/log.h"
+#include "supervisor/policy/cgroup_text.h"
 
 /*
  * Leaves are made, filled and removed by libcgroup.  Version 2.0.2 has its limits, and
@@ -83,11 +84,9 @@ static bool is_unlimited(int fd, const char *file)
 {
 	char text[64];
 	uint64_t bytes;
-	int file_fd = openat(fd, file, O_RDONLY | O_CLOEXEC);
-	if (file_fd < 0)
+	int length = cgroup_directory_read(fd, file, text, sizeof text);
+	if (length == -ENOENT)
 		return true;
-	int length = cgroup_files_read(file_fd, text, sizeof text);
-	close(file_fd);
 	return length >= 0 && cgroup_text_u64(text, (size_t)length, &bytes) == 0 &&
 	       bytes == UINT64_MAX;
 }
@@ -340,13 +339,13 @@ static int remove_directory(struct cgroup_leaf *leaf, uint32_t wait_ms)
 
 static void remove_leaves(struct cgroup_tree *tree, uint32_t wait_ms)
 {
-	uint64_t until_ms = cgroup_directory_now_ms() + wait_ms;
+	uint64_t until_ms = clock_now_ms() + wait_ms;
 	for (struct cgroup_leaf *leaf = tree->leaves; leaf != NULL; leaf = leaf->next)
 		if (!cgroup_leaf_empty(leaf))
 			cgroup_leaf_kill(leaf);
 	while (tree->leaves != NULL) {
 		struct cgroup_leaf *leaf = tree->leaves;
-		uint64_t now_ms = cgroup_directory_now_ms();
+		uint64_t now_ms = clock_now_ms();
 		uint32_t left_ms = now_ms < until_ms ? (uint32_t)(until_ms - now_ms) : 0;
 		report_left(leaf->path, "stays behind", remove_directory(leaf, left_ms));
 		tree->leaves = leaf->next;
@@ -463,11 +462,6 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 	tree->leaves = made;
 	*leaf = made;
 	return 0;
-}
-
-int cgroup_leaf_limit(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
-{
-	return limit_by_hand(leaf->fd, max_bytes, high_bytes);
 }
 
 struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf)

@@ -61,7 +61,6 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms);
  * that the kernel or we use already is changed, so ask the leaf for its directory. */
 int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_bytes,
 	uint64_t high_bytes, struct cgroup_leaf **leaf);
-int cgroup_leaf_limit(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes);
 struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf);
 const char *cgroup_leaf_directory(const struct cgroup_leaf *leaf);
 int cgroup_leaf_fd(const struct cgroup_leaf *leaf);

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "supervisor/base/clock.h"
 #include "supervisor/cgroup/cgroup_files.h"
 
 #define MOVE_ROUNDS 64
@@ -48,7 +48,7 @@ int cgroup_directory_write_bytes(int fd, const char *file, uint64_t bytes)
 	return cgroup_directory_write(fd, file, text);
 }
 
-static int read_file(int fd, const char *file, char *text, size_t size)
+int cgroup_directory_read(int fd, const char *file, char *text, size_t size)
 {
 	int file_fd = openat(fd, file, O_RDONLY | O_CLOEXEC);
 	if (file_fd < 0)
@@ -62,7 +62,7 @@ bool cgroup_directory_hands_out(int fd, const char *controller)
 {
 	char text[512];
 	char *state = NULL;
-	if (read_file(fd, "cgroup.subtree_control", text, sizeof text) < 0)
+	if (cgroup_directory_read(fd, "cgroup.subtree_control", text, sizeof text) < 0)
 		return false;
 	for (char *word = strtok_r(text, " \n", &state); word != NULL;
 		word = strtok_r(NULL, " \n", &state))
@@ -183,26 +183,19 @@ bool cgroup_directory_empty(int fd)
 {
 	char text[256];
 	uint64_t populated = 1;
-	int length = read_file(fd, "cgroup.events", text, sizeof text);
+	int length = cgroup_directory_read(fd, "cgroup.events", text, sizeof text);
 	if (length < 0)
 		return length == -ENOENT || length == -ENODEV;
 	return cgroup_text_key(text, (size_t)length, "populated", &populated) && populated == 0;
 }
 
-uint64_t cgroup_directory_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 bool cgroup_directory_wait_empty(int fd, uint32_t wait_ms)
 {
-	uint64_t until_ms = cgroup_directory_now_ms() + wait_ms;
+	uint64_t until_ms = clock_now_ms() + wait_ms;
 	for (;;) {
 		if (cgroup_directory_empty(fd))
 			return true;
-		uint64_t now_ms = cgroup_directory_now_ms();
+		uint64_t now_ms = clock_now_ms();
 		if (now_ms >= until_ms)
 			return false;
 		uint64_t left_ms = until_ms - now_ms;

@@ -16,6 +16,9 @@
 
 int cgroup_directory_open(const char *path, int *fd);
 
+/* At most size - 1 bytes, NUL added; the length or -errno. */
+int cgroup_directory_read(int fd, const char *file, char *text, size_t size);
+
 /* The whole text in one write, as control files want it. */
 int cgroup_directory_write(int fd, const char *file, const char *text);
 int cgroup_directory_write_bytes(int fd, const char *file, uint64_t bytes);
@@ -38,8 +41,7 @@ int cgroup_directory_signal(int fd, int signal);
 /* Nothing runs in it or below it. */
 bool cgroup_directory_empty(int fd);
 
-/* Polls with a deadline; CLOCK_MONOTONIC. */
-uint64_t cgroup_directory_now_ms(void);
+/* Polls with a deadline. */
 bool cgroup_directory_wait_empty(int fd, uint32_t wait_ms);
 
 /* Removes the cgroups below path, deepest first; path itself stays. */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup/cgroup_directory.h"
+#include "supervisor/base/clock.h"
 #include "supervisor/base/log.h"
 
 #define ATTRIBUTE "user.spillway.owner"
@@ -68,7 +69,7 @@ static unsigned tell_leaf(const char *leaf)
 static void end_leaf(const char *leaf, uint64_t until_ms)
 {
 	int fd = -1;
-	uint64_t now_ms = cgroup_directory_now_ms();
+	uint64_t now_ms = clock_now_ms();
 	if (cgroup_directory_open(leaf, &fd) != 0)
 		return;
 	if (!cgroup_directory_wait_empty(
@@ -136,7 +137,7 @@ static void end_leaves(const char *base, struct search *search)
 	search->step = SEARCH_TELLS;
 	each_below(base, "", visit_leaf, search);
 	search->step = SEARCH_ENDS;
-	search->until_ms = cgroup_directory_now_ms() + CGROUP_LEFTOVER_TERM_MS;
+	search->until_ms = clock_now_ms() + CGROUP_LEFTOVER_TERM_MS;
 	each_below(base, "", visit_leaf, search);
 }
 

@@ -4,16 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/base/root.h"
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/policy/wall.h"
-
-/* Opens below root_fd what is absolute there. */
-static int open_directory(int root_fd, const char *path)
-{
-	while (*path == '/')
-		path++;
-	return openat(root_fd, *path != '\0' ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
 
 /* One component less; false where path is the mount already, or not below it. */
 static bool path_up(char *path, const char *mount)
@@ -44,7 +37,7 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 	while (length > 1 && directory[length - 1] == '/')
 		directory[--length] = '\0';
 	do {
-		int fd = open_directory(root_fd, directory);
+		int fd = root_open_directory(root_fd, directory);
 		if (fd < 0)
 			continue;
 		struct cgroup_files *files = &walls->level[walls->count];

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/base/root.h"
+#include "supervisor/cgroup/cgroup_directory.h"
 #include "supervisor/cgroup/psi.h"
 
 /* What /proc/self/cgroup says. */
@@ -22,21 +24,9 @@ struct cgroup_mount {
 	char point[MODE_PATH_BYTES];
 };
 
-static const char *below_root(const char *path)
-{
-	while (*path == '/')
-		path++;
-	return *path != '\0' ? path : ".";
-}
-
-static int open_at(int root_fd, const char *directory)
-{
-	return openat(root_fd, below_root(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 static FILE *open_text(int root_fd, const char *path)
 {
-	int fd = openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = root_open_file(root_fd, path);
 	if (fd < 0)
 		return NULL;
 	FILE *file = fdopen(fd, "r");
@@ -145,7 +135,7 @@ static bool parse_mount(char *line, bool v2, struct cgroup_mount *mount)
 static bool has_file(int root_fd, const char *directory, const char *name)
 {
 	struct stat status;
-	int fd = open_at(root_fd, directory);
+	int fd = root_open_directory(root_fd, directory);
 	if (fd < 0)
 		return false;
 	bool found = fstatat(fd, name, &status, 0) == 0;
@@ -215,20 +205,16 @@ static bool v2_has_memory(int root_fd, const char *directory)
 {
 	char text[512];
 	bool found = false;
-	int fd = open_at(root_fd, directory);
+	int fd = root_open_directory(root_fd, directory);
 	if (fd < 0)
 		return false;
-	int file = openat(fd, "cgroup.controllers", O_RDONLY | O_CLOEXEC);
-	ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+	int length = cgroup_directory_read(fd, "cgroup.controllers", text, sizeof text);
 	if (length > 0) {
-		text[length] = '\0';
 		for (char *at = text; *at != '\0'; at++)
 			if (*at == ' ' || *at == '\n')
 				*at = ',';
 		found = has_word(text, "memory");
 	}
-	if (file >= 0)
-		close(file);
 	close(fd);
 	return found;
 }
@@ -238,7 +224,7 @@ static int probe_children(int root_fd, const char *directory)
 {
 	char name[64];
 	int error = 0;
-	int fd = open_at(root_fd, directory);
+	int fd = root_open_directory(root_fd, directory);
 	if (fd < 0)
 		return -errno;
 	snprintf(name, sizeof name, "spillway-probe.%ld", (long)getpid());
@@ -269,7 +255,7 @@ static int try_trigger(int directory_fd, const char *path, uint32_t window_ms)
 static uint32_t probe_window(int root_fd, const char *directory)
 {
 	static const uint32_t tried_ms[] = {1000, 2000};
-	int directory_fd = directory[0] != '\0' ? open_at(root_fd, directory) : -1;
+	int directory_fd = directory[0] != '\0' ? root_open_directory(root_fd, directory) : -1;
 	uint32_t window_ms = 0;
 	for (size_t i = 0; i < 2 && window_ms == 0; i++) {
 		int error = -ENOENT;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "supervisor/base/clock.h"
 #include "supervisor/base/thread.h"
 
 /*
@@ -35,13 +36,6 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
 	return syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
 /* How many rings are left, and until when the time was counted that brings new ones. */
 struct rings {
 	uint64_t left;
@@ -64,7 +58,7 @@ static void *doorbell_run(void *argument)
 {
 	struct doorbell *doorbell = argument;
 	const uint64_t one = 1;
-	struct rings rings = {.left = RINGS, .counted_ns = clock_ns()};
+	struct rings rings = {.left = RINGS, .counted_ns = clock_now_ns()};
 	uint32_t seen = doorbell->seen;
 	while (!atomic_load(&doorbell->stop)) {
 		uint32_t now = atomic_load(doorbell->word);
@@ -76,7 +70,7 @@ static void *doorbell_run(void *argument)
 		/* Full only when nobody has drained it, and then the message is there already. */
 		ssize_t ignored = write(doorbell->event_fd, &one, sizeof one);
 		(void)ignored;
-		const struct timespec pause = {.tv_nsec = rings_pause_ns(&rings, clock_ns())};
+		const struct timespec pause = {.tv_nsec = rings_pause_ns(&rings, clock_now_ns())};
 		nanosleep(&pause, NULL);
 	}
 	atomic_store(&doorbell->ended, true);

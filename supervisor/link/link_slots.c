@@ -1,12 +1,10 @@
 #include "supervisor/link/link_slots.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#include "supervisor/process/process_stat.h"
 
 #define SEEN_BYTES (LINK_SLOTS * sizeof(struct link_seen))
 
@@ -30,51 +28,16 @@ void link_slots_fini(struct link_slots *slots)
 	slots->seen = NULL;
 }
 
-/*
- * Fields 3 (state), 20 (threads) and 22 (start time) of /proc/PID/stat.  The name in
- * field 2 may hold anything, blanks and parentheses too, so counting starts
- * behind the last ')'.
- */
-static bool parse_stat(const char *text, char *state, uint64_t *threads, uint64_t *start_ticks)
-{
-	const char *at = strrchr(text, ')');
-	if (at == NULL || at[1] != ' ' || at[2] == '\0')
-		return false;
-	*state = at[2];
-	at += 2;
-	for (unsigned field = 3; field < 22; field++) {
-		at = strchr(at, ' ');
-		if (at == NULL)
-			return false;
-		at++;
-		if (field + 1 == 20)
-			*threads = strtoull(at, NULL, 10);
-	}
-	*start_ticks = strtoull(at, NULL, 10);
-	return true;
-}
-
-/* A leader that has left its threads behind is a zombie as well, and its memory is in use. */
+/* A leader that has left its threads behind is a zombie as well, and its memory is in use.  One
+ * that cannot be looked at is taken to live. */
 static bool process_lives(int proc_fd, uint64_t owner)
 {
-	char text[1024];
-	char path[32];
-	char state = 'X';
-	uint64_t threads = 0;
-	uint64_t start_ticks = 0;
-	snprintf(path, sizeof path, "%u/stat", (unsigned)(uint32_t)owner);
-	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno != ENOENT && errno != ESRCH;
-	ssize_t length = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (length <= 0)
-		return false;
-	text[length] = '\0';
-	if (!parse_stat(text, &state, &threads, &start_ticks))
-		return false;
-	bool dead = state == 'X' || (state == 'Z' && threads <= 1);
-	return !dead && (uint32_t)start_ticks == (uint32_t)(owner >> 32);
+	struct process_stat stat;
+	int error = process_stat_read(proc_fd, (pid_t)(uint32_t)owner, &stat);
+	if (error != 0)
+		return error != -ENOENT && error != -ESRCH && error != -EINVAL;
+	bool dead = stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
+	return !dead && (uint32_t)stat.start_ticks == (uint32_t)(owner >> 32);
 }
 
 static void retire(struct link_slots *slots, struct link_seen *seen)

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/process/process_stat.h"
+
 struct process {
 	pid_t pid;
 	pid_t parent;
@@ -27,21 +29,6 @@ struct table {
 	size_t room;
 };
 
-/* A command's name stands in parentheses and may hold anything, more of them included. */
-static bool parse_stat(const char *text, struct process *process)
-{
-	const char *after = strrchr(text, ')');
-	char state;
-	int parent;
-	int group;
-	if (after == NULL || sscanf(after + 1, " %c %d %d", &state, &parent, &group) != 3)
-		return false;
-	process->parent = parent;
-	process->group = group;
-	process->zombie = state == 'Z' || state == 'X';
-	return true;
-}
-
 /* 0 = not the folder of a process.  Zero and negative numbers must not pass: kill() takes them for
  * whole groups, or everybody. */
 static pid_t parse_pid(const char *name)
@@ -56,22 +43,15 @@ static pid_t parse_pid(const char *name)
 
 static bool read_process(int proc_fd, const char *name, struct process *process)
 {
-	char path[64];
-	char text[512];
+	struct process_stat stat;
 	pid_t pid = parse_pid(name);
-	if (pid == 0)
+	if (pid == 0 || process_stat_read(proc_fd, pid, &stat) != 0)
 		return false;
-	snprintf(path, sizeof path, "%.32s/stat", name);
-	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t got = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (got <= 0)
-		return false;
-	text[got] = '\0';
-	*process = (struct process){.pid = pid};
-	return parse_stat(text, process);
+	*process = (struct process){.pid = pid,
+		.parent = stat.parent,
+		.group = stat.group,
+		.zombie = stat.state == 'Z' || stat.state == 'X'};
+	return true;
 }
 
 static int read_table(DIR *directory, struct table *table)

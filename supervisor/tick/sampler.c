@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "supervisor/cgroup/cgroup_files.h"
+#include "supervisor/base/root.h"
 #include "supervisor/cgroup/cgroup_walls.h"
 #include "supervisor/cgroup/machine.h"
 #include "supervisor/policy/wall.h"
@@ -24,13 +25,6 @@ struct sampler {
 	uint64_t usage_bytes;
 };
 
-static int open_read(int root_fd, const char *path)
-{
-	while (*path == '/')
-		path++;
-	return openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-}
-
 static int open_pressure(int root_fd, const struct mode *mode, const char *base_directory)
 {
 	char path[MODE_PATH_BYTES + 32];
@@ -39,7 +33,7 @@ static int open_pressure(int root_fd, const struct mode *mode, const char *base_
 	if (directory[0] == '\0' || (mode->machine_root && strcmp(directory, mode->mount) == 0))
 		return -1;
 	snprintf(path, sizeof path, "%s/memory.pressure", directory);
-	return open_read(root_fd, path);
+	return root_open_file(root_fd, path);
 }
 
 int sampler_open(
@@ -50,7 +44,7 @@ int sampler_open(
 	struct sampler *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
-	made->proc_fd = openat(root_fd, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	made->proc_fd = root_open_directory(root_fd, "proc");
 	if (made->proc_fd < 0) {
 		int error = -errno;
 		free(made);
@@ -59,8 +53,9 @@ int sampler_open(
 	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
 		mode->v2 ? CGROUP_V2 : CGROUP_V1);
 	made->stall.fd = open_pressure(root_fd, mode, base_directory);
-	made->meminfo_fd = open_read(root_fd, "proc/meminfo");
-	made->machine.fd = made->stall.fd < 0 ? open_read(root_fd, "proc/pressure/memory") : -1;
+	made->meminfo_fd = root_open_file(root_fd, "proc/meminfo");
+	made->machine.fd =
+		made->stall.fd < 0 ? root_open_file(root_fd, "proc/pressure/memory") : -1;
 	*sampler = made;
 	return 0;
 }

@@ -268,13 +268,7 @@ void tick_service_changed(struct tick *tick, struct tick_service *service)
 	tick->triggers_stale = true;
 	if (!service->prepared)
 		return;
-	tick_service_reload(service, sampler_wall_bytes(tick->sampler));
-	if (service->leaf == NULL)
-		return;
-	brake_worker_normal(tick->brake, service->brake_slot, service->high_bytes);
-	/* After a step down that may still be in the worker's hands. */
-	(void)brake_worker_limit(tick->brake, service->brake_slot, cgroup_leaf_fd(service->leaf),
-		service->limit.written_bytes);
+	tick_service_reload(service, tick->brake, sampler_wall_bytes(tick->sampler));
 }
 
 void tick_ask(struct tick *tick, struct tick_service *service, enum level level)
@@ -373,6 +367,7 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 		perform_settle(tick->service[i], now_ms);
 	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
 	perform_plan(tick->brake, &tick->plan, tick->service, now_ms);
+	tick_limits_check(tick);
 	for (size_t i = 0; i < tick->count; i++) {
 		publish(tick->service[i], now_ms);
 		if (tick->service[i]->prepared)

@@ -16,6 +16,18 @@ void tick_limits_aim(struct tick *tick)
 	}
 }
 
+void tick_limits_check(const struct tick *tick)
+{
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct tick_service *service = tick->service[i];
+		if (service->leaf == NULL)
+			continue;
+		int error = brake_worker_error(tick->brake, service->brake_slot);
+		if (error != 0)
+			log_warn("%s: new limits: %s", service->config.name, strerror(-error));
+	}
+}
+
 static void move_limit(struct tick *tick, struct tick_service *service, uint64_t now_ms)
 {
 	const char *name = service->config.name;

@@ -50,6 +50,9 @@ bool tick_watched_is_settled(const struct tick_watched *watched);
 /* Policy is shown the limits that are to be. */
 void tick_limits_aim(struct tick *tick);
 
+/* Says which limits the kernel has refused. */
+void tick_limits_check(const struct tick *tick);
+
 /* Moves the limits that are on their way by a step.  Whether any still is. */
 bool tick_limits_move(struct tick *tick, uint64_t now_ms);
 

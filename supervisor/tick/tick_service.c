@@ -164,16 +164,21 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 	return error;
 }
 
-void tick_service_reload(struct tick_service *service, uint64_t wall_bytes)
+void tick_service_reload(
+	struct tick_service *service, struct brake_worker *brake, uint64_t wall_bytes)
 {
 	link_set_scavenge(service->link, &service->policy_config);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
 	if (service->leaf == NULL)
 		return;
+	int fd = cgroup_leaf_fd(service->leaf);
 	/* A lower limit is for limit_step. */
 	limit_aim(&service->limit, cgroup_settings_bytes(service->config.memory_max, wall_bytes));
 	int error =
-		cgroup_leaf_limit(service->leaf, service->limit.written_bytes, service->high_bytes);
+		brake_worker_limit(brake, service->brake_slot, fd, service->limit.written_bytes);
+	int high_error = brake_worker_normal(brake, service->brake_slot, fd, service->high_bytes);
+	if (error == 0)
+		error = high_error;
 	if (error != 0)
 		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
 	write_settings(service, wall_bytes);

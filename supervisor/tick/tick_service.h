@@ -93,7 +93,8 @@ void tick_service_trigger(struct tick_service *service, uint32_t window_ms);
 
 /* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
  * (policy/limit.h). */
-void tick_service_reload(struct tick_service *service, uint64_t wall_bytes);
+void tick_service_reload(
+	struct tick_service *service, struct brake_worker *brake, uint64_t wall_bytes);
 
 /* Removes the leaf, then gives up the rest but the settings.  Nothing may wait for its descriptors
  * any more.  brake NULL: it holds nothing of the service, or has been closed. */

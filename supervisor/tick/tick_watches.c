@@ -1,10 +1,10 @@
 /* What the loop waits for: triggers, memory.events, doorbells and the door. */
 #include "supervisor/tick/tick_private.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/base/root.h"
 
 /* The least lazy pressure that brings any service to lazy; permille 0 = none does. */
 static struct config_psi least_pressure(const struct tick *tick)
@@ -30,11 +30,7 @@ static int open_base(const struct tick *tick)
 {
 	const char *directory =
 		tick->mode.v2 ? tick_base_directory(tick) : tick->mode.pressure_directory;
-	while (*directory == '/')
-		directory++;
-	if (*directory == '\0')
-		return -1;
-	return openat(tick->root_fd, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return directory[0] != '\0' ? root_open_directory(tick->root_fd, directory) : -1;
 }
 
 /* Never allowed at the root of a cgroup namespace. */

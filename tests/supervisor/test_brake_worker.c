@@ -1,7 +1,9 @@
 #include "supervisor/cgroup/brake_worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -159,13 +161,50 @@ static void test_a_new_normal_value_is_what_the_brake_leaves(void **state)
 	struct yard *yard = *state;
 	brake_worker_set(yard->worker, 0, yard->web, 4096, UINT64_MAX, clock_ms() + HOUR_MS);
 	assert_true(becomes(&yard->tree, "web/memory.high", "4096"));
-	brake_worker_normal(yard->worker, 0, 123456);
+	assert_int_equal(brake_worker_normal(yard->worker, 0, yard->web, 123456), 0);
 	assert_true(brake_worker_is_on(yard->worker, 0));
 	brake_worker_lift(yard->worker, 0);
 	assert_true(becomes(&yard->tree, "web/memory.high", "123456"));
 	/* And of one that is off it is written at once. */
-	brake_worker_normal(yard->worker, 0, 234567);
+	assert_int_equal(brake_worker_normal(yard->worker, 0, yard->web, 234567), 0);
 	assert_true(becomes(&yard->tree, "web/memory.high", "234567"));
+}
+
+/* Of one that was never braked too; and a brake that comes meanwhile is not undone. */
+static void test_a_normal_value_is_written_without_a_brake(void **state)
+{
+	struct yard *yard = *state;
+	assert_int_equal(brake_worker_normal(yard->worker, 1, yard->db, 345678), 0);
+	assert_true(becomes(&yard->tree, "db/memory.high", "345678"));
+	for (uint64_t i = 1; i <= 50; i++) {
+		assert_int_equal(brake_worker_normal(yard->worker, 0, yard->web, 1000000 + i), 0);
+		assert_int_equal(brake_worker_set(yard->worker, 0, yard->web, 4000 + i, 1000000 + i,
+					 clock_ms() + HOUR_MS),
+			0);
+		brake_worker_forget(yard->worker, 0);
+	}
+	char text[32];
+	snprintf(text, sizeof text, "%u", 1000050U);
+	assert_true(says(&yard->tree, "web/memory.high", text));
+	assert_int_equal(brake_worker_normal(yard->worker, 0, yard->web, 2000000), 0);
+	brake_worker_set(yard->worker, 0, yard->web, 3000000, 2000000, clock_ms() + HOUR_MS);
+	assert_true(becomes(&yard->tree, "web/memory.high", "3000000"));
+	brake_worker_lift(yard->worker, 0);
+	assert_true(becomes(&yard->tree, "web/memory.high", "2000000"));
+}
+
+static void test_a_refused_write_is_told_of_once(void **state)
+{
+	struct yard *yard = *state;
+	int error = 0;
+	assert_int_equal(symlinkat("/dev/full", yard->web, "memory.max"), 0);
+	assert_int_equal(brake_worker_error(yard->worker, 0), 0);
+	assert_int_equal(brake_worker_limit(yard->worker, 0, yard->web, 4096), 0);
+	assert_true(WAIT_UNTIL(10, (error = brake_worker_error(yard->worker, 0)) != 0));
+	assert_int_equal(error, -ENOSPC);
+	assert_int_equal(brake_worker_error(yard->worker, 0), 0);
+	assert_int_equal(unlinkat(yard->web, "memory.max", 0), 0);
+	assert_int_equal(brake_worker_limit(yard->worker, 0, yard->web, 4096), -ENOENT);
 }
 
 /* A guard that was killed is replaced by the next brake, and knows of the ones before. */
@@ -201,6 +240,8 @@ int main(void)
 		TEST(test_forgetting_lifts_before_it_returns),
 		TEST(test_there_is_a_slot_for_every_service),
 		TEST(test_a_new_normal_value_is_what_the_brake_leaves),
+		TEST(test_a_normal_value_is_written_without_a_brake),
+		TEST(test_a_refused_write_is_told_of_once),
 		TEST(test_a_killed_guard_is_replaced),
 		TEST(test_a_leaf_without_the_file_is_refused),
 	};

@@ -247,9 +247,6 @@ static void test_leaves_have_their_limits_and_keep_apart(void **state)
 	assert_int_equal(cgroup_leaf_create(tree, "web", 1 << 20, UINT64_MAX, &web), 0);
 	assert_true(fake_cgroup_reads("a/us/web", "memory.max", "1048576"));
 	assert_true(fake_cgroup_reads("a/us/web", "memory.high", "max"));
-	assert_int_equal(cgroup_leaf_limit(web, UINT64_MAX, 4096), 0);
-	assert_true(fake_cgroup_reads("a/us/web", "memory.max", "max"));
-	assert_true(fake_cgroup_reads("a/us/web", "memory.high", "4096"));
 	/* A name that is taken, or that the kernel or we use, is changed. */
 	assert_int_equal(cgroup_leaf_create(tree, "web", 1, 1, &again), 0);
 	assert_non_null(strstr(cgroup_leaf_directory(again), "/us/web-2"));

@@ -295,12 +295,15 @@ static int teardown_fake(void **state)
 	return 0;
 }
 
+/* What follows the parent in a stat. */
+#define REST " 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n"
+
 static void write_process(const char *pid, const char *state, int parent)
 {
 	char path[80];
 	char text[128];
 	snprintf(path, sizeof path, "%.60s/stat", pid);
-	snprintf(text, sizeof text, "%.60s (name) %s %d 1 1 0 -1\n", pid, state, parent);
+	snprintf(text, sizeof text, "%.60s (name) %s %d" REST, pid, state, parent);
 	fake_tree_write(&tree, path, text);
 }
 
@@ -317,13 +320,13 @@ static void test_broken_entries_are_passed_over(void **state)
 		{"75/stat", "75 (name) S"},
 		{"76/stat", "76 (name) S x"},
 		{"77/status", "Name: no stat here"},
-		{"self/stat", "78 (name) S 70 1 1\n"},
-		{"0/stat", "0 (name) S 70 1 1\n"},
-		{"-79/stat", "79 (name) S 70 1 1\n"},
-		{"4294967295/stat", "4294967295 (name) S 70 1 1\n"},
-		{"4294967226/stat", "4294967226 (name) S 70 1 1\n"},
-		{"99999999999999999999/stat", "99999999999999999999 (name) S 70 1 1\n"},
-		{"80x/stat", "80 (name) S 70 1 1\n"},
+		{"self/stat", "78 (name) S 70" REST},
+		{"0/stat", "0 (name) S 70" REST},
+		{"-79/stat", "79 (name) S 70" REST},
+		{"4294967295/stat", "4294967295 (name) S 70" REST},
+		{"4294967226/stat", "4294967226 (name) S 70" REST},
+		{"99999999999999999999/stat", "99999999999999999999 (name) S 70" REST},
+		{"80x/stat", "80 (name) S 70" REST},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
