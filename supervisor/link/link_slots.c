@@ -1,3 +1,4 @@
+/* What is believed of the slots of one link; what their figures come to is link_figures.c's. */
 #include "supervisor/link/link_slots.h"
 
 #include <errno.h>
