@@ -15,10 +15,12 @@
 void churn(void);    /* 10,000 blocks of 16 .. 1,015 bytes, replaced at random */
 void lifo(void);     /* stacks of 64 tiny blocks, built up and torn down */
 void grow(void);     /* eight vectors that grow by half, up to 4 MB, appended to */
-void large(void);    /* 100 blocks of 32 KiB .. 4 MiB, replaced at random, some pages written */
 void zeroed(void);   /* calloc: mostly small, one in twenty up to 256 KiB */
 void aligned(void);  /* posix_memalign from 32 to 4,096 */
 void fragment(void); /* phases of sizes that do not fit into the last one's holes */
+
+/* Large blocks, by one thread (workload_large.c). */
+void large(void); /* 100 blocks of 32 KiB .. 4 MiB, replaced at random, some pages written */
 
 /* By four threads (workload_threads.c). */
 void churn_threads(void);   /* churn, each its own blocks */
@@ -26,7 +28,7 @@ void larson(void);          /* tables of blocks handed on to new threads again a
 void produce_consume(void); /* two only allocate, two only free */
 void mstress(void);         /* threads come, mix sizes, trade blocks, and go */
 
-/* By 2, 4 and 16 threads, and by one (workload_exchange.c). */
+/* By 2, 4 and 16 threads (workload_exchange.c). */
 void exchange_2(void); /* random places shared by all: frees what is there, puts a new block in */
 void exchange_4(void);
 void exchange_16(void);
@@ -34,7 +36,9 @@ void hand_off_2(void); /* half only allocate, half only free; batches of 20 .. 2
 void hand_off_4(void);
 void hand_off_16(void);
 void hand_off_64_bytes(void); /* by four, of one size */
-void lists(void);             /* lists of one size, freed in and out of order */
+
+/* Lists of blocks of one size, by one thread (workload_lists.c). */
+void lists(void); /* half of each freed in order, the rest much later */
 
 /* By 2, 4 and 16 threads (workload_uneven.c): random places shared by all, as in exchange; one only
  * allocates, one only frees, the others do both, in batches of 4 .. 32 blocks. */
