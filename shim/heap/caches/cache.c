@@ -330,14 +330,6 @@ void cache_attend(struct cache *cache)
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 }
 
-/* So many slots that end at `from` go on top, the last of them first: the lowest address is to be
- * popped first. */
-static void slots_push(void **top, void *const *from, unsigned count)
-{
-	for (void **end = top + count; top != end;)
-		*++top = *--from;
-}
-
 void *cache_take_slow(unsigned size_class)
 {
 	struct cache *cache = cache_get();
@@ -346,7 +338,7 @@ void *cache_take_slow(unsigned size_class)
 	unsigned cold;
 	unsigned want;
 	unsigned got;
-	unsigned kept = 1;
+	unsigned kept = 0;
 
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
@@ -368,24 +360,25 @@ void *cache_take_slow(unsigned size_class)
 	got = cold == 0 ? transfer_take(size_class, slots, want) : 0;
 	if (got == 0)
 		got = central_take(size_class, slots, want);
-	if (got <= 1)
-		return got == 1 ? slots[0] : NULL;
-	if (cache_enter_bin(cache, size_class)) {
+	if (got == 0)
+		return NULL;
+	/* The last is the caller's. */
+	slot = slots[--got];
+	if (got != 0 && cache_enter_bin(cache, size_class)) {
 		struct bin *bin = &cache->bins[size_class];
 		void **top = bin_top(bin);
 		size_t room = top < bin->end ? (size_t)(bin->end - top) : 0;
 
-		kept = room < got - kept ? kept + (unsigned)room : got;
-		slots_push(top, slots + got, kept - 1);
-		top += kept - 1;
-		bin_set_top(bin, top);
-		if (cold != 0 && kept > 2 && cache->rooms[size_class].cold == 0)
-			bin_mark(&cache->rooms[size_class], kept / 2, true);
+		kept = room < got ? (unsigned)room : got;
+		memcpy(top + 1, slots + got - kept, kept * sizeof *slots);
+		bin_set_top(bin, top + kept);
+		if (cold != 0 && kept > 1 && cache->rooms[size_class].cold == 0)
+			bin_mark(&cache->rooms[size_class], (kept + 1) / 2, true);
 		cache_leave(cache);
 	}
 	if (kept < got)
-		central_put(size_class, slots + 1, got - kept);
-	return slots[0];
+		central_put(size_class, slots, got - kept);
+	return slot;
 }
 
 void cache_put_slow(unsigned size_class, void *slot)

@@ -25,7 +25,8 @@
 /* No more slots change hands in one call. */
 #define CENTRAL_BATCH 64U
 
-/* Up to `want` slots, at least one unless memory is out (0).  May wait at the gate. */
+/* Up to `want` slots, at least one unless memory is out (0), each slab's lowest last.  May wait at
+ * the gate. */
 unsigned central_take(unsigned size_class, void **slots, unsigned want);
 
 /* Panics on what is not a slot in use of this class. */
