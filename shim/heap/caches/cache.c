@@ -20,6 +20,11 @@
 #define MISS_BYTES 512U
 #define LARGE_BYTES 2048U
 #define FALL_NS 250000000U
+/* Slow calls from one look at a class to that at the next.  A class is found idle after 400 calls
+ * or so, in which up to 64 slots each changed hands: the slots that it gives back are few beside
+ * that. */
+#define LOOK_CALLS 4U
+#define BIN_MISSED UINT16_MAX
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
@@ -241,6 +246,28 @@ static void cache_limits_fall(struct cache *cache)
 	}
 }
 
+/* Outside.  A look at one class, of the next at each call: one that was idle since the last look
+ * gives all back. */
+static void cache_look_at_next(struct cache *cache)
+{
+	unsigned c = cache->looked % SIZE_CLASSES + 1;
+	struct bin_room *room = &cache->rooms[c];
+	bool idle = room->seen == cache_count(cache, c);
+	bool gives = idle && cache_limit(cache, c) != 0;
+
+	if (gives) {
+		cache_set_limit(cache, c, 0);
+		while (cache_shed_over(cache, c, 0))
+			;
+	}
+	if (idle && transfer_idle(c))
+		gives = true;
+	if (gives)
+		central_dissolve_class(c, UINT64_MAX);
+	cache->looked = c;
+	room->seen = (uint16_t)cache_count(cache, c);
+}
+
 /* Slow paths ------------------------------------------------------------ */
 
 /* All bins but what a thief comes between. */
@@ -327,6 +354,8 @@ void cache_attend(struct cache *cache)
 		cache->fallen_ns = now_ns;
 		cache_limits_fall(cache);
 	}
+	if (calls % LOOK_CALLS == 0)
+		cache_look_at_next(cache);
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
 }
 
@@ -342,6 +371,7 @@ void *cache_take_slow(unsigned size_class)
 
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
+	cache->rooms[size_class].seen = BIN_MISSED;
 	cache_attend(cache);
 	slot = cache_turn_over(cache, size_class, &cold);
 	if (slot != NULL)
@@ -392,6 +422,7 @@ void cache_put_slow(unsigned size_class, void *slot)
 		central_put(size_class, &slot, 1);
 		return;
 	}
+	cache->rooms[size_class].seen = BIN_MISSED;
 	cache_attend(cache);
 	/* Else it comes here since a thief kept it out. */
 	if (bin_top(&cache->bins[size_class]) >= cache->bins[size_class].end)

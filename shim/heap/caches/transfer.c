@@ -21,6 +21,7 @@ struct transfer {
 	_Atomic bool overflowed; /* a batch did not fit since the limit last changed; a hint */
 	_Atomic bool touched;    /* the array, since it was last given back */
 	bool used;               /* since the scavenger last looked */
+	bool idle;               /* a cache found the class idle, and none came by since */
 	bool away;               /* it is being given back */
 	uint32_t low;            /* the lowest count since the scavenger last looked */
 	uint64_t looked_ns;
@@ -217,6 +218,7 @@ unsigned transfer_take(unsigned size_class, void **slots, unsigned want)
 		memcpy(slots, transfer->slots + count - got, got * sizeof *slots);
 		set_count(transfer, count - got);
 		transfer->used = true;
+		transfer->idle = false;
 	} else if (has_overflowed(transfer)) {
 		grown = grow_limit(transfer, size_class, want);
 	}
@@ -241,6 +243,7 @@ bool transfer_put(unsigned size_class, void *const *slots, unsigned count)
 			memcpy(transfer->slots + had, slots, count * sizeof *slots);
 			set_count(transfer, had + count);
 			transfer->used = true;
+			transfer->idle = false;
 			set_touched(transfer, true);
 		}
 		lock_drop(&transfer->lock);
@@ -302,6 +305,22 @@ static uint32_t look(struct transfer *transfer, unsigned size_class, uint64_t id
 	}
 	lock_drop(&transfer->lock);
 	return unneeded;
+}
+
+bool transfer_idle(unsigned size_class)
+{
+	struct transfer *transfer = &transfers[size_class];
+	bool was_idle;
+
+	if (limit_of(transfer) == 0 && count_of(transfer) == 0)
+		return false;
+	lock_take(&transfer->lock);
+	was_idle = transfer->idle;
+	transfer->idle = true;
+	lock_drop(&transfer->lock);
+	if (was_idle)
+		shed(transfer, size_class, look(transfer, size_class, UINT64_MAX));
+	return was_idle;
 }
 
 void transfer_drain(uint64_t idle_before_ns)

@@ -11,21 +11,22 @@
  * The transfer layer: free slots between thread caches and slabs, a stack for each size class.
  *
  * A cache that overflows puts a batch here, and one that runs dry takes one.  That copies
- * pointers, of up to 64 slots at a time, where the slabs would have to find and change the record
- * of each slot's slab.  It is for threads that free what others allocate, and for a thread that
- * frees and allocates more blocks of one class in turn than its cache holds.
+ * pointers, of up to CENTRAL_BATCH slots at a time, where the slabs would have to find and change
+ * the record of each slot's slab.  It is for threads that free what others allocate, and for a
+ * thread that frees and allocates more blocks of one class in turn than its cache holds.
  *
  * A stack may keep up to `limit` slots.  Limits start at nothing.  A limit doubles when a cache
  * finds the stack empty after a batch did not fit into it: only then would a higher limit have
  * saved work.  So a program that frees all of its blocks at once leaves no more than a few
  * batches here.  A stack keeps TRANSFER_CLASS_BYTES at most, all stacks TRANSFER_CACHE_BYTES for
- * each thread that has a cache, and TRANSFER_BYTES_MAX.  Once that is reached, a limit grows only
- * as another one is halved.
+ * each thread that has a cache, and TRANSFER_BYTES_MAX.  Once that is
+ * reached, a limit grows only as another one is halved.
  *
- * Slots here count as cached: their slabs have them as used.  The calm scavenger notes the
- * lowest depth that each stack had between two looks.  So many slots were not needed; they go
- * back to their slabs, and the limit falls by as many.  `eager` and `full` empty all stacks
- * at once and give the memory of their arrays back.
+ * Slots here count as cached: their slabs have them as used.  A class that caches find idle is
+ * emptied, as their bins of it are (cache.h).  The calm scavenger notes the lowest depth that each
+ * stack had between two looks.  So many slots were not needed; they go back to their slabs, and the
+ * limit falls by as many.  `eager` and `full` empty all stacks at once and give the memory of their
+ * arrays back.
  *
  * What a cache changes for lower slots (cache.h) goes past these stacks in both directions.
  *
@@ -50,6 +51,10 @@ bool transfer_put(unsigned size_class, void *const *slots, unsigned count);
 
 /* Sends to their slabs what no cache needed since before idle_before_ns (UINT64_MAX: all). */
 void transfer_drain(uint64_t idle_before_ns);
+
+/* A cache had no use for this class for a while.  The second time, with no cache coming by in
+ * between, all of its slots here go to their slabs, and the answer is true. */
+bool transfer_idle(unsigned size_class);
 
 /* Adds the slots here, and their bytes. */
 void transfer_stats(uint64_t *slots, uint64_t *bytes);

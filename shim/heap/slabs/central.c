@@ -370,22 +370,26 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 
 /* Giving back ----------------------------------------------------------- */
 
+void central_dissolve_class(unsigned size_class, uint64_t idle_before_ns)
+{
+	struct central *central = &centrals[size_class];
+	struct leaving leaving = {NULL};
+	struct span *span;
+
+	lock_take(&central->lock);
+	span = central->empty;
+	if (span != NULL && span->advising == 0 && span->used_ns <= idle_before_ns) {
+		central_not_empty(central, span);
+		central_leave(central, span, &leaving);
+	}
+	lock_drop(&central->lock);
+	leaving_finish(&leaving);
+}
+
 void central_dissolve(uint64_t idle_before_ns)
 {
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		struct central *central = &centrals[c];
-		struct leaving leaving = {NULL};
-		struct span *span;
-
-		lock_take(&central->lock);
-		span = central->empty;
-		if (span != NULL && span->advising == 0 && span->used_ns <= idle_before_ns) {
-			central_not_empty(central, span);
-			central_leave(central, span, &leaving);
-		}
-		lock_drop(&central->lock);
-		leaving_finish(&leaving);
-	}
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		central_dissolve_class(c, idle_before_ns);
 }
 
 /* Reading --------------------------------------------------------------- */
