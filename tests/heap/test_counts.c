@@ -21,8 +21,8 @@
 #define PAIRS 500U
 #define ROW 32U
 #define HANDED 4096U
-#define TURNS 40U
-#define WARM_TURNS 20U
+#define TURNS 100U
+#define WARM_TURNS 80U /* by then caches gave back what other tests left in them */
 
 static void pairs(size_t bytes, bool zeroed)
 {
@@ -141,7 +141,8 @@ static void test_a_producer_and_a_consumer_take_two_locks_a_batch(void **state)
 	pthread_join(consumer, NULL);
 	print_message("# locks for each %u blocks handed on: %.2f\n", CENTRAL_BATCH,
 		(double)hand.takes * CENTRAL_BATCH / (double)blocks);
-	assert_true(hand.takes * (CENTRAL_BATCH - 1) <= 2 * blocks);
+	/* A turn may end in the middle of a batch. */
+	assert_true(hand.takes <= 2 * blocks / (CENTRAL_BATCH - 1) + TURNS - WARM_TURNS);
 	assert_null(heap_check());
 }
 

@@ -12,7 +12,7 @@
 
 #define FIRST_LIMIT_BYTES 4096U
 /* No more than about these are fetched at once. */
-#define TAKE_BYTES 32768U
+#define TAKE_BYTES 65536U
 /* The limit of a class of large slots grows with one miss, of a put or a take, for so many bytes of
  * a slot.  64 KiB kept for FALL_NS cost 15 us at the default price of idle pages: some 128
  * trips to the class, of a hundred ns or two each.
@@ -21,7 +21,7 @@
 #define LARGE_BYTES 2048U
 #define FALL_NS 250000000U
 /* Slow calls from one look at a class to that at the next.  A class is found idle after 400 calls
- * or so, in which up to 64 slots each changed hands: the slots that it gives back are few beside
+ * or so, in which up to 128 slots each changed hands: the slots that it gives back are few beside
  * that. */
 #define LOOK_CALLS 4U
 #define BIN_MISSED UINT16_MAX

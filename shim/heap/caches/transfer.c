@@ -165,6 +165,8 @@ static size_t over_bytes(size_t more)
 	size_t allowed = atomic_load_explicit(&allowed_bytes, memory_order_relaxed);
 	size_t limits = atomic_load_explicit(&limits_bytes, memory_order_relaxed) + more;
 
+	if (allowed != 0)
+		allowed += TRANSFER_FIRST_BYTES;
 	if (allowed > TRANSFER_BYTES_MAX)
 		allowed = TRANSFER_BYTES_MAX;
 	return limits > allowed ? limits - allowed : 0;

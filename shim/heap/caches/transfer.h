@@ -18,9 +18,12 @@
  * A stack may keep up to `limit` slots.  Limits start at nothing.  A limit doubles when a cache
  * finds the stack empty after a batch did not fit into it: only then would a higher limit have
  * saved work.  So a program that frees all of its blocks at once leaves no more than a few
- * batches here.  A stack keeps TRANSFER_CLASS_BYTES at most, all stacks TRANSFER_CACHE_BYTES for
- * each thread that has a cache, and TRANSFER_BYTES_MAX.  Once that is
+ * batches here.  A stack keeps TRANSFER_CLASS_BYTES at most, all stacks TRANSFER_FIRST_BYTES,
+ * TRANSFER_CACHE_BYTES more for each thread that has a cache, and TRANSFER_BYTES_MAX.  Once that is
  * reached, a limit grows only as another one is halved.
+ *
+ * The first thread's part is the largest, since blocks of one size that are freed and allocated by
+ * the thousand need it however many threads there are.
  *
  * Slots here count as cached: their slabs have them as used.  A class that caches find idle is
  * emptied, as their bins of it are (cache.h).  The calm scavenger notes the lowest depth that each
@@ -34,8 +37,9 @@
  * lock but those of a fork.  A look without it tells that a stack has nothing to give, so
  * that a thread alone with its cache never takes it.
  */
-#define TRANSFER_CLASS_BYTES ((size_t)256 << 10)
+#define TRANSFER_CLASS_BYTES ((size_t)1 << 20)
 #define TRANSFER_CLASS_SLOTS 4096U
+#define TRANSFER_FIRST_BYTES ((size_t)1536 << 10)
 #define TRANSFER_CACHE_BYTES ((size_t)512 << 10)
 #define TRANSFER_BYTES_MAX ((size_t)16 << 20)
 

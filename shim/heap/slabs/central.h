@@ -23,7 +23,7 @@
  */
 
 /* No more slots change hands in one call. */
-#define CENTRAL_BATCH 64U
+#define CENTRAL_BATCH 128U
 
 /* Up to `want` slots, at least one unless memory is out (0), each slab's lowest last.  May wait at
  * the gate. */
