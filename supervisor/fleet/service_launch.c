@@ -140,7 +140,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
-		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
+		.keep_fd = launch.verdict.load ? link_fds(link) : NULL,
+		.keep_count = launch.verdict.load ? LINK_FILES : 0,
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 	};

@@ -16,7 +16,7 @@
  *   - tick_open() before the first service, tick_close() after the last;
  *   - tells which services there are, in which order: tick_reserve(), tick_clear(), tick_add();
  *   - before a service's process is forked: tick_service_prepare(); in the child's environment
- *     link_environment() of its link, in the child link_fd() kept across exec, and the child
+ *     link_environment() of its link, in the child link_fds() kept across exec, and the child
  *     put into its leaf before it runs exec;
  *   - tick_service_started() and tick_service_ended();
  *   - waits for the descriptors of tick_watch_fd(), calls tick_woken() for each that

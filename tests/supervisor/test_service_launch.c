@@ -101,7 +101,8 @@ static void test_the_shim_is_added_to_what_is_preloaded(void **state)
 		assert_int_equal(link_environment(fake_tick.link, value, sizeof value), 0);
 		assert_string_equal(child->preload, rows[i].after);
 		assert_string_equal(child->link, value);
-		assert_int_equal(child->keep_fd, link_fd(fake_tick.link));
+		assert_ptr_equal(child->keep_fd, link_fds(fake_tick.link));
+		assert_int_equal(child->keep_count, LINK_FILES);
 		assert_string_equal(fake_tick.check.program, "web");
 		assert_string_equal(fake_tick.check.start, "/srv");
 		link_close(fake_tick.link);
@@ -140,7 +141,7 @@ static void test_without_the_shim_no_link_is_handed_on(void **state)
 		const struct fake_child *child = life_start();
 		assert_string_equal(child->preload, "");
 		assert_string_equal(child->link, "");
-		assert_int_equal(child->keep_fd, -1);
+		assert_int_equal(child->keep_count, 0);
 		assert_int_equal(said(rows[i].text), 1);
 		assert_true(service_deadline_ms(&life.service) == SERVICE_NEVER);
 		link_close(made);

@@ -36,7 +36,8 @@ struct fake_child {
 	char program[64];
 	char preload[256];
 	char link[256];
-	int keep_fd;
+	const int *keep_fd;
+	size_t keep_count;
 };
 
 struct fake_children {
