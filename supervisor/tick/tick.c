@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,6 +82,7 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	for (size_t i = 0; i < tick->count; i++)
 		if (tick->service[i]->prepared)
 			tick_service_unmake(tick->service[i], NULL, wait_ms);
+	pressure_directory_close(tick->pressure);
 	link_door_close(tick->door);
 	if (tick->tree != NULL)
 		cgroup_tree_close(tick->tree, wait_ms);
@@ -194,6 +196,26 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service)
 	if (error == 0)
 		note_made(tick, service);
 	return error;
+}
+
+int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure)
+{
+	bool may_trigger =
+		tick->mode.letter == MODE_B || (tick->mode.letter == MODE_A && !other_user);
+	pressure->trigger = service->leaf != NULL && tick->mode.window_ms != 0 && may_trigger;
+	if (!service->prepared)
+		return -ENOENT;
+	if (!pressure->trigger && service->pressure == NULL) {
+		int error = pressure_socket_open(&tick->pressure, &service->pressure);
+		if (error != 0)
+			return error;
+	}
+	int length = snprintf(pressure->path, sizeof pressure->path,
+		pressure->trigger ? "%s/memory.pressure" : "%s",
+		pressure->trigger ? cgroup_leaf_directory(service->leaf)
+				  : pressure_socket_path(service->pressure));
+	return length >= 0 && (size_t)length < sizeof pressure->path ? 0 : -ENAMETOOLONG;
 }
 
 void tick_service_started(struct tick_service *service)
@@ -340,6 +362,8 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 		return;
 	link_publish(service->link, &news);
 	link_set_price(service->link, plan->price_ns);
+	if (service->pressure != NULL)
+		pressure_socket_tell(service->pressure, link_level(service->link), now_ms);
 }
 
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)

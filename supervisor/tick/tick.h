@@ -26,6 +26,8 @@
  * A service is the caller's object (tick_service.h), at one address for as long as it is listed.
  */
 
+#define TICK_PRESSURE_PATH_BYTES (MODE_PATH_BYTES + 32)
+
 struct tick;
 
 /* Probes the mode, logs its line, makes the tree of cgroups where it can.  0 or -errno. */
@@ -51,6 +53,22 @@ void tick_add(struct tick *tick, struct tick_service *service);
  * there already, so it may be called before every start; makes it again where somebody has removed
  * the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, struct tick_service *service);
+
+/*
+ * Where the service's processes are told of memory pressure in systemd's way
+ * (MEMORY_PRESSURE_WATCH): the leaf's memory.pressure where they may have triggers on it, else a
+ * socket that follows the level (pressure_socket.h).  In mode B everybody may have triggers; in mode
+ * A they may take the privilege that we have, so a process that runs as another user has none for
+ * all we know.
+ */
+struct tick_pressure {
+	bool trigger;
+	char path[TICK_PRESSURE_PATH_BYTES];
+};
+
+/* After tick_service_prepare().  0 or -errno. */
+int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure);
 
 void tick_service_started(struct tick_service *service);
 

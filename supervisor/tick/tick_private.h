@@ -13,6 +13,7 @@ struct tick {
 	struct cgroup_tree *tree;   /* NULL in modes C and D */
 	struct brake_worker *brake; /* there is one where there is a tree */
 	struct link_door *door;
+	struct pressure_directory *pressure; /* NULL: no service has a socket */
 	struct sampler *sampler;
 
 	struct tick_service **service;

@@ -393,6 +393,14 @@ static void test_event(struct puppet *puppet, int fd, long before_kib, const cha
 	tap_ok(puppet_end(puppet), "the process ends well");
 }
 
+static int threads_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	return (int)check_proc_number(path, "Threads", 10);
+}
+
 static void test_pressure_watch(void)
 {
 	char directory[] = "/tmp/spillway-test-XXXXXX";
@@ -404,7 +412,6 @@ static void test_pressure_watch(void)
 	int fd;
 
 	link_make();
-	unsetenv(LINK_ENVIRONMENT);
 	/* What idles goes by an event alone. */
 	setenv("SPILLWAY_SCAVENGE", "off", 1);
 	CHECK(mkdtemp(directory) != NULL);
@@ -414,6 +421,10 @@ static void test_pressure_watch(void)
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
 	CHECK(listen(listener, 1) == 0);
+	puppet = idle_puppet(&before_kib);
+	tap_ok(threads_of(puppet.pid) == 2, "under the supervisor nothing else is watched");
+	puppet_end(&puppet);
+	unsetenv(LINK_ENVIRONMENT);
 	setenv("MEMORY_PRESSURE_WRITE", "aGVsbG8A", 1);
 	puppet = idle_puppet(&before_kib);
 	WAIT_UNTIL(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);

@@ -106,6 +106,11 @@ static void copy(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from != NULL ? from : "");
 }
 
+static void copy_set(char *to, size_t size, const char *from)
+{
+	copy(to, size, from != NULL ? from : "-");
+}
+
 int __wrap_spawn_start(const struct spawn *spawn, struct spawned *spawned)
 {
 	if (fake_children.refuse_spawns > 0) {
@@ -117,6 +122,10 @@ int __wrap_spawn_start(const struct spawn *spawn, struct spawned *spawned)
 	copy(child->preload, sizeof child->preload,
 		environment_get(spawn->environment, "LD_PRELOAD"));
 	copy(child->link, sizeof child->link, environment_get(spawn->environment, "SPILLWAY_LINK"));
+	copy_set(child->pressure_watch, sizeof child->pressure_watch,
+		environment_get(spawn->environment, "MEMORY_PRESSURE_WATCH"));
+	copy_set(child->pressure_write, sizeof child->pressure_write,
+		environment_get(spawn->environment, "MEMORY_PRESSURE_WRITE"));
 	child->keep_fd = spawn->keep_fd;
 	child->keep_count = spawn->keep_count;
 	child->ignores = fake_children.next_ignores;
