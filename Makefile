@@ -198,7 +198,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-survival simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -260,6 +260,9 @@ bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: b
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-elastic
 	@tests/bench/elastic/run
+
+bench-reaction: programs all ## how soon idle memory goes when a sibling grows past a threshold (ROUNDS=)
+	@tests/bench/reaction/run
 
 bench-busy: ## what releases and forks take beside busy threads, by allocator: build/bench (ROUNDS=, THREADS=)
 	@tests/support/deps build bench

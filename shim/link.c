@@ -283,6 +283,22 @@ bool link_gate_is_limited(void)
 	       atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) != UINT64_MAX;
 }
 
+bool link_growth_note(uint64_t bytes)
+{
+	uint64_t left;
+	uint64_t next;
+
+	if (gate == NULL)
+		return false;
+	left = atomic_load_explicit(&gate->notice_bytes, memory_order_relaxed);
+	do {
+		if (left == UINT64_MAX)
+			return false;
+		next = left > bytes ? left - bytes : UINT64_MAX;
+	} while (!atomic_compare_exchange_weak(&gate->notice_bytes, &left, next));
+	return next == UINT64_MAX;
+}
+
 void link_doorbell_ring(void)
 {
 	if (gate == NULL)

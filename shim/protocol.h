@@ -48,7 +48,8 @@
  *                     wakes all after it wrote new credit
  *   gate.doorbell     the supervisor sleeps on it; a shim adds 1 and wakes one
  *                     when its slot has news that cannot wait for a tick:
- *                     wants_bytes, or sequence_done after a release
+ *                     wants_bytes, sequence_done after a release, or growth
+ *                     beyond gate.notice_bytes
  *
  * Trust: each side takes what the other wrote as input from a stranger.  A
  * value read is copied once, checked, and only then used.  A shim follows nothing but the header:
@@ -133,6 +134,9 @@ struct link_gate {
 	_Atomic uint64_t credit_bytes;
 	_Atomic uint32_t turn;
 	_Atomic uint32_t doorbell;
+	/* What the heaps may still grow by, all together, before one of them rings; UINT64_MAX:
+	 * without end.  Who takes the last of it writes that. */
+	_Atomic uint64_t notice_bytes;
 };
 
 #define LINK_MEMBER(name, kind, attribute) _Atomic uint64_t name;
@@ -151,7 +155,7 @@ struct link_slot {
 };
 
 _Static_assert(sizeof(struct link_header) <= LINK_HEADER_BYTES, "layout");
-_Static_assert(sizeof(struct link_gate) == 16, "layout");
+_Static_assert(sizeof(struct link_gate) == 24, "layout");
 _Static_assert(sizeof(struct link_slot) == LINK_SLOT_BYTES, "layout");
 _Static_assert(offsetof(struct link_header, target_bytes) == 24, "layout");
 _Static_assert(offsetof(struct link_slot, in_use_bytes) == 24, "layout");

@@ -232,6 +232,7 @@ int link_open(const char *name, struct link_door *door, struct link **link)
 	made->door = door;
 	made->credit_left_bytes = UINT64_MAX;
 	atomic_store(&made->gate->credit_bytes, UINT64_MAX);
+	atomic_store(&made->gate->notice_bytes, UINT64_MAX);
 	fill_header(made->header);
 	*link = made;
 	return 0;
@@ -256,6 +257,7 @@ void link_close(struct link *link)
 	atomic_store(&link->header->price_ns, 0);
 	atomic_store(&link->header->gate_limited, 0);
 	atomic_store(&link->gate->credit_bytes, UINT64_MAX);
+	atomic_store(&link->gate->notice_bytes, UINT64_MAX);
 	atomic_fetch_add(&link->gate->turn, 1);
 	wake_all(&link->gate->turn);
 	atomic_fetch_add(&link->header->sequence, 1);
@@ -382,6 +384,7 @@ void link_publish(struct link *link, const struct link_news *news)
 	store_credit(link, news->credit_bytes);
 	if (news->credit_bytes != UINT64_MAX)
 		atomic_store(&header->gate_limited, 1);
+	atomic_store(&link->gate->notice_bytes, news->notice_bytes);
 	if (link->wants_bytes == 0)
 		return;
 	atomic_fetch_add(&link->gate->turn, 1);

@@ -71,6 +71,7 @@ struct link_news {
 	uint64_t headroom_bytes;
 	uint64_t credit_bytes;
 	uint32_t gate_wait_ms;
+	uint64_t notice_bytes;
 };
 void link_publish(struct link *link, const struct link_news *news);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/policy/fraction.h"
 #include "supervisor/tick/tick_private.h"
 
 /* How often usage is looked at while a limit moves down. */
@@ -357,6 +358,7 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 		.headroom_bytes = plan->headroom_bytes,
 		.credit_bytes = plan->credit_bytes,
 		.gate_wait_ms = plan->gate_wait_ms,
+		.notice_bytes = plan->notice_bytes,
 	};
 	if (service->link == NULL)
 		return;
@@ -366,9 +368,28 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 		pressure_socket_tell(service->pressure, link_level(service->link), now_ms);
 }
 
+/* When to look again at services that grow. */
+static uint32_t follow(struct tick *tick, uint64_t now_ms)
+{
+	uint64_t usage_bytes = tick->sample.shared.current_bytes;
+	uint64_t heap_bytes = 0;
+	bool rung = tick->rung;
+	tick->rung = false;
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct service_sample *sample = &tick->service[i]->policy.sample;
+		usage_bytes = fraction_plus(usage_bytes, sample->current_bytes);
+		heap_bytes = fraction_plus(heap_bytes, fraction_plus(sample->heap.in_use_bytes,
+							       sample->heap.idle_dirty_bytes));
+	}
+	return follow_step(&tick->follow, rung, heap_bytes, usage_bytes, now_ms);
+}
+
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
 	uint64_t next_ms = tick->plan.next_ms;
+	uint32_t follow_ms = follow(tick, now_ms);
+	if (follow_ms < next_ms)
+		next_ms = follow_ms;
 	for (size_t i = 0; i < tick->count; i++) {
 		uint64_t due_ms = perform_due_ms(&tick->service[i]->perform);
 		uint64_t in_ms = due_ms > now_ms ? due_ms - now_ms : 1;

@@ -3,6 +3,7 @@
 
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/cgroup/mode.h"
+#include "supervisor/tick/follow.h"
 #include "supervisor/tick/tick.h"
 
 /* What the files of tick share.  For nobody else. */
@@ -22,6 +23,8 @@ struct tick {
 	struct policy_state policy; /* its list is of the same services */
 	struct sample sample;
 	struct plan plan;
+	struct follow follow;
+	bool rung; /* since the last turn */
 
 	struct tick_watched psi; /* of the cgroup of all services */
 	struct config_psi psi_wanted;

@@ -152,6 +152,7 @@ static inline void link_make(void)
 	play.header->supervisor_pid = (uint32_t)getpid();
 	play.header->gate_limited = 1;
 	play.gate->credit_bytes = UINT64_MAX;
+	play.gate->notice_bytes = UINT64_MAX;
 	heart_beat();
 
 	play.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

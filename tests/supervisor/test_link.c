@@ -120,6 +120,7 @@ static void test_the_files_are_sealed_and_their_numbers_are_high(void **state)
 	assert_int_equal(peer->header->supervisor_pid, getpid());
 	assert_true(peer->header->pid_namespace != 0);
 	assert_true(peer->gate->credit_bytes == UINT64_MAX);
+	assert_true(peer->gate->notice_bytes == UINT64_MAX);
 	assert_int_equal(peer->header->gate_limited, 0);
 }
 
@@ -559,12 +560,16 @@ static void test_publishing_wakes_only_who_waits_at_the_gate(void **state)
 {
 	struct peer *peer = *state;
 	struct link_slot *slot = take(peer, 0, 100, 7000);
-	struct link_news news = {
-		.now_ms = 77, .headroom_bytes = 1 << 20, .credit_bytes = 5000, .gate_wait_ms = 200};
+	struct link_news news = {.now_ms = 77,
+		.headroom_bytes = 1 << 20,
+		.credit_bytes = 5000,
+		.gate_wait_ms = 200,
+		.notice_bytes = 300};
 	read_totals(peer);
 	link_publish(peer->link, &news);
 	assert_int_equal(peer->header->headroom_bytes, 1 << 20);
 	assert_int_equal(peer->header->gate_wait_ms, 200);
+	assert_int_equal(peer->gate->notice_bytes, 300);
 	assert_int_equal(peer->header->heartbeat_ms, 77);
 	assert_int_equal(peer->gate->credit_bytes, 5000);
 	assert_int_equal(peer->header->gate_limited, 1);

@@ -254,7 +254,7 @@ static void test_any_number_of_keys_is_known(void **state)
 		assert_int_equal(link_door_add(house->door, token, house->file[0]), 0);
 	}
 	assert_int_equal(link_door_add(house->door, token_b, house->file[1]), 0);
-	test_the_token_brings_its_own_file(state);
+	test_the_token_brings_its_own_files(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
