@@ -378,8 +378,8 @@ static uint32_t follow(struct tick *tick, uint64_t now_ms)
 	for (size_t i = 0; i < tick->count; i++) {
 		const struct service_sample *sample = &tick->service[i]->policy.sample;
 		usage_bytes = fraction_plus(usage_bytes, sample->current_bytes);
-		heap_bytes = fraction_plus(heap_bytes, fraction_plus(sample->heap.in_use_bytes,
-							       sample->heap.idle_dirty_bytes));
+		heap_bytes = fraction_plus(heap_bytes,
+			fraction_plus(sample->heap.in_use_bytes, sample->heap.idle_dirty_bytes));
 	}
 	return follow_step(&tick->follow, rung, heap_bytes, usage_bytes, now_ms);
 }

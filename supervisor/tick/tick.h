@@ -57,9 +57,9 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service);
 /*
  * Where the service's processes are told of memory pressure in systemd's way
  * (MEMORY_PRESSURE_WATCH): the leaf's memory.pressure where they may have triggers on it, else a
- * socket that follows the level (pressure_socket.h).  In mode B everybody may have triggers; in mode
- * A they may take the privilege that we have, so a process that runs as another user has none for
- * all we know.
+ * socket that follows the level (pressure_socket.h).  In mode B everybody may have triggers; in
+ * mode A they may take the privilege that we have, so a process that runs as another user has none
+ * for all we know.
  */
 struct tick_pressure {
 	bool trigger;

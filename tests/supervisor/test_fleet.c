@@ -374,8 +374,8 @@ static void test_a_visitor_makes_no_turn_and_a_ring_does(void **state)
 	const struct tick *tick = fake_fleet.fleet->host.tick;
 	assert_true(fake_loop_fire(tick_watch_fd(tick, NULL, TICK_WATCH_DOOR)));
 	assert_int_equal(fake_fleet.fleet->tick_ms, tick_ms);
-	assert_true(fake_loop_fire(tick_watch_fd(
-		tick, &fake_fleet.fleet->service[0]->memory, TICK_WATCH_DOORBELL)));
+	assert_true(fake_loop_fire(
+		tick_watch_fd(tick, &fake_fleet.fleet->service[0]->memory, TICK_WATCH_DOORBELL)));
 	assert_int_not_equal(fake_fleet.fleet->tick_ms, tick_ms);
 }
 
