@@ -114,7 +114,7 @@ WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitp
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
 WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
 WRAP_supervisor_cgroup := $(WRAP_cgroup)
-WRAP_tick := $(WRAP_children) $(addprefix tick_service_,prepare ended) \
+WRAP_tick := $(WRAP_children) $(addprefix tick_service_,prepare pressure ended) \
 	$(addprefix cgroup_leaf_,attach kill signal empty) shim_check link_has_process
 WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger_alive events_rearm)
 WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read
@@ -163,7 +163,7 @@ DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
-$(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads workload_exchange workload_uneven workload_batches workload_sizes)
+$(BENCH)/alloc/workloads: $(patsubst %.c,$(OUT)/%.o,$(filter-out %_counted.c,$(wildcard tests/bench/alloc/workload.c tests/bench/alloc/workload_*.c)))
 # The preload library with its heap counted.
 COUNTED := $(BENCH)/alloc/libcounted.so
 $(OUT)/lines/shim/preload.o: FLAGS_lined += -finstrument-functions
@@ -198,7 +198,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-survival simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -260,6 +260,9 @@ bench-elastic: ## a server with bursts: its memory, latency, CPU by allocator: b
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-elastic
 	@tests/bench/elastic/run
+
+bench-reaction: programs all ## how soon idle memory goes when a sibling grows past a threshold (ROUNDS=)
+	@tests/bench/reaction/run
 
 bench-busy: ## what releases and forks take beside busy threads, by allocator: build/bench (ROUNDS=, THREADS=)
 	@tests/support/deps build bench

@@ -28,7 +28,7 @@ struct keeper {
 
 static bool keeper_attends(const struct keeper *keeper, uint64_t now_ns)
 {
-	return keeper->own ? limit_is_attended() : link_attended(now_ns);
+	return keeper->own ? limit_is_attended() : link_attended(now_ns) && link_gate_is_limited();
 }
 
 static uint64_t keeper_wait_ns(const struct keeper *keeper)
@@ -60,20 +60,20 @@ static void slot_leave(const struct keeper *keeper)
 		link_slot_leave();
 }
 
-static bool is_limited(const struct link_gate *gate)
+/* The gate of a process without a supervisor. */
+static bool own_is_limited(void)
 {
-	return gate != NULL &&
-	       atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) != GATE_OPEN;
+	return atomic_load_explicit(&limit_gate()->credit_bytes, memory_order_relaxed) != GATE_OPEN;
 }
 
 /* The supervisor's gate goes first.  False: nobody limits growth. */
 static bool keeper_find(struct keeper *keeper, uint64_t now_ns)
 {
 	*keeper = (struct keeper){.gate = link_gate()};
-	if (is_limited(keeper->gate) && link_attended(now_ns))
+	if (link_gate_is_limited() && link_attended(now_ns))
 		return true;
 	*keeper = (struct keeper){.gate = limit_gate(), .own = true};
-	return is_limited(keeper->gate) && limit_is_attended() && !link_attended(now_ns);
+	return own_is_limited() && limit_is_attended() && !link_attended(now_ns);
 }
 
 void gate_exempt_thread(void)
@@ -226,7 +226,7 @@ bool gate_pass(size_t bytes)
 	if (exempt)
 		return false;
 	worker_growth_note(bytes);
-	if (!is_limited(link_gate()) && !is_limited(limit_gate()))
+	if (!link_gate_is_limited() && !own_is_limited())
 		return false;
 	saved = errno;
 	exempt = true;

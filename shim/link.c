@@ -23,7 +23,9 @@
 /* Slots are taken from the front, so a run of free ones this long ends the search. */
 #define SLOT_SEARCH_RUN (LINK_PAGE_BYTES / LINK_SLOT_BYTES)
 
+/* What the supervisor alone writes, and what is everybody's. */
 static struct link_header *header;
+static struct link_gate *gate;
 static bool foreign_pids;
 
 /* Both are written while users is closed or nobody else runs; users counts who is inside. */
@@ -49,20 +51,33 @@ static const char *number_parse(const char *text, char separator, uint64_t max, 
 	return text + 1;
 }
 
-int link_address_parse(const char *text, struct link_address *address)
+/* FD:DEVICE:INODE: of one file; the rest of the text, or NULL. */
+static const char *file_parse(const char *text, struct link_address_file *file)
 {
-	struct link_address parsed = {0};
-	uint64_t fd;
-	size_t length;
+	uint64_t fd = 0;
 
 	text = number_parse(text, ':', INT32_MAX, &fd);
 	if (text != NULL)
-		text = number_parse(text, ':', UINT64_MAX, &parsed.device);
+		text = number_parse(text, ':', UINT64_MAX, &file->device);
 	if (text != NULL)
-		text = number_parse(text, ':', UINT64_MAX, &parsed.inode);
+		text = number_parse(text, ':', UINT64_MAX, &file->inode);
+	file->fd = (int)fd;
+	return text;
+}
+
+int link_address_parse(const char *text, struct link_address *address)
+{
+	struct link_address parsed = {0};
+	uint64_t version;
+	size_t length;
+
+	text = number_parse(text, ':', UINT64_MAX, &version);
+	if (text != NULL && version != LINK_VERSION)
+		return -EPROTO;
+	for (unsigned i = 0; i < LINK_FILES && text != NULL; i++)
+		text = file_parse(text, &parsed.file[i]);
 	if (text == NULL)
 		return -EINVAL;
-	parsed.fd = (int)fd;
 
 	length = strcspn(text, ":");
 	if (length == 0 || length > LINK_SOCKET_CHARS || text[length] != ':')
@@ -77,44 +92,73 @@ int link_address_parse(const char *text, struct link_address *address)
 	return 0;
 }
 
-/* Maps fd if it is the link that address names. */
-static int link_map(int fd, const struct link_address *address)
+/* Maps what is behind fd if it is the file of the link that is expected there; NULL and *error. */
+static void *file_map(
+	int fd, const struct link_address_file *file, size_t bytes, int protection, int *error)
 {
 	struct stat status;
-	struct link_header *map;
+	void *map;
 	int seals;
 
-	if (fstat(fd, &status) != 0)
-		return -errno;
-	if ((uint64_t)status.st_dev != address->device || (uint64_t)status.st_ino != address->inode)
-		return -ESTALE;
-	if (!S_ISREG(status.st_mode) || status.st_size != (off_t)LINK_BYTES)
-		return -EINVAL;
+	*error = -EINVAL;
+	if (fstat(fd, &status) != 0) {
+		*error = -errno;
+		return NULL;
+	}
+	if ((uint64_t)status.st_dev != file->device || (uint64_t)status.st_ino != file->inode) {
+		*error = -ESTALE;
+		return NULL;
+	}
+	if (!S_ISREG(status.st_mode) || status.st_size != (off_t)bytes)
+		return NULL;
 	seals = (int)kernel_call(SYS_fcntl, fd, F_GET_SEALS, 0, 0, 0, 0);
 	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
-		return -EINVAL;
-	map = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
+		return NULL;
+	map = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+	*error = map == MAP_FAILED ? -errno : 0;
+	return *error == 0 ? map : NULL;
+}
+
+/* Maps both files if they are the link that address names. */
+static int link_map(const int fd[LINK_FILES], const struct link_address *address)
+{
+	int error;
+	void *slots_map;
+	struct link_header *map = file_map(fd[LINK_FILE_HEADER], &address->file[LINK_FILE_HEADER],
+		LINK_HEADER_BYTES, PROT_READ, &error);
+
+	if (map == NULL)
+		return error;
 	if (map->magic != LINK_MAGIC || map->version != LINK_VERSION) {
-		munmap(map, LINK_BYTES);
+		munmap(map, LINK_HEADER_BYTES);
 		return -EPROTO;
 	}
+	slots_map = file_map(fd[LINK_FILE_SLOTS], &address->file[LINK_FILE_SLOTS], LINK_BYTES,
+		PROT_READ | PROT_WRITE, &error);
+	if (slots_map == NULL) {
+		munmap(map, LINK_HEADER_BYTES);
+		return error;
+	}
 	header = map;
+	gate = slots_map;
 	return 0;
 }
 
 int link_join(const struct link_address *address)
 {
-	int error = link_map(address->fd, address);
+	int fd[LINK_FILES];
+	int error;
 
+	for (unsigned i = 0; i < LINK_FILES; i++)
+		fd[i] = address->file[i].fd;
+	error = link_map(fd, address);
 	if (error != 0) {
-		int fd = link_socket_fetch(address->socket, address->token);
-
-		if (fd < 0)
-			return fd;
+		error = link_socket_fetch(address->socket, address->token, fd);
+		if (error != 0)
+			return error;
 		error = link_map(fd, address);
-		kernel_close(fd);
+		for (unsigned i = 0; i < LINK_FILES; i++)
+			kernel_close(fd[i]);
 		if (error != 0)
 			return error;
 	}
@@ -205,7 +249,7 @@ _Atomic uint32_t *link_sequence_word(void)
 
 static struct link_slot *slots_first(void)
 {
-	return (struct link_slot *)((char *)header + LINK_PAGE_BYTES);
+	return (struct link_slot *)((char *)gate + LINK_PAGE_BYTES);
 }
 
 uint32_t link_sequence_bits(void)
@@ -229,13 +273,34 @@ uint32_t link_gate_wait_ms(void)
 
 struct link_gate *link_gate(void)
 {
-	return header == NULL ? NULL : (struct link_gate *)((char *)header + LINK_GATE_OFFSET);
+	return gate;
+}
+
+bool link_gate_is_limited(void)
+{
+	return header != NULL &&
+	       atomic_load_explicit(&header->gate_limited, memory_order_relaxed) != 0 &&
+	       atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) != UINT64_MAX;
+}
+
+bool link_growth_note(uint64_t bytes)
+{
+	uint64_t left;
+	uint64_t next;
+
+	if (gate == NULL)
+		return false;
+	left = atomic_load_explicit(&gate->notice_bytes, memory_order_relaxed);
+	do {
+		if (left == UINT64_MAX)
+			return false;
+		next = left > bytes ? left - bytes : UINT64_MAX;
+	} while (!atomic_compare_exchange_weak(&gate->notice_bytes, &left, next));
+	return next == UINT64_MAX;
 }
 
 void link_doorbell_ring(void)
 {
-	struct link_gate *gate = link_gate();
-
 	if (gate == NULL)
 		return;
 	atomic_fetch_add(&gate->doorbell, 1);
@@ -294,6 +359,7 @@ static void slot_prepare(struct link_slot *fresh, uint64_t start_ticks)
 	memset((char *)fresh + offsetof(struct link_slot, sequence_done), 0,
 		sizeof *fresh - offsetof(struct link_slot, sequence_done));
 	atomic_store(&fresh->sequence_done, atomic_load(&header->sequence));
+	atomic_store(&fresh->version, LINK_VERSION);
 	atomic_store(&fresh->start_ticks, start_ticks);
 }
 

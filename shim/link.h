@@ -18,16 +18,18 @@
  * supervisor frees it once the process is gone.  While a slot is being
  * prepared or given up, start_ticks is 0: a reader takes that as free.
  *
- * What the supervisor wrote is copied once and bounded here.
+ * What the supervisor wrote is copied once and bounded here.  Its header is mapped to be read only.
  */
 
 #define LINK_SOCKET_CHARS 107
 
 /* LINK_ENVIRONMENT, taken apart. */
 struct link_address {
-	int fd;
-	uint64_t device;
-	uint64_t inode;
+	struct link_address_file {
+		int fd;
+		uint64_t device;
+		uint64_t inode;
+	} file[LINK_FILES];
 	char socket[LINK_SOCKET_CHARS + 1];
 	char token[LINK_TOKEN_CHARS + 1];
 };
@@ -49,7 +51,7 @@ struct link_tuning {
 
 #define LINK_PRICE_MAX_NS ((uint64_t)1000000000)
 
-/* 0 or -EINVAL; address is untouched then. */
+/* 0, -EPROTO: of another version, or -EINVAL; address is untouched then. */
 int link_address_parse(const char *text, struct link_address *address);
 /* Maps the link and takes a slot.  0 or -errno; changes errno. */
 int link_join(const struct link_address *address);
@@ -73,6 +75,10 @@ uint32_t link_sequence_bits(void);
 uint32_t link_gate_wait_ms(void);
 /* NULL without a link. */
 struct link_gate *link_gate(void);
+/* Whether growth costs credit of that gate. */
+bool link_gate_is_limited(void);
+/* The heap grows by so much: true where it is time to tell the supervisor. */
+bool link_growth_note(uint64_t bytes);
 /* Tells the supervisor that a slot has news. */
 void link_doorbell_ring(void);
 

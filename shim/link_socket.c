@@ -1,8 +1,7 @@
-/* Fetches the link's file from the supervisor's door. */
+/* Fetches the link's files from the supervisor's door. */
 #include "shim/link_socket.h"
 
 #include "shim/kernel.h"
-#include "shim/protocol.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,12 +13,13 @@
 
 #define FETCH_NS 100000000
 
-/* The descriptor in the one answer that waits in s, or -errno. */
-static int answer_receive(int s)
+/* The descriptors in the one answer that waits in s: 0 or -errno. */
+static int answer_receive(int s, int fd[LINK_FILES])
 {
+	enum { FDS_BYTES = LINK_FILES * sizeof(int) };
 	char byte;
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(FDS_BYTES)];
 		struct cmsghdr aligned;
 	} control = {{0}};
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
@@ -31,20 +31,19 @@ static int answer_receive(int s)
 	};
 	struct cmsghdr *part;
 	long got;
-	int fd;
 
 	got = kernel_call(SYS_recvmsg, s, (long)&message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, 0, 0, 0);
 	if (got < 0)
 		return (int)got;
 	part = CMSG_FIRSTHDR(&message);
 	if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
-		part->cmsg_len != CMSG_LEN(sizeof fd))
+		part->cmsg_len != CMSG_LEN(FDS_BYTES))
 		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(part), sizeof fd);
-	return fd;
+	memcpy(fd, CMSG_DATA(part), FDS_BYTES);
+	return 0;
 }
 
-int link_socket_fetch(const char *name, const char *token)
+int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES])
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(name);
@@ -68,7 +67,7 @@ int link_socket_fetch(const char *name, const char *token)
 	if (result == LINK_TOKEN_CHARS) {
 		ready.fd = s;
 		result = kernel_call(SYS_ppoll, (long)&ready, 1, (long)&timeout, 0, 0, 0) == 1
-				 ? answer_receive(s)
+				 ? answer_receive(s, fd)
 				 : -ETIMEDOUT;
 	} else if (result >= 0) {
 		result = -EPROTO;

@@ -1,12 +1,14 @@
 #ifndef SHIM_LINK_SOCKET_H
 #define SHIM_LINK_SOCKET_H
 
+#include "shim/protocol.h"
+
 /*
- * Asks the supervisor for the link's descriptor, for a process whose parent
- * closed the inherited one.  name: abstract, without its leading NUL; token:
- * LINK_TOKEN_CHARS digits.  Takes at most 100 ms.  A descriptor (close on
- * exec) or -errno; raises no signal and keeps errno.
+ * Asks the supervisor for the link's descriptors, for a process whose parent
+ * closed the inherited ones.  name: abstract, without its leading NUL; token:
+ * LINK_TOKEN_CHARS digits.  Takes at most 100 ms.  0 and the descriptors (close on
+ * exec) in fd, or -errno; raises no signal and keeps errno.
  */
-int link_socket_fetch(const char *name, const char *token);
+int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES]);
 
 #endif

@@ -112,15 +112,18 @@ static void on_fork_child(void)
 
 static void link_start(const char *text)
 {
-	static const char complaint[] =
+	static const char bad[] =
 		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
+	static const char foreign[] =
+		"spillway: the supervisor is of another version than libspillway.so; running "
+		"without a link\n";
 	struct link_address address;
+	int error = link_address_parse(text, &address);
 
-	if (link_address_parse(text, &address) == 0) {
-		link_join(&address);
-		return;
-	}
-	(void)kernel_write(STDERR_FILENO, complaint, sizeof complaint - 1);
+	if (error == -EINVAL)
+		(void)kernel_write(STDERR_FILENO, bad, sizeof bad - 1);
+	else if (error == -EPROTO || link_join(&address) == -EPROTO)
+		(void)kernel_write(STDERR_FILENO, foreign, sizeof foreign - 1);
 }
 
 static void huge_pages_start(char **environment)

@@ -353,6 +353,10 @@ void worker_growth_note(size_t bytes)
 	int saved = errno;
 
 	limit_growth_note(after);
+	if (link_growth_note(bytes) && worker_process_check() == PROCESS_OWN) {
+		link_slot_publish();
+		link_doorbell_ring();
+	}
 	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES &&
 		worker_process_check() == PROCESS_OWN)
 		link_slot_publish();

@@ -88,6 +88,7 @@ int cgroup_files_reclaimable(const struct cgroup_files *files, struct wall_sampl
 	int length = cgroup_files_read(files->stat_fd, text, sizeof text);
 	if (length < 0)
 		return length;
+	wall->listed_bytes = cgroup_text_listed(text, (size_t)length, files->version);
 	return cgroup_text_reclaimable(text, (size_t)length, files->version, wall);
 }
 

@@ -10,6 +10,9 @@ static void on_watch(void *context)
 	struct service_watch *watch = context;
 	struct tick_service *service = watch->service != NULL ? &watch->service->memory : NULL;
 	tick_woken(watch->fleet->host.tick, service, watch->kind, loop_now_ms());
+	/* What comes to the door says nothing about memory, and is served. */
+	if (watch->kind == TICK_WATCH_DOOR)
+		return;
 	watch->fleet->tick_ms = 0;
 	fleet_turn(watch->fleet);
 }

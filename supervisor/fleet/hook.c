@@ -74,7 +74,6 @@ static int run(struct service *service, const struct service_host *host)
 		.account = identity.has_account ? &identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
-		.keep_fd = -1,
 	};
 	if (error == 0)
 		error = spawn_start(&spawn, &hook->spawned);

@@ -71,6 +71,51 @@ static int add_shim(
 	return error;
 }
 
+/* As systemd writes it, the final NUL included: "some 200000 2000000". */
+#define PRESSURE_WRITE "c29tZSAyMDAwMDAgMjAwMDAwMAA="
+
+/* Whether the user has decided about it: for the service, or off for all that we run. */
+static bool pressure_is_set(
+	const struct environment *environment, const struct config_service *config)
+{
+	static const char name[] = "MEMORY_PRESSURE_WATCH";
+	const char *inherited = environment_get(environment, name);
+	for (size_t i = 0; config->environment != NULL && config->environment[i] != NULL; i++)
+		if (strncmp(config->environment[i], name, sizeof name - 1) == 0 &&
+			config->environment[i][sizeof name - 1] == '=')
+			return true;
+	return inherited != NULL && strcmp(inherited, "/dev/null") == 0;
+}
+
+/* What we inherited is about our own cgroup, and not for the service.  Programs that do not speak
+ * systemd's protocol lose nothing. */
+static int add_pressure(
+	struct launch *launch, struct service *service, const struct service_host *host)
+{
+	struct environment *environment = &launch->identity.environment;
+	const struct account *account = &launch->identity.account;
+	bool other_user = launch->identity.has_account;
+	struct tick_pressure pressure;
+	if (pressure_is_set(environment, service->config))
+		return 0;
+	environment_unset(environment, "MEMORY_PRESSURE_WATCH");
+	environment_unset(environment, "MEMORY_PRESSURE_WRITE");
+	int error = tick_service_pressure(host->tick, &service->memory, other_user, &pressure);
+	if (error != 0) {
+		log_debug("%s: no MEMORY_PRESSURE_WATCH: %s", service->config->name,
+			strerror(-error));
+		return error == -ENOMEM ? error : 0;
+	}
+	if (pressure.trigger && other_user &&
+		fchownat(cgroup_leaf_fd(service->memory.leaf), "memory.pressure", account->uid,
+			account->gid, 0) != 0)
+		log_debug("%s: memory.pressure: %s", service->config->name, strerror(errno));
+	error = environment_set(environment, "MEMORY_PRESSURE_WATCH", pressure.path);
+	if (error == 0 && pressure.trigger)
+		error = environment_set(environment, "MEMORY_PRESSURE_WRITE", PRESSURE_WRITE);
+	return error;
+}
+
 static int add_account(struct service_identity *identity, const char *user)
 {
 	int error = account_resolve(user, &identity->account);
@@ -129,6 +174,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	link = service->memory.link;
 	error = service_identity_init(&launch.identity, config);
 	if (error == 0)
+		error = add_pressure(&launch, service, host);
+	if (error == 0)
 		error = add_shim(&launch, service, host);
 	if (error != 0)
 		goto out;
@@ -140,7 +187,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
-		.keep_fd = launch.verdict.load ? link_fd(link) : -1,
+		.keep_fd = launch.verdict.load ? link_fds(link) : NULL,
+		.keep_count = launch.verdict.load ? LINK_FILES : 0,
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 	};

@@ -24,14 +24,18 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
 struct link {
-	int fd;
+	int fd[LINK_FILES];
+	uint64_t device[LINK_FILES];
+	uint64_t inode[LINK_FILES];
 	struct link_header *header;
 	struct link_gate *gate;
 	struct link_door *door;
 	char token[LINK_TOKEN_CHARS + 1];
-	uint64_t device;
-	uint64_t inode;
 	struct link_slots slots;
 	/* The last release that was asked for; every process has done it once answered. */
 	bool asked;
@@ -58,25 +62,64 @@ static void wake_all(_Atomic uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-static int make_file(const char *name)
+static int make_file(const char *kind, const char *name, off_t bytes)
 {
 	char label[64];
-	snprintf(label, sizeof label, "spillway-link:%.40s", name);
+	snprintf(label, sizeof label, "spillway-%s:%.40s", kind, name);
 	int fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	int error = 0;
-	if (ftruncate(fd, LINK_BYTES) != 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		error = -errno;
-	int high = error == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, INHERITED_FD_MIN) : -1;
-	/* Under a low RLIMIT_NOFILE the first number will do. */
-	if (error == 0 && high < 0)
+	if (ftruncate(fd, bytes) == 0)
 		return fd;
+	int error = -errno;
 	close(fd);
-	return error == 0 ? high : error;
+	return error;
+}
+
+static int seal(int fd, int seals)
+{
+	seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	return fcntl(fd, F_ADD_SEALS, seals) == 0 ? 0 : -errno;
+}
+
+/*
+ * For a kernel without F_SEAL_FUTURE_WRITE: what is handed out reads only, and whoever opens it
+ * again needs the permission.
+ */
+static int open_to_read(int *fd)
+{
+	char path[32];
+	if (fchmod(*fd, S_IRUSR | S_IRGRP | S_IROTH) != 0)
+		return -errno;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", *fd);
+	int reader = open(path, O_RDONLY | O_CLOEXEC);
+	if (reader < 0)
+		return -errno;
+	close(*fd);
+	*fd = reader;
+	return 0;
+}
+
+/* After our own mapping: nobody else writes the header. */
+static int seal_header(int *fd)
+{
+	int error = seal(*fd, F_SEAL_FUTURE_WRITE);
+	if (error != -EINVAL)
+		return error;
+	error = seal(*fd, 0);
+	return error == 0 ? open_to_read(fd) : error;
+}
+
+/* Under a low RLIMIT_NOFILE the number that it has will do. */
+static void move_up(int *fd)
+{
+	int high = fcntl(*fd, F_DUPFD_CLOEXEC, INHERITED_FD_MIN);
+	if (high < 0)
+		return;
+	close(*fd);
+	*fd = high;
 }
 
 static int make_token(char token[LINK_TOKEN_CHARS + 1])
@@ -105,49 +148,95 @@ static void fill_header(struct link_header *header)
 	atomic_store(&header->headroom_bytes, UINT64_MAX);
 }
 
+static void unmake(struct link *link)
+{
+	link_slots_fini(&link->slots);
+	if (link->header != NULL)
+		munmap(link->header, LINK_HEADER_BYTES);
+	if (link->gate != NULL)
+		munmap(link->gate, LINK_BYTES);
+	for (size_t i = 0; i < LINK_FILES; i++)
+		if (link->fd[i] >= 0)
+			close(link->fd[i]);
+	free(link);
+}
+
+static int map_file(int fd, size_t bytes, void **map)
+{
+	void *made = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (made == MAP_FAILED)
+		return -errno;
+	*map = made;
+	return 0;
+}
+
+static int make_header(struct link *link, const char *name)
+{
+	void *map = NULL;
+	int *fd = &link->fd[LINK_FILE_HEADER];
+	*fd = make_file("header", name, LINK_HEADER_BYTES);
+	if (*fd < 0)
+		return *fd;
+	int error = map_file(*fd, LINK_HEADER_BYTES, &map);
+	link->header = map;
+	return error == 0 ? seal_header(fd) : error;
+}
+
+static int make_slots(struct link *link, const char *name)
+{
+	void *map = NULL;
+	int *fd = &link->fd[LINK_FILE_SLOTS];
+	*fd = make_file("link", name, LINK_BYTES);
+	if (*fd < 0)
+		return *fd;
+	int error = map_file(*fd, LINK_BYTES, &map);
+	link->gate = map;
+	if (error == 0)
+		error = seal(*fd, 0);
+	return error == 0 ? link_slots_init(&link->slots,
+				    (struct link_slot *)((char *)map + LINK_PAGE_BYTES))
+			  : error;
+}
+
+static int note_files(struct link *link)
+{
+	for (size_t i = 0; i < LINK_FILES; i++) {
+		struct stat status;
+		move_up(&link->fd[i]);
+		if (fstat(link->fd[i], &status) != 0)
+			return -errno;
+		link->device[i] = status.st_dev;
+		link->inode[i] = status.st_ino;
+	}
+	return 0;
+}
+
 int link_open(const char *name, struct link_door *door, struct link **link)
 {
-	struct stat status;
 	struct link *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
-	int error = 0;
-	void *map = MAP_FAILED;
-	made->fd = make_file(name);
-	if (made->fd < 0) {
-		error = made->fd;
-		goto out;
-	}
-	map = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, made->fd, 0);
-	if (map == MAP_FAILED || fstat(made->fd, &status) != 0) {
-		error = -errno;
-		goto out;
-	}
-	error = link_slots_init(&made->slots, (struct link_slot *)((char *)map + LINK_PAGE_BYTES));
+	made->fd[LINK_FILE_SLOTS] = -1;
+	int error = make_header(made, name);
+	if (error == 0)
+		error = make_slots(made, name);
+	if (error == 0)
+		error = note_files(made);
 	if (error == 0)
 		error = make_token(made->token);
 	if (error == 0 && door != NULL)
 		error = link_door_add(door, made->token, made->fd);
-	if (error != 0)
-		goto out;
+	if (error != 0) {
+		unmake(made);
+		return error;
+	}
 	made->door = door;
-	made->device = status.st_dev;
-	made->inode = status.st_ino;
-	made->header = map;
-	made->gate = (struct link_gate *)((char *)map + LINK_GATE_OFFSET);
 	made->credit_left_bytes = UINT64_MAX;
 	atomic_store(&made->gate->credit_bytes, UINT64_MAX);
+	atomic_store(&made->gate->notice_bytes, UINT64_MAX);
 	fill_header(made->header);
 	*link = made;
 	return 0;
-out:
-	link_slots_fini(&made->slots);
-	if (map != MAP_FAILED)
-		munmap(map, LINK_BYTES);
-	if (made->fd >= 0)
-		close(made->fd);
-	free(made);
-	return error;
 }
 
 void link_leave_door(struct link *link)
@@ -167,26 +256,28 @@ void link_close(struct link *link)
 	atomic_store(&link->header->release_level, LINK_CALM);
 	atomic_store(&link->header->gate_wait_ms, 0);
 	atomic_store(&link->header->price_ns, 0);
+	atomic_store(&link->header->gate_limited, 0);
 	atomic_store(&link->gate->credit_bytes, UINT64_MAX);
+	atomic_store(&link->gate->notice_bytes, UINT64_MAX);
 	atomic_fetch_add(&link->gate->turn, 1);
 	wake_all(&link->gate->turn);
 	atomic_fetch_add(&link->header->sequence, 1);
 	wake_all(&link->header->sequence);
-	link_slots_fini(&link->slots);
-	munmap(link->header, LINK_BYTES);
-	close(link->fd);
-	free(link);
+	unmake(link);
 }
 
-int link_fd(const struct link *link)
+const int *link_fds(const struct link *link)
 {
 	return link->fd;
 }
 
 int link_environment(const struct link *link, char *value, size_t size)
 {
-	int length = snprintf(value, size, "%d:%llu:%llu:%s:%s", link->fd,
-		(unsigned long long)link->device, (unsigned long long)link->inode,
+	int length = snprintf(value, size, "%u:%d:%llu:%llu:%d:%llu:%llu:%s:%s", LINK_VERSION,
+		link->fd[LINK_FILE_HEADER], (unsigned long long)link->device[LINK_FILE_HEADER],
+		(unsigned long long)link->inode[LINK_FILE_HEADER], link->fd[LINK_FILE_SLOTS],
+		(unsigned long long)link->device[LINK_FILE_SLOTS],
+		(unsigned long long)link->inode[LINK_FILE_SLOTS],
 		link->door != NULL ? link_door_name(link->door) : "none", link->token);
 	return length >= 0 && (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
@@ -208,12 +299,12 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 {
 	struct link_slots *slots = &link->slots;
 	off_t start = LINK_PAGE_BYTES;
-	link_slots_begin(slots);
+	link_slots_begin(slots, now_ms);
 	for (;;) {
-		start = lseek(link->fd, start, SEEK_DATA);
+		start = lseek(link->fd[LINK_FILE_SLOTS], start, SEEK_DATA);
 		if (start < LINK_PAGE_BYTES)
 			break; /* -1: no page after the last */
-		off_t end = lseek(link->fd, start, SEEK_HOLE);
+		off_t end = lseek(link->fd[LINK_FILE_SLOTS], start, SEEK_HOLE);
 		if (end <= start)
 			break;
 		visit_page(link, start, end, proc_fd, now_ms);
@@ -287,7 +378,14 @@ void link_publish(struct link *link, const struct link_news *news)
 	atomic_store_explicit(&header->headroom_bytes, news->headroom_bytes, memory_order_relaxed);
 	atomic_store_explicit(&header->gate_wait_ms, news->gate_wait_ms, memory_order_relaxed);
 	atomic_store_explicit(&header->heartbeat_ms, news->now_ms, memory_order_relaxed);
+	/* Credit first where it is limited, last where it is not: a heap sees no limit that is
+	 * none. */
+	if (news->credit_bytes == UINT64_MAX)
+		atomic_store(&header->gate_limited, 0);
 	store_credit(link, news->credit_bytes);
+	if (news->credit_bytes != UINT64_MAX)
+		atomic_store(&header->gate_limited, 1);
+	atomic_store(&link->gate->notice_bytes, news->notice_bytes);
 	if (link->wants_bytes == 0)
 		return;
 	atomic_fetch_add(&link->gate->turn, 1);

@@ -14,13 +14,13 @@
 
 /*
  * The supervisor's end of shim/protocol.h: one link per service.  The door at
- * which processes that lost the descriptor ask for it is link_door.h.
+ * which processes that lost the descriptors ask for them is link_door.h.
  *
- * All that stands in a slot was written by a process we do not trust.  Every
- * field is read once into our own memory; sums saturate; totals that may only rise
- * are held at the highest value seen; a slot whose process is gone, or whose
- * start time is another's, is freed by compare and swap and its totals kept.  The
- * worst a lying process achieves is wrong numbers for its own service.
+ * The header is ours alone.  All that stands in a slot or in the gate was written by a process we
+ * do not trust.  Every field is read once into our own memory; sums saturate; totals that may only
+ * rise are held at the highest value seen; a slot whose process is gone, or whose start time is
+ * another's, is freed by compare and swap and its totals kept.  The worst a lying process achieves
+ * is wrong numbers for its own service.
  *
  * Looking for slots asks the file which of its pages exist (SEEK_DATA), since
  * merely reading an untouched page would make one.
@@ -42,9 +42,9 @@ void link_close(struct link *link);
 /* Gives up the link's place at the door: no further process can fetch it.  All else goes on. */
 void link_leave_door(struct link *link);
 
-/* The descriptor that a child inherits: high, close-on-exec here, so the child clears that flag
- * on the same number after fork. */
-int link_fd(const struct link *link);
+/* The descriptors that a child inherits, LINK_FILES of them: high, close-on-exec here, so the child
+ * clears that flag on the same numbers after fork. */
+const int *link_fds(const struct link *link);
 
 /* The value of LINK_ENVIRONMENT, without "SPILLWAY_LINK="; -ENAMETOOLONG. */
 #define LINK_VALUE_BYTES 256
@@ -71,6 +71,7 @@ struct link_news {
 	uint64_t headroom_bytes;
 	uint64_t credit_bytes;
 	uint32_t gate_wait_ms;
+	uint64_t notice_bytes;
 };
 void link_publish(struct link *link, const struct link_news *news);
 

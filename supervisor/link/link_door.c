@@ -14,14 +14,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "shim/protocol.h"
 #include "supervisor/base/log.h"
 
 #define ACCEPTS_PER_CALL LINK_DOOR_VISITORS
 
 struct door_key {
-	char token[LINK_TOKEN_CHARS]; /* no NUL; fd < 0 = unused */
-	int fd;
+	char token[LINK_TOKEN_CHARS]; /* no NUL */
+	bool used;
+	int fd[LINK_FILES];
 };
 
 struct door_visitor {
@@ -132,19 +132,20 @@ static int grow(struct link_door *door)
 		return -ENOMEM;
 	door->key = key;
 	while (door->key_count < count)
-		key[door->key_count++].fd = -1;
+		key[door->key_count++].used = false;
 	return 0;
 }
 
-int link_door_add(struct link_door *door, const char *token, int fd)
+int link_door_add(struct link_door *door, const char *token, const int fd[LINK_FILES])
 {
 	size_t i = 0;
-	while (i < door->key_count && door->key[i].fd >= 0)
+	while (i < door->key_count && door->key[i].used)
 		i++;
 	if (i == door->key_count && grow(door) != 0)
 		return -ENOMEM;
+	door->key[i].used = true;
 	memcpy(door->key[i].token, token, LINK_TOKEN_CHARS);
-	door->key[i].fd = fd;
+	memcpy(door->key[i].fd, fd, sizeof door->key[i].fd);
 	return 0;
 }
 
@@ -160,7 +161,7 @@ static struct door_key *find_key(struct link_door *door, const char *token)
 {
 	struct door_key *found = NULL;
 	for (size_t i = 0; i < door->key_count; i++)
-		if (door->key[i].fd >= 0 && same_token(door->key[i].token, token))
+		if (door->key[i].used && same_token(door->key[i].token, token))
 			found = &door->key[i];
 	return found;
 }
@@ -169,7 +170,7 @@ void link_door_remove(struct link_door *door, const char *token)
 {
 	struct door_key *key = find_key(door, token);
 	if (key != NULL)
-		key->fd = -1;
+		key->used = false;
 }
 
 /* The chair that is empty, else the one taken longest ago, which is then free. */
@@ -258,11 +259,12 @@ static void let_in(struct link_door *door, uint64_t now_ms)
 	}
 }
 
-static void hand_over(int visitor_fd, int link_fd)
+static void hand_over(int visitor_fd, const int fd[LINK_FILES])
 {
+	enum { FDS_BYTES = LINK_FILES * sizeof(int) };
 	char byte = 1;
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(FDS_BYTES)];
 		struct cmsghdr aligned;
 	} control = {.bytes = {0}};
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
@@ -275,8 +277,8 @@ static void hand_over(int visitor_fd, int link_fd)
 	struct cmsghdr *part = CMSG_FIRSTHDR(&message);
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(sizeof link_fd);
-	memcpy(CMSG_DATA(part), &link_fd, sizeof link_fd);
+	part->cmsg_len = CMSG_LEN(FDS_BYTES);
+	memcpy(CMSG_DATA(part), fd, FDS_BYTES);
 	/* Who does not take it at once is not waited for. */
 	sendmsg(visitor_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

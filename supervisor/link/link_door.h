@@ -3,10 +3,12 @@
 
 #include <stdint.h>
 
+#include "shim/protocol.h"
+
 /*
  * The door: one abstract SOCK_SEQPACKET socket per supervisor, at which a process
- * that lost the inherited descriptor sends its token and is given the link's
- * file again.
+ * that lost the inherited descriptors sends its token and is given the link's
+ * files again.
  *
  * Everybody in the network namespace can knock.  So no call blocks, a visitor
  * has LINK_DOOR_PATIENCE_MS to speak, there are LINK_DOOR_VISITORS chairs, the one who has sat
@@ -39,8 +41,8 @@ void link_door_serve(struct link_door *door, uint64_t now_ms);
  * visits when its second is over. */
 void link_door_open_again(struct link_door *door, uint64_t now_ms);
 
-/* Who knows the token is given a duplicate of fd, which stays the caller's.  0 or -ENOMEM. */
-int link_door_add(struct link_door *door, const char *token, int fd);
+/* Who knows the token is given duplicates of fd, which stay the caller's.  0 or -ENOMEM. */
+int link_door_add(struct link_door *door, const char *token, const int fd[LINK_FILES]);
 void link_door_remove(struct link_door *door, const char *token);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "supervisor/process/process_stat.h"
 
+#include "supervisor/base/log.h"
+
 #define SEEN_BYTES (LINK_SLOTS * sizeof(struct link_seen))
 
 int link_slots_init(struct link_slots *slots, struct link_slot *slot)
@@ -54,12 +56,52 @@ static void free_slot(struct link_slot *slot, uint64_t owner)
 	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
 }
 
-void link_slots_begin(struct link_slots *slots)
+void link_slots_begin(struct link_slots *slots, uint64_t now_ms)
 {
+	if (now_ms >= slots->fresh_ms) {
+		slots->fresh = LINK_SLOTS_FRESH;
+		slots->fresh_ms = now_ms + LINK_SLOTS_TRUST_MS;
+	}
 	slots->processes = 0;
 	slots->threads = 0;
 	slots->answered = true;
 	memset(&slots->sum, 0, sizeof slots->sum);
+}
+
+/* Whether the owner is one that was known, or may be looked up now. */
+static bool may_be_seen(struct link_slots *slots, const struct link_seen *seen)
+{
+	if (seen->owner != 0)
+		return true;
+	if (slots->fresh == 0)
+		return false;
+	slots->fresh--;
+	return true;
+}
+
+static void say_version(struct link_slots *slots, uint64_t owner)
+{
+	if (!slots->told_version)
+		log_warn("link: process %u has a libspillway.so of another version, and is not "
+			 "heeded",
+			(unsigned)(uint32_t)owner);
+	slots->told_version = true;
+}
+
+/* Looks the process up where it is time to; false: it is gone, and the slot free. */
+static bool check_owner(struct link_slots *slots, size_t index, int proc_fd, uint64_t now_ms)
+{
+	struct link_seen *seen = &slots->seen[index];
+	if (seen->checked_ms != 0 && !slots->suspect &&
+		now_ms - seen->checked_ms < LINK_SLOTS_TRUST_MS)
+		return true;
+	if (!process_lives(proc_fd, seen->owner)) {
+		free_slot(&slots->slot[index], seen->owner);
+		retire(slots, seen);
+		return false;
+	}
+	seen->checked_ms = now_ms;
+	return true;
 }
 
 void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
@@ -70,25 +112,21 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
 	if (seen->owner != owner && seen->owner != 0)
 		retire(slots, seen);
-	if (owner == 0)
+	if (owner == 0 || !may_be_seen(slots, seen))
 		return;
-	bool check = seen->owner == 0 || slots->suspect ||
-		     now_ms - seen->checked_ms >= LINK_SLOTS_TRUST_MS;
 	seen->owner = owner;
 	bool whole = atomic_load_explicit(&slot->start_ticks, memory_order_acquire) != 0;
 	/* Read before the figures, since they are published before it: what was done is in them. */
 	uint32_t done = atomic_load_explicit(&slot->sequence_done, memory_order_acquire);
-	if (whole)
+	bool ours = atomic_load_explicit(&slot->version, memory_order_relaxed) == LINK_VERSION;
+	if (whole && ours)
 		link_figures_read(slot, &seen->figures, &slots->gone);
-	if (check && !process_lives(proc_fd, owner)) {
-		free_slot(slot, owner);
-		retire(slots, seen);
+	if (!check_owner(slots, index, proc_fd, now_ms) || !whole)
+		return;
+	if (!ours) {
+		say_version(slots, owner);
 		return;
 	}
-	if (check)
-		seen->checked_ms = now_ms;
-	if (!whole)
-		return;
 	slots->processes++;
 	if (atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0) {
 		slots->threads++;

@@ -14,12 +14,17 @@
  * A slot counts while its process lives, which is looked up in /proc: the pid
  * must be there, not be a zombie, and have been started at the tick in the
  * owner word.  That costs a file per process, so a known owner is looked up again
- * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death.
+ * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death.  Of owners that were not
+ * there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a process
+ * that writes new ones all the time must not keep the supervisor busy.
+ *
+ * A slot of another version of the protocol does not count, which is said once.
  *
  * Its figures are kept as last read; link_figures.h says which of them outlive it.
  */
 
 #define LINK_SLOTS_TRUST_MS 250
+#define LINK_SLOTS_FRESH 256U
 
 struct link_seen {
 	uint64_t owner;
@@ -31,6 +36,9 @@ struct link_slots {
 	struct link_slot *slot; /* the mapping, LINK_SLOTS of them */
 	struct link_seen *seen; /* as many, untouched pages cost nothing */
 	bool suspect;
+	bool told_version;
+	uint32_t fresh; /* owners that may still be looked up for the first time, until */
+	uint64_t fresh_ms;
 	struct link_figures gone; /* the totals of those that are no more */
 	/* Of the last read: */
 	uint32_t processes;
@@ -45,7 +53,7 @@ void link_slots_fini(struct link_slots *slots);
 
 /* One reading is begin, any number of slots in rising order, end.  answered becomes whether every
  * process with a thread has done asked_sequence. */
-void link_slots_begin(struct link_slots *slots);
+void link_slots_begin(struct link_slots *slots, uint64_t now_ms);
 void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
 	uint64_t now_ms);
 void link_slots_end(struct link_slots *slots);

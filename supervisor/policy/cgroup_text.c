@@ -112,6 +112,22 @@ int cgroup_text_reclaimable(
 	return 0;
 }
 
+uint64_t cgroup_text_listed(const char *text, size_t length, enum cgroup_version version)
+{
+	enum { INACTIVE, ACTIVE, FILE, SHMEM, KEYS };
+	static const char *const keys[][KEYS] = {
+		[CGROUP_V1] = {"total_inactive_file", "total_active_file", "total_cache",
+			"total_shmem"},
+		[CGROUP_V2] = {"inactive_file", "active_file", "file", "shmem"},
+	};
+	uint64_t bytes[KEYS];
+	for (size_t i = 0; i < KEYS; i++)
+		if (!cgroup_text_key(text, length, keys[version][i], &bytes[i]))
+			return 0;
+	return fraction_less(fraction_plus(bytes[INACTIVE], bytes[ACTIVE]),
+		fraction_less(bytes[FILE], bytes[SHMEM]));
+}
+
 void cgroup_text_events(const char *text, size_t length, struct events_sample *events)
 {
 	struct events_sample read = {.known = true};

@@ -49,6 +49,9 @@ bool cgroup_text_key(const char *text, size_t length, const char *key, uint64_t 
 int cgroup_text_reclaimable(
 	const char *text, size_t length, enum cgroup_version version, struct wall_sample *wall);
 
+/* The anonymous memory on the file lists, which was lazily freed once; 0 where that is unknown. */
+uint64_t cgroup_text_listed(const char *text, size_t length, enum cgroup_version version);
+
 /* memory.events, or memory.events.local; unchanged where it is none. */
 void cgroup_text_events(const char *text, size_t length, struct events_sample *events);
 

@@ -79,6 +79,8 @@ struct service_plan {
 	uint64_t headroom_bytes;
 	uint64_t price_ns;
 	uint32_t gate_wait_ms;
+	uint64_t notice_bytes; /* after so much growth its heaps say so (notice.h); UINT64_MAX:
+				  never */
 };
 
 /* So many actions are the most for that many services. */

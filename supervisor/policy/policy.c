@@ -7,6 +7,7 @@
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
 #include "supervisor/policy/looks.h"
+#include "supervisor/policy/notice.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/target.h"
 #include "supervisor/policy/turn.h"
@@ -340,6 +341,7 @@ static void inform(struct turn *turn)
 			permille = own_permille > permille ? own_permille : permille;
 		}
 		turn->service[i]->plan.headroom_bytes = headroom_bytes;
+		turn->service[i]->plan.notice_bytes = notice_bytes(turn, i);
 		turn->service[i]->plan.price_ns = price_ns(
 			price_base_ns(turn->service[i]->turn.policy->core_worth_bytes), permille);
 	}

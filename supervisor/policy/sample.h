@@ -22,7 +22,10 @@
  * kernel takes back by itself before it kills, by memory.stat's file lists, which
  * hold the lazily freed pages too and, unlike the heaps' own count of these,
  * forget the ones that the kernel has taken.  Where it is not known the heaps'
- * lazy_bytes stand in for it.  A limit of SAMPLE_NO_LIMIT leaves the other numbers true.
+ * lazy_bytes stand in for it.  On these lists the kernel keeps anonymous memory, listed_bytes of it
+ * (0 = unknown), that was lazily freed and is in use again, until it looks at it: what the heaps do
+ * not have lazy of it is not taken for reclaimable.  A limit of SAMPLE_NO_LIMIT leaves the other
+ * numbers true.
  */
 struct wall_sample {
 	uint64_t limit_bytes;
@@ -30,6 +33,7 @@ struct wall_sample {
 	bool reclaimable_known;
 	uint64_t reclaimable_bytes;
 	uint64_t cache_bytes; /* with what the kernel takes back less readily */
+	uint64_t listed_bytes;
 };
 
 /* Cumulative, from memory.events; only ever rise while the cgroup lives. */

@@ -3,17 +3,25 @@
 
 #include "supervisor/policy/fraction.h"
 
+/* Usage without what is reclaimable, of what the file lists hold. */
+static uint64_t without(
+	const struct wall_sample *sample, uint64_t reclaimable_bytes, uint64_t lazy_bytes)
+{
+	uint64_t reused_bytes = fraction_less(sample->listed_bytes, lazy_bytes);
+	return fraction_less(sample->current_bytes,
+		sample->reclaimable_known ? fraction_less(reclaimable_bytes, reused_bytes)
+					  : lazy_bytes);
+}
+
 static uint64_t used(const struct wall_sample *sample, uint64_t lazy_bytes)
 {
-	return fraction_less(sample->current_bytes,
-		sample->reclaimable_known ? sample->reclaimable_bytes : lazy_bytes);
+	return without(sample, sample->reclaimable_bytes, lazy_bytes);
 }
 
 /* What growth is measured of. */
 static uint64_t grown(const struct wall_sample *sample, uint64_t lazy_bytes)
 {
-	return fraction_less(sample->current_bytes,
-		sample->reclaimable_known ? sample->cache_bytes : lazy_bytes);
+	return without(sample, sample->cache_bytes, lazy_bytes);
 }
 
 uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_bytes)

@@ -97,3 +97,14 @@ int environment_put(struct environment *environment, const char *entry)
 		return -ENOMEM;
 	return place(environment, copy, (size_t)(equals - entry));
 }
+
+void environment_unset(struct environment *environment, const char *name)
+{
+	size_t at = index_of(environment, name, strlen(name));
+	if (at == environment->count)
+		return;
+	free(environment->entries[at]);
+	memmove(&environment->entries[at], &environment->entries[at + 1],
+		(environment->count - at) * sizeof *environment->entries);
+	environment->count--;
+}

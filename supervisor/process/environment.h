@@ -28,4 +28,7 @@ int environment_set(struct environment *environment, const char *name, const cha
 /* "NAME=value".  0, -ENOMEM, or -EINVAL where there is no '='. */
 int environment_put(struct environment *environment, const char *entry);
 
+/* Does nothing where it is not there. */
+void environment_unset(struct environment *environment, const char *name);
+
 #endif

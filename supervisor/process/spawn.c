@@ -136,8 +136,8 @@ static void child_run(const struct spawn *spawn, const struct preparation *prepa
 	}
 	if (spawn->directory != NULL && chdir(spawn->directory) != 0)
 		child_fail(preparation, SPAWN_DIRECTORY, -errno);
-	if (spawn->keep_fd >= 0)
-		fcntl(spawn->keep_fd, F_SETFD, 0);
+	for (size_t i = 0; i < spawn->keep_count; i++)
+		fcntl(spawn->keep_fd[i], F_SETFD, 0);
 	if (preparation->listen_pid != NULL)
 		child_set_listen_pid(spawn->environment->entries, preparation->listen_pid);
 	if (spawn->descriptors != NULL)

@@ -31,9 +31,10 @@ struct spawn {
 	const struct account *account;         /* NULL = stay */
 	const struct signals *signals;         /* what the child gets back */
 	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
-	int keep_fd;                           /* left open over exec though CLOEXEC; -1 = none */
-	bool has_oom_score;                    /* the caller gives it one: spawn_set_oom_score */
-	bool take_terminal;                    /* its group becomes the terminal's foreground */
+	const int *keep_fd;                    /* left open over exec though CLOEXEC */
+	size_t keep_count;
+	bool has_oom_score; /* the caller gives it one: spawn_set_oom_score */
+	bool take_terminal; /* its group becomes the terminal's foreground */
 };
 
 /* How far a child came that could not run. */

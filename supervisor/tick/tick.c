@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/policy/fraction.h"
 #include "supervisor/tick/tick_private.h"
 
 /* How often usage is looked at while a limit moves down. */
@@ -81,6 +83,7 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	for (size_t i = 0; i < tick->count; i++)
 		if (tick->service[i]->prepared)
 			tick_service_unmake(tick->service[i], NULL, wait_ms);
+	pressure_directory_close(tick->pressure);
 	link_door_close(tick->door);
 	if (tick->tree != NULL)
 		cgroup_tree_close(tick->tree, wait_ms);
@@ -194,6 +197,26 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service)
 	if (error == 0)
 		note_made(tick, service);
 	return error;
+}
+
+int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure)
+{
+	bool may_trigger =
+		tick->mode.letter == MODE_B || (tick->mode.letter == MODE_A && !other_user);
+	pressure->trigger = service->leaf != NULL && tick->mode.window_ms != 0 && may_trigger;
+	if (!service->prepared)
+		return -ENOENT;
+	if (!pressure->trigger && service->pressure == NULL) {
+		int error = pressure_socket_open(&tick->pressure, &service->pressure);
+		if (error != 0)
+			return error;
+	}
+	int length = snprintf(pressure->path, sizeof pressure->path,
+		pressure->trigger ? "%s/memory.pressure" : "%s",
+		pressure->trigger ? cgroup_leaf_directory(service->leaf)
+				  : pressure_socket_path(service->pressure));
+	return length >= 0 && (size_t)length < sizeof pressure->path ? 0 : -ENAMETOOLONG;
 }
 
 void tick_service_started(struct tick_service *service)
@@ -335,16 +358,38 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 		.headroom_bytes = plan->headroom_bytes,
 		.credit_bytes = plan->credit_bytes,
 		.gate_wait_ms = plan->gate_wait_ms,
+		.notice_bytes = plan->notice_bytes,
 	};
 	if (service->link == NULL)
 		return;
 	link_publish(service->link, &news);
 	link_set_price(service->link, plan->price_ns);
+	if (service->pressure != NULL)
+		pressure_socket_tell(service->pressure, link_level(service->link), now_ms);
+}
+
+/* When to look again at services that grow. */
+static uint32_t follow(struct tick *tick, uint64_t now_ms)
+{
+	uint64_t usage_bytes = tick->sample.shared.current_bytes;
+	uint64_t heap_bytes = 0;
+	bool rung = tick->rung;
+	tick->rung = false;
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct service_sample *sample = &tick->service[i]->policy.sample;
+		usage_bytes = fraction_plus(usage_bytes, sample->current_bytes);
+		heap_bytes = fraction_plus(heap_bytes,
+			fraction_plus(sample->heap.in_use_bytes, sample->heap.idle_dirty_bytes));
+	}
+	return follow_step(&tick->follow, rung, heap_bytes, usage_bytes, now_ms);
 }
 
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
 	uint64_t next_ms = tick->plan.next_ms;
+	uint32_t follow_ms = follow(tick, now_ms);
+	if (follow_ms < next_ms)
+		next_ms = follow_ms;
 	for (size_t i = 0; i < tick->count; i++) {
 		uint64_t due_ms = perform_due_ms(&tick->service[i]->perform);
 		uint64_t in_ms = due_ms > now_ms ? due_ms - now_ms : 1;

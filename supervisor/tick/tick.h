@@ -16,7 +16,7 @@
  *   - tick_open() before the first service, tick_close() after the last;
  *   - tells which services there are, in which order: tick_reserve(), tick_clear(), tick_add();
  *   - before a service's process is forked: tick_service_prepare(); in the child's environment
- *     link_environment() of its link, in the child link_fd() kept across exec, and the child
+ *     link_environment() of its link, in the child link_fds() kept across exec, and the child
  *     put into its leaf before it runs exec;
  *   - tick_service_started() and tick_service_ended();
  *   - waits for the descriptors of tick_watch_fd(), calls tick_woken() for each that
@@ -25,6 +25,8 @@
  *
  * A service is the caller's object (tick_service.h), at one address for as long as it is listed.
  */
+
+#define TICK_PRESSURE_PATH_BYTES (MODE_PATH_BYTES + 32)
 
 struct tick;
 
@@ -51,6 +53,22 @@ void tick_add(struct tick *tick, struct tick_service *service);
  * there already, so it may be called before every start; makes it again where somebody has removed
  * the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, struct tick_service *service);
+
+/*
+ * Where the service's processes are told of memory pressure in systemd's way
+ * (MEMORY_PRESSURE_WATCH): the leaf's memory.pressure where they may have triggers on it, else a
+ * socket that follows the level (pressure_socket.h).  In mode B everybody may have triggers; in
+ * mode A they may take the privilege that we have, so a process that runs as another user has none
+ * for all we know.
+ */
+struct tick_pressure {
+	bool trigger;
+	char path[TICK_PRESSURE_PATH_BYTES];
+};
+
+/* After tick_service_prepare().  0 or -errno. */
+int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure);
 
 void tick_service_started(struct tick_service *service);
 

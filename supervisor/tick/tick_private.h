@@ -3,6 +3,7 @@
 
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/cgroup/mode.h"
+#include "supervisor/tick/follow.h"
 #include "supervisor/tick/tick.h"
 
 /* What the files of tick share.  For nobody else. */
@@ -13,6 +14,7 @@ struct tick {
 	struct cgroup_tree *tree;   /* NULL in modes C and D */
 	struct brake_worker *brake; /* there is one where there is a tree */
 	struct link_door *door;
+	struct pressure_directory *pressure; /* NULL: no service has a socket */
 	struct sampler *sampler;
 
 	struct tick_service **service;
@@ -21,6 +23,8 @@ struct tick {
 	struct policy_state policy; /* its list is of the same services */
 	struct sample sample;
 	struct plan plan;
+	struct follow follow;
+	bool rung; /* since the last turn */
 
 	struct tick_watched psi; /* of the cgroup of all services */
 	struct config_psi psi_wanted;

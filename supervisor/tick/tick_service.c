@@ -203,6 +203,7 @@ void tick_service_unmake(struct tick_service *service, struct brake_worker *brak
 	if (service->leaf != NULL && cgroup_leaf_remove(service->leaf, wait_ms) != 0)
 		log_warn("%s: its cgroup is still busy, left for later", config.name);
 	doorbell_close(service->doorbell);
+	pressure_socket_close(service->pressure);
 	link_close(service->link);
 	tick_service_init(service);
 	service->config = config;

@@ -11,6 +11,7 @@
 #include "supervisor/link/doorbell.h"
 #include "supervisor/link/link.h"
 #include "supervisor/link/link_door.h"
+#include "supervisor/link/pressure_socket.h"
 #include "supervisor/policy/limit.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/tick/oom_moment.h"
@@ -45,6 +46,7 @@ struct tick_service {
 	bool leaf_lost;           /* it was removed and could not be made again yet */
 	struct link *link;
 	struct doorbell *doorbell;
+	struct pressure_socket *pressure; /* NULL: nobody was named it */
 	struct tick_watched psi;
 	struct config_psi psi_wanted; /* what psi was made for, or was refused */
 	struct tick_watched events;

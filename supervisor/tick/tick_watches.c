@@ -173,6 +173,7 @@ void tick_woken(
 		break;
 	case TICK_WATCH_DOORBELL:
 		service->doorbell_wakes++;
+		tick->rung = true;
 		doorbell_drain(service->doorbell);
 		break;
 	case TICK_WATCH_DOOR:

@@ -479,6 +479,30 @@ static void test_a_populated_slab_is_given_back_by_advice(void **state)
 	verify();
 }
 
+/* A chunk that could not be committed has a page that hunts find it by, and nothing to touch. */
+static void test_nothing_is_measured_where_nothing_is_committed(void **state)
+{
+	struct heap_pass pass = pass_at(HEAP_EAGER);
+	void *block = heap_malloc(8 * MIB);
+
+	(void)state;
+	memset(block, 1, 8 * MIB);
+	heap_free(block);
+	scavenge_all(HEAP_FULL);
+	atomic_store(&fake_os.calls, 0);
+	atomic_store(&fake_os.refuse_all_from, true);
+	atomic_store(&fake_os.refuse_at, 1);
+	assert_null(heap_malloc(4 * MIB));
+	atomic_store(&fake_os.refuse_at, 0);
+	atomic_store(&fake_os.refuse_all_from, false);
+	assert_true(stats_now().idle_dirty_bytes > 0);
+	/* Long after the last time. */
+	atomic_fetch_add(&fake_os.now_ahead_ns, UINT64_C(3600000000000));
+	heap_scavenge(&pass, HEAP_BACKGROUND);
+	assert_int_equal(stats_now().idle_dirty_bytes, 0);
+	verify();
+}
+
 /* Another thread may free while this one waits at the gate with a new slab. */
 static bool free_at_the_gate(size_t bytes)
 {
@@ -607,6 +631,7 @@ int main(void)
 		cmocka_unit_test(test_refused_advice_leaves_everything_as_it_was),
 		cmocka_unit_test(test_gate_is_asked_before_a_hole_is_used),
 		cmocka_unit_test(test_a_populated_slab_is_given_back_by_advice),
+		cmocka_unit_test(test_nothing_is_measured_where_nothing_is_committed),
 		cmocka_unit_test(test_full_gives_back_a_new_slab_that_nobody_took_from),
 		cmocka_unit_test(test_a_child_of_a_process_that_scavenges_has_a_background_too),
 	};

@@ -165,6 +165,18 @@ static void test_what_the_kernel_takes_back_is_summed_up(void **state)
 	assert_int_equal(wall.cache_bytes, 42);
 }
 
+static void test_anonymous_memory_on_the_file_lists_is_told_apart(void **state)
+{
+	static const char v2[] = "file 900\nshmem 100\ninactive_file 1000\nactive_file 50\n";
+	static const char less[] = "file 2000\nshmem 0\ninactive_file 1000\nactive_file 50\n";
+	(void)state;
+	assert_int_equal(cgroup_text_listed(v2, strlen(v2), CGROUP_V2), 250);
+	/* Pages that are locked are on no list. */
+	assert_int_equal(cgroup_text_listed(less, strlen(less), CGROUP_V2), 0);
+	assert_int_equal(cgroup_text_listed(v2, strlen(v2), CGROUP_V1), 0);
+	assert_int_equal(cgroup_text_listed("", 0, CGROUP_V2), 0);
+}
+
 static void test_events_of_another_text_change_nothing(void **state)
 {
 	static const char good[] = "low 0\nhigh 4\nmax 5\noom 1\noom_kill 2\n";
@@ -193,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_every_cut_of_a_text_is_survived),
 		cmocka_unit_test(test_no_limit_has_two_spellings),
 		cmocka_unit_test(test_what_the_kernel_takes_back_is_summed_up),
+		cmocka_unit_test(test_anonymous_memory_on_the_file_lists_is_told_apart),
 		cmocka_unit_test(test_events_of_another_text_change_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,11 @@ static void test_lazily_freed_bytes_are_headroom(void **state)
 	fixture_step(1010);
 	assert_int_equal(fixture.service[0].plan.headroom_bytes, 14 * MIB);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
+	/* What was lazily freed and is in use again is on its lists still. */
+	fixture.sample.shared.reclaimable_bytes = 90 * MIB;
+	fixture.sample.shared.listed_bytes = 110 * MIB;
+	fixture_step(1020);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 84 * MIB);
 	/* A wall of its own counts only what its own heap freed. */
 	fixture_start(2, SAMPLE_NO_LIMIT);
 	fixture.service[0].sample.own.limit_bytes = 128 * MIB;

@@ -29,6 +29,31 @@ static void credit_give(uint64_t bytes)
 	syscall(SYS_futex, &play.gate->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+/* What the supervisor wants to be told of comes with the growth itself. */
+static void test_notice(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start();
+	struct link_slot *slot;
+	uint64_t in_use_bytes;
+	uint32_t bell;
+
+	puppet_ask(&puppet, "grow 4096");
+	slot = slot_of(puppet.pid);
+	CHECK(slot != NULL && WAIT_UNTIL(WAIT_S, slot->has_thread == 1));
+	play.gate->notice_bytes = 24 * MIB;
+	bell = play.gate->doorbell;
+	puppet_ask(&puppet, "grow 8192");
+	tap_ok(play.gate->doorbell == bell && play.gate->notice_bytes <= 16 * MIB,
+		"growth is counted, and rings not before it was told to");
+	in_use_bytes = slot->in_use_bytes;
+	puppet_ask(&puppet, "grow 20480");
+	tap_ok(play.gate->doorbell == bell + 1, "it rings once when it has come so far");
+	tap_ok(play.gate->notice_bytes == UINT64_MAX, "and counts no more until it is told to");
+	tap_ok(slot->in_use_bytes > in_use_bytes, "the slot shows what has grown");
+	puppet_end(&puppet);
+}
+
 static void test_no_credit(void)
 {
 	struct puppet puppet = gated_puppet(0);
@@ -161,6 +186,7 @@ static void test_fork_child(void)
 int main(int count, char **arguments)
 {
 	player_init(count, arguments);
+	test_notice();
 	test_no_credit();
 	test_credit_comes();
 	test_enough_credit();

@@ -203,7 +203,7 @@ static void test_socket(void)
 	link_make();
 	struct puppet puppet = puppet_start();
 
-	snprintf(command, sizeof command, "exec-closed %d", play.fd);
+	snprintf(command, sizeof command, "exec-closed %d", play.fd[LINK_FILE_HEADER]);
 	do {
 		struct link_slot *old = slot_of(puppet.pid);
 
@@ -241,43 +241,64 @@ static void test_refused(const char *name)
 	tap_ok(puppet_end(&puppet) && none, name);
 }
 
-static void fd_name(int fd)
+/* The link with another file in the place of one of its own. */
+static void refuse_file(enum link_file which, int fd, const char *name)
 {
-	struct stat status;
+	int files[LINK_FILES] = {play.fd[0], play.fd[1]};
+	char text[128];
 
-	CHECK(fstat(fd, &status) == 0);
-	snprintf(play.environment, sizeof play.environment, "%d:%llu:%llu:%s:%s", fd,
-		(unsigned long long)status.st_dev, (unsigned long long)status.st_ino, play.socket,
-		TOKEN);
-	setenv(LINK_ENVIRONMENT, play.environment, 1);
+	files[which] = fd;
+	link_name(files);
+	snprintf(text, sizeof text, "%s: %s", which == LINK_FILE_HEADER ? "header" : "slots", name);
+	test_refused(text);
 }
 
-static void test_refusals(void)
+static void test_refused_file(enum link_file which, size_t bytes)
 {
 	int ends[2];
 	int fd;
 
+	link_make();
+	fd = memfd_create("unsealed", MFD_ALLOW_SEALING);
+	CHECK(ftruncate(fd, (off_t)bytes) == 0);
+	CHECK(pwrite(fd, play.header, LINK_HEADER_BYTES, 0) == LINK_HEADER_BYTES);
+	refuse_file(which, fd, "a file that may shrink is refused");
+	CHECK(ftruncate(fd, (off_t)bytes / 2) == 0);
+	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+	refuse_file(which, fd, "a short file is refused");
+	close(fd);
+	CHECK(pipe(ends) == 0);
+	refuse_file(which, ends[0], "a pipe is refused");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_refusals(void)
+{
 	link_make();
 	play.header->magic++;
 	test_refused("another magic is refused");
 	link_make();
 	play.header->version++;
 	test_refused("another version is refused");
+	test_refused_file(LINK_FILE_HEADER, LINK_HEADER_BYTES);
+	test_refused_file(LINK_FILE_SLOTS, LINK_BYTES);
+}
+
+/* What a process of the service that is not to be trusted may do to the others. */
+static void test_gate_that_others_write(void)
+{
 	link_make();
-	fd = memfd_create("unsealed", MFD_ALLOW_SEALING);
-	CHECK(ftruncate(fd, LINK_BYTES) == 0);
-	CHECK(pwrite(fd, play.header, LINK_PAGE_BYTES, 0) == LINK_PAGE_BYTES);
-	fd_name(fd);
-	test_refused("a file that may shrink is refused");
-	CHECK(ftruncate(fd, LINK_PAGE_BYTES) == 0);
-	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
-	test_refused("a short file is refused");
-	close(fd);
-	CHECK(pipe(ends) == 0);
-	fd_name(ends[0]);
-	test_refused("a pipe is refused");
-	close(ends[0]);
-	close(ends[1]);
+	play.header->gate_limited = 0;
+	play.header->gate_wait_ms = 10000;
+	play.gate->credit_bytes = 0;
+	struct puppet puppet = puppet_start();
+	struct link_slot *slot = slot_of(puppet.pid);
+
+	puppet_ask(&puppet, "grow 20000");
+	tap_ok(slot != NULL && slot->gate_waits == 0,
+		"credit that somebody took away makes nobody wait while the header limits nothing");
+	tap_ok(puppet_end(&puppet), "the process ends well");
 }
 
 static void test_storm(void)
@@ -372,6 +393,14 @@ static void test_event(struct puppet *puppet, int fd, long before_kib, const cha
 	tap_ok(puppet_end(puppet), "the process ends well");
 }
 
+static int threads_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	return (int)check_proc_number(path, "Threads", 10);
+}
+
 static void test_pressure_watch(void)
 {
 	char directory[] = "/tmp/spillway-test-XXXXXX";
@@ -383,7 +412,6 @@ static void test_pressure_watch(void)
 	int fd;
 
 	link_make();
-	unsetenv(LINK_ENVIRONMENT);
 	/* What idles goes by an event alone. */
 	setenv("SPILLWAY_SCAVENGE", "off", 1);
 	CHECK(mkdtemp(directory) != NULL);
@@ -393,6 +421,10 @@ static void test_pressure_watch(void)
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
 	CHECK(listen(listener, 1) == 0);
+	puppet = idle_puppet(&before_kib);
+	tap_ok(threads_of(puppet.pid) == 2, "under the supervisor nothing else is watched");
+	puppet_end(&puppet);
+	unsetenv(LINK_ENVIRONMENT);
 	setenv("MEMORY_PRESSURE_WRITE", "aGVsbG8A", 1);
 	puppet = idle_puppet(&before_kib);
 	WAIT_UNTIL(WAIT_S, (fd = accept(listener, NULL, NULL)) >= 0);
@@ -436,6 +468,7 @@ int main(int count, char **arguments)
 	test_fork();
 	test_socket();
 	test_refusals();
+	test_gate_that_others_write();
 	test_foreign_namespace();
 	test_storm();
 	test_sleep();

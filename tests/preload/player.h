@@ -31,7 +31,7 @@
 #define WAIT_S 30
 
 struct link {
-	int fd;
+	int fd[LINK_FILES];
 	struct link_header *header;
 	struct link_gate *gate;
 	struct link_slot *slots;
@@ -93,26 +93,55 @@ static inline uint64_t player_pid_namespace(void)
 	return status.st_ino;
 }
 
+static inline void *link_file_make(int *fd, size_t bytes)
+{
+	void *map;
+
+	*fd = memfd_create("spillway-link", MFD_ALLOW_SEALING);
+	CHECK(*fd >= 0 && ftruncate(*fd, (off_t)bytes) == 0);
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	CHECK(map != MAP_FAILED);
+	return map;
+}
+
+static inline void link_file_seal(int fd, int seals)
+{
+	CHECK(fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
+}
+
+/* The descriptors as the link in our environment. */
+static inline void link_name(const int fd[LINK_FILES])
+{
+	struct stat status[LINK_FILES];
+
+	for (int i = 0; i < LINK_FILES; i++)
+		CHECK(fstat(fd[i], &status[i]) == 0);
+	snprintf(play.environment, sizeof play.environment, "%u:%d:%llu:%llu:%d:%llu:%llu:%s:%s",
+		LINK_VERSION, fd[0], (unsigned long long)status[0].st_dev,
+		(unsigned long long)status[0].st_ino, fd[1], (unsigned long long)status[1].st_dev,
+		(unsigned long long)status[1].st_ino, play.socket, TOKEN);
+	setenv(LINK_ENVIRONMENT, play.environment, 1);
+}
+
 /* A fresh, calm and open link, in play and in our environment for the next puppet. */
 static inline void link_make(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct stat status;
 	static int made;
 
 	if (play.header != NULL) {
-		munmap(play.header, LINK_BYTES);
-		close(play.fd);
+		munmap(play.header, LINK_HEADER_BYTES);
+		munmap(play.gate, LINK_BYTES);
+		close(play.fd[LINK_FILE_HEADER]);
+		close(play.fd[LINK_FILE_SLOTS]);
 		close(play.listener);
 	}
 	heart_stopped = false;
-	play.fd = memfd_create("spillway-link", MFD_ALLOW_SEALING);
-	CHECK(play.fd >= 0 && ftruncate(play.fd, LINK_BYTES) == 0);
-	CHECK(fcntl(play.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0);
-	play.header = mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, play.fd, 0);
-	CHECK(play.header != MAP_FAILED);
-	play.gate = (struct link_gate *)((char *)play.header + LINK_GATE_OFFSET);
-	play.slots = (struct link_slot *)((char *)play.header + LINK_PAGE_BYTES);
+	play.header = link_file_make(&play.fd[LINK_FILE_HEADER], LINK_HEADER_BYTES);
+	link_file_seal(play.fd[LINK_FILE_HEADER], F_SEAL_FUTURE_WRITE);
+	play.gate = link_file_make(&play.fd[LINK_FILE_SLOTS], LINK_BYTES);
+	link_file_seal(play.fd[LINK_FILE_SLOTS], 0);
+	play.slots = (struct link_slot *)((char *)play.gate + LINK_PAGE_BYTES);
 	play.header->magic = LINK_MAGIC;
 	play.header->version = LINK_VERSION;
 	play.header->sequence = 5;
@@ -121,7 +150,9 @@ static inline void link_make(void)
 	play.header->headroom_bytes = UINT64_MAX;
 	play.header->pid_namespace = player_pid_namespace();
 	play.header->supervisor_pid = (uint32_t)getpid();
+	play.header->gate_limited = 1;
 	play.gate->credit_bytes = UINT64_MAX;
+	play.gate->notice_bytes = UINT64_MAX;
 	heart_beat();
 
 	play.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -132,20 +163,16 @@ static inline void link_make(void)
 				  strlen(play.socket))) == 0);
 	CHECK(listen(play.listener, 16) == 0);
 
-	CHECK(fstat(play.fd, &status) == 0);
-	snprintf(play.environment, sizeof play.environment, "%d:%llu:%llu:%s:%s", play.fd,
-		(unsigned long long)status.st_dev, (unsigned long long)status.st_ino, play.socket,
-		TOKEN);
-	setenv(LINK_ENVIRONMENT, play.environment, 1);
+	link_name(play.fd);
 }
 
-/* Answers one request for the descriptor; whether the token was right. */
+/* Answers one request for the descriptors; whether the token was right. */
 static inline bool link_answer(void)
 {
 	char token[100];
 	char byte = 1;
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof play.fd)];
 		struct cmsghdr aligned;
 	} control;
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
@@ -163,7 +190,7 @@ static inline bool link_answer(void)
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_RIGHTS;
 	part->cmsg_len = CMSG_LEN(sizeof play.fd);
-	memcpy(CMSG_DATA(part), &play.fd, sizeof play.fd);
+	memcpy(CMSG_DATA(part), play.fd, sizeof play.fd);
 	if (right)
 		right = sendmsg(s, &message, MSG_NOSIGNAL) == 1;
 	close(s);

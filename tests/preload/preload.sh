@@ -45,6 +45,12 @@ bad_variable() {
 		[ "$(wc -l <"$TAP_DIR/stderr")" -eq 1 ]
 }
 
+foreign_variable() {
+	SPILLWAY_LINK="$1" under "$programs/early" || return
+	grep -qx 'spillway: the supervisor is of another version .*' "$TAP_DIR/stderr" &&
+		[ "$(wc -l <"$TAP_DIR/stderr")" -eq 1 ]
+}
+
 # Well formed, but nothing answers: silence.
 dead_variable() {
 	SPILLWAY_LINK="$1" under "$programs/early" && ! [ -s "$TAP_DIR/stderr" ]
@@ -129,12 +135,17 @@ tap_ok "exec'd children have it too" in_children
 tap_ok "env -i runs without it" without_environment
 tap_ok "C++'s operators, handlers and exceptions work" cplusplus
 token=0123456789abcdef0123456789abcdef
-for value in "" x 3 "3:4:5:name" "3:4:5::$token" "-3:4:5:name:$token" "3:4:5:name:${token%f}" \
-	"3:4:5:name:${token%f}g" "3:4:5:name:${token}0" "99999999999:4:5:name:$token" \
-	"3:99999999999999999999:5:name:$token" "3:4:5:$(printf '%0200d' 0):$token" " 3:4:5:name:$token"; do
+files=4:5:6:7:8:9
+for value in "" x 3 "3:$files" "3:$files:name" "3:$files::$token" "-3:$files:name:$token" \
+	"3:$files:name:${token%f}" "3:$files:name:${token%f}g" "3:$files:name:${token}0" \
+	"3:99999999999:5:6:7:8:9:name:$token" "3:4:99999999999999999999:6:7:8:9:name:$token" \
+	"3:4:5:6:7:8:name:$token" "3:$files:$(printf '%0200d' 0):$token" " 3:$files:name:$token"; do
 	tap_ok "a bad SPILLWAY_LINK is one line: '${value:0:40}'" bad_variable "$value"
 done
-for value in "3:4:5:spillway-nobody:$token" "2147483647:4:5:spillway-nobody:$token"; do
+for value in "200:5:6:name:$token" "2:$files:name:$token" "4:what:comes:then"; do
+	tap_ok "a link of another version is one line: '$value'" foreign_variable "$value"
+done
+for value in "3:$files:spillway-nobody:$token" "3:2147483647:5:6:7:8:9:spillway-nobody:$token"; do
 	tap_ok "a dead SPILLWAY_LINK is silence: '$value'" dead_variable "$value"
 done
 tap_done

@@ -82,7 +82,7 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 		&tree, "a/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
 	fake_tree_write(&tree, "a/memory.stat",
 		"cache 1\ninactive_file 1\ntotal_inactive_file 500\ntotal_dirty 600\n"
-		"active_file 1\ntotal_active_file 40\n");
+		"active_file 1\ntotal_active_file 40\ntotal_cache 90\ntotal_shmem 30\n");
 	int fd = fake_tree_directory(&tree, "a");
 	cgroup_files_open(&files, fd, CGROUP_V1);
 	close(fd);
@@ -92,6 +92,7 @@ static void test_v1_files_are_read_by_their_own_names(void **state)
 	assert_int_equal(value, 1000);
 	assert_int_equal(cgroup_files_reclaimable(&files, &wall), 0);
 	assert_int_equal(wall.reclaimable_bytes, 270);
+	assert_int_equal(wall.listed_bytes, 500 + 40 - (90 - 30));
 	cgroup_files_events(&files, &events);
 	assert_true(events.known);
 	assert_int_equal(events.max, 12);

@@ -71,6 +71,21 @@ static void test_it_grows_and_stays_terminated(void **state)
 	assert_string_equal(environment_get(&environment, "N299"), "v");
 }
 
+static void test_what_is_unset_is_gone_and_the_rest_stays(void **state)
+{
+	(void)state;
+	size_t count = environment.count;
+	assert_int_equal(environment_set(&environment, "FIRST", "1"), 0);
+	assert_int_equal(environment_set(&environment, "LAST", "2"), 0);
+	environment_unset(&environment, "FIRST");
+	environment_unset(&environment, "FIRST");
+	environment_unset(&environment, "LAS");
+	assert_null(environment_get(&environment, "FIRST"));
+	assert_string_equal(environment_get(&environment, "LAST"), "2");
+	assert_int_equal(environment.count, count + 1);
+	assert_null(environment.entries[environment.count]);
+}
+
 static void test_an_empty_one_can_be_filled(void **state)
 {
 	(void)state;
@@ -91,6 +106,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_entry_is_put_as_it_is, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_it_grows_and_stays_terminated, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_what_is_unset_is_gone_and_the_rest_stays, set_up, tear_down),
 		cmocka_unit_test(test_an_empty_one_can_be_filled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 #include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
+#include "supervisor/fleet/fleet_private.h"
 #include "tests/support/fake_fleet.h"
 #include "tests/support/fake_loop.h"
 #include "tests/support/fake_machine.h"
@@ -362,6 +363,22 @@ static void test_a_reload_during_the_last_sweep_brings_it_back(void **state)
 	assert_true(fake_loop.stopped);
 }
 
+/* Who comes to the door can do so in a loop. */
+static void test_a_visitor_makes_no_turn_and_a_ring_does(void **state)
+{
+	(void)state;
+	fake_fleet_start(SERVICE("db"));
+	fake_fleet_pass(60000);
+	uint64_t tick_ms = fake_fleet.fleet->tick_ms;
+	fake_loop.now_ms++;
+	const struct tick *tick = fake_fleet.fleet->host.tick;
+	assert_true(fake_loop_fire(tick_watch_fd(tick, NULL, TICK_WATCH_DOOR)));
+	assert_int_equal(fake_fleet.fleet->tick_ms, tick_ms);
+	assert_true(fake_loop_fire(
+		tick_watch_fd(tick, &fake_fleet.fleet->service[0]->memory, TICK_WATCH_DOORBELL)));
+	assert_int_not_equal(fake_fleet.fleet->tick_ms, tick_ms);
+}
+
 /* Without its watch a service's calls at the gate would wait for the next turn, for good. */
 static void test_a_descriptor_that_could_not_be_watched_is_tried_again(void **state)
 {
@@ -399,6 +416,7 @@ int main(void)
 		TEST(test_the_exit_status_tells_whether_all_ended_well),
 		TEST(test_the_last_sweep_tells_then_kills_then_leaves),
 		TEST(test_a_reload_during_the_last_sweep_brings_it_back),
+		TEST(test_a_visitor_makes_no_turn_and_a_ring_does),
 		TEST(test_a_descriptor_that_could_not_be_watched_is_tried_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

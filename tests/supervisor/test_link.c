@@ -1,11 +1,18 @@
 #include "supervisor/link/link.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <stdarg.h>
@@ -14,6 +21,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "supervisor/link/link_slots.h"
 #include "tests/support/fake_tree.h"
 
 /* One thread, so there is nothing for TSan. */
@@ -22,7 +30,7 @@
 /* What a shim does: maps the descriptor that it was given. */
 struct peer {
 	struct link *link;
-	struct link_header *header;
+	const struct link_header *header;
 	struct link_gate *gate;
 	struct link_slot *slot;
 	struct fake_tree proc;
@@ -33,11 +41,14 @@ static int setup(void **state)
 {
 	struct peer *peer = calloc(1, sizeof *peer);
 	assert_int_equal(link_open("web", NULL, &peer->link), 0);
+	const int *fd = link_fds(peer->link);
 	peer->header =
-		mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, link_fd(peer->link), 0);
+		mmap(NULL, LINK_HEADER_BYTES, PROT_READ, MAP_SHARED, fd[LINK_FILE_HEADER], 0);
 	assert_ptr_not_equal(peer->header, MAP_FAILED);
-	peer->gate = (void *)((char *)peer->header + LINK_GATE_OFFSET);
-	peer->slot = (void *)((char *)peer->header + LINK_PAGE_BYTES);
+	peer->gate =
+		mmap(NULL, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[LINK_FILE_SLOTS], 0);
+	assert_ptr_not_equal(peer->gate, MAP_FAILED);
+	peer->slot = (void *)((char *)peer->gate + LINK_PAGE_BYTES);
 	fake_tree_open(&peer->proc);
 	peer->now_ms = 1000;
 	*state = peer;
@@ -47,7 +58,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct peer *peer = *state;
-	munmap(peer->header, LINK_BYTES);
+	munmap((void *)peer->header, LINK_HEADER_BYTES);
+	munmap(peer->gate, LINK_BYTES);
 	link_close(peer->link);
 	fake_tree_close(&peer->proc);
 	free(peer);
@@ -71,6 +83,7 @@ static struct link_slot *take(struct peer *peer, size_t index, unsigned pid, uin
 	struct link_slot *slot = &peer->slot[index];
 	write_process(peer, pid, "web", 'S', 3, start_ticks);
 	slot->owner = start_ticks << 32 | pid;
+	slot->version = LINK_VERSION;
 	slot->start_ticks = start_ticks;
 	slot->has_thread = 1;
 	slot->sequence_done = peer->header->sequence;
@@ -85,44 +98,140 @@ static struct link_totals read_totals(struct peer *peer)
 	return totals;
 }
 
-static void test_the_file_is_sealed_and_its_number_is_high(void **state)
+static void test_the_files_are_sealed_and_their_numbers_are_high(void **state)
 {
 	struct peer *peer = *state;
-	int fd = link_fd(peer->link);
-	struct stat status;
-	assert_true(fd >= 200);
-	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(status.st_size, LINK_BYTES);
-	assert_int_equal(ftruncate(fd, 0), -1);
-	assert_int_equal(ftruncate(fd, (off_t)LINK_BYTES * 2), -1);
-	assert_int_equal(fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
-		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	static const off_t bytes[LINK_FILES] = {LINK_HEADER_BYTES, LINK_BYTES};
+	for (size_t i = 0; i < LINK_FILES; i++) {
+		int fd = link_fds(peer->link)[i];
+		struct stat status;
+		assert_true(fd >= 200);
+		assert_int_equal(fstat(fd, &status), 0);
+		assert_int_equal(status.st_size, bytes[i]);
+		assert_int_equal(ftruncate(fd, 0), -1);
+		assert_int_equal(ftruncate(fd, bytes[i] * 2), -1);
+		assert_int_equal(
+			fcntl(fd, F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+		assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	}
 	assert_int_equal(peer->header->magic, LINK_MAGIC);
 	assert_int_equal(peer->header->version, LINK_VERSION);
 	assert_int_equal(peer->header->supervisor_pid, getpid());
 	assert_true(peer->header->pid_namespace != 0);
 	assert_true(peer->gate->credit_bytes == UINT64_MAX);
+	assert_true(peer->gate->notice_bytes == UINT64_MAX);
+	assert_int_equal(peer->header->gate_limited, 0);
 }
 
-static void test_the_environment_names_the_file(void **state)
+/* Whether any way leads from the descriptor to writing what is behind it. */
+static bool can_be_written(int fd)
+{
+	uint32_t word = 1;
+	char path[32];
+	void *map = mmap(NULL, LINK_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	bool can = map != MAP_FAILED || pwrite(fd, &word, sizeof word, 0) >= 0 ||
+		   fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			   LINK_HEADER_BYTES) == 0;
+	if (map != MAP_FAILED)
+		munmap(map, LINK_HEADER_BYTES);
+	map = mmap(NULL, LINK_HEADER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	can |= mprotect(map, LINK_HEADER_BYTES, PROT_READ | PROT_WRITE) == 0;
+	munmap(map, LINK_HEADER_BYTES);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int again = open(path, O_RDWR | O_CLOEXEC);
+	if (again < 0)
+		return can;
+	map = mmap(NULL, LINK_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0);
+	can |= map != MAP_FAILED || pwrite(again, &word, sizeof word, 0) >= 0;
+	if (map != MAP_FAILED)
+		munmap(map, LINK_HEADER_BYTES);
+	close(again);
+	return can;
+}
+
+static void test_nobody_else_writes_the_header(void **state)
+{
+	struct peer *peer = *state;
+	assert_true(can_be_written(link_fds(peer->link)[LINK_FILE_SLOTS]));
+	assert_false(can_be_written(link_fds(peer->link)[LINK_FILE_HEADER]));
+	link_set_level(peer->link, LEVEL_EAGER);
+	assert_int_equal(peer->header->level, LINK_EAGER);
+}
+
+/* The kernel as it was before 5.1, to this process: fcntl knows no F_SEAL_FUTURE_WRITE. */
+static bool forget_the_seal(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_ADD_SEALS, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, F_SEAL_FUTURE_WRITE, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* In a process of its own: the filter stays. */
+static int old_kernel_run(void)
+{
+	struct link *link;
+	if (!forget_the_seal() || link_open("web", NULL, &link) != 0)
+		return 2;
+	int fd = link_fds(link)[LINK_FILE_HEADER];
+	if (fd < 200 || (fcntl(fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE) != 0)
+		return 3;
+	link_set_level(link, LEVEL_FULL);
+	/* As the service's user; where we are none but ourselves, the descriptor only. */
+	if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+		return 4;
+	if (geteuid() != 65534)
+		return mmap(NULL, LINK_HEADER_BYTES, PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED;
+	return can_be_written(fd);
+}
+
+static void test_on_an_old_kernel_no_other_user_writes_the_header(void **state)
+{
+	int status;
+	(void)state;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(old_kernel_run());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_the_environment_names_the_files(void **state)
 {
 	struct peer *peer = *state;
 	char value[LINK_VALUE_BYTES];
 	char small[8];
-	struct stat status;
-	int fd;
-	unsigned long long device;
-	unsigned long long inode;
+	unsigned version;
+	int fd[2];
+	unsigned long long device[2];
+	unsigned long long inode[2];
 	char socket[128];
 	char token[64];
 	assert_int_equal(link_environment(peer->link, value, sizeof value), 0);
 	assert_int_equal(
-		sscanf(value, "%d:%llu:%llu:%127[^:]:%63s", &fd, &device, &inode, socket, token),
-		5);
-	assert_int_equal(fd, link_fd(peer->link));
-	assert_int_equal(fstat(fd, &status), 0);
-	assert_true(device == status.st_dev && inode == status.st_ino);
+		sscanf(value, "%u:%d:%llu:%llu:%d:%llu:%llu:%127[^:]:%63s", &version, &fd[0],
+			&device[0], &inode[0], &fd[1], &device[1], &inode[1], socket, token),
+		9);
+	assert_int_equal(version, LINK_VERSION);
+	for (size_t i = 0; i < LINK_FILES; i++) {
+		struct stat status;
+		assert_int_equal(fd[i], link_fds(peer->link)[i]);
+		assert_int_equal(fstat(fd[i], &status), 0);
+		assert_true(device[i] == status.st_dev && inode[i] == status.st_ino);
+	}
 	assert_int_equal(strlen(token), LINK_TOKEN_CHARS);
 	assert_int_equal(strspn(token, "0123456789abcdef"), LINK_TOKEN_CHARS);
 	assert_true(link_environment(peer->link, small, sizeof small) < 0);
@@ -133,9 +242,9 @@ static void test_an_empty_link_is_not_made_bigger_by_reading(void **state)
 	struct peer *peer = *state;
 	struct stat before;
 	struct stat after;
-	assert_int_equal(fstat(link_fd(peer->link), &before), 0);
+	assert_int_equal(fstat(link_fds(peer->link)[LINK_FILE_SLOTS], &before), 0);
 	struct link_totals totals = read_totals(peer);
-	assert_int_equal(fstat(link_fd(peer->link), &after), 0);
+	assert_int_equal(fstat(link_fds(peer->link)[LINK_FILE_SLOTS], &after), 0);
 	assert_int_equal(totals.heap.processes, 0);
 	assert_true(totals.heap.answered);
 	assert_int_equal(before.st_blocks, after.st_blocks);
@@ -279,7 +388,7 @@ static void test_lies_saturate_and_totals_never_fall(void **state)
 	struct link_slot *b = take(peer, 1, 101, 7000);
 	uint64_t last = 0;
 	memset((char *)a + offsetof(struct link_slot, in_use_bytes), 0xff,
-		sizeof *a - offsetof(struct link_slot, in_use_bytes));
+		offsetof(struct link_slot, version) - offsetof(struct link_slot, in_use_bytes));
 	b->in_use_bytes = 1000;
 	struct link_totals totals = read_totals(peer);
 	assert_true(totals.heap.in_use_bytes == UINT64_MAX);
@@ -302,9 +411,43 @@ static void test_owners_without_a_process_are_freed_wherever_they_stand(void **s
 		peer->slot[i].owner = (i + 1) * 0x10001U;
 		peer->slot[i].start_ticks = 1;
 	}
-	assert_int_equal(read_totals(peer).heap.processes, 0);
+	for (size_t i = 0; i < LINK_SLOTS / LINK_SLOTS_FRESH; i++)
+		assert_int_equal(read_totals(peer).heap.processes, 0);
 	for (size_t i = 0; i < LINK_SLOTS; i++)
 		assert_true(peer->slot[i].owner == 0);
+}
+
+/* Each look is a file of /proc. */
+static void test_new_owners_are_looked_up_at_a_bounded_rate(void **state)
+{
+	struct peer *peer = *state;
+	struct link_totals totals;
+	size_t left = 0;
+	for (size_t i = 0; i < LINK_SLOTS; i++)
+		peer->slot[i].owner = (i + 1) * 0x10001U;
+	peer->now_ms += 1000;
+	for (unsigned ms = 0; ms < LINK_SLOTS_TRUST_MS; ms += 10)
+		link_read(peer->link, peer->proc.fd, peer->now_ms + ms, &totals);
+	for (size_t i = 0; i < LINK_SLOTS; i++)
+		left += peer->slot[i].owner != 0;
+	assert_int_equal(left, LINK_SLOTS - LINK_SLOTS_FRESH);
+}
+
+static void test_a_slot_of_another_version_does_not_count(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 7000);
+	slot->version = LINK_VERSION + 1;
+	slot->in_use_bytes = 10;
+	slot->has_thread = 1;
+	slot->sequence_done = 0;
+	link_ask(peer->link, LEVEL_FULL, 1);
+	struct link_totals totals = read_totals(peer);
+	assert_int_equal(totals.heap.processes, 0);
+	assert_int_equal(totals.heap.in_use_bytes, 0);
+	assert_true(totals.heap.answered);
+	slot->version = LINK_VERSION;
+	assert_int_equal(read_totals(peer).heap.in_use_bytes, 10);
 }
 
 static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void **state)
@@ -329,11 +472,12 @@ static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void 
 static void test_answers_survive_the_sequence_wrapping(void **state)
 {
 	struct peer *peer = *state;
-	peer->header->sequence = UINT32_MAX;
 	struct link_slot *slot = take(peer, 0, 100, 7000);
-	assert_int_equal(link_ask(peer->link, LEVEL_LAZY, 1), 0);
+	uint32_t sequence = link_ask(peer->link, LEVEL_LAZY, 1);
+	slot->sequence_done = sequence - 2;
+	assert_true(slot->sequence_done > sequence);
 	assert_false(read_totals(peer).heap.answered);
-	slot->sequence_done = 0;
+	slot->sequence_done = sequence;
 	assert_true(read_totals(peer).heap.answered);
 }
 
@@ -409,10 +553,6 @@ static void test_a_price_wakes_nobody(void **state)
 	uint32_t sequence = peer->header->sequence;
 	link_set_price(peer->link, 1907);
 	assert_int_equal(peer->header->price_ns, 1907);
-	/* Whoever scribbles over it has it until the next turn. */
-	peer->header->price_ns = 1;
-	link_set_price(peer->link, 1907);
-	assert_int_equal(peer->header->price_ns, 1907);
 	assert_int_equal(peer->header->sequence, sequence);
 }
 
@@ -420,14 +560,19 @@ static void test_publishing_wakes_only_who_waits_at_the_gate(void **state)
 {
 	struct peer *peer = *state;
 	struct link_slot *slot = take(peer, 0, 100, 7000);
-	struct link_news news = {
-		.now_ms = 77, .headroom_bytes = 1 << 20, .credit_bytes = 5000, .gate_wait_ms = 200};
+	struct link_news news = {.now_ms = 77,
+		.headroom_bytes = 1 << 20,
+		.credit_bytes = 5000,
+		.gate_wait_ms = 200,
+		.notice_bytes = 300};
 	read_totals(peer);
 	link_publish(peer->link, &news);
 	assert_int_equal(peer->header->headroom_bytes, 1 << 20);
 	assert_int_equal(peer->header->gate_wait_ms, 200);
+	assert_int_equal(peer->gate->notice_bytes, 300);
 	assert_int_equal(peer->header->heartbeat_ms, 77);
 	assert_int_equal(peer->gate->credit_bytes, 5000);
+	assert_int_equal(peer->header->gate_limited, 1);
 	assert_int_equal(peer->gate->turn, 0);
 	slot->wants_bytes = 9000;
 	read_totals(peer);
@@ -454,6 +599,7 @@ static void test_credit_taken_since_the_sample_is_not_given_twice(void **state)
 	news.credit_bytes = UINT64_MAX;
 	link_publish(peer->link, &news);
 	assert_true(peer->gate->credit_bytes == UINT64_MAX);
+	assert_int_equal(peer->header->gate_limited, 0);
 	read_totals(peer);
 	peer->gate->credit_bytes = 10;
 	news.credit_bytes = 600;
@@ -481,8 +627,10 @@ static void test_random_bytes_in_slots_are_survived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_the_file_is_sealed_and_its_number_is_high),
-		TEST(test_the_environment_names_the_file),
+		TEST(test_the_files_are_sealed_and_their_numbers_are_high),
+		TEST(test_nobody_else_writes_the_header),
+		TEST(test_on_an_old_kernel_no_other_user_writes_the_header),
+		TEST(test_the_environment_names_the_files),
 		TEST(test_an_empty_link_is_not_made_bigger_by_reading),
 		TEST(test_slots_of_live_processes_are_summed),
 		TEST(test_dead_processes_lose_their_slot_and_keep_their_totals),
@@ -493,6 +641,8 @@ int main(void)
 		TEST(test_exec_starts_the_counters_anew_and_the_totals_go_on),
 		TEST(test_lies_saturate_and_totals_never_fall),
 		TEST(test_owners_without_a_process_are_freed_wherever_they_stand),
+		TEST(test_new_owners_are_looked_up_at_a_bounded_rate),
+		TEST(test_a_slot_of_another_version_does_not_count),
 		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
 		TEST(test_answers_survive_the_sequence_wrapping),
 		TEST(test_a_new_level_does_not_call_off_an_open_release),

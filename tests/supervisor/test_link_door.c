@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,14 +29,17 @@ static const char token_b[] = "ffeeddccbbaa99887766554433221100";
 
 struct house {
 	struct link_door *door;
-	int file[2];
+	int file[2][LINK_FILES];
 };
 
 static int setup(void **state)
 {
 	static struct house house;
 	assert_int_equal(link_door_open(&house.door), 0);
-	assert_int_equal(pipe2(house.file, O_CLOEXEC), 0);
+	for (int i = 0; i < 2 * LINK_FILES; i++) {
+		house.file[i / LINK_FILES][i % LINK_FILES] = memfd_create("file", MFD_CLOEXEC);
+		assert_true(house.file[i / LINK_FILES][i % LINK_FILES] >= 0);
+	}
 	assert_int_equal(link_door_add(house.door, token_a, house.file[0]), 0);
 	assert_int_equal(link_door_add(house.door, token_b, house.file[1]), 0);
 	*state = &house;
@@ -46,8 +50,8 @@ static int teardown(void **state)
 {
 	struct house *house = *state;
 	link_door_close(house->door);
-	close(house->file[0]);
-	close(house->file[1]);
+	for (int i = 0; i < 2 * LINK_FILES; i++)
+		close(house->file[i / LINK_FILES][i % LINK_FILES]);
 	return 0;
 }
 
@@ -65,13 +69,13 @@ static int knock(const struct house *house)
 	return fd;
 }
 
-/* The descriptor that came, or -1: the other side hung up without one. */
-static int receive(int fd)
+/* The first descriptor that came, the others in rest; -1: the other side hung up without any. */
+static int receive_all(int fd, int rest[LINK_FILES - 1])
 {
 	char byte;
-	int received = -1;
+	int received[LINK_FILES] = {-1, -1};
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(sizeof received)];
 		struct cmsghdr aligned;
 	} control;
 	struct iovec data = {.iov_base = &byte, .iov_len = 1};
@@ -82,9 +86,20 @@ static int receive(int fd)
 	if (recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
 		return -1;
 	struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-	if (part != NULL && part->cmsg_type == SCM_RIGHTS)
-		memcpy(&received, CMSG_DATA(part), sizeof received);
-	return received;
+	if (part != NULL && part->cmsg_type == SCM_RIGHTS &&
+		part->cmsg_len == CMSG_LEN(sizeof received))
+		memcpy(received, CMSG_DATA(part), sizeof received);
+	memcpy(rest, received + 1, sizeof received - sizeof received[0]);
+	return received[0];
+}
+
+static int receive(int fd)
+{
+	int rest[LINK_FILES - 1];
+	int first = receive_all(fd, rest);
+	if (first >= 0)
+		close(rest[0]);
+	return first;
 }
 
 static bool same_file(int a, int b)
@@ -94,7 +109,7 @@ static bool same_file(int a, int b)
 	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino;
 }
 
-static void test_the_token_brings_its_own_file(void **state)
+static void test_the_token_brings_its_own_files(void **state)
 {
 	struct house *house = *state;
 	int fd = knock(house);
@@ -102,11 +117,14 @@ static void test_the_token_brings_its_own_file(void **state)
 	assert_int_equal(poll(&ready, 1, 0), 1);
 	assert_int_equal(send(fd, token_b, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
 	link_door_serve(house->door, 1);
-	int got = receive(fd);
-	assert_true(got >= 0);
-	assert_true(same_file(got, house->file[1]));
+	int slots;
+	int header = receive_all(fd, &slots);
+	assert_true(header >= 0 && slots >= 0);
+	assert_true(same_file(header, house->file[1][LINK_FILE_HEADER]));
+	assert_true(same_file(slots, house->file[1][LINK_FILE_SLOTS]));
 	assert_int_equal(poll(&ready, 1, 0), 0);
-	close(got);
+	close(header);
+	close(slots);
 	close(fd);
 }
 
@@ -222,7 +240,7 @@ static void test_visitors_that_leave_at_once_are_survived(void **state)
 		close(fd);
 		link_door_serve(house->door, i);
 	}
-	test_the_token_brings_its_own_file(state);
+	test_the_token_brings_its_own_files(state);
 }
 
 /* As many links as there are services. */
@@ -236,7 +254,7 @@ static void test_any_number_of_keys_is_known(void **state)
 		assert_int_equal(link_door_add(house->door, token, house->file[0]), 0);
 	}
 	assert_int_equal(link_door_add(house->door, token_b, house->file[1]), 0);
-	test_the_token_brings_its_own_file(state);
+	test_the_token_brings_its_own_files(state);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -265,7 +283,7 @@ static void test_visits_are_limited_in_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_the_token_brings_its_own_file),
+		TEST(test_the_token_brings_its_own_files),
 		TEST(test_without_descriptors_a_visitor_is_sent_away),
 		TEST(test_who_is_slow_is_served_at_the_next_call),
 		TEST(test_wrong_short_and_long_tokens_are_refused),

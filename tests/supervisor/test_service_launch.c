@@ -101,12 +101,65 @@ static void test_the_shim_is_added_to_what_is_preloaded(void **state)
 		assert_int_equal(link_environment(fake_tick.link, value, sizeof value), 0);
 		assert_string_equal(child->preload, rows[i].after);
 		assert_string_equal(child->link, value);
-		assert_int_equal(child->keep_fd, link_fd(fake_tick.link));
+		assert_ptr_equal(child->keep_fd, link_fds(fake_tick.link));
+		assert_int_equal(child->keep_count, LINK_FILES);
 		assert_string_equal(fake_tick.check.program, "web");
 		assert_string_equal(fake_tick.check.start, "/srv");
 		link_close(fake_tick.link);
 		fake_tick.link = NULL;
 	}
+}
+
+/* The bytes that systemd documents: "some 200000 2000000" and a NUL, in base64. */
+static const char systemd_write[] = "c29tZSAyMDAwMDAgMjAwMDAwMAA=";
+
+static void test_every_service_is_told_where_to_watch_for_pressure(void **state)
+{
+	static char chosen[] = "MEMORY_PRESSURE_WATCH=/mine";
+	static char unlike[] = "MEMORY_PRESSURE_WATCHED=yes";
+	static char *const own[] = {chosen, NULL};
+	static char *const other[] = {unlike, NULL};
+	static const struct {
+		const char *inherited;
+		char *const *config;
+		bool trigger;
+		int error;
+		const char *watch;
+		const char *write;
+	} rows[] = {
+		{.trigger = true, .watch = "/here", .write = systemd_write},
+		{.watch = "/here", .write = "-"},
+		/* What we inherited is of our own cgroup. */
+		{.inherited = "/ours", .trigger = true, .watch = "/here", .write = systemd_write},
+		{.inherited = "/ours", .watch = "/here", .write = "-"},
+		{.inherited = "/ours", .error = -EROFS, .watch = "-", .write = "-"},
+		/* The user's word counts. */
+		{.inherited = "/dev/null", .trigger = true, .watch = "/dev/null", .write = "bXk="},
+		{.config = own, .trigger = true, .watch = "/mine", .write = "-"},
+		{.inherited = "/ours", .config = own, .watch = "/mine", .write = "bXk="},
+		{.config = other, .trigger = true, .watch = "/here", .write = systemd_write},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		unsetenv("MEMORY_PRESSURE_WATCH");
+		unsetenv("MEMORY_PRESSURE_WRITE");
+		if (rows[i].inherited != NULL) {
+			setenv("MEMORY_PRESSURE_WATCH", rows[i].inherited, 1);
+			setenv("MEMORY_PRESSURE_WRITE", "bXk=", 1);
+		}
+		life.config.environment = (char **)rows[i].config;
+		fake_tick.pressure =
+			(struct tick_pressure){.trigger = rows[i].trigger, .path = "/here"};
+		fake_tick.pressure_error = rows[i].error;
+		life_init();
+		const struct fake_child *child = life_start();
+		assert_string_equal(child->pressure_watch, rows[i].watch);
+		assert_string_equal(child->pressure_write, rows[i].write);
+		assert_false(fake_tick.pressure_other_user);
+	}
+	life.config.environment = NULL;
+	unsetenv("MEMORY_PRESSURE_WATCH");
+	unsetenv("MEMORY_PRESSURE_WRITE");
 }
 
 static void test_without_the_shim_no_link_is_handed_on(void **state)
@@ -140,7 +193,7 @@ static void test_without_the_shim_no_link_is_handed_on(void **state)
 		const struct fake_child *child = life_start();
 		assert_string_equal(child->preload, "");
 		assert_string_equal(child->link, "");
-		assert_int_equal(child->keep_fd, -1);
+		assert_int_equal(child->keep_count, 0);
 		assert_int_equal(said(rows[i].text), 1);
 		assert_true(service_deadline_ms(&life.service) == SERVICE_NEVER);
 		link_close(made);
@@ -231,6 +284,7 @@ int main(void)
 		TEST(test_a_program_that_is_not_there_is_named),
 		TEST(test_without_limits_of_its_own_it_runs_all_the_same),
 		TEST(test_the_shim_is_added_to_what_is_preloaded),
+		TEST(test_every_service_is_told_where_to_watch_for_pressure),
 		TEST(test_without_the_shim_no_link_is_handed_on),
 		TEST(test_a_shim_that_shows_up_late_is_missed_first),
 		TEST(test_a_shim_that_never_comes_costs_a_dozen_looks),

@@ -41,10 +41,8 @@ static int tear_down(void **state)
 
 static struct spawn spawn_of(const char *const *argv)
 {
-	return (struct spawn){.argv = (char *const *)argv,
-		.environment = &environment,
-		.signals = &signals,
-		.keep_fd = -1};
+	return (struct spawn){
+		.argv = (char *const *)argv, .environment = &environment, .signals = &signals};
 }
 
 /* Runs it to its end with stdout in output; the wait status. */
@@ -165,19 +163,24 @@ static void test_directories_count_from_where_it_starts(void **state)
 	assert_string_equal(output, "/usr/lib\n");
 }
 
-static void test_one_descriptor_is_kept_and_no_other(void **state)
+static void test_some_descriptors_are_kept_and_no_other(void **state)
 {
 	(void)state;
-	char text[64];
-	int kept = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	const int kept[] = {
+		open("/dev/null", O_RDONLY | O_CLOEXEC), open("/dev/zero", O_RDONLY | O_CLOEXEC)};
 	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	snprintf(text, sizeof text, "[ -e /dev/fd/%d ] && [ ! -e /dev/fd/%d ]", kept, other);
+	snprintf(text, sizeof text, "[ -e /dev/fd/%d ] && [ -e /dev/fd/%d ] && [ ! -e /dev/fd/%d ]",
+		kept[0], kept[1], other);
 	const char *const argv[] = {"sh", "-c", text, NULL};
 	struct spawn spawn = spawn_of(argv);
 	spawn.keep_fd = kept;
+	spawn.keep_count = 2;
 	assert_int_equal(run(&spawn, NULL), 0);
-	assert_true(fcntl(kept, F_GETFD) & FD_CLOEXEC);
-	close(kept);
+	for (int i = 0; i < 2; i++) {
+		assert_true(fcntl(kept[i], F_GETFD) & FD_CLOEXEC);
+		close(kept[i]);
+	}
 	close(other);
 }
 
@@ -281,7 +284,7 @@ int main(void)
 		cmocka_unit_test(test_what_fails_comes_back),
 		cmocka_unit_test(test_the_program_is_found_in_the_childs_path),
 		cmocka_unit_test(test_directories_count_from_where_it_starts),
-		cmocka_unit_test(test_one_descriptor_is_kept_and_no_other),
+		cmocka_unit_test(test_some_descriptors_are_kept_and_no_other),
 		cmocka_unit_test(test_listen_pid_becomes_the_childs_if_it_is_ours),
 		cmocka_unit_test(test_signals_are_read_and_tell_who_sent_them),
 		cmocka_unit_test(test_signal_names),

@@ -37,7 +37,8 @@ struct fake_child *fake_children_add(pid_t group)
 	}
 	struct fake_child *child = &fake_children.child[fake_children.count];
 	pid_t pid = FAKE_CHILDREN_FIRST_PID + (pid_t)fake_children.count++;
-	*child = (struct fake_child){.pid = pid, .group = group == 0 ? pid : group, .keep_fd = -1};
+	*child =
+		(struct fake_child){.pid = pid, .group = group == 0 ? pid : group, .keep_count = 0};
 	return child;
 }
 
@@ -105,6 +106,11 @@ static void copy(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from != NULL ? from : "");
 }
 
+static void copy_set(char *to, size_t size, const char *from)
+{
+	copy(to, size, from != NULL ? from : "-");
+}
+
 int __wrap_spawn_start(const struct spawn *spawn, struct spawned *spawned)
 {
 	if (fake_children.refuse_spawns > 0) {
@@ -116,7 +122,12 @@ int __wrap_spawn_start(const struct spawn *spawn, struct spawned *spawned)
 	copy(child->preload, sizeof child->preload,
 		environment_get(spawn->environment, "LD_PRELOAD"));
 	copy(child->link, sizeof child->link, environment_get(spawn->environment, "SPILLWAY_LINK"));
+	copy_set(child->pressure_watch, sizeof child->pressure_watch,
+		environment_get(spawn->environment, "MEMORY_PRESSURE_WATCH"));
+	copy_set(child->pressure_write, sizeof child->pressure_write,
+		environment_get(spawn->environment, "MEMORY_PRESSURE_WRITE"));
 	child->keep_fd = spawn->keep_fd;
+	child->keep_count = spawn->keep_count;
 	child->ignores = fake_children.next_ignores;
 	child->unkillable = fake_children.next_unkillable;
 	*spawned = (struct spawned){.pid = child->pid, .gate_fd = -1, .result_fd = -1};

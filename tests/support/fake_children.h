@@ -36,7 +36,10 @@ struct fake_child {
 	char program[64];
 	char preload[256];
 	char link[256];
-	int keep_fd;
+	char pressure_watch[256]; /* MEMORY_PRESSURE_WATCH; "-": not set */
+	char pressure_write[64];
+	const int *keep_fd;
+	size_t keep_count;
 };
 
 struct fake_children {

@@ -18,6 +18,8 @@ struct fake_tick fake_tick;
 struct life life;
 
 int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service);
+int __wrap_tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure);
 uint64_t __wrap_tick_service_ended(
 	struct tick *tick, struct tick_service *service, uint64_t now_ms);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
@@ -33,6 +35,16 @@ int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service)
 	service->leaf = fake_tick.leaf;
 	service->link = fake_tick.link;
 	return fake_tick.prepare_error;
+}
+
+int __wrap_tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
+	struct tick_pressure *pressure)
+{
+	(void)tick;
+	(void)service;
+	fake_tick.pressure_other_user = other_user;
+	*pressure = fake_tick.pressure;
+	return fake_tick.pressure_error;
 }
 
 uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)

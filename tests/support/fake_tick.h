@@ -29,7 +29,10 @@ struct fake_tick {
 	struct cgroup_leaf *leaf;
 	struct link *link;
 	int prepare_error;
-	uint64_t oom_kills; /* what the next end is told */
+	struct tick_pressure pressure;
+	int pressure_error;
+	bool pressure_other_user; /* as last asked */
+	uint64_t oom_kills;       /* what the next end is told */
 	struct shim_verdict verdict;
 	struct shim_check check; /* as last asked */
 	bool has_process;

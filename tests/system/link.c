@@ -7,14 +7,12 @@
  * "woken" where a new sequence number woke it or was there before it slept, "seen" where it looked
  * by itself.
  */
-#include "shim/protocol.h"
+#include "tests/system/link_files.h"
 
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,19 +26,6 @@ struct view {
 	uint32_t cpu_permille;
 	uint64_t price_ns;
 };
-
-static const struct link_header *map_link(void)
-{
-	const char *value = getenv(LINK_ENVIRONMENT);
-	char *end;
-	if (value == NULL)
-		return NULL;
-	long fd = strtol(value, &end, 10);
-	if (*end != ':')
-		return NULL;
-	void *map = mmap(NULL, LINK_PAGE_BYTES, PROT_READ, MAP_SHARED, (int)fd, 0);
-	return map == MAP_FAILED ? NULL : map;
-}
 
 /* Fields that belong together, as the sequence has them. */
 static struct view look(const struct link_header *header)
@@ -83,7 +68,9 @@ static bool wait_for_news(const struct link_header *header, uint32_t sequence)
 
 int main(void)
 {
-	const struct link_header *header = map_link();
+	struct link_names names;
+	const struct link_header *header =
+		link_names_read(&names) == 0 ? link_map_header(&names) : NULL;
 	if (header == NULL || header->magic != LINK_MAGIC || header->version != LINK_VERSION) {
 		fprintf(stderr, "link: there is none\n");
 		return 2;

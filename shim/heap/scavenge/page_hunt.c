@@ -159,6 +159,8 @@ static bool hunt_run(struct page_hunt *hunt, struct region *region, const struct
 		hunt_whole(hunt, region, cut);
 	else
 		hunt->parts |= region->once_huge;
+	/* A page that a hunt is to find a chunk by counts as dirty there, too. */
+	hunt->uncommitted |= page_reserve_is_away_locked(region, cut, end - cut);
 	*first = cut;
 	hunt->below = region_address(region, cut);
 	counts = region_count(region, cut, end - cut);
@@ -210,6 +212,7 @@ bool page_hunt(struct page_hunt *hunt)
 	hunt->dirty_pages = 0;
 	hunt->lazy_pages = 0;
 	hunt->parts = false;
+	hunt->uncommitted = false;
 	hunt->huge_chunk = NULL;
 	hunt->done = true;
 	region_hunt_begin(&want);

@@ -56,6 +56,7 @@ struct page_hunt {
 	size_t dirty_pages; /* in those ranges */
 	size_t lazy_pages;
 	bool parts;       /* some ranges may be parts of huge pages */
+	bool uncommitted; /* some pages must not be touched */
 	void *huge_chunk; /* a whole one among them, which will be huge again; NULL: none */
 };
 

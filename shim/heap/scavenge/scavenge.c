@@ -76,6 +76,8 @@ static int advise_maps(const struct os_range *ranges, size_t count)
 /* What a fault costs, on pages that have just gone. */
 static int measure_now_and_then(const struct page_hunt *hunt)
 {
+	if (hunt->uncommitted)
+		return 0;
 	if (hunt->huge_chunk != NULL && scavenge_costs_huge_due(os_now_ns()))
 		return scavenge_costs_measure_huge(hunt->huge_chunk);
 	/* A touch in a chunk of which nothing is left might bring all of it. */
