@@ -52,15 +52,15 @@ static void *alone_run(void *unused)
 			uint64_t now_ns = os_now_ns();
 			uint32_t ms;
 
-			heard = atomic_load(&gate->doorbell);
+			heard = atomic_load(&gate->notify);
 			ms = alone_step(now_ns);
 			if (ms == 0)
 				break;
-			futex_wait(&gate->doorbell, heard, FUTEX_ALL_BITS, now_ns + ms * MS_NS);
+			futex_wait(&gate->notify, heard, FUTEX_ALL_BITS, now_ns + ms * MS_NS);
 		}
 		limit_attend(false);
-		/* Rung while this was being decided. */
-		if (atomic_load(&gate->doorbell) != heard && !atomic_load(&ended))
+		/* Notified while this was being decided. */
+		if (atomic_load(&gate->notify) != heard && !atomic_load(&ended))
 			limit_want(true);
 		limit_lift();
 		look_end();
@@ -117,7 +117,7 @@ void alone_end(void)
 {
 	atomic_store(&ended, true);
 	if (alone_runs())
-		limit_ring();
+		limit_notify();
 }
 
 bool alone_runs(void)

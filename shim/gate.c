@@ -39,9 +39,9 @@ static uint64_t keeper_wait_ns(const struct keeper *keeper)
 static void keeper_ring(const struct keeper *keeper)
 {
 	if (keeper->own)
-		limit_ring();
+		limit_notify();
 	else
-		link_doorbell_ring();
+		link_listenerbell_ring();
 }
 
 /* Where to say the need, until slot_leave; NULL: nowhere. */

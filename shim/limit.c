@@ -86,22 +86,22 @@ struct link_slot *limit_slot(void)
 	return &slot;
 }
 
-void limit_ring(void)
+void limit_notify(void)
 {
 	if (!atomic_load(&attended)) {
 		if (!atomic_exchange(&wanted, true) && wake_scavenger != NULL)
 			wake_scavenger();
 		return;
 	}
-	atomic_fetch_add(&gate.doorbell, 1);
-	futex_wake(&gate.doorbell, 1, FUTEX_ALL_BITS);
+	atomic_fetch_add(&gate.notify, 1);
+	futex_wake(&gate.notify, 1, FUTEX_ALL_BITS);
 }
 
 void limit_mark_pass(void)
 {
-	/* One ring a mark. */
+	/* One notification a mark. */
 	if (atomic_exchange(&limit_mark, LIMIT_NO_MARK) != LIMIT_NO_MARK)
-		limit_ring();
+		limit_notify();
 }
 
 void limit_attend(bool attends)

@@ -29,9 +29,9 @@
  * credit is UINT64_MAX unless the thread of alone.h runs and has limited it.  The slot holds what
  * waits there.
  *
- * Growth is told by limit_growth_note.  When the total passes the mark, whoever grows rings once:
- * the thread looks again and sets another mark.  That is how a process that is far from its limit
- * needs no wake-up and no thread.
+ * Growth is told by limit_growth_note.  When the total passes the mark, whoever grows notifies
+ *once: the thread looks again and sets another mark.  That is how a process that is far from its
+ *limit needs no wake-up and no thread.
  */
 
 enum limit_kind { LIMIT_AUTO, LIMIT_OFF, LIMIT_SIZE, LIMIT_SHARE };
@@ -73,9 +73,9 @@ static inline void limit_growth_note(uint64_t total_bytes)
 		limit_mark_pass();
 }
 /* Someone waits at the gate. */
-void limit_ring(void);
+void limit_notify(void);
 
-/* For alone.c.  A thread that is there hears the doorbell; otherwise the next one is wanted. */
+/* For alone.c.  A thread that is there is notified; otherwise the next one is wanted. */
 void limit_attend(bool attends);
 bool limit_is_attended(void);
 bool limit_is_wanted(void);

@@ -299,12 +299,12 @@ bool link_growth_note(uint64_t bytes)
 	return next == UINT64_MAX;
 }
 
-void link_doorbell_ring(void)
+void link_listenerbell_ring(void)
 {
 	if (gate == NULL)
 		return;
-	atomic_fetch_add(&gate->doorbell, 1);
-	futex_wake(&gate->doorbell, 1, FUTEX_ALL_BITS);
+	atomic_fetch_add(&gate->notify, 1);
+	futex_wake(&gate->notify, 1, FUTEX_ALL_BITS);
 }
 
 struct link_slot *link_slot_enter(void)

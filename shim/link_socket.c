@@ -1,4 +1,4 @@
-/* Fetches the link's files from the supervisor's door. */
+/* Fetches the link's files from the supervisor's listener. */
 #include "shim/link_socket.h"
 
 #include "shim/kernel.h"

@@ -46,7 +46,7 @@
  *                     after it changed the level or asks for a release
  *   gate.turn         growing heaps sleep on it; the supervisor adds 1 and
  *                     wakes all after it wrote new credit
- *   gate.doorbell     the supervisor sleeps on it; a shim adds 1 and wakes one
+ *   gate.notify       the supervisor sleeps on it; a shim adds 1 and wakes one
  *                     when its slot has news that cannot wait for a tick:
  *                     wants_bytes, sequence_done after a release, or growth
  *                     beyond gate.notice_bytes
@@ -133,9 +133,9 @@ struct link_header {
 struct link_gate {
 	_Atomic uint64_t credit_bytes;
 	_Atomic uint32_t turn;
-	_Atomic uint32_t doorbell;
-	/* What the heaps may still grow by, all together, before one of them rings; UINT64_MAX:
-	 * without end.  Who takes the last of it writes that. */
+	_Atomic uint32_t notify;
+	/* What the heaps may still grow by, all together, before one of them notifies us;
+	 * UINT64_MAX: without end.  Who takes the last of it writes that. */
 	_Atomic uint64_t notice_bytes;
 };
 

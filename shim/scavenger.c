@@ -143,7 +143,7 @@ static void request_answer(void)
 {
 	link_slot_publish();
 	if (sequence_done_store(work.request.sequence))
-		link_doorbell_ring();
+		link_listenerbell_ring();
 }
 
 static void news_read(void)

@@ -13,7 +13,7 @@
  *
  * A request (a new sequence number with a release level) is worked on at full
  * speed until the heap has no more at that level or the target is met; then
- * the slot is filled, sequence_done stored and the doorbell rung.  A request
+ * the slot is filled, sequence_done stored and the supervisor notified.  A request
  * that arrives meanwhile takes over if its level is at least as high, and
  * waits for its turn otherwise: sequence numbers are answered in order, so
  * answering the later one answers both.

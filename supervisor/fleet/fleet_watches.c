@@ -10,8 +10,8 @@ static void on_watch(void *context)
 	struct service_watch *watch = context;
 	struct tick_service *service = watch->service != NULL ? &watch->service->memory : NULL;
 	tick_woken(watch->fleet->host.tick, service, watch->kind, loop_now_ms());
-	/* What comes to the door says nothing about memory, and is served. */
-	if (watch->kind == TICK_WATCH_DOOR)
+	/* A connection to the listener says nothing about memory, and has been served. */
+	if (watch->kind == TICK_WATCH_LISTENER)
 		return;
 	watch->fleet->tick_ms = 0;
 	fleet_turn(watch->fleet);
@@ -56,7 +56,7 @@ static int renew_watches_of(struct fleet *fleet, struct service *service, bool i
 }
 
 /* A watch that could not be made is tried again in every turn, and told of once: without it a
- * service that rings would have to wait for the next turn, for as long as it runs. */
+ * service that notifies us would have to wait for the next turn, for as long as it runs. */
 void fleet_watches_renew(struct fleet *fleet)
 {
 	uint64_t generation = tick_watches_generation(fleet->host.tick);

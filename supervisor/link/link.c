@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "supervisor/link/link_door.h"
+#include "supervisor/link/link_listener.h"
 #include "supervisor/link/link_slots.h"
 
 /* Below it is what services number by hand, as shells do with 3 to 9 and daemons up to 20. */
@@ -34,7 +34,7 @@ struct link {
 	uint64_t inode[LINK_FILES];
 	struct link_header *header;
 	struct link_gate *gate;
-	struct link_door *door;
+	struct link_listener *listener;
 	char token[LINK_TOKEN_CHARS + 1];
 	struct link_slots slots;
 	/* The last release that was asked for; every process has done it once answered. */
@@ -211,7 +211,7 @@ static int note_files(struct link *link)
 	return 0;
 }
 
-int link_open(const char *name, struct link_door *door, struct link **link)
+int link_open(const char *name, struct link_listener *listener, struct link **link)
 {
 	struct link *made = calloc(1, sizeof *made);
 	if (made == NULL)
@@ -224,13 +224,13 @@ int link_open(const char *name, struct link_door *door, struct link **link)
 		error = note_files(made);
 	if (error == 0)
 		error = make_token(made->token);
-	if (error == 0 && door != NULL)
-		error = link_door_add(door, made->token, made->fd);
+	if (error == 0 && listener != NULL)
+		error = link_listener_add(listener, made->token, made->fd);
 	if (error != 0) {
 		unmake(made);
 		return error;
 	}
-	made->door = door;
+	made->listener = listener;
 	made->credit_left_bytes = UINT64_MAX;
 	atomic_store(&made->gate->credit_bytes, UINT64_MAX);
 	atomic_store(&made->gate->notice_bytes, UINT64_MAX);
@@ -239,18 +239,12 @@ int link_open(const char *name, struct link_door *door, struct link **link)
 	return 0;
 }
 
-void link_leave_door(struct link *link)
-{
-	if (link->door != NULL)
-		link_door_remove(link->door, link->token);
-	link->door = NULL;
-}
-
 void link_close(struct link *link)
 {
 	if (link == NULL)
 		return;
-	link_leave_door(link);
+	if (link->listener != NULL)
+		link_listener_remove(link->listener, link->token);
 	/* Whoever still runs is alone from now on, and must not wait at the gate for us. */
 	atomic_store(&link->header->level, LINK_CALM);
 	atomic_store(&link->header->release_level, LINK_CALM);
@@ -278,13 +272,13 @@ int link_environment(const struct link *link, char *value, size_t size)
 		(unsigned long long)link->inode[LINK_FILE_HEADER], link->fd[LINK_FILE_SLOTS],
 		(unsigned long long)link->device[LINK_FILE_SLOTS],
 		(unsigned long long)link->inode[LINK_FILE_SLOTS],
-		link->door != NULL ? link_door_name(link->door) : "none", link->token);
+		link->listener != NULL ? link_listener_name(link->listener) : "none", link->token);
 	return length >= 0 && (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
-_Atomic uint32_t *link_doorbell(struct link *link)
+_Atomic uint32_t *link_listenerbell(struct link *link)
 {
-	return &link->gate->doorbell;
+	return &link->gate->notify;
 }
 
 static void visit_page(struct link *link, off_t start, off_t end, int proc_fd, uint64_t now_ms)

@@ -13,8 +13,8 @@
 #include "supervisor/policy/sample.h"
 
 /*
- * The supervisor's end of shim/protocol.h: one link per service.  The door at
- * which processes that lost the descriptors ask for them is link_door.h.
+ * The supervisor's end of shim/protocol.h: one link per service.  The listener at
+ * which processes that lost the descriptors ask for them is link_listener.h.
  *
  * The header is ours alone.  All that stands in a slot or in the gate was written by a process we
  * do not trust.  Every field is read once into our own memory; sums saturate; totals that may only
@@ -27,7 +27,7 @@
  */
 
 struct link;
-struct link_door;
+struct link_listener;
 
 struct link_totals {
 	struct heap_sample heap;
@@ -35,12 +35,9 @@ struct link_totals {
 	struct link_figures figures;
 };
 
-/* door may be NULL: then lost descriptors stay lost.  name is for /proc/PID/maps only. */
-int link_open(const char *name, struct link_door *door, struct link **link);
+/* listener may be NULL: then lost descriptors stay lost.  name is for /proc/PID/maps only. */
+int link_open(const char *name, struct link_listener *listener, struct link **link);
 void link_close(struct link *link);
-
-/* Gives up the link's place at the door: no further process can fetch it.  All else goes on. */
-void link_leave_door(struct link *link);
 
 /* The descriptors that a child inherits, LINK_FILES of them: high, close-on-exec here, so the child
  * clears that flag on the same numbers after fork. */
@@ -50,8 +47,8 @@ const int *link_fds(const struct link *link);
 #define LINK_VALUE_BYTES 256
 int link_environment(const struct link *link, char *value, size_t size);
 
-/* The word the doorbell thread sleeps on. */
-_Atomic uint32_t *link_doorbell(struct link *link);
+/* The word that the shims add to and wake, for notifier.h. */
+_Atomic uint32_t *link_listenerbell(struct link *link);
 
 /* Reads all slots.  proc_fd is a descriptor of /proc (or of a test's). */
 void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_totals *totals);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Of one service: the link's two, doorbell, the result of its start, its leaf and six files of
- * that, two watches of two.  Of all: the loop, signals, timers, the walls' files, the door and its
- * visitors, and what is open for a moment. */
+/* Of one service: the link's two, the notifier's, the result of its start, its leaf and six files
+ * of that, two watches of two.  Of all: the loop, signals, timers, the walls' files, the listener
+ * and its connections, and what is open for a moment. */
 #define OF_ONE_SERVICE 17
 #define OF_ALL 128
 

@@ -9,8 +9,8 @@
  *
  * It says so before it has touched the memory: at the look that follows, usage has not risen yet,
  * and nothing says when the threshold is crossed.  So usage is looked at every FOLLOW_LOOK_MS until
- * it has not risen for FOLLOW_MS.  A ring that comes with no growth of a heap, such as the answer
- * to a release, begins nothing.
+ * it has not risen for FOLLOW_MS.  A notification that comes with no growth of a heap, such as the
+ * answer to a release, begins nothing.
  */
 
 #define FOLLOW_LOOK_MS 1U
@@ -24,9 +24,10 @@ struct follow {
 	uint64_t until_ms;
 };
 
-/* In every turn.  rung: a service has rung since the last.  heap_bytes: what the heaps have, idle
- * memory included, usage_bytes: of the cgroups.  When to look again; UINT32_MAX: no need. */
-uint32_t follow_step(struct follow *follow, bool rung, uint64_t heap_bytes, uint64_t usage_bytes,
-	uint64_t now_ms);
+/* In every turn.  notified: a service has notified us since the last.  heap_bytes: what the heaps
+ * have, idle memory included, usage_bytes: of the cgroups.  When to look again; UINT32_MAX: no
+ * need. */
+uint32_t follow_step(struct follow *follow, bool notified, uint64_t heap_bytes,
+	uint64_t usage_bytes, uint64_t now_ms);
 
 #endif

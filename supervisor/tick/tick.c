@@ -41,7 +41,7 @@ static int open_all(struct tick *tick)
 	mode_probe(tick->root_fd, &tick->mode);
 	open_tree(tick);
 	log_info("%s", tick->mode.line);
-	int error = link_door_open(&tick->door);
+	int error = link_listener_open(&tick->listener);
 	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
@@ -84,7 +84,7 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 		if (tick->service[i]->prepared)
 			tick_service_unmake(tick->service[i], NULL, wait_ms);
 	pressure_directory_close(tick->pressure);
-	link_door_close(tick->door);
+	link_listener_close(tick->listener);
 	if (tick->tree != NULL)
 		cgroup_tree_close(tick->tree, wait_ms);
 	if (tick->root_fd >= 0)
@@ -149,7 +149,7 @@ static struct tick_place place_of(struct tick *tick)
 	return (struct tick_place){
 		.tree = tick->tree,
 		.brake = tick->brake,
-		.door = tick->door,
+		.listener = tick->listener,
 		.wall_bytes = sampler_wall_bytes(tick->sampler),
 		.wall_directory = sampler_wall_directory(tick->sampler),
 		.window_ms = tick->mode.window_ms,
@@ -373,15 +373,15 @@ static uint32_t follow(struct tick *tick, uint64_t now_ms)
 {
 	uint64_t usage_bytes = tick->sample.shared.current_bytes;
 	uint64_t heap_bytes = 0;
-	bool rung = tick->rung;
-	tick->rung = false;
+	bool notified = tick->notified;
+	tick->notified = false;
 	for (size_t i = 0; i < tick->count; i++) {
 		const struct service_sample *sample = &tick->service[i]->policy.sample;
 		usage_bytes = fraction_plus(usage_bytes, sample->current_bytes);
 		heap_bytes = fraction_plus(heap_bytes,
 			fraction_plus(sample->heap.in_use_bytes, sample->heap.idle_dirty_bytes));
 	}
-	return follow_step(&tick->follow, rung, heap_bytes, usage_bytes, now_ms);
+	return follow_step(&tick->follow, notified, heap_bytes, usage_bytes, now_ms);
 }
 
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
@@ -403,7 +403,7 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
-	link_door_open_again(tick->door, now_ms);
+	link_listener_resume(tick->listener, now_ms);
 	look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
@@ -432,7 +432,7 @@ void tick_counts(
 		.brakes = service->perform.brakes,
 		.psi_wakes = service->psi_wakes,
 		.events_wakes = service->events_wakes,
-		.doorbell_wakes = service->doorbell_wakes,
+		.notifier_wakes = service->notifier_wakes,
 		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
 		.level = service->link != NULL ? link_level(service->link) : LEVEL_CALM,
 	};

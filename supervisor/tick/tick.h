@@ -49,9 +49,9 @@ int tick_reserve(struct tick *tick, size_t count);
 void tick_clear(struct tick *tick);
 void tick_add(struct tick *tick, struct tick_service *service);
 
-/* A leaf with its limits (modes A and B), a link, a doorbell, triggers.  Does nothing for what is
- * there already, so it may be called before every start; makes it again where somebody has removed
- * the leaf.  0 or -errno. */
+/* A leaf with its limits (modes A and B), a link with its notifier, triggers.  Does nothing for
+ * what is there already, so it may be called before every start; makes it again where somebody has
+ * removed the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, struct tick_service *service);
 
 /*
@@ -102,8 +102,8 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms);
 enum tick_watch_kind {
 	TICK_WATCH_PSI,
 	TICK_WATCH_EVENTS,
-	TICK_WATCH_DOORBELL, /* of a service */
-	TICK_WATCH_DOOR,     /* common */
+	TICK_WATCH_NOTIFIER, /* of a service */
+	TICK_WATCH_LISTENER, /* common */
 	TICK_WATCH_KINDS
 };
 
@@ -124,7 +124,7 @@ struct tick_counts {
 	uint64_t brakes;
 	uint64_t psi_wakes;
 	uint64_t events_wakes;
-	uint64_t doorbell_wakes;
+	uint64_t notifier_wakes;
 	uint64_t usage_bytes;
 	enum level level;
 };

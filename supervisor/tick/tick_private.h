@@ -13,7 +13,7 @@ struct tick {
 	struct mode mode;
 	struct cgroup_tree *tree;   /* NULL in modes C and D */
 	struct brake_worker *brake; /* there is one where there is a tree */
-	struct link_door *door;
+	struct link_listener *listener;
 	struct pressure_directory *pressure; /* NULL: no service has a socket */
 	struct sampler *sampler;
 
@@ -24,7 +24,7 @@ struct tick {
 	struct sample sample;
 	struct plan plan;
 	struct follow follow;
-	bool rung; /* since the last turn */
+	bool notified; /* since the last turn */
 
 	struct tick_watched psi; /* of the cgroup of all services */
 	struct config_psi psi_wanted;

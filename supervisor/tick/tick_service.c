@@ -122,9 +122,9 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 		say_limits_have_no_effect(service);
 	if (error != 0)
 		return error;
-	error = link_open(service->config.name, place->door, &service->link);
+	error = link_open(service->config.name, place->listener, &service->link);
 	if (error == 0)
-		error = doorbell_open(link_doorbell(service->link), &service->doorbell);
+		error = notifier_open(link_listenerbell(service->link), &service->notifier);
 	if (error != 0) {
 		tick_service_unmake(service, place->brake, 0);
 		return error;
@@ -202,7 +202,7 @@ void tick_service_unmake(struct tick_service *service, struct brake_worker *brak
 	/* What is not removed now is tried again when the tree is closed. */
 	if (service->leaf != NULL && cgroup_leaf_remove(service->leaf, wait_ms) != 0)
 		log_warn("%s: its cgroup is still busy, left for later", config.name);
-	doorbell_close(service->doorbell);
+	notifier_close(service->notifier);
 	pressure_socket_close(service->pressure);
 	link_close(service->link);
 	tick_service_init(service);

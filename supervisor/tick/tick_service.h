@@ -8,9 +8,9 @@
 #include "config/config.h"
 #include "supervisor/cgroup/cgroup.h"
 #include "supervisor/cgroup/psi.h"
-#include "supervisor/link/doorbell.h"
+#include "supervisor/link/notifier.h"
 #include "supervisor/link/link.h"
-#include "supervisor/link/link_door.h"
+#include "supervisor/link/link_listener.h"
 #include "supervisor/link/pressure_socket.h"
 #include "supervisor/policy/limit.h"
 #include "supervisor/policy/policy.h"
@@ -19,7 +19,7 @@
 #include "supervisor/tick/sampler.h"
 
 /*
- * The memory side of one service: its settings, leaf, link, doorbell, the two watches on the leaf's
+ * The memory side of one service: its settings, leaf, link, notifier, the two watches on the leaf's
  * files, and what sampler, policy and perform keep of it.
  *
  * It is part of a larger object (supervisor/fleet/service.h) that stays at one address from the
@@ -45,7 +45,7 @@ struct tick_service {
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */
 	struct link *link;
-	struct doorbell *doorbell;
+	struct notifier *notifier;
 	struct pressure_socket *pressure; /* NULL: nobody was named it */
 	struct tick_watched psi;
 	struct config_psi psi_wanted; /* what psi was made for, or was refused */
@@ -63,14 +63,14 @@ struct tick_service {
 	struct oom_moment oom_moment;
 	uint64_t psi_wakes;
 	uint64_t events_wakes;
-	uint64_t doorbell_wakes;
+	uint64_t notifier_wakes;
 };
 
 /* What is the same for all: where to make things. */
 struct tick_place {
 	struct cgroup_tree *tree; /* NULL in modes C and D */
 	struct brake_worker *brake;
-	struct link_door *door;
+	struct link_listener *listener;
 	const char *wall_directory;
 	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
 	uint32_t window_ms;  /* the mode's */

@@ -1,4 +1,4 @@
-/* What the loop waits for: triggers, memory.events, doorbells and the door. */
+/* What the loop waits for: triggers, memory.events, notifications and the listener. */
 #include "supervisor/tick/tick_private.h"
 
 #include <unistd.h>
@@ -120,10 +120,10 @@ int tick_watch_fd(
 		return psi->now.epoll_fd;
 	case TICK_WATCH_EVENTS:
 		return events->now.epoll_fd;
-	case TICK_WATCH_DOORBELL:
-		return service != NULL && service->prepared ? doorbell_fd(service->doorbell) : -1;
-	case TICK_WATCH_DOOR:
-		return service == NULL ? link_door_fd(tick->door) : -1;
+	case TICK_WATCH_NOTIFIER:
+		return service != NULL && service->prepared ? notifier_fd(service->notifier) : -1;
+	case TICK_WATCH_LISTENER:
+		return service == NULL ? link_listener_fd(tick->listener) : -1;
 	default:
 		return -1;
 	}
@@ -171,13 +171,13 @@ void tick_woken(
 	case TICK_WATCH_EVENTS:
 		woken_by_events(tick, service);
 		break;
-	case TICK_WATCH_DOORBELL:
-		service->doorbell_wakes++;
-		tick->rung = true;
-		doorbell_drain(service->doorbell);
+	case TICK_WATCH_NOTIFIER:
+		service->notifier_wakes++;
+		tick->notified = true;
+		notifier_drain(service->notifier);
 		break;
-	case TICK_WATCH_DOOR:
-		link_door_serve(tick->door, now_ms);
+	case TICK_WATCH_LISTENER:
+		link_listener_serve(tick->listener, now_ms);
 		break;
 	case TICK_WATCH_KINDS:
 		break;

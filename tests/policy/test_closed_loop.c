@@ -6,7 +6,7 @@
 /*
  * Policy against a model of what it steers: four heaps under one wall, a kernel
  * that charges and takes lazily freed pages at the wall, and a supervisor that
- * looks when the plan says so or someone rings.  The model's clock ticks in ms.
+ * looks when the plan says so or someone notifies.  The model's clock ticks in ms.
  *
  * Each heap's live bytes swing between 10 and 120 MiB, a quarter of a period
  * apart: the live bytes of all together fit (223 MiB at the most), the peaks do
@@ -75,7 +75,7 @@ static struct world {
 	bool steered;
 	bool reclaimable_known;
 	uint64_t seed;
-	bool doorbell;
+	bool notified;
 	uint64_t peak_bytes;
 	uint64_t peak_live_bytes;
 	uint64_t events_max;
@@ -175,7 +175,7 @@ static void heap_answer(struct heap *heap, uint64_t now_ms)
 	if (is_odd(heap, LIAR)) {
 		heap->released_bytes += least(heap->target_bytes, 50 * MIB);
 		heap->asked = LEVEL_CALM;
-		world.doorbell = true;
+		world.notified = true;
 		return;
 	}
 	uint64_t bytes = least(heap->target_bytes, RELEASE_BYTES_PER_MS);
@@ -185,7 +185,7 @@ static void heap_answer(struct heap *heap, uint64_t now_ms)
 	if (given == bytes && heap->target_bytes > 0)
 		return;
 	heap->asked = LEVEL_CALM;
-	world.doorbell = true;
+	world.notified = true;
 }
 
 /* Grows by need in fresh pages: credit, own idle bytes, credit again, waiting, anyway. */
@@ -207,7 +207,7 @@ static bool heap_pay(struct heap *heap, uint64_t need, uint64_t now_ms)
 	if (heap->wants_bytes == 0) {
 		heap->waits_since_ms = now_ms;
 		heap->wants_bytes = need;
-		world.doorbell = true;
+		world.notified = true;
 		world.waits++;
 	}
 	world.waited_ms++;
@@ -339,7 +339,7 @@ static void walls_tick(uint64_t now_ms)
 	if ((world.odds & LIVE_WALL) == 0)
 		return;
 	if (now_ms == LOWERED_MS && !limit_aim(&world.lowered, OWN_WALL_BYTES))
-		world.doorbell = true;
+		world.notified = true;
 	if (now_ms == RAISED_MS)
 		world.wall_bytes += 64 * MIB;
 	enum limit_change change =
@@ -384,9 +384,9 @@ static void world_run(bool steered, bool reclaimable_known, bool timed)
 	uint64_t next_ms = 0;
 	for (uint64_t now_ms = 1; now_ms < RUN_MS; now_ms++) {
 		world_tick(now_ms);
-		if (!steered || (now_ms < next_ms && !world.doorbell))
+		if (!steered || (now_ms < next_ms && !world.notified))
 			continue;
-		world.doorbell = false;
+		world.notified = false;
 		sample_take();
 		policy_step(&fixture.state, &fixture.sample, now_ms, &fixture.plan);
 		world.steps++;

@@ -36,19 +36,19 @@ static void test_notice(void)
 	struct puppet puppet = puppet_start();
 	struct link_slot *slot;
 	uint64_t in_use_bytes;
-	uint32_t bell;
+	uint32_t before;
 
 	puppet_ask(&puppet, "grow 4096");
 	slot = slot_of(puppet.pid);
 	CHECK(slot != NULL && WAIT_UNTIL(WAIT_S, slot->has_thread == 1));
 	play.gate->notice_bytes = 24 * MIB;
-	bell = play.gate->doorbell;
+	before = play.gate->notify;
 	puppet_ask(&puppet, "grow 8192");
-	tap_ok(play.gate->doorbell == bell && play.gate->notice_bytes <= 16 * MIB,
-		"growth is counted, and rings not before it was told to");
+	tap_ok(play.gate->notify == before && play.gate->notice_bytes <= 16 * MIB,
+		"growth is counted, and tells of itself not before it was told to");
 	in_use_bytes = slot->in_use_bytes;
 	puppet_ask(&puppet, "grow 20480");
-	tap_ok(play.gate->doorbell == bell + 1, "it rings once when it has come so far");
+	tap_ok(play.gate->notify == before + 1, "it notifies once when it has come so far");
 	tap_ok(play.gate->notice_bytes == UINT64_MAX, "and counts no more until it is told to");
 	tap_ok(slot->in_use_bytes > in_use_bytes, "the slot shows what has grown");
 	puppet_end(&puppet);
@@ -58,12 +58,12 @@ static void test_no_credit(void)
 {
 	struct puppet puppet = gated_puppet(0);
 	struct link_slot *slot = slot_of(puppet.pid);
-	uint32_t bell = play.gate->doorbell;
+	uint32_t before = play.gate->notify;
 
 	puppet_send(&puppet, "grow 8192");
 	tap_ok(WAIT_UNTIL(WAIT_S, slot->wants_bytes >= 8 * MIB),
 		"a growing heap says what it wants");
-	tap_ok(play.gate->doorbell != bell, "and rings the doorbell");
+	tap_ok(play.gate->notify != before, "and notifies the supervisor");
 	long took_ms = atol(puppet_hear(&puppet));
 	tap_ok(took_ms >= WAIT_MS - 20, "it waits as long as it may, then goes on");
 	player_diag("waited ms", (unsigned long long)took_ms);

@@ -160,10 +160,10 @@ static void test_credit_is_not_given_twice(void **state)
 	assert_int_equal(atomic_load(&gate->credit_bytes), UINT64_MAX);
 }
 
-static void test_a_mark_rings_once(void **state)
+static void test_a_mark_notifies_once(void **state)
 {
 	char *environment[] = {NULL};
-	uint32_t bell;
+	uint32_t before;
 	(void)state;
 	limit_init(environment, wake);
 	limit_attend(false);
@@ -179,11 +179,11 @@ static void test_a_mark_rings_once(void **state)
 	assert_true(limit_is_wanted());
 	limit_attend(true);
 	limit_want(false);
-	bell = atomic_load(&limit_gate()->doorbell);
+	before = atomic_load(&limit_gate()->notify);
 	atomic_store(&limit_mark, 2000);
 	limit_growth_note(5000);
 	limit_growth_note(6000);
-	assert_int_equal(atomic_load(&limit_gate()->doorbell), bell + 1);
+	assert_int_equal(atomic_load(&limit_gate()->notify), before + 1);
 	assert_int_equal(wakes, 1);
 	assert_false(limit_is_wanted());
 }
@@ -214,7 +214,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_setting_changes_nothing),
 		cmocka_unit_test(test_a_bad_value_is_one_line_and_ignored),
 		cmocka_unit_test(test_credit_is_not_given_twice),
-		cmocka_unit_test(test_a_mark_rings_once),
+		cmocka_unit_test(test_a_mark_notifies_once),
 		cmocka_unit_test(test_a_forked_child_begins_unlimited_and_wants_to_look),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

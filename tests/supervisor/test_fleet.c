@@ -363,7 +363,7 @@ static void test_a_reload_during_the_last_sweep_brings_it_back(void **state)
 	assert_true(fake_loop.stopped);
 }
 
-/* Who comes to the door can do so in a loop. */
+/* A process can connect to the listener in a loop. */
 static void test_a_visitor_makes_no_turn_and_a_ring_does(void **state)
 {
 	(void)state;
@@ -372,10 +372,10 @@ static void test_a_visitor_makes_no_turn_and_a_ring_does(void **state)
 	uint64_t tick_ms = fake_fleet.fleet->tick_ms;
 	fake_loop.now_ms++;
 	const struct tick *tick = fake_fleet.fleet->host.tick;
-	assert_true(fake_loop_fire(tick_watch_fd(tick, NULL, TICK_WATCH_DOOR)));
+	assert_true(fake_loop_fire(tick_watch_fd(tick, NULL, TICK_WATCH_LISTENER)));
 	assert_int_equal(fake_fleet.fleet->tick_ms, tick_ms);
 	assert_true(fake_loop_fire(
-		tick_watch_fd(tick, &fake_fleet.fleet->service[0]->memory, TICK_WATCH_DOORBELL)));
+		tick_watch_fd(tick, &fake_fleet.fleet->service[0]->memory, TICK_WATCH_NOTIFIER)));
 	assert_int_not_equal(fake_fleet.fleet->tick_ms, tick_ms);
 }
 

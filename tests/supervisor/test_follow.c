@@ -20,7 +20,7 @@ static void test_nothing_is_followed_that_nobody_said(void **state)
 			follow_step(&follow, false, ms * MIB, ms * MIB, 1000 + ms), UINT32_MAX);
 }
 
-/* The answer to a release rings as well. */
+/* The answer to a release notifies as well. */
 static void test_a_ring_without_growth_begins_nothing(void **state)
 {
 	struct follow follow = {0};

@@ -126,7 +126,7 @@ static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
 	tick_watches_settled(machine.tick);
 	int trigger = watch_of(db, TICK_WATCH_PSI);
 	int events = watch_of(db, TICK_WATCH_EVENTS);
-	int doorbell = watch_of(db, TICK_WATCH_DOORBELL);
+	int notifier = watch_of(db, TICK_WATCH_NOTIFIER);
 	struct link *link = db->link;
 	fake_machine_use("box/db", 63 * MIB);
 	fake_machine_turn(1000);
@@ -138,7 +138,7 @@ static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
 	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
 	assert_ptr_equal(db->link, link);
 	/* The loop stops waiting for the old files before they close. */
-	assert_int_equal(watch_of(db, TICK_WATCH_DOORBELL), doorbell);
+	assert_int_equal(watch_of(db, TICK_WATCH_NOTIFIER), notifier);
 	assert_int_not_equal(watch_of(db, TICK_WATCH_PSI), trigger);
 	assert_int_not_equal(watch_of(db, TICK_WATCH_EVENTS), events);
 	assert_true(is_open(trigger) && is_open(events));
@@ -270,7 +270,7 @@ static void test_a_removed_service_leaves_nothing(void **state)
 	for (enum tick_watch_kind kind = 0; kind < TICK_WATCH_KINDS; kind++)
 		gone[kind] = watch_of(machine.service[0], kind);
 	assert_true(is_open(gone[TICK_WATCH_PSI]) && is_open(gone[TICK_WATCH_EVENTS]) &&
-		    is_open(gone[TICK_WATCH_DOORBELL]));
+		    is_open(gone[TICK_WATCH_NOTIFIER]));
 	fake_machine_reload(DB);
 	assert_false(fake_cgroup_exists("box/web"));
 	assert_true(fake_cgroup_exists("box/db"));
@@ -279,7 +279,7 @@ static void test_a_removed_service_leaves_nothing(void **state)
 	/* A number may be another file's for as long as that takes to write the limits of db. */
 	assert_true(WAIT_UNTIL(10, !is_open(gone[TICK_WATCH_PSI]) &&
 					   !is_open(gone[TICK_WATCH_EVENTS]) &&
-					   !is_open(gone[TICK_WATCH_DOORBELL])));
+					   !is_open(gone[TICK_WATCH_NOTIFIER])));
 	fake_machine_turn(1000);
 }
 
@@ -346,12 +346,12 @@ static void test_wakes_are_counted_by_what_woke(void **state)
 {
 	static const struct {
 		enum tick_watch_kind kind;
-		uint64_t psi, events, doorbell;
+		uint64_t psi, events, notifier;
 	} rows[] = {
 		{TICK_WATCH_PSI, 1, 0, 0},
 		{TICK_WATCH_EVENTS, 1, 1, 0},
-		{TICK_WATCH_DOORBELL, 1, 1, 1},
-		{TICK_WATCH_DOORBELL, 1, 1, 2},
+		{TICK_WATCH_NOTIFIER, 1, 1, 1},
+		{TICK_WATCH_NOTIFIER, 1, 1, 2},
 	};
 	(void)state;
 	fake_machine_start(WEB DB);
@@ -360,9 +360,9 @@ static void test_wakes_are_counted_by_what_woke(void **state)
 		struct tick_counts counts = fake_machine_counts(1);
 		assert_int_equal(counts.psi_wakes, rows[i].psi);
 		assert_int_equal(counts.events_wakes, rows[i].events);
-		assert_int_equal(counts.doorbell_wakes, rows[i].doorbell);
+		assert_int_equal(counts.notifier_wakes, rows[i].notifier);
 	}
-	assert_int_equal(fake_machine_counts(0).doorbell_wakes, 0);
+	assert_int_equal(fake_machine_counts(0).notifier_wakes, 0);
 }
 
 static void test_a_dead_file_is_not_waited_for_any_more(void **state)
@@ -402,15 +402,15 @@ static void test_without_triggers_and_events_there_are_turns(void **state)
 	fake_machine_start(WEB);
 	assert_int_equal(said("mode B: "), 1);
 	assert_int_equal(watch_of(machine.service[0], TICK_WATCH_PSI), -1);
-	assert_true(watch_of(machine.service[0], TICK_WATCH_DOORBELL) >= 0);
+	assert_true(watch_of(machine.service[0], TICK_WATCH_NOTIFIER) >= 0);
 	fake_machine_turn(1000);
 	fake_machine_use("box", 250 * MIB);
 	fake_machine_turn(600000);
 	assert_int_equal(fake_machine_level(0), LEVEL_FULL);
 }
 
-/* All new ones in the place of all, and back: slots of the brake and keys of the door go and come
- * with services. */
+/* All new ones in the place of all, and back: slots of the brake and keys of the listener go and
+ * come with services. */
 static void test_all_services_can_be_exchanged(void **state)
 {
 	enum { SERVICES = 300 };

@@ -6,8 +6,8 @@
  *   hostile slots    writes random numbers over the gate and all slots, over and over
  *   hostile owners   writes new owners into all slots, over and over
  *   hostile wants    says in its slot that it wants 200 MiB, over and over
- *   hostile bell     rings the doorbell, over and over
- *   hostile door     connects to the door, over and over
+ *   hostile notify   notifies the supervisor, over and over
+ *   hostile connect  connects to the listener, over and over
  *
  * All but the first say "hostile" when they have begun, and end with SIGTERM.
  */
@@ -114,13 +114,13 @@ static void want(void)
 			atomic_store(&slots[i].wants_bytes, WANTS_BYTES);
 }
 
-static void ring(void)
+static void notify(void)
 {
-	atomic_fetch_add(&gate->doorbell, 1);
-	syscall(SYS_futex, &gate->doorbell, FUTEX_WAKE, 1, NULL, NULL, 0);
+	atomic_fetch_add(&gate->notify, 1);
+	syscall(SYS_futex, &gate->notify, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-static void knock(void)
+static void connect_to(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strnlen(names.socket, sizeof address.sun_path - 1);
@@ -138,15 +138,15 @@ static const struct {
 	{"slots", scribble_slots},
 	{"owners", scribble_owners},
 	{"wants", want},
-	{"bell", ring},
-	{"door", knock},
+	{"notify", notify},
+	{"connect", connect_to},
 };
 
 int main(int argc, char **argv)
 {
 	if (argc != 2 || link_names_read(&names) != 0) {
 		fprintf(stderr,
-			"usage: hostile header|slots|owners|wants|bell|door, with a link\n");
+			"usage: hostile header|slots|owners|wants|notify|connect, with a link\n");
 		return 2;
 	}
 	if (strcmp(argv[1], "header") == 0)

@@ -47,7 +47,7 @@ tap_is "and both can wait on a word of it" "$(grep -c '^waits$' "$out")" 2
 tap_diag "$(sort "$out" | uniq -c | tr '\n' ' ')"
 
 # The sibling of one that writes nonsense over all that it can reach.
-for act in slots owners bell door wants; do
+for act in slots owners notify connect wants; do
 	cat >"$TAP_DIR/$act.ini" <<-END_INI
 		[policy:default]
 		scavenge = off

@@ -1,4 +1,4 @@
-#include "supervisor/link/link_door.h"
+#include "supervisor/link/link_listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,20 +28,20 @@ static const char token_a[] = "00112233445566778899aabbccddeeff";
 static const char token_b[] = "ffeeddccbbaa99887766554433221100";
 
 struct house {
-	struct link_door *door;
+	struct link_listener *listener;
 	int file[2][LINK_FILES];
 };
 
 static int setup(void **state)
 {
 	static struct house house;
-	assert_int_equal(link_door_open(&house.door), 0);
+	assert_int_equal(link_listener_open(&house.listener), 0);
 	for (int i = 0; i < 2 * LINK_FILES; i++) {
 		house.file[i / LINK_FILES][i % LINK_FILES] = memfd_create("file", MFD_CLOEXEC);
 		assert_true(house.file[i / LINK_FILES][i % LINK_FILES] >= 0);
 	}
-	assert_int_equal(link_door_add(house.door, token_a, house.file[0]), 0);
-	assert_int_equal(link_door_add(house.door, token_b, house.file[1]), 0);
+	assert_int_equal(link_listener_add(house.listener, token_a, house.file[0]), 0);
+	assert_int_equal(link_listener_add(house.listener, token_b, house.file[1]), 0);
 	*state = &house;
 	return 0;
 }
@@ -49,16 +49,16 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct house *house = *state;
-	link_door_close(house->door);
+	link_listener_close(house->listener);
 	for (int i = 0; i < 2 * LINK_FILES; i++)
 		close(house->file[i / LINK_FILES][i % LINK_FILES]);
 	return 0;
 }
 
-static int knock(const struct house *house)
+static int connect_to(const struct house *house)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const char *name = link_door_name(house->door);
+	const char *name = link_listener_name(house->listener);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	assert_true(fd >= 0);
 	memcpy(address.sun_path + 1, name, strlen(name));
@@ -112,11 +112,11 @@ static bool same_file(int a, int b)
 static void test_the_token_brings_its_own_files(void **state)
 {
 	struct house *house = *state;
-	int fd = knock(house);
-	struct pollfd ready = {.fd = link_door_fd(house->door), .events = POLLIN};
+	int fd = connect_to(house);
+	struct pollfd ready = {.fd = link_listener_fd(house->listener), .events = POLLIN};
 	assert_int_equal(poll(&ready, 1, 0), 1);
 	assert_int_equal(send(fd, token_b, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
-	link_door_serve(house->door, 1);
+	link_listener_serve(house->listener, 1);
 	int slots;
 	int header = receive_all(fd, &slots);
 	assert_true(header >= 0 && slots >= 0);
@@ -128,13 +128,13 @@ static void test_the_token_brings_its_own_files(void **state)
 	close(fd);
 }
 
-/* Else the loop, which waits for the door level-triggered, would turn without end. */
+/* Else the loop, which waits for the listener level-triggered, would turn without end. */
 static void test_without_descriptors_a_visitor_is_sent_away(void **state)
 {
 	struct house *house = *state;
-	struct pollfd ready = {.fd = link_door_fd(house->door), .events = POLLIN};
+	struct pollfd ready = {.fd = link_listener_fd(house->listener), .events = POLLIN};
 	struct rlimit limit;
-	int visitor[2] = {knock(house), knock(house)};
+	int connection[2] = {connect_to(house), connect_to(house)};
 	int lowest = dup(0);
 	assert_true(lowest >= 0);
 	close(lowest);
@@ -142,19 +142,19 @@ static void test_without_descriptors_a_visitor_is_sent_away(void **state)
 	struct rlimit none = {.rlim_cur = (rlim_t)lowest, .rlim_max = limit.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	for (unsigned i = 0; i < 4 && poll(&ready, 1, 0) > 0; i++)
-		link_door_serve(house->door, 1);
+		link_listener_serve(house->listener, 1);
 	int waiting = poll(&ready, 1, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(waiting, 0);
 	for (size_t i = 0; i < 2; i++) {
-		assert_int_equal(receive(visitor[i]), -1);
-		close(visitor[i]);
+		assert_int_equal(receive(connection[i]), -1);
+		close(connection[i]);
 	}
-	/* When there are some again, the door is as it was. */
-	link_door_open_again(house->door, 0);
-	int fd = knock(house);
+	/* When there are some again, the listener is as it was. */
+	link_listener_resume(house->listener, 0);
+	int fd = connect_to(house);
 	assert_int_equal(send(fd, token_a, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
-	link_door_serve(house->door, 1);
+	link_listener_serve(house->listener, 1);
 	int got = receive(fd);
 	assert_true(got >= 0);
 	close(got);
@@ -164,10 +164,10 @@ static void test_without_descriptors_a_visitor_is_sent_away(void **state)
 static void test_who_is_slow_is_served_at_the_next_call(void **state)
 {
 	struct house *house = *state;
-	int fd = knock(house);
-	link_door_serve(house->door, 1);
+	int fd = connect_to(house);
+	link_listener_serve(house->listener, 1);
 	assert_int_equal(send(fd, token_a, LINK_TOKEN_CHARS, 0), LINK_TOKEN_CHARS);
-	link_door_serve(house->door, 100);
+	link_listener_serve(house->listener, 100);
 	int got = receive(fd);
 	assert_true(got >= 0);
 	close(got);
@@ -180,9 +180,9 @@ static void test_wrong_short_and_long_tokens_are_refused(void **state)
 	char words[][64] = {"00112233445566778899aabbccddeefe", "0", "",
 		"00112233445566778899aabbccddeeff0", "00112233445566778899AABBCCDDEEFF"};
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-		int fd = knock(house);
+		int fd = connect_to(house);
 		send(fd, words[i], strlen(words[i]), MSG_NOSIGNAL);
-		link_door_serve(house->door, 1);
+		link_listener_serve(house->listener, 1);
 		assert_int_equal(receive(fd), -1);
 		close(fd);
 	}
@@ -191,10 +191,10 @@ static void test_wrong_short_and_long_tokens_are_refused(void **state)
 static void test_a_removed_token_is_refused(void **state)
 {
 	struct house *house = *state;
-	link_door_remove(house->door, token_a);
-	int fd = knock(house);
+	link_listener_remove(house->listener, token_a);
+	int fd = connect_to(house);
 	send(fd, token_a, LINK_TOKEN_CHARS, 0);
-	link_door_serve(house->door, 1);
+	link_listener_serve(house->listener, 1);
 	assert_int_equal(receive(fd), -1);
 	close(fd);
 }
@@ -203,11 +203,11 @@ static void test_silent_visitors_are_shown_out(void **state)
 {
 	struct house *house = *state;
 	char byte;
-	int fd = knock(house);
-	link_door_serve(house->door, 1000);
+	int fd = connect_to(house);
+	link_listener_serve(house->listener, 1000);
 	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
-	link_door_serve(house->door, 1000 + LINK_DOOR_PATIENCE_MS);
+	link_listener_serve(house->listener, 1000 + LINK_LISTENER_TIMEOUT_MS);
 	assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
 	close(fd);
 }
@@ -215,14 +215,14 @@ static void test_silent_visitors_are_shown_out(void **state)
 static void test_a_crowd_of_silent_visitors_does_not_keep_others_out(void **state)
 {
 	struct house *house = *state;
-	int crowd[LINK_DOOR_VISITORS * 2];
+	int crowd[LINK_LISTENER_CONNECTIONS * 2];
 	for (size_t i = 0; i < sizeof crowd / sizeof crowd[0]; i++) {
-		crowd[i] = knock(house);
-		link_door_serve(house->door, 1 + i);
+		crowd[i] = connect_to(house);
+		link_listener_serve(house->listener, 1 + i);
 	}
-	int fd = knock(house);
+	int fd = connect_to(house);
 	send(fd, token_a, LINK_TOKEN_CHARS, 0);
-	link_door_serve(house->door, 100);
+	link_listener_serve(house->listener, 100);
 	int got = receive(fd);
 	assert_true(got >= 0);
 	close(got);
@@ -235,10 +235,10 @@ static void test_visitors_that_leave_at_once_are_survived(void **state)
 {
 	struct house *house = *state;
 	for (unsigned i = 0; i < 100; i++) {
-		int fd = knock(house);
+		int fd = connect_to(house);
 		send(fd, token_a, LINK_TOKEN_CHARS, 0);
 		close(fd);
-		link_door_serve(house->door, i);
+		link_listener_serve(house->listener, i);
 	}
 	test_the_token_brings_its_own_files(state);
 }
@@ -248,12 +248,12 @@ static void test_any_number_of_keys_is_known(void **state)
 {
 	struct house *house = *state;
 	char token[LINK_TOKEN_CHARS + 1];
-	link_door_remove(house->door, token_b);
+	link_listener_remove(house->listener, token_b);
 	for (unsigned i = 0; i < 1000; i++) {
 		snprintf(token, sizeof token, "%0*u", (int)LINK_TOKEN_CHARS, i);
-		assert_int_equal(link_door_add(house->door, token, house->file[0]), 0);
+		assert_int_equal(link_listener_add(house->listener, token, house->file[0]), 0);
 	}
-	assert_int_equal(link_door_add(house->door, token_b, house->file[1]), 0);
+	assert_int_equal(link_listener_add(house->listener, token_b, house->file[1]), 0);
 	test_the_token_brings_its_own_files(state);
 }
 
@@ -263,21 +263,21 @@ static void test_any_number_of_keys_is_known(void **state)
 static void test_visits_are_limited_in_time(void **state)
 {
 	struct house *house = *state;
-	struct pollfd door = {.fd = link_door_fd(house->door), .events = POLLIN};
-	unsigned visits = 0;
-	while (visits < 10 * LINK_DOOR_VISITS) {
-		int fd = knock(house);
+	struct pollfd ready = {.fd = link_listener_fd(house->listener), .events = POLLIN};
+	unsigned accepted = 0;
+	while (accepted < 10 * LINK_LISTENER_ACCEPTS) {
+		int fd = connect_to(house);
 		close(fd);
-		if (poll(&door, 1, 0) == 0)
+		if (poll(&ready, 1, 0) == 0)
 			break;
-		link_door_serve(house->door, 5000);
-		visits++;
+		link_listener_serve(house->listener, 5000);
+		accepted++;
 	}
-	assert_in_range(visits, LINK_DOOR_VISITS, 2 * LINK_DOOR_VISITS);
-	link_door_open_again(house->door, 5500);
-	assert_int_equal(poll(&door, 1, 0), 0);
-	link_door_open_again(house->door, 5000 + LINK_DOOR_PERIOD_MS);
-	assert_int_equal(poll(&door, 1, 0), 1);
+	assert_in_range(accepted, LINK_LISTENER_ACCEPTS, 2 * LINK_LISTENER_ACCEPTS);
+	link_listener_resume(house->listener, 5500);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	link_listener_resume(house->listener, 5000 + LINK_LISTENER_PERIOD_MS);
+	assert_int_equal(poll(&ready, 1, 0), 1);
 }
 
 int main(void)
