@@ -163,7 +163,7 @@ DEMO := $(OUT)/tests/bench/demo
 $(DEMO)/driver: $(patsubst %,$(DEMO)/%.o,cgroup_files client record schedule spillway_log)
 $(DEMO)/report: $(patsubst %,$(DEMO)/%.o,plot_svg plot_text record)
 BENCH := $(OUT)/tests/bench
-$(BENCH)/alloc/workloads: $(patsubst %,$(BENCH)/alloc/%.o,workload workload_single workload_threads workload_exchange workload_uneven workload_batches workload_sizes)
+$(BENCH)/alloc/workloads: $(patsubst %.c,$(OUT)/%.o,$(filter-out %_counted.c,$(wildcard tests/bench/alloc/workload.c tests/bench/alloc/workload_*.c)))
 # The preload library with its heap counted.
 COUNTED := $(BENCH)/alloc/libcounted.so
 $(OUT)/lines/shim/preload.o: FLAGS_lined += -finstrument-functions

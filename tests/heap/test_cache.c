@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 /* What a thread that has a cache may leave in the stacks of transfer.h. */
-#define STACKS_BYTES (TRANSFER_CACHE_BYTES + TRANSFER_LARGE_CACHE_BYTES)
+#define STACKS_BYTES (TRANSFER_FIRST_BYTES + TRANSFER_CACHE_BYTES + TRANSFER_LARGE_CACHE_BYTES)
 
 #define BLOCKS 20000
 
@@ -235,6 +235,71 @@ static void test_a_cache_in_use_changes_its_slots_for_the_lowest(void **state)
 	assert_null(heap_check());
 }
 
+static uint64_t in_use_bytes(void)
+{
+	struct heap_stats stats;
+
+	heap_stats_read(&stats);
+	return stats.in_use_bytes;
+}
+
+/* Lists of blocks of one size, freed from both ends. */
+static void use_lists(size_t bytes, size_t count, unsigned times)
+{
+	static void *blocks[2000];
+
+	for (unsigned time = 0; time < times; time++) {
+		for (size_t i = 0; i < count; i++)
+			blocks[i] = heap_malloc(bytes);
+		for (size_t i = 0; i < count; i++)
+			heap_free(blocks[i % 2 == 0 ? i / 2 : count - 1 - i / 2]);
+	}
+}
+
+/* The clock stands: it is not a scavenger that gives back. */
+static void test_a_class_that_its_thread_left_gives_its_slots_back(void **state)
+{
+	unsigned size_class = size_class_of(1000);
+
+	(void)state;
+	use_lists(1000, 2000, 5);
+	assert_true(cache_count(cache_self, size_class) > 100);
+	use_lists(200, 2000, 100);
+	assert_int_equal(cache_count(cache_self, size_class), 0);
+	assert_int_equal(cache_limit(cache_self, size_class), 0);
+	assert_true(cache_count(cache_self, size_class_of(200)) > 100);
+	assert_true(in_use_bytes() <= 2U << 20);
+	assert_null(heap_check());
+}
+
+static void test_a_class_in_use_keeps_its_slots_meanwhile(void **state)
+{
+	unsigned size_class = size_class_of(1000);
+	static void *blocks[400];
+
+	(void)state;
+	use_lists(1000, 2000, 5);
+	for (int i = 0; i < 20; i++) {
+		use_lists(200, 2000, 1);
+		/* So many that the bin is missed. */
+		for (size_t k = 0; k < 400; k++)
+			blocks[k] = heap_malloc(1000);
+		for (size_t k = 0; k < 400; k++)
+			heap_free(blocks[k]);
+		assert_true(cache_count(cache_self, size_class) > 100);
+	}
+	assert_null(heap_check());
+}
+
+static void test_lists_of_many_sizes_leave_little_behind(void **state)
+{
+	(void)state;
+	for (size_t bytes = 100; bytes <= 1000; bytes += 20)
+		use_lists(bytes, 2000, 20);
+	assert_true(in_use_bytes() <= 8U << 20);
+	assert_null(heap_check());
+}
+
 static unsigned hook_calls;
 
 static void on_first_cache(void)
@@ -282,6 +347,9 @@ int main(void)
 		cmocka_unit_test(test_full_reaches_the_cache_of_a_parked_thread),
 		cmocka_unit_test(test_a_cache_in_use_gives_back_what_it_does_not_need),
 		cmocka_unit_test(test_a_cache_in_use_changes_its_slots_for_the_lowest),
+		cmocka_unit_test(test_a_class_that_its_thread_left_gives_its_slots_back),
+		cmocka_unit_test(test_a_class_in_use_keeps_its_slots_meanwhile),
+		cmocka_unit_test(test_lists_of_many_sizes_leave_little_behind),
 		cmocka_unit_test(test_threads_come_and_go_and_leave_nothing),
 	};
 

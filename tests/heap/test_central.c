@@ -23,14 +23,27 @@ static uint64_t in_use_bytes(void)
 	return stats.in_use_bytes;
 }
 
+static void turn_around(void **slots, unsigned count)
+{
+	for (unsigned i = 0; i < count / 2; i++) {
+		void *slot = slots[i];
+
+		slots[i] = slots[count - 1 - i];
+		slots[count - 1 - i] = slot;
+	}
+}
+
+/* The lowest first. */
 static unsigned take_many(unsigned size_class, void **slots, unsigned want)
 {
 	unsigned got = 0;
 
 	while (got < want) {
 		unsigned batch = want - got < CENTRAL_BATCH ? want - got : CENTRAL_BATCH;
+		unsigned part = central_take(size_class, slots + got, batch);
 
-		got += central_take(size_class, slots + got, batch);
+		turn_around(slots + got, part);
+		got += part;
 	}
 	return got;
 }

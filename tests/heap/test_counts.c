@@ -22,7 +22,7 @@
 #define ROW 32U
 #define HANDED 4096U
 #define TURNS 1640U
-#define WARM_TURNS 1600U
+#define WARM_TURNS 1600U /* by then caches gave back what other tests left in them */
 
 static void pairs(size_t bytes, bool zeroed)
 {
@@ -153,7 +153,8 @@ static void test_a_producer_and_a_consumer_take_two_locks_a_batch(void **state)
 	(void)state;
 	print_message("# locks for each %u blocks handed on: %.2f\n", CENTRAL_BATCH,
 		(double)hand.takes * CENTRAL_BATCH / (double)blocks);
-	assert_true(hand.takes * (CENTRAL_BATCH - 1) <= 2 * blocks);
+	/* A turn may end in the middle of a batch. */
+	assert_true(hand.takes <= 2 * blocks / (CENTRAL_BATCH - 1) + TURNS - WARM_TURNS);
 }
 
 /* Large ones go one by one. */

@@ -132,6 +132,20 @@ static void test_a_start_is_told_from_every_other_offset(void **state)
 	}
 }
 
+static void test_a_start_behind_a_groups_last_slot_is_told(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
+		const struct size_class *class = &size_classes[c];
+		size_t group_bytes = class->group_pages * PAGE_BYTES;
+
+		for (size_t offset = 0; offset < class->pages * PAGE_BYTES; offset++)
+			if (size_class_starts(c, offset % group_bytes) &&
+				size_class_started(class, offset) != size_class_slot(c, offset))
+				fail_msg("class %u offset %zu", c, offset);
+	}
+}
+
 static void test_every_other_offset_is_no_slot(void **state)
 {
 	(void)state;
@@ -176,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_slots_are_where_division_says),
 		cmocka_unit_test(test_a_tail_is_no_slot),
 		cmocka_unit_test(test_a_start_is_told_from_every_other_offset),
+		cmocka_unit_test(test_a_start_behind_a_groups_last_slot_is_told),
 		cmocka_unit_test(test_every_other_offset_is_no_slot),
 		cmocka_unit_test(test_aligned_class_is_a_multiple_of_the_alignment),
 	};

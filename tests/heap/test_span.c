@@ -47,12 +47,14 @@ static void test_slots_come_lowest_first_and_once(void **state)
 	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
 		struct span *span = span_make(c, 0);
 		void *slots[SIZE_CLASS_MAX_SLOTS + 1];
+		void **end = slots + SIZE_CLASS_MAX_SLOTS + 1;
 
 		assert_int_equal(
-			span_take(span, slots, SIZE_CLASS_MAX_SLOTS + 1), size_classes[c].slots);
+			span_take(span, end, SIZE_CLASS_MAX_SLOTS + 1), size_classes[c].slots);
 		for (size_t i = 0; i < size_classes[c].slots; i++)
-			assert_true((uintptr_t)slots[i] == START + size_class_offset(c, i));
-		assert_int_equal(span_take(span, slots, 1), 0);
+			assert_true((uintptr_t)end[-1 - (ptrdiff_t)i] ==
+				    START + size_class_offset(c, i));
+		assert_int_equal(span_take(span, end, 1), 0);
 		verify(span);
 		free(span);
 	}
@@ -64,8 +66,9 @@ static void test_put_refuses_what_is_no_slot_in_use(void **state)
 	char *slot;
 
 	(void)state;
-	assert_int_equal(span_take(span, (void **)&slot, 1), 1);
-	assert_int_equal(put_one(span, slot + 16), SPAN_NOT_A_SLOT);
+	assert_int_equal(span_take(span, (void **)&slot + 1, 1), 1);
+	/* The tail of the page. */
+	assert_int_equal(put_one(span, slot + 4080), SPAN_NOT_A_SLOT);
 	assert_int_equal(put_one(span, slot + 48), SPAN_ALREADY_FREE);
 	assert_int_equal(put_one(span, slot), SPAN_OK);
 	assert_int_equal(put_one(span, slot), SPAN_ALREADY_FREE);
@@ -75,17 +78,17 @@ static void test_put_refuses_what_is_no_slot_in_use(void **state)
 
 static void test_put_ends_at_what_is_not_the_slabs(void **state)
 {
-	unsigned c = size_class_of(1024);
+	unsigned c = size_class_of(816);
 	struct span *span = span_make(c, 0);
 	void *slots[20];
 	enum span_answer answer;
 
 	(void)state;
-	assert_int_equal(span_take(span, slots, 20), 20);
+	assert_int_equal(span_take(span, slots + 20, 20), 20);
 	slots[7] = (char *)slots[7] - 0x100000;
 	assert_int_equal(span_put(span, slots, 20, &answer), 7);
 	assert_int_equal(answer, SPAN_OK);
-	slots[9] = (char *)slots[9] + 1;
+	slots[9] = (void *)(START + 4080);
 	assert_int_equal(span_put(span, slots + 8, 12, &answer), 1);
 	assert_int_equal(answer, SPAN_NOT_A_SLOT);
 	slots[12] = slots[3];
@@ -122,7 +125,7 @@ static void holes_round(struct span *span, unsigned char *used)
 			span_fill(span, span_fill_plan(span));
 		break;
 	case 2:
-		if (span_take(span, &slot, 1) == 1) {
+		if (span_take(span, &slot + 1, 1) == 1) {
 			size_t index = size_class_slot(span->size_class, (uintptr_t)slot - START);
 
 			assert_int_equal(used[index], 0);
@@ -148,7 +151,8 @@ static void test_holes_never_lie_under_used_slots(void **state)
 		struct span *span = span_make(c, 0);
 		unsigned char used[SIZE_CLASS_MAX_SLOTS] = {0};
 		void *slots[SIZE_CLASS_MAX_SLOTS];
-		unsigned count = span_take(span, slots, SIZE_CLASS_MAX_SLOTS);
+		unsigned count =
+			span_take(span, slots + SIZE_CLASS_MAX_SLOTS, SIZE_CLASS_MAX_SLOTS);
 
 		memset(used, 1, count);
 		for (int i = 0; i < 400; i++)
@@ -172,13 +176,13 @@ static void test_a_take_ends_with_a_page_where_it_has_half_of_what_it_wants(void
 
 	(void)state;
 	/* Eight to a page. */
-	assert_int_equal(span_take(span, slots, 15), 8);
-	assert_int_equal(span_take(span, slots, 16), 16);
-	assert_int_equal(span_take(span, slots, 3), 3);
-	assert_int_equal(span_take(span, slots, 8), 5);
-	assert_int_equal(span_take(span, slots, 3), 3);
-	assert_int_equal(span_take(span, slots, 10), 10);
-	assert_int_equal(span_take(span, slots, 33), 27);
+	assert_int_equal(span_take(span, slots + 40, 15), 8);
+	assert_int_equal(span_take(span, slots + 40, 16), 16);
+	assert_int_equal(span_take(span, slots + 40, 3), 3);
+	assert_int_equal(span_take(span, slots + 40, 8), 5);
+	assert_int_equal(span_take(span, slots + 40, 3), 3);
+	assert_int_equal(span_take(span, slots + 40, 10), 10);
+	assert_int_equal(span_take(span, slots + 40, 33), 27);
 	verify(span);
 	free(span);
 }
@@ -192,8 +196,8 @@ static void test_pages_never_reached_stay_clean(void **state)
 
 	(void)state;
 	assert_true(span_untouched(span, all) == all);
-	assert_int_equal(span_take(span, slots, 4), 4);
-	assert_int_equal(span_take(span, slots + 4, 1), 1);
+	assert_int_equal(span_take(span, slots + 4, 4), 4);
+	assert_int_equal(span_take(span, slots + 5, 1), 1);
 	assert_true(span_untouched(span, all) == (all & ~(uint64_t)3));
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(put_one(span, slots[i]), SPAN_OK);

@@ -94,7 +94,7 @@ static void test_a_bin_far_over_its_limit_is_shed_in_batches(void **state)
 		heap_free(heap_malloc(size_classes[2 + i % (size_class_of(4096) - 1)].bytes));
 	thief_go(&thief, 2);
 	pthread_join(thread, NULL);
-	assert_int_equal(cache_limit(cache, size_class), SHRUNK);
+	assert_true(cache_limit(cache, size_class) <= SHRUNK);
 	assert_int_equal(cache_count(cache, size_class), cache->rooms[size_class].room);
 	while (left != 0)
 		heap_free(blocks[--left]);

@@ -146,12 +146,12 @@ static void test_stacks_keep_no_more_than_their_bounds(void **state)
 			;
 		assert_true(kept_bytes() <=
 			    before + (large ? TRANSFER_LARGE_CLASS_BYTES : TRANSFER_CLASS_BYTES));
-		assert_true(kept_bytes() <=
-			    TRANSFER_CACHE_BYTES + (large ? TRANSFER_LARGE_CACHE_BYTES : 0));
+		assert_true(kept_bytes() <= TRANSFER_FIRST_BYTES + TRANSFER_CACHE_BYTES +
+						    (large ? TRANSFER_LARGE_CACHE_BYTES : 0));
 		if (!large)
 			small_bytes = kept_bytes();
 	}
-	assert_true(small_bytes > TRANSFER_CACHE_BYTES / 4);
+	assert_true(small_bytes > (TRANSFER_FIRST_BYTES + TRANSFER_CACHE_BYTES) / 4);
 	assert_true(kept_bytes() > small_bytes + TRANSFER_LARGE_CACHE_BYTES / 4);
 	assert_null(heap_check());
 }
@@ -187,6 +187,28 @@ static void test_what_no_cache_needed_goes_back(void **state)
 	assert_int_equal(kept(), 0);
 	looked_ns = look(os_now_ns());
 	assert_false(put(class_here(), 64));
+}
+
+static void test_a_class_that_caches_find_idle_twice_is_emptied(void **state)
+{
+	void *slots[CENTRAL_BATCH];
+
+	(void)state;
+	assert_false(transfer_idle(class_here()));
+	grow(class_here(), 64);
+	for (int i = 0; i < 3; i++)
+		assert_true(put(class_here(), 64));
+	assert_false(transfer_idle(class_here()));
+	/* A cache came by, so that the next one is the first again. */
+	assert_int_equal(transfer_take(class_here(), slots, 64), 64);
+	assert_false(transfer_idle(class_here()));
+	assert_true(transfer_put(class_here(), slots, 64));
+	assert_false(transfer_idle(class_here()));
+	assert_int_equal(kept(), 3 * 64);
+	assert_true(transfer_idle(class_here()));
+	assert_int_equal(kept(), 0);
+	assert_false(transfer_idle(class_here()));
+	assert_null(heap_check());
 }
 
 static void test_a_drain_leaves_no_memory_behind(void **state)
@@ -277,6 +299,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_stacks_keep_no_more_than_their_bounds, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_no_cache_needed_goes_back, begin, end),
+		cmocka_unit_test_setup_teardown(
+			test_a_class_that_caches_find_idle_twice_is_emptied, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_drain_leaves_no_memory_behind, begin, end),
 		cmocka_unit_test_setup_teardown(
 			test_threads_that_free_what_others_allocate_lose_nothing, begin, end),

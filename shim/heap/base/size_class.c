@@ -11,7 +11,13 @@
 	  .slots_inverse = ((1U << SIZE_CLASS_SLOTS_SHIFT) + (in_group) - 1) / (in_group), \
 	  .pages_inverse = ((1U << SIZE_CLASS_PAGES_SHIFT) + (group) - 1) / (group), \
 	  .density = ((uint64_t)(in_group) << 32) / ((group) * PAGE_BYTES), \
+	  .least_part = LEAST_PART((group) * PAGE_BYTES, (uint64_t)(in_group), size), \
 	  .group_tail = (group) * PAGE_BYTES - (in_group) * (size) }
+/* A slot adds the parts of the tail that those before it in its group add, and less than its offset
+ * times 2^-32, since the density is rounded down. */
+#define LEAST_PART(bytes, slots, size) \
+	(UINT32_MAX - SIZE_CLASS_MAX_PAGES * PAGE_BYTES - \
+	 ((((slots) - 1) * ((bytes) - (slots) * (size))) << 32) / (bytes))
 /* As many as fit into the group. */
 #define FIT(size, group, groups) GROUPS(size, group, (group) * PAGE_BYTES / (size), groups)
 /* A group that is the slab, without a tail. */

@@ -12,7 +12,7 @@
 
 #define FIRST_LIMIT_BYTES 4096U
 /* No more than about these are fetched at once. */
-#define TAKE_BYTES 32768U
+#define TAKE_BYTES 65536U
 /* The limit of a class of large slots grows with one miss, of a put or a take, for so many bytes of
  * a slot.  64 KiB kept for FALL_NS cost 15 us at the default price of idle pages: some 128
  * trips to the class, of a hundred ns or two each.
@@ -20,6 +20,11 @@
 #define MISS_BYTES 512U
 #define LARGE_BYTES 2048U
 #define FALL_NS 250000000U
+/* Slow calls from one look at a class to that at the next.  A class is found idle after 400 calls
+ * or so, in which up to 128 slots each changed hands: the slots that it gives back are few beside
+ * that. */
+#define LOOK_CALLS 4U
+#define BIN_MISSED UINT16_MAX
 #define ROOM_MIN 4U
 #define ROOM_MIN_OVER_32K 2U
 
@@ -241,6 +246,28 @@ static void cache_limits_fall(struct cache *cache)
 	}
 }
 
+/* Outside.  A look at one class, of the next at each call: one that was idle since the last look
+ * gives all back. */
+static void cache_look_at_next(struct cache *cache)
+{
+	unsigned c = cache->looked % SIZE_CLASSES + 1;
+	struct bin_room *room = &cache->rooms[c];
+	bool idle = room->seen == cache_count(cache, c);
+	bool gives = idle && cache_limit(cache, c) != 0;
+
+	if (gives) {
+		cache_set_limit(cache, c, 0);
+		while (cache_shed_over(cache, c, 0))
+			;
+	}
+	if (idle && transfer_idle(c))
+		gives = true;
+	if (gives)
+		central_dissolve_class(c, UINT64_MAX);
+	cache->looked = c;
+	room->seen = (uint16_t)cache_count(cache, c);
+}
+
 /* Slow paths ------------------------------------------------------------ */
 
 /* All bins but what a thief comes between. */
@@ -327,15 +354,9 @@ void cache_attend(struct cache *cache)
 		cache->fallen_ns = now_ns;
 		cache_limits_fall(cache);
 	}
+	if (calls % LOOK_CALLS == 0)
+		cache_look_at_next(cache);
 	atomic_store_explicit(&cache->slow_calls, calls + 1, memory_order_relaxed);
-}
-
-/* So many slots that end at `from` go on top, the last of them first: the lowest address is to be
- * popped first. */
-static void slots_push(void **top, void *const *from, unsigned count)
-{
-	for (void **end = top + count; top != end;)
-		*++top = *--from;
 }
 
 void *cache_take_slow(unsigned size_class)
@@ -346,10 +367,11 @@ void *cache_take_slow(unsigned size_class)
 	unsigned cold;
 	unsigned want;
 	unsigned got;
-	unsigned kept = 1;
+	unsigned kept = 0;
 
 	if (cache == NULL)
 		return central_take(size_class, slots, 1) == 1 ? slots[0] : NULL;
+	cache->rooms[size_class].seen = BIN_MISSED;
 	cache_attend(cache);
 	slot = cache_turn_over(cache, size_class, &cold);
 	if (slot != NULL)
@@ -368,24 +390,25 @@ void *cache_take_slow(unsigned size_class)
 	got = cold == 0 ? transfer_take(size_class, slots, want) : 0;
 	if (got == 0)
 		got = central_take(size_class, slots, want);
-	if (got <= 1)
-		return got == 1 ? slots[0] : NULL;
-	if (cache_enter_bin(cache, size_class)) {
+	if (got == 0)
+		return NULL;
+	/* The last is the caller's. */
+	slot = slots[--got];
+	if (got != 0 && cache_enter_bin(cache, size_class)) {
 		struct bin *bin = &cache->bins[size_class];
 		void **top = bin_top(bin);
 		size_t room = top < bin->end ? (size_t)(bin->end - top) : 0;
 
-		kept = room < got - kept ? kept + (unsigned)room : got;
-		slots_push(top, slots + got, kept - 1);
-		top += kept - 1;
-		bin_set_top(bin, top);
-		if (cold != 0 && kept > 2 && cache->rooms[size_class].cold == 0)
-			bin_mark(&cache->rooms[size_class], kept / 2, true);
+		kept = room < got ? (unsigned)room : got;
+		memcpy(top + 1, slots + got - kept, kept * sizeof *slots);
+		bin_set_top(bin, top + kept);
+		if (cold != 0 && kept > 1 && cache->rooms[size_class].cold == 0)
+			bin_mark(&cache->rooms[size_class], (kept + 1) / 2, true);
 		cache_leave(cache);
 	}
 	if (kept < got)
-		central_put(size_class, slots + 1, got - kept);
-	return slots[0];
+		central_put(size_class, slots, got - kept);
+	return slot;
 }
 
 void cache_put_slow(unsigned size_class, void *slot)
@@ -399,6 +422,7 @@ void cache_put_slow(unsigned size_class, void *slot)
 		central_put(size_class, &slot, 1);
 		return;
 	}
+	cache->rooms[size_class].seen = BIN_MISSED;
 	cache_attend(cache);
 	/* Else it comes here since a thief kept it out. */
 	if (bin_top(&cache->bins[size_class]) >= cache->bins[size_class].end)

@@ -34,6 +34,12 @@
  * to be missed more often for that, in proportion to their size, since what it
  * saves is the same for all: within a quarter of a second, after which their limits halve.
  *
+ * A program that goes on to other sizes would leave its slots in the bins of the last ones,
+ * scattered over their slabs, of which none could be used for the new sizes.  So the owner looks at
+ * one class every few slow calls.  A class that was not missed since the last look at it, and that
+ * has as many slots as then, is idle: its bin goes back whole.  A class with hits only may be taken
+ * for idle as well, and is fetched again with one miss.
+ *
  * The bounds are wide, because a thread that finds its own slots again is spared
  * more than the lock of a class: the lines of a slot that another processor wrote
  * last are fetched from there, at up to two hundred ns each where they share no cache.
@@ -89,6 +95,7 @@ struct bin_room {
 	uint16_t room;   /* slots behind base[0], the most that limit can be */
 	uint16_t cold;   /* slots under the mark, 0: none; at most as many as there are */
 	uint16_t misses; /* since the limit last changed; the owner's */
+	uint16_t seen;   /* slots that the owner's last look found, or BIN_MISSED since then */
 	bool changed;    /* the mark is one in changed slots */
 	void *cold_slot;
 };
@@ -105,6 +112,7 @@ struct cache {
 	struct bin_room rooms[CACHE_BINS + 1]; /* marks are written inside only */
 	uint32_t run_hits[RUN_BINS + 1];       /* since limits last fell */
 	uint32_t victim;                       /* the class that shrinks next */
+	uint32_t looked;                       /* the class that was looked at last */
 	_Atomic uint32_t slow_calls;           /* written by the owner */
 	size_t limit_bytes;                    /* sum over bins of classes */
 	size_t run_limit_bytes;                /* and over the others */

@@ -20,6 +20,7 @@ struct transfer {
 	_Atomic uint32_t limit;
 	_Atomic bool overflowed; /* a batch did not fit since the limit last changed; a hint */
 	_Atomic bool touched;    /* the array, since it was last given back */
+	bool idle;               /* a cache found the class idle, and none came by since */
 	bool away;               /* it is being given back */
 	uint32_t misses;         /* that a higher limit would have saved, in a row */
 	uint32_t uses;           /* since the scavenger last looked */
@@ -34,7 +35,8 @@ static struct transfer transfers[CACHE_BINS + 1];
 /* Stacks that share a bound: those of small slots, and those of larger ones and large blocks. */
 struct transfer_kind {
 	size_t bin_bytes;   /* one stack's bound */
-	size_t cache_bytes; /* all stacks', for each thread that has a cache */
+	size_t cache_bytes; /* all stacks', for each thread that has a cache, */
+	size_t first_bytes; /* and with the first of these */
 	size_t most_bytes;
 	uint32_t first_batches; /* the first limit of a stack */
 	_Atomic size_t limits_bytes;
@@ -45,6 +47,7 @@ struct transfer_kind {
 static struct transfer_kind small_kind = {
 	.bin_bytes = TRANSFER_CLASS_BYTES,
 	.cache_bytes = TRANSFER_CACHE_BYTES,
+	.first_bytes = TRANSFER_FIRST_BYTES,
 	.most_bytes = TRANSFER_BYTES_MAX,
 	.first_batches = 4,
 };
@@ -192,6 +195,8 @@ static size_t over_bytes(const struct transfer_kind *kind, size_t more)
 	size_t allowed = atomic_load_explicit(&kind->allowed_bytes, memory_order_relaxed);
 	size_t limits = atomic_load_explicit(&kind->limits_bytes, memory_order_relaxed) + more;
 
+	if (allowed != 0)
+		allowed += kind->first_bytes;
 	if (allowed > kind->most_bytes)
 		allowed = kind->most_bytes;
 	return limits > allowed ? limits - allowed : 0;
@@ -276,6 +281,7 @@ unsigned transfer_take(unsigned bin, void **slots, unsigned want)
 		memcpy(slots, transfer->slots + count - got, got * sizeof *slots);
 		set_count(transfer, count - got);
 		transfer->uses++;
+		transfer->idle = false;
 	} else if (has_overflowed(transfer)) {
 		grown = grow_limit(transfer, bin, want);
 	}
@@ -300,6 +306,7 @@ bool transfer_put(unsigned bin, void *const *slots, unsigned count)
 			memcpy(transfer->slots + had, slots, count * sizeof *slots);
 			set_count(transfer, had + count);
 			transfer->uses++;
+			transfer->idle = false;
 			set_touched(transfer, true);
 		}
 		lock_drop(&transfer->lock);
@@ -373,6 +380,22 @@ static uint32_t look(struct transfer *transfer, unsigned bin, uint64_t idle_befo
 	}
 	lock_drop(&transfer->lock);
 	return unneeded;
+}
+
+bool transfer_idle(unsigned size_class)
+{
+	struct transfer *transfer = &transfers[size_class];
+	bool was_idle;
+
+	if (limit_of(transfer) == 0 && count_of(transfer) == 0)
+		return false;
+	lock_take(&transfer->lock);
+	was_idle = transfer->idle;
+	transfer->idle = true;
+	lock_drop(&transfer->lock);
+	if (was_idle)
+		shed(transfer, size_class, look(transfer, size_class, UINT64_MAX));
+	return was_idle;
 }
 
 void transfer_drain(uint64_t idle_before_ns)

@@ -10,24 +10,29 @@
  * slabs and the page heap: a stack for each bin of a cache.
  *
  * A cache that overflows puts a batch here, and one that runs dry takes one.  That copies
- * pointers, of up to 64 slots at a time, where the slabs would have to find and change the record
- * of each slot's slab.  It is for threads that free what others allocate, and for a thread that
- * frees and allocates more blocks of one bin in turn than its cache holds.  Large blocks go one at
- * a time: a lock on either side, where the page heap, a record and the map cost seven.
+ * pointers, of up to CENTRAL_BATCH slots at a time, where the slabs would have to find and change
+ * the record of each slot's slab.  It is for threads that free what others allocate, and for a
+ * thread that frees and allocates more blocks of one bin in turn than its cache holds.  Large
+ * blocks go one at a time: a lock on either side, where the page heap, a record and the map cost
+ * seven.
  *
  * A stack may keep up to `limit` slots.  Limits start at nothing.  A limit doubles when a cache
  * finds the stack empty after a batch did not fit into it: only then would a higher limit have
  * saved work.  So a program that frees all of its blocks at once leaves no more than a few
  * batches here.  A stack of slots keeps TRANSFER_CLASS_BYTES at most, all of them
- * TRANSFER_CACHE_BYTES for each thread that has a cache, and TRANSFER_BYTES_MAX; those of large
- * blocks have bounds of their own.  Once that is reached, a limit grows only as another one of the
- * kind is halved.  Large ones have to be missed as often as in caches, and stay as long as they are
- * used as often (cache.h).
+ * TRANSFER_FIRST_BYTES, TRANSFER_CACHE_BYTES more for each thread that has a cache, and
+ * TRANSFER_BYTES_MAX; those of large blocks have bounds of their own.  Once that is reached, a
+ * limit grows only as another one of the kind is halved.  Large ones have to be missed as often as
+ * in caches, and stay as long as they are used as often (cache.h).
+ *
+ * The first thread's part is the largest, since blocks of one size that are freed and allocated by
+ * the thousand need it however many threads there are.
  *
  * What is here counts as cached: slabs have their slots as used, the map has large blocks as kept.
- * The calm scavenger notes the lowest depth that each stack had between two looks.  So many slots
- * were not needed; they go back to their slabs, and the limit falls by as many.  `eager` and `full`
- * empty all stacks at once and give the memory of their arrays back.
+ * A class that caches find idle is emptied, as their bins of it are (cache.h).  The calm scavenger
+ * notes the lowest depth that each stack had between two looks.  So many slots were not needed;
+ * they go back to their slabs, and the limit falls by as many.  `eager` and `full` empty all stacks
+ * at once and give the memory of their arrays back.
  *
  * What a cache changes for lower slots (cache.h) goes past these stacks in both directions.
  *
@@ -35,8 +40,9 @@
  * lock but those of a fork.  A look without it tells that a stack has nothing to give, so
  * that a thread alone with its cache never takes it.
  */
-#define TRANSFER_CLASS_BYTES ((size_t)256 << 10)
+#define TRANSFER_CLASS_BYTES ((size_t)1 << 20)
 #define TRANSFER_CLASS_SLOTS 4096U
+#define TRANSFER_FIRST_BYTES ((size_t)1536 << 10)
 #define TRANSFER_CACHE_BYTES ((size_t)512 << 10)
 #define TRANSFER_BYTES_MAX ((size_t)16 << 20)
 /* From this size on. */
@@ -57,6 +63,10 @@ bool transfer_put(unsigned bin, void *const *slots, unsigned count);
 
 /* Sends to their slabs what no cache needed since before idle_before_ns (UINT64_MAX: all). */
 void transfer_drain(uint64_t idle_before_ns);
+
+/* A cache had no use for this class for a while.  The second time, with no cache coming by in
+ * between, all of its slots here go to their slabs, and the answer is true. */
+bool transfer_idle(unsigned size_class);
 
 /* Adds the slots here, or the large blocks, and their bytes. */
 void transfer_stats(uint64_t *slots, uint64_t *bytes);

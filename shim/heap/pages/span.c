@@ -43,21 +43,45 @@ static uint64_t pages_of(const struct span *span, size_t slot)
 		offset >> PAGE_SHIFT, ((offset + class_of(span)->bytes - 1) >> PAGE_SHIFT) + 1);
 }
 
-/* The group that a take is at. */
-struct taking {
-	size_t end;      /* the slot behind the group */
-	uintptr_t start; /* what a slot's number times its bytes is added to */
-};
-
-static struct taking taking_at(const struct span *span, size_t slot)
+/* Writes the slots of a word's bits downwards from *end, as far as `stop`, the lowest first; the
+ * first bit is slot `base`.  Returns the bits that are left. */
+static uint64_t take_bits(
+	const struct span *span, uint64_t bits, size_t base, void ***end, void **stop)
 {
 	const struct size_class *class = class_of(span);
-	size_t group = slot * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
+	const uintptr_t start = span->start;
+	void **at = *end;
 
-	return (struct taking){
-		.end = (group + 1) * class->group_slots,
-		.start = span->start + group * class->group_tail,
-	};
+	while (bits != 0 && at != stop) {
+		*--at = (void *)(start + size_class_offset_in(class, base + bits_lowest(bits)));
+		bits &= bits - 1;
+	}
+	*end = at;
+	return bits;
+}
+
+static size_t slot_at(const struct span *span, const void *slot)
+{
+	return size_class_nearest(class_of(span), (uintptr_t)slot - span->start);
+}
+
+/* How many of the slots from `at` to `end`, which lie in descending order, had better stay: those
+ * of a group that the rest leads up to. */
+static unsigned begun_in_vain(
+	const struct span *span, void *const *at, void *const *end, unsigned want)
+{
+	const struct size_class *class = class_of(span);
+	size_t last = slot_at(span, *at);
+	size_t group = last * class->slots_inverse >> SIZE_CLASS_SLOTS_SHIFT;
+	size_t first = group * class->group_slots;
+	unsigned begun = (unsigned)(last - first + 1);
+	unsigned got = (unsigned)(end - at);
+
+	/* One that is whole, or of which slots were used, is no new one. */
+	if (begun == class->group_slots || begun >= got || slot_at(span, at[begun]) != first - 1)
+		return 0;
+	got -= begun;
+	return got > want / 2 && want - got < class->group_slots ? begun : 0;
 }
 
 /* So many slots went out, of which these are the first and the last. */
@@ -72,61 +96,40 @@ static void span_taken(struct span *span, unsigned got, size_t first, size_t las
 			bits_highest(pages_of(span, last)) + 1U);
 }
 
-unsigned span_take(struct span *span, void **slots, unsigned want)
+unsigned span_take(struct span *span, void **end, unsigned want)
 {
-	const size_t bytes = class_of(span)->bytes;
-	const unsigned group_slots = class_of(span)->group_slots;
-	struct taking taking = {.end = 0};
-	unsigned got = 0;
-	size_t first = 0;
-	size_t last = 0;
+	void **const stop = end - (want < span->ready_slots ? want : span->ready_slots);
+	void **at = end;
 
-	for (size_t i = 0; got < want && got < span->ready_slots; i++) {
-		uint64_t word = span->ready[i];
+	for (size_t i = 0; at != stop; i++)
+		if (span->ready[i] != 0)
+			span->ready[i] = take_bits(span, span->ready[i], i * 64, &at, stop);
+	if (at == end)
+		return 0;
+	for (unsigned begun = begun_in_vain(span, at, end, want); begun != 0; begun--) {
+		size_t slot = slot_at(span, *at++);
 
-		while (word != 0 && got < want) {
-			size_t slot = i * 64 + bits_lowest(word);
-
-			if (slot >= taking.end) {
-				if (last + 1 == slot && got > want / 2 &&
-					want - got < group_slots) {
-					want = got;
-					break;
-				}
-				taking = taking_at(span, slot);
-				if (got == 0)
-					first = slot;
-			}
-			word &= word - 1;
-			slots[got++] = (void *)(taking.start + slot * bytes);
-			last = slot;
-		}
-		span->ready[i] = word;
+		span->ready[slot / 64] |= (uint64_t)1 << slot % 64;
 	}
-	if (got != 0)
-		span_taken(span, got, first, last);
-	return got;
+	span_taken(span, (unsigned)(end - at), slot_at(span, end[-1]), slot_at(span, *at));
+	return (unsigned)(end - at);
 }
 
 /* span_put but for the counts.  Two of it, because few slabs have holes. */
 static inline __attribute__((always_inline)) unsigned put_bits(struct span *span,
 	void *const *slots, unsigned count, enum span_answer *answer, bool has_holes)
 {
-	const struct size_class class = *class_of(span);
-	const size_t span_bytes = class.pages * PAGE_BYTES;
+	const struct size_class *class = class_of(span);
+	const size_t span_bytes = class->pages * PAGE_BYTES;
 	const uintptr_t start = span->start;
-	void *const *at = slots;
 	void *const *end = slots + count;
+	void *const *at = slots;
 
-	*answer = SPAN_OK;
-	for (; at != end; at++) {
-		size_t offset = (uintptr_t)*at - start;
-		size_t slot = size_class_nearest(&class, offset);
+	for (; at != end && (uintptr_t)*at - start < span_bytes; at++) {
+		size_t slot = size_class_started(class, (uintptr_t)*at - start);
 		uint64_t word;
 
-		if (offset >= span_bytes)
-			break;
-		if (size_class_offset_in(&class, slot) != offset) {
+		if (slot == SIZE_MAX) {
 			*answer = SPAN_NOT_A_SLOT;
 			break;
 		}
@@ -142,9 +145,11 @@ static inline __attribute__((always_inline)) unsigned put_bits(struct span *span
 
 unsigned span_put(struct span *span, void *const *slots, unsigned count, enum span_answer *answer)
 {
-	unsigned done = span->hole == 0 ? put_bits(span, slots, count, answer, false)
-					: put_bits(span, slots, count, answer, true);
+	unsigned done;
 
+	*answer = SPAN_OK;
+	done = span->hole == 0 ? put_bits(span, slots, count, answer, false)
+			       : put_bits(span, slots, count, answer, true);
 	span->ready_slots = (uint16_t)(span->ready_slots + done);
 	span->used = (uint16_t)(span->used - done);
 	return done;

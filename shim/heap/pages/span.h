@@ -66,11 +66,12 @@ size_t span_record_bytes(unsigned size_class);
 void span_init(struct span *span, void *start, unsigned size_class, uint64_t clean_mask);
 
 /*
- * Up to `want` ready slots, lowest first.  More than half of that, it ends with a
- * group (size_class.h) rather than begin one that it cannot have whole: what two threads take
- * is then not in one page, which either alone would keep.
+ * Up to `want` ready slots, the lowest of them, written downwards from `end`, so that the lowest is
+ * last: the order in which a bin wants them.  Returns how many.  More than half of that, it ends
+ * with a group (size_class.h) rather than begin one that it cannot have whole: what two threads
+ * take is then not in one page, which either alone would keep.
  */
-unsigned span_take(struct span *span, void **slots, unsigned want);
+unsigned span_take(struct span *span, void **end, unsigned want);
 
 /* Whether a hole is under the slot. */
 bool span_is_holed(const struct span *span, size_t slot);
@@ -79,7 +80,7 @@ enum span_answer { SPAN_OK, SPAN_NOT_A_SLOT, SPAN_ALREADY_FREE };
 
 /*
  * Takes slots back up to the first that does not lie in this slab (SPAN_OK), or that is no used
- * slot of it (*answer says what it is).  How many.
+ * slot of it (*answer says what it is).  How many.  At each size_class_starts was true.
  */
 unsigned span_put(struct span *span, void *const *slots, unsigned count, enum span_answer *answer);
 

@@ -10,6 +10,8 @@
 #include "shim/heap/pages/page_map.h"
 #include "shim/heap/slabs/central_class.h"
 
+#include <string.h>
+
 struct central centrals[SIZE_CLASSES + 1];
 
 void central_count(_Atomic uint64_t *count, int64_t change)
@@ -149,7 +151,8 @@ void central_not_empty(struct central *central, const struct span *span)
 
 /* Taking --------------------------------------------------------------- */
 
-static unsigned take_ready(struct central *central, void **slots, unsigned want)
+/* Written downwards from `end`, the lowest slab's first. */
+static unsigned take_ready(struct central *central, void **end, unsigned want)
 {
 	uint64_t now_ns = os_now_coarse_ns();
 	unsigned got = 0;
@@ -162,7 +165,7 @@ static unsigned take_ready(struct central *central, void **slots, unsigned want)
 		if (span->used == 0)
 			central_not_empty(central, span);
 		span->used_ns = now_ns;
-		got += span_take(span, slots + got, want - got);
+		got += span_take(span, end - got, want - got);
 		central_place(span, true);
 		if (span->ready_slots != 0)
 			break;
@@ -234,7 +237,7 @@ struct filling {
 
 /* Lock held.  Fills holes of the lowest slab that has no other free slots. */
 static unsigned take_holed(
-	struct central *central, void **slots, unsigned want, bool asked, struct filling *filling)
+	struct central *central, void **end, unsigned want, bool asked, struct filling *filling)
 {
 	struct span *span = holed_slab(central);
 	uint64_t pages;
@@ -247,7 +250,7 @@ static unsigned take_holed(
 	if (!asked)
 		return 0;
 	central_fill(central, span, pages, bits_count(pages));
-	return take_ready(central, slots, want);
+	return take_ready(central, end, want);
 }
 
 unsigned central_take(unsigned size_class, void **slots, unsigned want)
@@ -261,11 +264,13 @@ unsigned central_take(unsigned size_class, void **slots, unsigned want)
 		unsigned got;
 
 		lock_take(&central->lock);
-		got = take_ready(central, slots, want);
+		got = take_ready(central, slots + want, want);
 		if (got == 0)
-			got = take_holed(central, slots, want, asked, &filling);
+			got = take_holed(central, slots + want, want, asked, &filling);
 		lock_drop(&central->lock);
 		if (got != 0) {
+			if (got < want)
+				memmove(slots, slots + want - got, got * sizeof *slots);
 			if (populate && filling.bytes != 0)
 				gate_populate((void *)filling.start, filling.bytes);
 			return got;
@@ -365,22 +370,26 @@ void central_put(unsigned size_class, void *const *slots, unsigned count)
 
 /* Giving back ----------------------------------------------------------- */
 
+void central_dissolve_class(unsigned size_class, uint64_t idle_before_ns)
+{
+	struct central *central = &centrals[size_class];
+	struct leaving leaving = {NULL};
+	struct span *span;
+
+	lock_take(&central->lock);
+	span = central->empty;
+	if (span != NULL && span->advising == 0 && span->used_ns <= idle_before_ns) {
+		central_not_empty(central, span);
+		central_leave(central, span, &leaving);
+	}
+	lock_drop(&central->lock);
+	leaving_finish(&leaving);
+}
+
 void central_dissolve(uint64_t idle_before_ns)
 {
-	for (unsigned c = 1; c <= SIZE_CLASSES; c++) {
-		struct central *central = &centrals[c];
-		struct leaving leaving = {NULL};
-		struct span *span;
-
-		lock_take(&central->lock);
-		span = central->empty;
-		if (span != NULL && span->advising == 0 && span->used_ns <= idle_before_ns) {
-			central_not_empty(central, span);
-			central_leave(central, span, &leaving);
-		}
-		lock_drop(&central->lock);
-		leaving_finish(&leaving);
-	}
+	for (unsigned c = 1; c <= SIZE_CLASSES; c++)
+		central_dissolve_class(c, idle_before_ns);
 }
 
 /* Reading --------------------------------------------------------------- */

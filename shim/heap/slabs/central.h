@@ -23,17 +23,19 @@
  */
 
 /* No more slots change hands in one call. */
-#define CENTRAL_BATCH 64U
+#define CENTRAL_BATCH 128U
 
-/* Up to `want` slots, at least one unless memory is out (0).  May wait at the gate. */
+/* Up to `want` slots, at least one unless memory is out (0), each slab's lowest last.  May wait at
+ * the gate. */
 unsigned central_take(unsigned size_class, void **slots, unsigned want);
 
 /* Panics on what is not a slot in use of this class. */
 void central_put(unsigned size_class, void *const *slots, unsigned count);
 
-/* Sends empty slabs that nobody used since before idle_before_ns (UINT64_MAX: any) to the page
- * heap. */
+/* Sends empty slabs, of all classes or of one, that nobody used since before idle_before_ns
+ * (UINT64_MAX: any) to the page heap. */
 void central_dissolve(uint64_t idle_before_ns);
+void central_dissolve_class(unsigned size_class, uint64_t idle_before_ns);
 
 struct central_stats {
 	uint64_t used_slots; /* live or in caches */

@@ -144,46 +144,77 @@ void pile_of_sizes(void)
 #define SHELF_ROOM 10000U
 #define SHELF_KEPT (SHELF_ROOM / 5)
 
-static char *shelf[SHELF_ROOM];
+struct shelf {
+	size_t rounds;
+	size_t at;
+	size_t kept;
+	char *blocks[SHELF_ROOM];
+};
 
-static void shelf_free(size_t i)
+static void shelf_free(struct shelf *shelf, size_t i)
 {
-	free(shelf[i]);
-	shelf[i] = NULL;
+	free(shelf->blocks[i]);
+	shelf->blocks[i] = NULL;
 }
 
 /* A part stays; what lies before it goes in order, what lies behind it goes backwards. */
-static void shelf_clear(size_t kept)
+static void shelf_clear(struct shelf *shelf)
 {
-	for (size_t i = 0; i < kept; i++)
-		shelf_free(i);
-	for (size_t i = SHELF_ROOM; i > kept + SHELF_KEPT; i--)
-		shelf_free(i - 1);
+	for (size_t i = 0; i < shelf->kept; i++)
+		shelf_free(shelf, i);
+	for (size_t i = SHELF_ROOM; i > shelf->kept + SHELF_KEPT; i--)
+		shelf_free(shelf, i - 1);
+	shelf->kept = (shelf->kept + SHELF_KEPT) % SHELF_ROOM;
+	shelf->at = 0;
 }
 
-static void shelf_add(size_t bytes)
+static void shelf_skip(struct shelf *shelf)
 {
-	static size_t at;
-	static size_t kept;
+	while (shelf->at < SHELF_ROOM && shelf->blocks[shelf->at] != NULL)
+		shelf->at++;
+}
 
-	while (at < SHELF_ROOM && shelf[at] != NULL)
-		at++;
-	if (at == SHELF_ROOM) {
-		shelf_clear(kept);
-		kept = (kept + SHELF_KEPT) % SHELF_ROOM;
-		at = 0;
-		while (shelf[at] != NULL)
-			at++;
+static void shelf_add(struct shelf *shelf, size_t bytes)
+{
+	shelf_skip(shelf);
+	if (shelf->at == SHELF_ROOM) {
+		shelf_clear(shelf);
+		shelf_skip(shelf);
 	}
-	shelf[at++] = block_take(bytes);
+	shelf->blocks[shelf->at++] = block_take(bytes);
+}
+
+static void *shelf_run(void *arg)
+{
+	struct shelf *shelf = arg;
+
+	for (size_t round = 0; round < shelf->rounds; round++)
+		for (size_t bytes = 1; bytes <= 1000; bytes++)
+			for (size_t i = 0; i < (bytes < 65 ? 10 : bytes < 257 ? 5 : 1); i++)
+				shelf_add(shelf, bytes);
+	for (size_t i = 0; i < SHELF_ROOM; i++)
+		shelf_free(shelf, i);
+	return NULL;
 }
 
 void shelves(void)
 {
-	for (size_t round = 0; round < 4000 / work_divisor; round++)
-		for (size_t bytes = 1; bytes <= 1000; bytes++)
-			for (size_t i = 0; i < (bytes < 65 ? 10 : bytes < 257 ? 5 : 1); i++)
-				shelf_add(bytes);
-	for (size_t i = 0; i < SHELF_ROOM; i++)
-		shelf_free(i);
+	static struct shelf shelf;
+
+	shelf.rounds = 4000 / work_divisor;
+	shelf_run(&shelf);
+}
+
+void shelves_2(void)
+{
+	static struct shelf shelves[2];
+	pthread_t ids[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		shelves[i].rounds = 3000;
+		if (pthread_create(&ids[i], NULL, shelf_run, &shelves[i]) != 0)
+			abort();
+	}
+	for (size_t i = 0; i < 2; i++)
+		pthread_join(ids[i], NULL);
 }

@@ -8,14 +8,14 @@
 
 #define THREADS 4U
 
-static void run_all(void *(*run)(void *), void *args, size_t arg_bytes)
+static void run_all(size_t count, void *(*run)(void *), void *args, size_t arg_bytes)
 {
 	pthread_t threads[THREADS];
 
-	for (size_t i = 0; i < THREADS; i++)
+	for (size_t i = 0; i < count; i++)
 		if (pthread_create(&threads[i], NULL, run, (char *)args + i * arg_bytes) != 0)
 			abort();
-	for (size_t i = 0; i < THREADS; i++)
+	for (size_t i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 }
 
@@ -39,28 +39,33 @@ static void *table_run(void *arg)
 	return NULL;
 }
 
-static void tables_run(size_t turns, size_t rounds)
+static void tables_run(size_t threads, size_t turns, size_t rounds)
 {
 	static struct table tables[THREADS];
 
-	for (size_t i = 0; i < THREADS; i++)
+	for (size_t i = 0; i < threads; i++)
 		tables[i] = (struct table){.seed = i + 1, .rounds = rounds};
 	for (size_t turn = 0; turn < turns; turn++)
-		run_all(table_run, tables, sizeof tables[0]);
-	for (size_t i = 0; i < THREADS; i++)
+		run_all(threads, table_run, tables, sizeof tables[0]);
+	for (size_t i = 0; i < threads; i++)
 		for (size_t k = 0; k < 1000; k++)
 			free(tables[i].blocks[k]);
 }
 
 void churn_threads(void)
 {
-	tables_run(1, 6000000);
+	tables_run(THREADS, 1, 6000000);
 }
 
 /* Every turn has new threads, which find tables that others filled (Larson and Krishnan, 1998). */
 void larson(void)
 {
-	tables_run(120, 40000);
+	tables_run(THREADS, 120, 40000);
+}
+
+void larson_2(void)
+{
+	tables_run(2, 120, 80000);
 }
 
 #define QUEUE_BATCHES 64U
@@ -109,7 +114,7 @@ void produce_consume(void)
 
 	for (size_t i = 0; i < THREADS; i++)
 		ends[i] = (struct end){.queue = &queues[i / 2], .produces = i % 2 == 0};
-	run_all(end_run, ends, sizeof ends[0]);
+	run_all(THREADS, end_run, ends, sizeof ends[0]);
 }
 
 #define TRADE_PLACES 1000U
@@ -178,15 +183,25 @@ static void *mstress_run(void *arg)
 }
 
 /* After the stress of that name in mimalloc's own tests. */
-void mstress(void)
+static void mstress_all(size_t threads, uint64_t turns)
 {
-	for (uint64_t turn = 0; turn < 50; turn++) {
+	for (uint64_t turn = 0; turn < turns; turn++) {
 		uint64_t seeds[THREADS];
 
-		for (size_t i = 0; i < THREADS; i++)
-			seeds[i] = turn * THREADS + i + 1;
-		run_all(mstress_run, seeds, sizeof seeds[0]);
+		for (size_t i = 0; i < threads; i++)
+			seeds[i] = turn * threads + i + 1;
+		run_all(threads, mstress_run, seeds, sizeof seeds[0]);
 		for (size_t k = 0; turn % 5 == 4 && k < TRADE_PLACES; k++)
 			free(atomic_exchange(&trade[k], NULL));
 	}
+}
+
+void mstress(void)
+{
+	mstress_all(THREADS, 50);
+}
+
+void mstress_2(void)
+{
+	mstress_all(2, 100);
 }
