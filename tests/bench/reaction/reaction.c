@@ -139,7 +139,6 @@ static int run_grow(const char *usage, uint64_t threshold_bytes, uint32_t rounds
 	if (usage_fd < 0)
 		return 5;
 	for (uint32_t round = 1; round <= rounds; round++) {
-		uint64_t begin_ns = now_ns();
 		uint64_t went_ns = 0;
 		size_t count = 0;
 		atomic_store(&page->wanted, round);
@@ -147,6 +146,7 @@ static int run_grow(const char *usage, uint64_t threshold_bytes, uint32_t rounds
 			nap_us(1000);
 		/* What just went on there is over. */
 		nap_us(300000);
+		uint64_t begin_ns = now_ns();
 		uint64_t crossed_ns = grow(usage_fd, threshold_bytes, ramp, &count);
 		while (went_ns == 0 && now_ns() - begin_ns < ROUND_S * UINT64_C(1000000000)) {
 			nap_us(100);
