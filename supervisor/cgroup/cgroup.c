@@ -510,8 +510,10 @@ bool cgroup_leaf_gone(const struct cgroup_leaf *leaf)
 {
 	struct stat ours;
 	struct stat there;
-	if (fstat(leaf->fd, &ours) != 0 || stat(leaf->path, &there) != 0)
-		return true;
+	if (fstat(leaf->fd, &ours) != 0)
+		return errno == ENODEV;
+	if (stat(leaf->path, &there) != 0)
+		return errno == ENOENT;
 	return ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
 }
 

@@ -77,7 +77,8 @@ int cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
 
 bool cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 
-/* Somebody has removed it, which the kernel allows while nothing runs in it. */
+/* Somebody has removed it, which the kernel allows while nothing runs in it.  false where that
+ * cannot be found out. */
 bool cgroup_leaf_gone(const struct cgroup_leaf *leaf);
 
 /* Kills, waits until empty for at most wait_ms, removes and frees.  -EBUSY: it stays. */

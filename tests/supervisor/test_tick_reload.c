@@ -150,6 +150,28 @@ static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
 	assert_int_equal(fake_machine_counts(1).usage_bytes, 63 * MIB);
 }
 
+/* Whoever makes a leaf again kills what is in the one before. */
+static void test_a_leaf_that_cannot_be_looked_at_is_left_alone(void **state)
+{
+	char base[256];
+	char away[300];
+	(void)state;
+	fake_machine_start(WEB DB);
+	struct tick_service *db = machine.service[1];
+	struct cgroup_leaf *leaf = db->leaf;
+	snprintf(base, sizeof base, "%s", cgroup_leaf_directory(leaf));
+	*strrchr(base, '/') = '\0';
+	snprintf(away, sizeof away, "%s.away", base);
+	assert_int_equal(rename(base, away), 0);
+	assert_int_equal(symlink(base, base), 0);
+	fake_machine_turn(1000);
+	assert_int_equal(unlink(base), 0);
+	assert_int_equal(rename(away, base), 0);
+	assert_ptr_equal(db->leaf, leaf);
+	assert_false(db->leaf_lost);
+	assert_int_equal(said("its cgroup was removed"), 0);
+}
+
 static void test_a_leaf_that_cannot_be_made_again_is_tried_again(void **state)
 {
 	(void)state;
@@ -444,6 +466,7 @@ int main(void)
 		TEST(test_a_level_goes_with_its_service),
 		TEST(test_a_leaf_that_was_removed_is_made_again),
 		TEST(test_a_leaf_that_vanishes_is_made_again_by_a_turn),
+		TEST(test_a_leaf_that_cannot_be_looked_at_is_left_alone),
 		TEST(test_a_leaf_that_cannot_be_made_again_is_tried_again),
 		TEST(test_new_thresholds_get_new_triggers),
 		TEST(test_a_new_memory_high_outlives_the_brake),
