@@ -2,12 +2,9 @@
 #include "config/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "config/check.h"
 #include "config/defaults.h"
@@ -15,6 +12,7 @@
 #include "config/keys.h"
 #include "config/lines.h"
 #include "config/names.h"
+#include "config/text_file.h"
 
 /*
  * An INI text to a struct config.
@@ -25,8 +23,6 @@
  * silent about empty ones.  Of a sound key line inih must make exactly one call
  * with the value that lines.c saw; `waiting` holds it to that.
  */
-
-#define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 /* Keys before the first section, or below a section that was refused. */
 #define SECTION_NONE SECTION_KINDS
@@ -474,68 +470,11 @@ out:
 	return error;
 }
 
-/* 0, or -errno: -ENOTSUP for what is no regular file.  Whoever reads a FIFO or a device waits for
- * its writer, and the supervisor reads the file again in its loop. */
-static int file_open(const char *path, int *fd)
-{
-	struct stat status;
-	int opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (opened < 0)
-		return -errno;
-	int error = fstat(opened, &status) == 0 ? 0 : -errno;
-	if (error == 0 && S_ISDIR(status.st_mode))
-		error = -EISDIR;
-	else if (error == 0 && !S_ISREG(status.st_mode))
-		error = -ENOTSUP;
-	if (error != 0)
-		close(opened);
-	else
-		*fd = opened;
-	return error;
-}
-
-/* All of the file, up to FILE_BYTES_MAX. */
-static int file_read(const char *path, char **text, size_t *length)
-{
-	char *buffer = malloc(FILE_BYTES_MAX + 1);
-	int fd = -1;
-	size_t used = 0;
-	ssize_t got = 1;
-	int error = 0;
-
-	if (buffer == NULL)
-		return -ENOMEM;
-	error = file_open(path, &fd);
-	if (error != 0)
-		goto out;
-	while (got != 0 && used <= FILE_BYTES_MAX) {
-		got = read(fd, buffer + used, FILE_BYTES_MAX + 1 - used);
-		if (got < 0 && errno != EINTR) {
-			error = -errno;
-			goto out;
-		}
-		if (got > 0)
-			used += (size_t)got;
-	}
-	if (used > FILE_BYTES_MAX) {
-		error = -EFBIG;
-		goto out;
-	}
-	*text = buffer;
-	*length = used;
-	buffer = NULL;
-out:
-	if (fd >= 0)
-		close(fd);
-	free(buffer);
-	return error;
-}
-
 int config_load(const char *path, struct config *config, struct config_errors *errors)
 {
 	char *text = NULL;
 	size_t length = 0;
-	int error = file_read(path, &text, &length);
+	int error = text_file_read(path, &text, &length);
 
 	if (error != 0) {
 		errors->count = 0;

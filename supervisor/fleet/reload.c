@@ -53,7 +53,7 @@ static struct config *read_config(const struct fleet *fleet)
 	if (config_load(fleet->file_path, config, &errors) == 0) {
 		if (config->service_count > 0)
 			return config;
-		/* More likely a file that is being written than a wish. */
+		/* More likely a file that is being written than what is meant. */
 		log_error("%s: not reloaded, it has no service any more; everything stays as it "
 			  "was",
 			fleet->file);

@@ -119,7 +119,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms);
 uint64_t service_deadline_ms(const struct service *service);
 
-/* No process, and none will come without a wish. */
+/* No process, and none will come unless it is asked for. */
 bool service_is_down(const struct service *service);
 
 /* Whether running a's process under b's settings would be the same process. */

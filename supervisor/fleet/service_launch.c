@@ -161,17 +161,30 @@ static void note_shim(struct service *service, const struct shim_verdict *verdic
 		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
 }
 
+/* What is done to the process while it waits at the gate.  What fails is said. */
+static void settle(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	int error = 0;
+	if (service->memory.leaf != NULL)
+		error = cgroup_leaf_attach(service->memory.leaf, service->pid);
+	if (error != 0)
+		log_warn("%s: not in its cgroup: %s", config->name, strerror(-error));
+	error = config->has_oom_score_adj
+			? spawn_set_oom_score(&service->spawned, config->oom_score_adj)
+			: 0;
+	if (error != 0)
+		log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
+			strerror(-error));
+}
+
 int service_launch(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	const struct config_service *config = service->config;
-	struct cgroup_leaf *leaf;
-	struct link *link;
 	struct launch launch = {0};
 	int error = tick_service_prepare(host->tick, &service->memory);
 	if (error != 0)
 		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
-	leaf = service->memory.leaf;
-	link = service->memory.link;
 	error = service_identity_init(&launch.identity, config);
 	if (error == 0)
 		error = add_pressure(&launch, service, host);
@@ -187,7 +200,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
-		.keep_fd = launch.verdict.load ? link_fds(link) : NULL,
+		.keep_fd = launch.verdict.load ? link_fds(service->memory.link) : NULL,
 		.keep_count = launch.verdict.load ? LINK_FILES : 0,
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
@@ -198,17 +211,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	service->pid = service->spawned.pid;
 	service->lives = true;
 	service->started_ms = now_ms;
-	if (leaf != NULL) {
-		int attached = cgroup_leaf_attach(leaf, service->pid);
-		if (attached != 0)
-			log_warn("%s: not in its cgroup: %s", config->name, strerror(-attached));
-	}
-	if (config->has_oom_score_adj) {
-		int set = spawn_set_oom_score(&service->spawned, config->oom_score_adj);
-		if (set != 0)
-			log_warn("%s: oom_score_adj %d: %s", config->name, config->oom_score_adj,
-				strerror(-set));
-	}
+	settle(service);
 	tick_service_started(&service->memory);
 	spawn_go(&service->spawned);
 	if (host->announce)

@@ -20,7 +20,7 @@ enum reason_kind {
 	REASON_EVENTS_HIGH,  /* value: how many since the last sample */
 	REASON_EVENTS_MAX,   /* value: how many since the last sample */
 	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
-	REASON_MANUAL,       /* the operator's wish */
+	REASON_MANUAL,       /* asked for by the operator */
 	REASON_DEADLINE,     /* the brake was on for as long as it may; value: ms */
 	/* Nothing idle is left and someone waits; value: the largest part of what is used, which is
 	 * meant, threshold: headroom. */

@@ -57,7 +57,7 @@ static enum restart_action step_down(
 		restart->state = RESTART_STOPPED;
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_STARTED:
-		/* The wish to be down came while it was being started. */
+		/* It was told to stop while it was being started. */
 		return stop(restart, false, stopwait_ms, now_ms);
 	default:
 		return RESTART_DO_NOTHING;

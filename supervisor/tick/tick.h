@@ -88,7 +88,7 @@ void tick_service_remove(struct tick *tick, struct tick_service *service, uint32
 /* The settings of a listed service were exchanged.  Limits that the kernel refuses are logged. */
 void tick_service_changed(struct tick *tick, struct tick_service *service);
 
-/* The operator's wish, once; NULL = every service.  Takes effect at the next tick_step(). */
+/* Asked for by the operator, once; NULL = every service.  Takes effect at the next tick_step(). */
 void tick_ask(struct tick *tick, struct tick_service *service, enum level level);
 
 /* Milliseconds until the next turn. */
