@@ -323,6 +323,7 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 			.lazy_bytes = slots->sum.lazy_bytes,
 			.released_bytes = link_figures_released(&slots->sum),
 			.gone_bytes = link_figures_gone(&slots->sum),
+			.page_ns = link_figures_page_ns(&slots->sum),
 			.wants_bytes = link->wants_bytes,
 			.credit_left_bytes = link->credit_left_bytes,
 			.answered = slots->answered},
