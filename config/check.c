@@ -1,3 +1,4 @@
+/* What must hold between the settings of one file. */
 #include "config/check.h"
 
 #include "config/units.h"

@@ -1,3 +1,4 @@
+/* Splits a command line into words, and KEY=value lists into entries. */
 #include "config/command.h"
 
 #include <ctype.h>

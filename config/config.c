@@ -1,3 +1,4 @@
+/* Makes, compares and frees settings. */
 #include "config/config.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* What is in force where a file says nothing. */
 #include "config/defaults.h"
 
 #include <signal.h>

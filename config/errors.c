@@ -1,3 +1,4 @@
+/* Collects what is wrong with a file, for one report. */
 #include "config/errors.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* The keys of every section, and how their values are read. */
 #include "config/keys.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Cuts a text into sections, keys and values. */
 #include "config/lines.h"
 
 #include <string.h>

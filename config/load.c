@@ -1,3 +1,4 @@
+/* Reads a file or a text into settings, or says all that is wrong with it. */
 #include "config/config.h"
 
 #include <errno.h>

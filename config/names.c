@@ -1,3 +1,4 @@
+/* Which names are valid, and which known one is nearest to a misspelt one. */
 #include "config/names.h"
 
 #include <ctype.h>

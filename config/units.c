@@ -1,3 +1,4 @@
+/* Reads and prints sizes, shares, times, signals and pressure thresholds. */
 #include "config/units.h"
 
 #include <errno.h>

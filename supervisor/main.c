@@ -1,3 +1,4 @@
+/* Only wires: options, configuration, signals, log and fleet. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* The command line. */
 #include "supervisor/options.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* The event loop, which is libevent's. */
 #include "supervisor/base/loop.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Prints sizes for people. */
 #include "supervisor/base/size.h"
 
 #include <stdio.h>

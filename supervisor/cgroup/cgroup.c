@@ -1,3 +1,4 @@
+/* The part of the cgroup v2 tree that is ours: the base and a leaf for each service. */
 #include "supervisor/cgroup/cgroup.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Works on one cgroup through a descriptor of its directory. */
 #include "supervisor/cgroup/cgroup_directory.h"
 
 #include <errno.h>

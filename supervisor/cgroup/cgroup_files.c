@@ -1,3 +1,4 @@
+/* Reads the memory files of one cgroup, v1 or v2. */
 #include "supervisor/cgroup/cgroup_files.h"
 
 #include <errno.h>

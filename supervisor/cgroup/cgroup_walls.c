@@ -1,3 +1,4 @@
+/* Finds the tightest limit from a cgroup up to the root that we can see. */
 #include "supervisor/cgroup/cgroup_walls.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* Finds out by trying how much of cgroup v2 may be used here. */
 #include "supervisor/cgroup/mode.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* PSI triggers and memory.events as descriptors that an event loop can wait for. */
 #include "supervisor/cgroup/psi.h"
 
 #include <errno.h>

@@ -89,9 +89,9 @@ static void kill_all(const struct service *service)
 	signal_strays(service, SIGKILL);
 }
 
-/* Once to each, since many programs take a second TERM for impatience: the group is
- * part of the leaf where there is one that it could be put into. */
-static void tell_all(const struct service *service)
+/* Sends SIGTERM exactly once to each process, because many programs treat a second one as a forced
+ * stop.  Where the service has a leaf, its process group is in there and is not signalled again. */
+static void terminate_all(const struct service *service)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
@@ -118,9 +118,9 @@ void service_signal(const struct service *service, int signal)
 static void step(struct service *service, const struct service_host *host,
 	struct restart_event event, uint64_t now_ms)
 {
-	enum restart_deed deed = restart_step(&service->restart, service->config->autorestart,
+	enum restart_action action = restart_step(&service->restart, service->config->autorestart,
 		service->config->stopwait_ms, event, now_ms);
-	switch (deed) {
+	switch (action) {
 	case RESTART_DO_NOTHING:
 		break;
 	case RESTART_DO_START:
@@ -223,7 +223,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
 	if (!host->sweep_only_kills)
-		tell_all(service);
+		terminate_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)

@@ -102,7 +102,7 @@ void service_free(struct service *service);
 void service_exchange(
 	struct service *service, struct config_service *config, const struct config_policy *policy);
 
-/* Wishes.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
+/* What is asked of it.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
 void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_kill(const struct service *service);

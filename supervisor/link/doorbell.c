@@ -1,3 +1,4 @@
+/* A futex word as a descriptor that an event loop can wait for. */
 #include "supervisor/link/doorbell.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* The supervisor's end of one service's shared memory. */
 #include "supervisor/link/link.h"
 
 #include <errno.h>

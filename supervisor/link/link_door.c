@@ -1,3 +1,4 @@
+/* Hands a link's file to processes that have lost the descriptor. */
 #include "supervisor/link/link_door.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* When a service is slowed down by memory.high, and when no more. */
 #include "supervisor/policy/brake.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* Reads the texts of cgroup files, v1 and v2. */
 #include "supervisor/policy/cgroup_text.h"
 
 #include <errno.h>

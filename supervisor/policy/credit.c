@@ -1,3 +1,4 @@
+/* Shares headroom out to heaps that grow. */
 #include "supervisor/policy/credit.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* Saturating sums, shares and permilles of 64 bits. */
 #include "supervisor/policy/fraction.h"
 
 static uint64_t times(uint64_t a, uint64_t b)

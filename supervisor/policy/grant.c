@@ -1,3 +1,4 @@
+/* What each heap may grow by before it must ask again. */
 #include "supervisor/policy/grant.h"
 
 #include "supervisor/policy/fraction.h"

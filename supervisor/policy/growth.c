@@ -1,3 +1,4 @@
+/* How fast usage grows. */
 #include "supervisor/policy/growth.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* One step from sample to plan. */
 #include "supervisor/policy/policy.h"
 
 #include <string.h>

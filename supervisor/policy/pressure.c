@@ -1,3 +1,4 @@
+/* How hard one service must give back. */
 #include "supervisor/policy/pressure.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* The price of keeping idle memory. */
 #include "supervisor/policy/price.h"
 
 #include "supervisor/policy/fraction.h"

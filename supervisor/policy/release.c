@@ -1,3 +1,4 @@
+/* When to ask one service for memory, at which level, and for how much. */
 #include "supervisor/policy/release.h"
 
 #include "supervisor/policy/fraction.h"

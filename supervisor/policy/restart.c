@@ -1,9 +1,10 @@
+/* When a service starts, stops and starts again. */
 #include "supervisor/policy/restart.h"
 
 /* Between one SIGKILL and the next: some processes are slow to go, some cgroups fork. */
 #define KILL_AGAIN_MS 1000U
 
-static enum restart_deed start(struct restart *restart, uint64_t now_ms)
+static enum restart_action start(struct restart *restart, uint64_t now_ms)
 {
 	restart->state = RESTART_STARTING;
 	restart->started_ms = now_ms;
@@ -11,7 +12,7 @@ static enum restart_deed start(struct restart *restart, uint64_t now_ms)
 	return RESTART_DO_START;
 }
 
-static enum restart_deed stop(
+static enum restart_action stop(
 	struct restart *restart, bool again, uint32_t stopwait_ms, uint64_t now_ms)
 {
 	restart->state = RESTART_STOPPING;
@@ -44,7 +45,7 @@ static void end(struct restart *restart, enum config_autorestart autorestart, bo
 		restart->state = RESTART_EXITED;
 }
 
-static enum restart_deed step_down(
+static enum restart_action step_down(
 	struct restart *restart, uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
 {
 	switch (event.kind) {
@@ -63,7 +64,7 @@ static enum restart_deed step_down(
 	}
 }
 
-static enum restart_deed step_backoff(
+static enum restart_action step_backoff(
 	struct restart *restart, struct restart_event event, uint64_t now_ms)
 {
 	switch (event.kind) {
@@ -80,7 +81,7 @@ static enum restart_deed step_backoff(
 	}
 }
 
-static enum restart_deed step_up(struct restart *restart, enum config_autorestart autorestart,
+static enum restart_action step_up(struct restart *restart, enum config_autorestart autorestart,
 	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
 {
 	bool starting = restart->state == RESTART_STARTING;
@@ -114,7 +115,7 @@ static enum restart_deed step_up(struct restart *restart, enum config_autorestar
 	}
 }
 
-static enum restart_deed step_stopping(
+static enum restart_action step_stopping(
 	struct restart *restart, struct restart_event event, uint64_t now_ms)
 {
 	switch (event.kind) {
@@ -141,7 +142,7 @@ static enum restart_deed step_stopping(
 	}
 }
 
-enum restart_deed restart_step(struct restart *restart, enum config_autorestart autorestart,
+enum restart_action restart_step(struct restart *restart, enum config_autorestart autorestart,
 	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
 {
 	switch (restart->state) {

@@ -19,8 +19,8 @@
  *
  * States and their numbers are supervisord's.  The delay before a new
  * start is RESTART_DELAY_MIN_MS, twice as long each time, and back to the first
- * after the service stayed up for RESTART_STEADY_MS.  A start by wish waits
- * for nothing.  A service that dies at once is tried again without end, every
+ * after the service stayed up for RESTART_STEADY_MS.  A start that was asked for
+ * does not wait.  A service that dies at once is tried again without end, every
  * RESTART_DELAY_MAX_MS at last; nothing here gives up.
  *
  * Events carry the time at which they happened: an exit is the time of its
@@ -43,9 +43,9 @@ enum restart_state {
 };
 
 enum restart_event_kind {
-	RESTART_ON_START,   /* wish: be up; also the supervisor's own start */
-	RESTART_ON_STOP,    /* wish: be down */
-	RESTART_ON_RESTART, /* wish: be down, then up */
+	RESTART_ON_START,   /* asked: be up; also the supervisor's own start */
+	RESTART_ON_STOP,    /* asked: be down */
+	RESTART_ON_RESTART, /* asked: be down, then up */
 	RESTART_ON_STARTED, /* there is a process */
 	RESTART_ON_REFUSED, /* there could be no process: fork, user or directory failed */
 	RESTART_ON_EXITED,  /* the process is gone; expected tells how */
@@ -60,7 +60,7 @@ struct restart_event {
 	bool expected;
 };
 
-enum restart_deed {
+enum restart_action {
 	RESTART_DO_NOTHING,
 	RESTART_DO_START,  /* then say RESTART_ON_STARTED or RESTART_ON_REFUSED */
 	RESTART_DO_SIGNAL, /* send the service's stop signal */
@@ -84,7 +84,7 @@ static inline bool restart_expected(bool exited, int status, bool oom_killed)
 	return exited && status == 0 && !oom_killed;
 }
 
-enum restart_deed restart_step(struct restart *restart, enum config_autorestart autorestart,
+enum restart_action restart_step(struct restart *restart, enum config_autorestart autorestart,
 	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms);
 
 /* When RESTART_ON_TIME is due; RESTART_NEVER_MS where no time is waited for. */

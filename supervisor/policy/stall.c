@@ -1,3 +1,4 @@
+/* What share of a window was stalled. */
 #include "supervisor/policy/stall.h"
 
 static const struct stall_reading *reading_at(const struct stall *stall, size_t back)

@@ -1,3 +1,4 @@
+/* How much to ask of whom. */
 #include "supervisor/policy/target.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* What the parts of one step have in common: observations and actions. */
 #include "supervisor/policy/turn.h"
 
 #include <string.h>

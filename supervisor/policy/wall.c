@@ -1,3 +1,4 @@
+/* Headroom and time to one wall. */
 #include "supervisor/policy/wall.h"
 
 #include "supervisor/policy/fraction.h"

@@ -1,3 +1,4 @@
+/* Looks up the user whom a service runs as, and becomes it. */
 #include "supervisor/process/account.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* Signals all processes below one, or those of them that bear a mark. */
 #include "supervisor/process/descendants.h"
 
 #include <ctype.h>

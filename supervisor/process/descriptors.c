@@ -1,3 +1,4 @@
+/* The descriptors that we were given, and how many we may have. */
 #include "supervisor/process/descriptors.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* What an ELF file says of itself: its loader and the libraries that it needs. */
 #include "supervisor/process/elf_file.h"
 
 #include <elf.h>

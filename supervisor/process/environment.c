@@ -1,3 +1,4 @@
+/* The environment of a child, built before the fork. */
 #include "supervisor/process/environment.h"
 
 #include <errno.h>

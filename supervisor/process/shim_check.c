@@ -1,3 +1,4 @@
+/* Whether a program can be started with the shim preloaded. */
 #include "supervisor/process/shim_check.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Signals as a descriptor, and what a child gets back of them. */
 #include "supervisor/process/signals.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Fork and exec in two steps, with the child held at a gate in between. */
 #include "supervisor/process/spawn.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Makes a plan real, and logs each decision in one line. */
 #include "supervisor/tick/perform.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Reads control files and link slots into samples, each file as often as it bears. */
 #include "supervisor/tick/sampler.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #define STOPWAIT_MS 5000U
 
-static enum restart_deed tell(struct restart *restart, enum config_autorestart autorestart,
+static enum restart_action tell(struct restart *restart, enum config_autorestart autorestart,
 	enum restart_event_kind kind, bool expected, uint64_t now_ms)
 {
 	struct restart_event event = {.kind = kind, .expected = expected};

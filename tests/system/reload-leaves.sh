@@ -46,6 +46,14 @@ echo '[service:second]' >"$file"
 kill -HUP "$pid"
 tap_ok "a file that is wrong is refused" wait_until 60 grep -q 'services.ini:' "$log"
 tap_is "a file that is wrong changes nothing" "$(leaves)" "second supervisor third "
+
+# Somebody moves all of a service elsewhere, and its leaf goes.
+tap_ok "what was in a leaf is moved away" sh -c \
+  'while read -r moved; do echo "$moved" >"$1/supervisor/cgroup.procs"; done <"$1/second/cgroup.procs"' - "$CGROUP_MEMORY"
+tap_ok "the leaf is removed" rmdir "$CGROUP_MEMORY/second"
+tap_ok "it is made again" wait_until 60 max_is second $((48 << 20))
+tap_ok "which the log says" wait_until 60 grep -q 'second: its cgroup was removed, and is made again' "$log"
+tap_ok "the service ran on" kill -0 "$was"
 kill -TERM "$pid"
 wait "$pid"
 tap_is "it stops cleanly" $? 0

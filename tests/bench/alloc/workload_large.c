@@ -45,7 +45,7 @@ void large_to_4_mib(void)
 
 		free(*block);
 		start = *block = block_take(bytes);
-		for (size_t at = 0; at < bytes; at += 4 * PAGE)
+		for (size_t at = 0; at < bytes; at += (size_t)4 * PAGE)
 			start[at] = 1;
 	}
 	free_all(blocks, 60);
