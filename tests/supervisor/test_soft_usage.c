@@ -112,7 +112,7 @@ static void test_of_many_processes_some_stand_for_all(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 2 * SOFT_USAGE_PROCESSES; i++)
 		process(100 + i, 2, 3);
-	assert_int_equal(usage_at(1000), 2 * SOFT_USAGE_PROCESSES * 3 * MIB);
+	assert_int_equal(usage_at(1000), 6 * MIB * SOFT_USAGE_PROCESSES);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
