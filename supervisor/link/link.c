@@ -347,6 +347,15 @@ bool link_has_process(const struct link *link, pid_t pid)
 	return false;
 }
 
+size_t link_processes(const struct link *link, pid_t *pid, size_t room)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < LINK_SLOTS && count < room; i++)
+		if (link->slots.seen[i].owner != 0)
+			pid[count++] = (pid_t)(uint32_t)link->slots.seen[i].owner;
+	return count;
+}
+
 void link_set_wall_directory(struct link *link, const char *directory)
 {
 	char *to = link->header->wall_directory;
