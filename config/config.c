@@ -98,7 +98,8 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->on_pressure_signal == b->on_pressure_signal &&
 	       a->on_pressure_level == b->on_pressure_level && cgroup_equal(a, b) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
-	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
+	       a->oom_score_adj == b->oom_score_adj && a->memory_priority == b->memory_priority &&
+	       a->shim == b->shim;
 }
 
 static bool threshold_equal(const struct config_threshold *a, const struct config_threshold *b)

@@ -87,6 +87,8 @@ enum config_autorestart {
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
+#define CONFIG_MEMORY_PRIORITY_USUAL 100
+
 /* An amount of which 0 is one, too. */
 struct config_optional {
 	bool set;
@@ -116,6 +118,7 @@ struct config_service {
 	char **on_pressure;     /* owned, as argv; NULL = none */
 	int on_pressure_signal; /* 0 = none */
 	enum level on_pressure_level;
+	int memory_priority; /* how dear its pages count; 0 = CONFIG_MEMORY_PRIORITY_USUAL */
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

@@ -16,6 +16,7 @@
 /* The kernel's bounds (PID_MAX_LIMIT, OOM_SCORE_ADJ_MAX). */
 #define PIDS_MOST (4 << 20)
 #define OOM_SCORE_MOST 1000
+#define PRIORITY_MOST 10000
 #define EXPECTED_PSI "a threshold such as \"some 5% 2s\" or \"full 200ms 2s\", or off"
 
 static int parse_text(const char *text, void *field, const char **why)
@@ -180,6 +181,12 @@ static int parse_pids(const char *text, void *field, const char **why)
 		return units_parse_integer(text, 1, PIDS_MOST, field);
 	*(int *)field = 0;
 	return 0;
+}
+
+static int parse_priority(const char *text, void *field, const char **why)
+{
+	(void)why;
+	return units_parse_integer(text, 1, PRIORITY_MOST, field);
 }
 
 /* Into the service, since 0 is a score as well. */
@@ -415,6 +422,8 @@ static const struct key service_keys[] = {
 		SERVICE(on_pressure_signal)},
 	[KEY_ON_PRESSURE_LEVEL] = {"on_pressure_level", "lazy, eager or full", parse_level,
 		SERVICE(on_pressure_level)},
+	[KEY_MEMORY_PRIORITY] = {"memory_priority", "a number from 1 to 10000", parse_priority,
+		SERVICE(memory_priority)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };

@@ -1,13 +1,16 @@
 /* Only wires: options, configuration, signals, log and fleet. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "supervisor/process/descriptors.h"
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/log.h"
+#include "supervisor/cgroup/mode.h"
 #include "supervisor/options.h"
 #include "supervisor/process/signals.h"
 
@@ -35,6 +38,27 @@ static int expect_services(const char *file, const struct config *config)
 	return -EINVAL;
 }
 
+/* What the file asks for and this place cannot give. */
+static void say_soft_limits(const char *file, const struct config *config)
+{
+	struct mode mode;
+	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return;
+	mode_probe(root_fd, &mode);
+	close(root_fd);
+	if (mode.letter == MODE_A || mode.letter == MODE_B)
+		return;
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = &config->services[i];
+		if (service->memory_max.bytes != 0 || service->memory_max.permille != 0)
+			printf("%s: [service:%s] memory_max %s here, where services have no "
+			       "cgroups of their own\n",
+				file, service->name,
+				service->shim == CONFIG_SHIM_OFF ? "has no effect" : "is soft");
+	}
+}
+
 static int check(const char *file, struct config *config)
 {
 	if (load(file, config) != 0)
@@ -44,6 +68,8 @@ static int check(const char *file, struct config *config)
 		printf("%s: ok, %zu service%s, %zu polic%s\n", file, config->service_count,
 			config->service_count == 1 ? "" : "s", config->policy_count,
 			config->policy_count == 1 ? "y" : "ies");
+	if (error == 0)
+		say_soft_limits(file, config);
 	config_free(config);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -317,6 +317,7 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 			.lazy_bytes = slots->sum.lazy_bytes,
 			.released_bytes = link_figures_released(&slots->sum),
 			.gone_bytes = link_figures_gone(&slots->sum),
+			.page_ns = link_figures_page_ns(&slots->sum),
 			.wants_bytes = link->wants_bytes,
 			.credit_left_bytes = link->credit_left_bytes,
 			.answered = slots->answered},
@@ -338,6 +339,15 @@ bool link_has_process(const struct link *link, pid_t pid)
 			return true;
 	}
 	return false;
+}
+
+size_t link_processes(const struct link *link, pid_t *pid, size_t room)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < LINK_SLOTS && count < room; i++)
+		if (link->slots.seen[i].owner != 0)
+			pid[count++] = (pid_t)(uint32_t)link->slots.seen[i].owner;
+	return count;
 }
 
 void link_set_wall_directory(struct link *link, const char *directory)

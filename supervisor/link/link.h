@@ -59,6 +59,9 @@ void link_suspect(struct link *link);
 /* pid had a slot at the last read: the shim works there. */
 bool link_has_process(const struct link *link, pid_t pid);
 
+/* The processes that had a slot at the last read; how many, at most room. */
+size_t link_processes(const struct link *link, pid_t *pid, size_t room);
+
 /* The directory of the wall's cgroup, for the shims to watch for themselves. */
 void link_set_wall_directory(struct link *link, const char *directory);
 

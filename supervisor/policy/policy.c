@@ -325,25 +325,37 @@ static void brake(struct turn *turn)
 	}
 }
 
+/* The shared wall has one price, that of the service to which idle memory is worth most. */
+static uint64_t shared_base_ns(const struct turn *turn)
+{
+	uint64_t base_ns = 0;
+	for (size_t i = 0; i < turn->count; i++) {
+		uint64_t ns = price_base_ns(turn->service[i]->turn.policy->core_worth_bytes);
+		if (turn->service[i]->sample.running && ns > base_ns)
+			base_ns = ns;
+	}
+	return base_ns;
+}
+
 /* What every heap is told.  A service that does not run has no wall of its own yet. */
 static void inform(struct turn *turn)
 {
-	uint32_t shared_permille =
-		price_factor_permille(turn->shared.limit_bytes, turn->shared.headroom_bytes);
+	uint64_t shared_ns = price_ns(shared_base_ns(turn),
+		price_factor_permille(turn->shared.limit_bytes, turn->shared.headroom_bytes));
 	for (size_t i = 0; i < turn->count; i++) {
 		const struct wall *own = &turn->service[i]->turn.own;
-		uint64_t headroom_bytes = turn->shared.headroom_bytes;
-		uint32_t permille = shared_permille;
+		struct service_plan *plan = &turn->service[i]->plan;
+		uint32_t permille = PRICE_FACTOR_LEAST_PERMILLE;
+		plan->headroom_bytes = turn->shared.headroom_bytes;
 		if (own->exists) {
-			uint32_t own_permille =
-				price_factor_permille(own->limit_bytes, own->headroom_bytes);
-			headroom_bytes = less_of(headroom_bytes, own->headroom_bytes);
-			permille = own_permille > permille ? own_permille : permille;
+			permille = price_factor_permille(own->limit_bytes, own->headroom_bytes);
+			plan->headroom_bytes = less_of(plan->headroom_bytes, own->headroom_bytes);
 		}
-		turn->service[i]->plan.headroom_bytes = headroom_bytes;
-		turn->service[i]->plan.notice_bytes = notice_bytes(turn, i);
-		turn->service[i]->plan.price_ns = price_ns(
+		plan->notice_bytes = notice_bytes(turn, i);
+		plan->price_ns = price_ns(
 			price_base_ns(turn->service[i]->turn.policy->core_worth_bytes), permille);
+		if (turn->shared.exists && shared_ns > plan->price_ns)
+			plan->price_ns = shared_ns;
 	}
 }
 

@@ -70,7 +70,8 @@ struct service_turn {
 struct policy_service {
 	/* Set by the caller before every step. */
 	const struct config_policy *policy;
-	bool has_high; /* memory.high is configured */
+	bool has_high;     /* memory.high is configured */
+	uint32_t priority; /* memory_priority; 0 = the usual one */
 	struct service_sample sample;
 	/* Set by every step. */
 	struct service_plan plan;

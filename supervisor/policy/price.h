@@ -14,9 +14,8 @@
  *          headroom, and where there is none; below that (wall / 4) / headroom, up
  *          to PRICE_FACTOR_MOST_PERMILLE.
  *
- * The factor knows nothing of the service.  All under one wall have the same
- * one and so give up first what is cheapest among them.  A service below two walls
- * pays the dearer.
+ * All under one wall have the same price, the dearest of their bases times the factor, and so give
+ * up first what is cheapest among them.  A service below two walls pays the dearer.
  *
  * Always true, for all numbers: less headroom, a larger wall with the same
  * headroom, or less core_worth never make it cheaper; no result is 0 or wraps.

@@ -64,6 +64,9 @@ struct heap_sample {
 	/* Of these, what surely was not left to the kernel: usage has fallen by it. */
 	uint64_t gone_bytes;
 	uint64_t wants_bytes; /* what growing heaps wait for at the gate */
+	/* What it costs to give a page back, and to have it back as often as was seen; 0 = not
+	 * known yet. */
+	uint64_t page_ns;
 	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
 	uint64_t credit_left_bytes;
 	bool answered; /* every process has done the last release asked for, or none was asked for

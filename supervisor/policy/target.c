@@ -47,6 +47,19 @@ static void missing_at_gate(
 		.kind = REASON_GATE, .value = wants_bytes, .threshold = credit_bytes};
 }
 
+static unsigned cost_of(const struct policy_service *service)
+{
+	uint64_t page_ns = service->sample.heap.page_ns;
+	unsigned cost = 0;
+	if (page_ns == 0)
+		page_ns = TARGET_PAGE_NS;
+	if (service->priority != 0)
+		page_ns = fraction_share(page_ns, service->priority, CONFIG_MEMORY_PRIORITY_USUAL);
+	for (; page_ns > 1; page_ns >>= 1)
+		cost++;
+	return cost;
+}
+
 struct target_supply target_supply_of(const struct turn *turn)
 {
 	struct target_supply supply = {.idle_bytes = 0};
@@ -54,12 +67,31 @@ struct target_supply target_supply_of(const struct turn *turn)
 		const struct service_sample *sample = &turn->service[i]->sample;
 		if (!sample->running || sample->heap.processes == 0)
 			continue;
+		uint64_t *equals_bytes = &supply.by_cost_bytes[cost_of(turn->service[i])];
+		uint64_t idle_bytes = release_idle_bytes(&turn->service[i]->state.release,
+			&sample->heap, turn->service[i]->turn.asks);
 		supply.heaps++;
-		supply.idle_bytes = fraction_plus(
-			supply.idle_bytes, release_idle_bytes(&turn->service[i]->state.release,
-						   &sample->heap, turn->service[i]->turn.asks));
+		supply.idle_bytes = fraction_plus(supply.idle_bytes, idle_bytes);
+		*equals_bytes = fraction_plus(*equals_bytes, idle_bytes);
 	}
 	return supply;
+}
+
+/* What one heap gives of what is missing. */
+static uint64_t part_bytes(const struct target_supply *supply, uint64_t missing_bytes,
+	const struct policy_service *service, uint64_t idle_bytes)
+{
+	unsigned cost = cost_of(service);
+	uint64_t equals_bytes = supply->by_cost_bytes[cost];
+	if (supply->idle_bytes == 0)
+		return missing_bytes / supply->heaps;
+	if (missing_bytes >= supply->idle_bytes)
+		return fraction_share(missing_bytes, idle_bytes, supply->idle_bytes);
+	for (unsigned cheaper = 0; cheaper < cost; cheaper++)
+		missing_bytes = fraction_less(missing_bytes, supply->by_cost_bytes[cheaper]);
+	if (missing_bytes > equals_bytes)
+		missing_bytes = equals_bytes;
+	return fraction_share(missing_bytes, idle_bytes, equals_bytes);
 }
 
 uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_supply *supply,
@@ -76,9 +108,7 @@ uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_sup
 		missing_at_gate(
 			service->wants_bytes, turn->service[i]->plan.credit_bytes, &own, &why_own);
 	missing_at_gate(turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
-	uint64_t part = supply->idle_bytes > 0
-				? fraction_share(shared, idle_bytes, supply->idle_bytes)
-				: shared / supply->heaps;
+	uint64_t part = part_bytes(supply, shared, turn->service[i], idle_bytes);
 	if (service->rose && shared > 0 && part < RELEASE_LITTLE_BYTES)
 		part = RELEASE_LITTLE_BYTES;
 	*reason = part > own ? why_shared : why_own;

@@ -147,6 +147,13 @@ void sampler_read_service(const struct sampler *sampler, struct sampler_service 
 		from->totals = (struct link_totals){
 			.heap = {.credit_left_bytes = UINT64_MAX, .answered = true}};
 	to->heap = from->totals.heap;
+	/* Lazily freed memory is the heaps' word: a usage that is theirs has it, and nothing knows
+	 * better. */
+	if (!from->has_leaf && from->soft_bytes != SAMPLE_NO_LIMIT && from->link != NULL) {
+		to->own.limit_bytes = from->soft_bytes;
+		to->own.current_bytes = soft_usage_bytes(
+			&from->soft, from->link, &from->totals, sampler->proc_fd, now_ms);
+	}
 }
 
 /* Of the cgroup that all services are in; where that tells nothing, what their heaps have. */

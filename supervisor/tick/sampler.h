@@ -10,6 +10,7 @@
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/cgroup/cgroup_files.h"
 #include "supervisor/policy/sample.h"
+#include "supervisor/tick/soft_usage.h"
 
 /*
  * Control files and link slots -> struct sample.
@@ -47,10 +48,13 @@ struct sampler_service {
 	struct link_totals
 		totals; /* what the links said at the last read; all zero without a link */
 	uint64_t usage_bytes;
+	uint64_t soft_bytes; /* without a leaf: the limit that we alone keep; SAMPLE_NO_LIMIT */
+	struct soft_usage soft;
 };
 
 #define SAMPLER_SERVICE_NONE \
-	((struct sampler_service){.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}})
+	((struct sampler_service){ \
+		.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}, .soft_bytes = SAMPLE_NO_LIMIT})
 
 /* base_directory: the cgroup that holds all services (below mode->mount). */
 int sampler_open(

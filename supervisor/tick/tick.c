@@ -328,6 +328,7 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	const struct config_amount *high = &service->config.memory_high;
 	service->policy.policy = &service->policy_config;
 	service->policy.has_high = high->bytes != 0 || high->permille != 0;
+	service->policy.priority = (uint32_t)service->config.memory_priority;
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;
 	service->manual = LEVEL_CALM;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/base/size.h"
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/policy/price.h"
@@ -24,13 +25,25 @@ void tick_service_fini(struct tick_service *service)
 	config_service_free(&service->config);
 }
 
-/* A limit that nobody holds is worse than none when it is not said. */
-static void say_limits_have_no_effect(const struct tick_service *service)
+/* Whether memory_max is kept by us alone. */
+static bool is_soft(const struct tick_service *service)
 {
-	bool max = service->limit.written_bytes != UINT64_MAX;
+	return service->leaf == NULL && service->limit.written_bytes != UINT64_MAX &&
+	       service->config.shim != CONFIG_SHIM_OFF;
+}
+
+/* A limit that nobody holds is worse than none when it is not said. */
+static void say_limits(const struct tick_service *service)
+{
+	struct size_text soft = size_text(service->limit.written_bytes);
+	bool max = service->limit.written_bytes != UINT64_MAX && !is_soft(service);
 	bool high = service->high_bytes != UINT64_MAX;
 	char others[CGROUP_SETTINGS_TEXT];
 	cgroup_settings_asked(&service->config, others);
+	if (is_soft(service))
+		log_info("%s: memory_max %s is soft here, where services have no cgroups of their "
+			 "own: levels and the growth gate keep it, the kernel does not",
+			service->config.name, soft.text);
 	if (max || high || others[0] != '\0')
 		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
 			 "their own",
@@ -99,6 +112,8 @@ static void open_sampler(struct tick_service *service)
 {
 	sampler_service_open(&service->sampler,
 		service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1, service->link);
+	if (is_soft(service))
+		service->sampler.soft_bytes = service->limit.written_bytes;
 }
 
 static void tell_wall_directory(const struct tick_service *service, const struct tick_place *place)
@@ -119,7 +134,7 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 	if (place->tree != NULL)
 		error = make_leaf(service, place);
 	else
-		say_limits_have_no_effect(service);
+		say_limits(service);
 	if (error != 0)
 		return error;
 	error = link_open(service->config.name, place->listener, &service->link);
@@ -169,8 +184,13 @@ void tick_service_reload(
 {
 	link_set_scavenge(service->link, &service->policy_config);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
-	if (service->leaf == NULL)
+	if (service->leaf == NULL) {
+		service->limit.written_bytes =
+			cgroup_settings_bytes(service->config.memory_max, wall_bytes);
+		service->sampler.soft_bytes =
+			is_soft(service) ? service->limit.written_bytes : SAMPLE_NO_LIMIT;
 		return;
+	}
 	int fd = cgroup_leaf_fd(service->leaf);
 	/* A lower limit is for limit_step. */
 	limit_aim(&service->limit, cgroup_settings_bytes(service->config.memory_max, wall_bytes));

@@ -38,6 +38,7 @@ static void test_every_key_reaches_its_field(void **state)
 				   "on_pressure = drop 'all caches'\n"
 				   "on_pressure_signal = HUP\n"
 				   "on_pressure_level = eager\n"
+				   "memory_priority = 250\n"
 				   "policy = swift\n"
 				   "shim = off\n"
 				   "[policy:swift]\n"
@@ -104,6 +105,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_null(web->on_pressure[2]);
 	assert_int_equal(web->on_pressure_signal, SIGHUP);
 	assert_int_equal(web->on_pressure_level, LEVEL_EAGER);
+	assert_int_equal(web->memory_priority, 250);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
 	assert_int_equal(web->policy, 1);
 
@@ -155,6 +157,7 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_null(web->on_pressure);
 	assert_int_equal(web->on_pressure_signal, 0);
 	assert_int_equal(web->on_pressure_level, LEVEL_FULL);
+	assert_int_equal(web->memory_priority, 0);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
 	assert_int_equal(web->policy, 0);
 	assert_int_equal(config.policy_count, 1);

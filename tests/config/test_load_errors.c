@@ -78,7 +78,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "directory, user, environment, autorestart, stopsignal, stopwaitsecs, "
 			     "memory_max, memory_high, memory_min, memory_low, memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
-			     "on_pressure_signal, on_pressure_level, policy, shim"}}},
+			     "on_pressure_signal, on_pressure_level, "
+			     "memory_priority, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -268,6 +269,9 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "pids_max = 0\n", {{3, "pids_max: \"0\": out of range: expected a number from "
 					    "1 to 4194304, or "
 					    "off"}}},
+		{WEB "memory_priority = 0\n",
+			{{3, "memory_priority: \"0\": out of range: expected a number from 1 to "
+			     "10000"}}},
 		{WEB "shim = on\n", {{3, "shim: \"on\": not understood: expected auto or off"}}},
 		{"[policy:p]\nhold = 5 s\n", {{2, "hold: \"5 s\": not understood: " DURATION_OFF}}},
 		{"[policy:p]\nhold = 1200h\n",

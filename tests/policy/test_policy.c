@@ -130,6 +130,60 @@ static void test_cheapest_memory_is_asked_for_first(void **state)
 	assert_null(fixture_action(ACTION_RELEASE, 0));
 }
 
+static void test_those_to_whom_a_page_costs_least_are_asked_first(void **state)
+{
+	(void)state;
+	static const uint64_t page_ns[] = {3000, 400, 300, 6000};
+	static const uint64_t parts_mib[][4] = {
+		/* missing: 30, then 60, 80, 200 */
+		{0, 15, 15, 0},
+		{20, 20, 20, 0},
+		{20, 20, 20, 20},
+		{50, 50, 50, 50},
+	};
+	static const uint64_t missing_mib[] = {30, 60, 80, 200};
+	for (size_t r = 0; r < 4; r++) {
+		struct target_supply supply;
+		struct turn turn = {.service = fixture.list, .count = 4};
+		fixture_start(4, SAMPLE_NO_LIMIT);
+		turn.gate_wants_bytes = missing_mib[r] * MIB;
+		for (size_t i = 0; i < 4; i++) {
+			fixture.service[i].turn.asks = LEVEL_EAGER;
+			fixture.service[i].turn.policy = fixture.service[i].policy;
+			fixture.service[i].sample.heap.idle_dirty_bytes = 20 * MIB;
+			fixture.service[i].sample.heap.page_ns = page_ns[i];
+		}
+		supply = target_supply_of(&turn);
+		for (size_t i = 0; i < 4; i++) {
+			struct reason reason;
+			assert_int_equal(target_bytes(&turn, i, &supply, 20 * MIB, &reason),
+				parts_mib[r][i] * MIB);
+		}
+	}
+}
+
+static void test_a_page_counts_for_as_much_as_its_service_has_priority(void **state)
+{
+	(void)state;
+	static const uint32_t priority[] = {1000, 0, 25};
+	struct turn turn = {.service = fixture.list, .count = 3};
+	fixture_start(3, SAMPLE_NO_LIMIT);
+	turn.gate_wants_bytes = 30 * MIB;
+	for (size_t i = 0; i < 3; i++) {
+		fixture.service[i].turn.asks = LEVEL_EAGER;
+		fixture.service[i].turn.policy = fixture.service[i].policy;
+		fixture.service[i].sample.heap.idle_dirty_bytes = 20 * MIB;
+		fixture.service[i].priority = priority[i];
+	}
+	struct target_supply supply = target_supply_of(&turn);
+	static const uint64_t parts_mib[] = {0, 10, 20};
+	for (size_t i = 0; i < 3; i++) {
+		struct reason reason;
+		assert_int_equal(
+			target_bytes(&turn, i, &supply, 20 * MIB, &reason), parts_mib[i] * MIB);
+	}
+}
+
 /* Of the wall's 256 MiB, 40 permille are the reserve. */
 static void test_what_was_charged_while_another_gave_back_is_not_pending(void **state)
 {
@@ -859,7 +913,7 @@ static void test_looks_come_closer_before_every_threshold(void **state)
 			continue;
 		level++;
 		assert_int_equal(fixture_level(0), level);
-		assert_true(256 * MIB - used_bytes + 2 * LOOKS_NEAR_MS * bytes_per_ms >=
+		assert_true(256 * MIB - used_bytes + (uint64_t)2 * LOOKS_NEAR_MS * bytes_per_ms >=
 			    threshold_bytes[level]);
 	}
 }
@@ -871,6 +925,8 @@ int main(void)
 		cmocka_unit_test(test_flat_out_growth_meets_every_level_before_the_wall),
 		cmocka_unit_test(test_levels_fall_one_after_the_other),
 		cmocka_unit_test(test_cheapest_memory_is_asked_for_first),
+		cmocka_unit_test(test_those_to_whom_a_page_costs_least_are_asked_first),
+		cmocka_unit_test(test_a_page_counts_for_as_much_as_its_service_has_priority),
 		cmocka_unit_test(test_what_was_charged_while_another_gave_back_is_not_pending),
 		cmocka_unit_test(test_full_asks_for_everything),
 		cmocka_unit_test(test_without_any_wall_only_stall_and_events_count),

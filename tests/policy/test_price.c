@@ -219,7 +219,7 @@ static void test_a_service_pays_the_dearer_of_its_two_walls(void **state)
 	assert_int_equal(planned_ns(255 * MIB, 112 * MIB), 64 * 1907);
 }
 
-static void test_all_under_one_wall_have_the_same_factor(void **state)
+static void test_all_under_one_wall_have_the_same_price(void **state)
 {
 	(void)state;
 	fixture_start(3, 256 * MIB);
@@ -230,10 +230,14 @@ static void test_all_under_one_wall_have_the_same_factor(void **state)
 	fixture_use(0, 16 * MIB);
 	fixture_use(1, 224 * MIB);
 	fixture_step(1000);
-	assert_int_equal(fixture.service[0].plan.price_ns, 4 * 1907);
+	/* That of the service to which idle memory is worth most. */
+	assert_int_equal(fixture.service[0].plan.price_ns, 4 * 3814);
 	assert_int_equal(fixture.service[1].plan.price_ns, 4 * 3814);
 	/* One that does not run finds its price when it starts. */
-	assert_int_equal(fixture.service[2].plan.price_ns, 4 * 1907);
+	assert_int_equal(fixture.service[2].plan.price_ns, 4 * 3814);
+	fixture.service[1].sample.running = false;
+	fixture_step(1010);
+	assert_int_equal(fixture.service[0].plan.price_ns, 4 * 1907);
 }
 
 static void test_without_a_wall_the_price_is_the_base(void **state)
@@ -271,7 +275,7 @@ int main(void)
 		cmocka_unit_test(test_the_price_does_not_jump_at_the_quarter),
 		cmocka_unit_test(test_the_price_is_base_times_factor_and_never_0),
 		cmocka_unit_test(test_a_service_pays_the_dearer_of_its_two_walls),
-		cmocka_unit_test(test_all_under_one_wall_have_the_same_factor),
+		cmocka_unit_test(test_all_under_one_wall_have_the_same_price),
 		cmocka_unit_test(test_without_a_wall_the_price_is_the_base),
 		cmocka_unit_test(test_what_the_kernel_can_take_back_lowers_the_price),
 	};

@@ -113,6 +113,26 @@ static void test_released_is_of_every_cause(void **state)
 	assert_int_equal(link_figures_released(&figures), value - 1);
 }
 
+static void test_a_page_costs_its_advice_and_the_faults_that_were_seen(void **state)
+{
+	(void)state;
+	struct link_figures figures = {0};
+	assert_int_equal(link_figures_page_ns(&figures), 0);
+	figures.released_eager_bytes = 1000 * (uint64_t)4096;
+	figures.advise_ns = 250 * 1000;
+	assert_int_equal(link_figures_page_ns(&figures), 250);
+	figures.refault_touched_bytes = 200 * (uint64_t)4096;
+	assert_int_equal(link_figures_page_ns(&figures), 250 + 250 * 9 / 5);
+	/* Whatever is in a slot. */
+	figures.refault_touched_bytes = UINT64_MAX;
+	assert_int_equal(link_figures_page_ns(&figures), 2500);
+	figures.advise_ns = UINT64_MAX;
+	figures.released_full_bytes = UINT64_MAX;
+	assert_true(link_figures_page_ns(&figures) > 0);
+	figures.advise_ns = 0;
+	assert_true(link_figures_page_ns(&figures) > 0);
+}
+
 /* A library and a supervisor of one version may be of different releases. */
 static void test_the_figures_of_version_3_are_where_they_were(void **state)
 {
@@ -141,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_a_total_that_falls_has_begun_anew),
 		cmocka_unit_test(test_sums_saturate),
 		cmocka_unit_test(test_released_is_of_every_cause),
+		cmocka_unit_test(test_a_page_costs_its_advice_and_the_faults_that_were_seen),
 		cmocka_unit_test(test_the_figures_of_version_3_are_where_they_were),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,12 +2,15 @@
  * Workers whose bursts of live memory take turns, so that the peak of what is live at once is
  * known.
  *
- *   burst WORKERS THREADS MIB SHAPE ROUNDS
+ *   burst WORKERS THREADS MIB SHAPE ROUNDS [INHERITED]
  *
  * WORKERS processes with THREADS threads each.  In each turn the next thread of all builds a burst
  * of MIB while the one before it still holds its own; then that one frees its burst except for one
  * block in KEEP, which it keeps until its next burst.  So two bursts and the rests of all others
  * are live at most, whatever the speed.
+ *
+ * INHERITED: the first process fills so many MiB, forks the workers, and keeps it; each worker
+ * frees its copy before its first burst.
  *
  * SHAPE: mixed (16 bytes to 64 KiB, small ones as often as large ones), tiny (16 to 64 bytes), or
  * large (64 KiB to 1 MiB).
@@ -66,6 +69,7 @@ static struct turns *turns;
 static volatile uint64_t used_hash;
 static unsigned actors;
 static unsigned turns_total;
+static struct actor inherited = {.seed = 7};
 static size_t burst_bytes;
 static const struct shape *shape;
 
@@ -116,15 +120,22 @@ static void live_add(int64_t bytes)
 	pthread_mutex_unlock(&turns->lock);
 }
 
+/* What is live in another process as well is not counted a second time. */
+static void free_all(struct block **burst, bool counted)
+{
+	struct block *kept = *burst;
+	for (; kept != NULL; kept = *burst) {
+		*burst = kept->next;
+		if (counted)
+			live_add(-(int64_t)kept->bytes);
+		free(kept);
+	}
+}
+
 static void build(struct actor *actor)
 {
 	size_t sum = 0;
-	struct block *kept = actor->burst;
-	for (; kept != NULL; kept = actor->burst) {
-		actor->burst = kept->next;
-		live_add(-(int64_t)kept->bytes);
-		free(kept);
-	}
+	free_all(&actor->burst, true);
 	while (sum < burst_bytes) {
 		size_t bytes = block_bytes(&actor->seed);
 		struct block *block = malloc(bytes);
@@ -189,6 +200,7 @@ static void *run(void *argument)
 static void be_worker(unsigned worker, unsigned threads)
 {
 	static struct actor actor[ACTORS_MAX];
+	free_all(&inherited.burst, false);
 	for (unsigned i = 0; i < threads; i++) {
 		unsigned number = worker * threads + i;
 		actor[i] = (struct actor){.number = number, .seed = 88172645463325252U + number};
@@ -214,6 +226,16 @@ static void share_turns(void)
 	pthread_condattr_init(&changed);
 	pthread_condattr_setpshared(&changed, PTHREAD_PROCESS_SHARED);
 	pthread_cond_init(&turns->changed, &changed);
+}
+
+static void fill_inherited(size_t bytes)
+{
+	size_t of_workers = burst_bytes;
+	struct actor first = inherited;
+	burst_bytes = bytes;
+	build(&first);
+	inherited = first;
+	burst_bytes = of_workers;
 }
 
 /* Whether all workers came to their end. */
@@ -243,18 +265,22 @@ static const struct shape *find_shape(const char *name)
 int main(int count, char **argument)
 {
 	pid_t pid[ACTORS_MAX];
-	unsigned workers = count == 6 ? (unsigned)strtoul(argument[1], NULL, 10) : 0;
-	unsigned threads = count == 6 ? (unsigned)strtoul(argument[2], NULL, 10) : 0;
-	shape = count == 6 ? find_shape(argument[4]) : NULL;
+	bool good = count == 6 || count == 7;
+	unsigned workers = good ? (unsigned)strtoul(argument[1], NULL, 10) : 0;
+	unsigned threads = good ? (unsigned)strtoul(argument[2], NULL, 10) : 0;
+	shape = good ? find_shape(argument[4]) : NULL;
 	if (shape == NULL || workers == 0 || threads == 0 || workers > ACTORS_MAX ||
 		threads > ACTORS_MAX / workers) {
-		fprintf(stderr, "usage: burst WORKERS THREADS MIB mixed|tiny|large ROUNDS\n");
+		fprintf(stderr,
+			"usage: burst WORKERS THREADS MIB mixed|tiny|large ROUNDS [INHERITED]\n");
 		return 2;
 	}
 	actors = workers * threads;
 	burst_bytes = strtoul(argument[3], NULL, 10) * MIB;
 	turns_total = (unsigned)strtoul(argument[5], NULL, 10) * actors;
 	share_turns();
+	if (count == 7)
+		fill_inherited(strtoul(argument[6], NULL, 10) * MIB);
 	uint64_t start_ms = clock_ms();
 	for (unsigned i = 0; i < workers; i++) {
 		pid[i] = fork();
