@@ -42,7 +42,10 @@ CFLAGS ?= -O2 -g
 
 FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP -pthread \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
-	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong
+	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong \
+	-ffunction-sections
+# The archives hold more than each program uses: a preload's every page is locked by mlockall.
+LINK_SMALL := -Wl,--gc-sections
 FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
@@ -91,12 +94,12 @@ $(OUT)/%.o: %.c | deps-build
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
-		-Wl,-soname,libspillway.so $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+		-Wl,-soname,libspillway.so $(LINK_SMALL) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
 NEEDS_config := $(CONFIG)

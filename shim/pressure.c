@@ -30,7 +30,10 @@
 #define WRITE_BYTES_MAX 256U
 
 /* Copies: services write their titles over the environment. */
-static char watch_path[PATH_MAX];
+/* Longer ones are not watched: this is memory that every process has. */
+#define WATCH_PATH_BYTES 1024U
+
+static char watch_path[WATCH_PATH_BYTES];
 static char watch_write[WRITE_BYTES_MAX / 3 * 4 + 8];
 /* In case that the program closed the descriptor by which the thread is woken. */
 #define POLL_S 5

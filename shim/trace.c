@@ -33,8 +33,9 @@ static struct {
 	uint32_t thread;  /* whose records are being written, its number and 1 */
 	size_t length;
 	size_t file_chars; /* of path, before the dot */
-	char path[PATH_MAX];
-	unsigned char *buffer; /* of BUFFER_BYTES, mapped when recording begins */
+	/* Mapped when recording is wanted, so that others do not have them: */
+	char *path;            /* of PATH_MAX */
+	unsigned char *buffer; /* of BUFFER_BYTES */
 } trace;
 
 /* The calling thread's number and 1; 0: none yet. */
@@ -264,20 +265,20 @@ void trace_begin(const char *file)
 
 	if (file == NULL || os_is_sandboxed())
 		return;
+	if (trace.buffer == NULL)
+		trace.buffer = os_map(BUFFER_BYTES + PATH_MAX, PAGE_BYTES);
+	if (trace.buffer == NULL) {
+		environment_complain("SPILLWAY_TRACE", file, "room for a buffer of 64K");
+		return;
+	}
+	trace.path = (char *)trace.buffer + BUFFER_BYTES;
 	/* The program may go elsewhere. */
-	if (file[0] != '/' &&
-		kernel_call(SYS_getcwd, (long)trace.path, sizeof trace.path, 0, 0, 0, 0) > 0) {
+	if (file[0] != '/' && kernel_call(SYS_getcwd, (long)trace.path, PATH_MAX, 0, 0, 0, 0) > 0) {
 		chars = strlen(trace.path);
 		trace.path[chars++] = '/';
 	}
-	if (file[0] == '\0' || strlen(file) + chars + PID_CHARS > sizeof trace.path) {
+	if (file[0] == '\0' || strlen(file) + chars + PID_CHARS > PATH_MAX) {
 		environment_complain("SPILLWAY_TRACE", file, "the name of a file, not too long");
-		return;
-	}
-	if (trace.buffer == NULL)
-		trace.buffer = os_map(BUFFER_BYTES, PAGE_BYTES);
-	if (trace.buffer == NULL) {
-		environment_complain("SPILLWAY_TRACE", file, "room for a buffer of 64K");
 		return;
 	}
 	memcpy(trace.path + chars, file, strlen(file));
