@@ -157,7 +157,8 @@ static void perform_release(
 	state->ask = (struct perform_ask){
 		.open = true,
 		.level = action->level,
-		.previous = state->changed ? state->previous : action->level,
+		.previous = state->changed && action->reason.kind != REASON_MANUAL ? state->previous
+										   : action->level,
 		.reason = action->reason,
 		.target_bytes = action->target_bytes,
 		.asked_ms = now_ms,
@@ -213,11 +214,13 @@ static void perform_conclude(const struct tick_service *service, const struct ac
 		headroom.text);
 }
 
-/* A change of level that comes with a release of the same service is told in the release's line. */
+/* A change of level that comes with a release of the same service is told in the release's line,
+ * unless that has a reason of its own. */
 static const struct action *find_release(const struct plan *plan, size_t after, size_t service)
 {
 	for (size_t i = after + 1; i < plan->count; i++)
-		if (plan->action[i].kind == ACTION_RELEASE && plan->action[i].service == service)
+		if (plan->action[i].kind == ACTION_RELEASE && plan->action[i].service == service &&
+			plan->action[i].reason.kind != REASON_MANUAL)
 			return &plan->action[i];
 	return NULL;
 }

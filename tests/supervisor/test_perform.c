@@ -176,6 +176,20 @@ static void test_a_level_alone_is_a_line_at_once(void **state)
 	assert_string_equal(logged(stage), "web: calm (was lazy): relaxed, headroom 120M");
 }
 
+/* The operator's wish is no reason for the level that changes at the same moment. */
+static void test_a_level_and_a_wish_are_a_line_each(void **state)
+{
+	struct stage *stage = *state;
+	ask(stage, 5000);
+	stage->plan.action[1].reason = (struct reason){.kind = REASON_MANUAL};
+	stage->service.perform = (struct perform_service){0};
+	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	assert_string_equal(logged(stage), "web: eager (was lazy): headroom 18.1M < 25.6M of 256M");
+	stage->service.sampler.totals.heap.answered = true;
+	perform_settle(&stage->service, 5001);
+	assert_non_null(strstr(logged(stage), "web: eager: asked for by hand; asked 12M of 2"));
+}
+
 static void test_a_second_release_reports_the_first(void **state)
 {
 	struct stage *stage = *state;
@@ -255,6 +269,7 @@ int main(void)
 		TEST(test_without_a_heap_there_is_nobody_to_wait_for),
 		TEST(test_asking_again_for_nothing_is_no_news),
 		TEST(test_a_level_alone_is_a_line_at_once),
+		TEST(test_a_level_and_a_wish_are_a_line_each),
 		TEST(test_a_second_release_reports_the_first),
 		TEST(test_a_service_that_ended_is_not_waited_for),
 		TEST(test_without_leaves_there_is_no_brake),
