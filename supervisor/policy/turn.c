@@ -56,6 +56,23 @@ static void service_retire(struct turn *turn, size_t i)
 	memset(service, 0, sizeof *service);
 }
 
+/* The most of the heap's memory that can be on the file lists: what is lazy, and of what ever was
+ * what is resident.  The kernel's counts come late by what is read and written in a second or
+ * two, so that the lists seem to hold that much more. */
+static uint64_t most_listed(const struct heap_sample *heap)
+{
+	uint64_t freed_bytes = fraction_less(heap->released_bytes, heap->gone_bytes);
+	uint64_t resident_bytes = fraction_plus(heap->in_use_bytes, heap->idle_dirty_bytes);
+	return fraction_plus(
+		heap->lazy_bytes, freed_bytes < resident_bytes ? freed_bytes : resident_bytes);
+}
+
+static void bound_listed(struct wall_sample *wall, uint64_t most_bytes)
+{
+	if (wall->listed_bytes > most_bytes)
+		wall->listed_bytes = most_bytes;
+}
+
 static void observe_service(struct turn *turn, size_t i)
 {
 	const struct service_sample *sample = &turn->service[i]->sample;
@@ -66,6 +83,7 @@ static void observe_service(struct turn *turn, size_t i)
 	if (own.current_bytes == 0)
 		own.current_bytes = sample->current_bytes;
 	service->leaf_bytes = own.current_bytes;
+	bound_listed(&own, most_listed(&sample->heap));
 	service->own = wall_step(&state->growth, &own, sample->heap.lazy_bytes, turn->now_ms);
 	stall_step(&state->stall, &sample->stall);
 	events_step(&state->events, &sample->events, &high, &service->events_max);
@@ -77,7 +95,9 @@ static void observe_service(struct turn *turn, size_t i)
 void turn_observe(struct turn *turn)
 {
 	const struct sample *sample = turn->sample;
+	struct wall_sample shared = sample->shared;
 	uint64_t lazy_bytes = 0;
+	uint64_t listed_bytes = 0;
 	uint64_t leaves_max = 0;
 	uint64_t high;
 	for (size_t i = 0; i < turn->count; i++) {
@@ -90,10 +110,12 @@ void turn_observe(struct turn *turn)
 		}
 		observe_service(turn, i);
 		lazy_bytes = fraction_plus(lazy_bytes, turn->service[i]->sample.heap.lazy_bytes);
+		listed_bytes =
+			fraction_plus(listed_bytes, most_listed(&turn->service[i]->sample.heap));
 		leaves_max = fraction_plus(leaves_max, turn->service[i]->turn.events_max);
 	}
-	turn->shared =
-		wall_step(&turn->state->shared_growth, &sample->shared, lazy_bytes, turn->now_ms);
+	bound_listed(&shared, listed_bytes);
+	turn->shared = wall_step(&turn->state->shared_growth, &shared, lazy_bytes, turn->now_ms);
 	stall_step(&turn->state->shared_stall, &sample->shared_stall);
 	events_step(&turn->state->shared_events, &sample->shared_events, &high, &turn->shared_max);
 	/* memory.events of a cgroup counts those of its descendants too. */

@@ -352,8 +352,17 @@ static void test_lazily_freed_bytes_are_headroom(void **state)
 	/* What was lazily freed and is in use again is on its lists still. */
 	fixture.sample.shared.reclaimable_bytes = 90 * MIB;
 	fixture.sample.shared.listed_bytes = 110 * MIB;
+	fixture.service[0].sample.heap.released_bytes = 200 * MIB;
+	fixture.service[0].sample.heap.in_use_bytes = 60 * MIB;
 	fixture_step(1020);
 	assert_int_equal(fixture.service[0].plan.headroom_bytes, 84 * MIB);
+	/* No more than the heaps have, and ever freed so. */
+	fixture.service[0].sample.heap.in_use_bytes = 6 * MIB;
+	fixture_step(1030);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 88 * MIB);
+	fixture.service[0].sample.heap.gone_bytes = 195 * MIB;
+	fixture_step(1040);
+	assert_int_equal(fixture.service[0].plan.headroom_bytes, 89 * MIB);
 	/* A wall of its own counts only what its own heap freed. */
 	fixture_start(2, SAMPLE_NO_LIMIT);
 	fixture.service[0].sample.own.limit_bytes = 128 * MIB;
