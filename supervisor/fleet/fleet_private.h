@@ -60,7 +60,7 @@ void fleet_turn(struct fleet *fleet);
 void fleet_reap(struct fleet *fleet, uint64_t now_ms);
 
 /* The loop's: signals have come. */
-void fleet_on_signal(void *fleet);
+void fleet_on_signal(void *context);
 
 /* The terminal is handed on only by those who have it: a wrapper started in the
  * background must not take it from the shell. */

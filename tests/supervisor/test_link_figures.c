@@ -119,7 +119,7 @@ static void test_a_page_costs_its_advice_and_the_faults_that_were_seen(void **st
 	struct link_figures figures = {0};
 	assert_int_equal(link_figures_page_ns(&figures), 0);
 	figures.released_eager_bytes = 1000 * (uint64_t)4096;
-	figures.advise_ns = 250 * 1000;
+	figures.advise_ns = 250000;
 	assert_int_equal(link_figures_page_ns(&figures), 250);
 	figures.refault_touched_bytes = 200 * (uint64_t)4096;
 	assert_int_equal(link_figures_page_ns(&figures), 250 + 250 * 9 / 5);
