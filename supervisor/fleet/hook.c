@@ -10,13 +10,7 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_launch.h"
-
-static const char *const level_names[LEVELS] = {
-	[LEVEL_CALM] = "calm",
-	[LEVEL_LAZY] = "lazy",
-	[LEVEL_EAGER] = "eager",
-	[LEVEL_FULL] = "full",
-};
+#include "supervisor/tick/perform.h"
 
 void hook_init(struct hook *hook)
 {
@@ -47,7 +41,7 @@ static int describe(struct environment *environment, const struct service *servi
 	int error = environment_set(environment, "SPILLWAY_SERVICE", service->config->name);
 	if (error == 0)
 		error = environment_set(
-			environment, "SPILLWAY_LEVEL", level_names[level_of(service)]);
+			environment, "SPILLWAY_LEVEL", perform_level_name(level_of(service)));
 	if (error == 0)
 		error = set_number(environment, "SPILLWAY_PID", (uint64_t)service->pid);
 	if (error == 0)
@@ -103,7 +97,7 @@ static void tell(struct service *service, const struct service_host *host, uint6
 	}
 	hook->kill_ms = now_ms + HOOK_MOST_MS;
 	log_info("%s: on_pressure: %s at %s, pid %d", config->name, config->on_pressure[0],
-		level_names[level_of(service)], (int)hook->pid);
+		perform_level_name(level_of(service)), (int)hook->pid);
 }
 
 static void kill_late(struct service *service, uint64_t now_ms)

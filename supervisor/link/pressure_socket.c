@@ -83,6 +83,9 @@ static int make_below(struct pressure_directory *directory, const char *base)
 		return 0;
 	int error = -errno;
 	rmdir(directory->path);
+	if (directory->fd >= 0)
+		close(directory->fd);
+	directory->fd = -1;
 	return error;
 }
 
