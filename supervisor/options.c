@@ -56,7 +56,8 @@ const char *options_help(void)
 	       "Runs services, watches how near they are to their memory limit, and has their\n"
 	       "heaps give idle memory back before the kernel kills for it.\n"
 	       "\n"
-	       "  -v, --verbose             say more; -q, --quiet says less, twice errors only\n"
+	       "  -v, --verbose             say more, twice everything; -q, --quiet says less, twice\n"
+	       "                            errors only\n"
 	       "  -h, --help, help; -V, --version\n"
 	       "                            say that and exit\n"
 	       "\n"
@@ -245,6 +246,19 @@ static int parse_rest(
 	return -EINVAL;
 }
 
+/* Who wraps a command wants to read about that, and of us only what happens to it.  A wrapped
+ * command's usual level is notice; run has no use for that and goes from info to warn. */
+static enum log_level log_level(enum options_command command, int verbosity)
+{
+	int usual = command == OPTIONS_WRAP ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO;
+	int level = usual + verbosity;
+	if (command != OPTIONS_WRAP && verbosity < 0)
+		level--;
+	if (level < LOG_LEVEL_ERROR)
+		level = LOG_LEVEL_ERROR;
+	return level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : (enum log_level)level;
+}
+
 int options_parse(
 	int argc, char **argv, struct options *options, char error[static OPTIONS_ERROR_BYTES])
 {
@@ -256,7 +270,7 @@ int options_parse(
 		.pressure_signal_count = 3,
 		.policy = default_policy,
 	};
-	int verbosity = LOG_LEVEL_INFO;
+	int verbosity = 0; /* steps from the usual level */
 	int option;
 	int index;
 	const char *wrap_option = NULL; /* one that only a wrapped command has */
@@ -270,16 +284,12 @@ int options_parse(
 		if (status != 0)
 			return status;
 	}
-	if (verbosity < LOG_LEVEL_ERROR)
-		verbosity = LOG_LEVEL_ERROR;
-	if (verbosity > LOG_LEVEL_DEBUG)
-		verbosity = LOG_LEVEL_DEBUG;
-	parsed.log_level = (enum log_level)verbosity;
 	if (parsed.command == OPTIONS_WRAP) {
 		int status = parse_rest(argc, argv, wrap_option, &parsed, error);
 		if (status != 0)
 			return status;
 	}
+	parsed.log_level = log_level(parsed.command, verbosity);
 	*options = parsed;
 	return 0;
 }

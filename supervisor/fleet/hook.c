@@ -96,7 +96,7 @@ static void tell(struct service *service, const struct service_host *host, uint6
 		return;
 	}
 	hook->kill_ms = now_ms + HOOK_MOST_MS;
-	log_info("%s: on_pressure: %s at %s, pid %d", config->name, config->on_pressure[0],
+	log_notice("%s: on_pressure: %s at %s, pid %d", config->name, config->on_pressure[0],
 		perform_level_name(level_of(service)), (int)hook->pid);
 }
 

@@ -130,7 +130,7 @@ static void report(struct tick_service *service, uint64_t now_ms)
 	struct size_text before = size_text(ask->usage_before_bytes);
 	struct size_text after = size_text(service->perform.usage_bytes);
 	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
-		is_news(ask, returned_bytes) ? log_info : log_debug;
+		is_news(ask, returned_bytes) ? log_notice : log_debug;
 	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
 	ask->open = false;
 	if (ask->processes == 0) {
@@ -188,7 +188,7 @@ static void perform_brake(struct brake_worker *brake, struct tick_service *servi
 		return;
 	}
 	service->perform.brakes++;
-	log_info("%s: brake on: %s; memory.high %s for at most %llums", name, why, high.text,
+	log_notice("%s: brake on: %s; memory.high %s for at most %llums", name, why, high.text,
 		number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
 }
 
@@ -201,7 +201,7 @@ static void perform_unbrake(
 		return;
 	brake_worker_lift(brake, service->brake_slot);
 	perform_reason_text(why, sizeof why, &action->reason);
-	log_info("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
+	log_notice("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
 }
 
 static void perform_conclude(const struct tick_service *service, const struct action *action)
@@ -209,7 +209,7 @@ static void perform_conclude(const struct tick_service *service, const struct ac
 	char why[REASON_BYTES];
 	struct size_text headroom = size_text(action->reason.threshold);
 	perform_reason_text(why, sizeof why, &action->reason);
-	log_info("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
+	log_notice("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
 		service->config.name, action->reason.shared ? "the shared limit" : "its limit", why,
 		headroom.text);
 }
@@ -236,7 +236,7 @@ static void perform_level(
 	if (service->link != NULL && has_release)
 		return;
 	decision_text(decision, sizeof decision, action->level, action->previous, &action->reason);
-	log_info("%s: %s", service->config.name, decision);
+	log_notice("%s: %s", service->config.name, decision);
 }
 
 void perform_plan(struct brake_worker *brake, const struct plan *plan,

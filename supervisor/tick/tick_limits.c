@@ -50,7 +50,7 @@ static void move_limit(struct tick *tick, struct tick_service *service, uint64_t
 		service->limit = before; /* tried again at the next look */
 		service->limit.late = true;
 	} else if (change == LIMIT_REACHED) {
-		log_info("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
+		log_notice("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
 	}
 }
 
