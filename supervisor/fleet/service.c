@@ -115,6 +115,13 @@ void service_signal(const struct service *service, int signal)
 		kill(service->pid, signal);
 }
 
+/* A child that has not made its session yet has no group of its own. */
+void service_signal_group(const struct service *service, int signal)
+{
+	if (service->lives && kill(-service->pid, signal) != 0)
+		service_signal(service, signal);
+}
+
 static void step(struct service *service, const struct service_host *host,
 	struct restart_event event, uint64_t now_ms)
 {
