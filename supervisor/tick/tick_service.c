@@ -41,8 +41,9 @@ static void say_limits(const struct tick_service *service)
 	char others[CGROUP_SETTINGS_TEXT];
 	cgroup_settings_asked(&service->config, others);
 	if (is_soft(service))
-		log_notice("%s: memory_max %s is soft here, where services have no cgroups of their "
-			 "own: levels and the growth gate keep it, the kernel does not",
+		log_notice(
+			"%s: memory_max %s is soft here, where services have no cgroups of their "
+			"own: levels and the growth gate keep it, the kernel does not",
 			service->config.name, soft.text);
 	if (max || high || others[0] != '\0')
 		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
