@@ -94,6 +94,8 @@ static int supervise(
 		.inherited = inherited};
 	int status = EXIT_FAILURE;
 	descriptors_raise(inherited);
+	if (options->command == OPTIONS_RUN)
+		descriptors_close_unasked(inherited);
 	error = fleet_new(&start, &fleet);
 	if (error == 0) {
 		status = fleet_run(fleet);

@@ -120,6 +120,7 @@ static int fleet_init(struct fleet *fleet)
 	if (!fleet->wrap && !note_file(fleet))
 		return -ENAMETOOLONG;
 	fleet->host.announce = !fleet->wrap;
+	fleet->host.null_stdin = !fleet->wrap;
 	fleet->host.sweep_only_kills = fleet->wrap;
 	fleet->host.new_session = fleet->wrap && fleet->as.target == WRAP_TO_SESSION;
 	if (fleet->host.new_session)

@@ -103,6 +103,25 @@ void descriptors_close(struct descriptors *descriptors)
 	descriptors->count = 0;
 }
 
+static int sockets_handed_over(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *count = getenv("LISTEN_FDS");
+	if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid())
+		return 0;
+	long value = strtol(count, NULL, 10);
+	return value > 0 && value < DESCRIPTORS_MOST ? (int)value : 0;
+}
+
+void descriptors_close_unasked(struct descriptors *descriptors)
+{
+	int first = STDERR_FILENO + 1 + sockets_handed_over();
+	for (size_t i = 0; i < descriptors->count; i++)
+		if (descriptors->inherited[i] >= first)
+			close(descriptors->inherited[i]);
+	descriptors->count = 0;
+}
+
 void descriptors_free(struct descriptors *descriptors)
 {
 	free(descriptors->inherited);

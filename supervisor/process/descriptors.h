@@ -10,7 +10,8 @@
  * From 3 on they are meant for the service (socket activation, a shell's
  * redirections), so a child inherits them; but as long as we kept them open too, no
  * reader of such a pipe would ever see its end.  So they are noted before
- * anything is opened, and closed once the service has them.
+ * anything is opened, and closed once the service has them.  Several services have no use for what
+ * a shell or another supervisor left open: run mode closes them at once.
  *
  * How many we may have is a limit that services inherit, and programs that
  * use select() or close all descriptors one by one count on a low one.  So ours is raised to
@@ -41,6 +42,10 @@ size_t descriptors_needed(size_t services);
 
 /* Closes them and forgets. */
 void descriptors_close(struct descriptors *descriptors);
+
+/* The same but for the sockets that systemd's protocol hands over to us: LISTEN_FDS of them from 3
+ * on, if LISTEN_PID is our pid. */
+void descriptors_close_unasked(struct descriptors *descriptors);
 
 /* Forgets them, the limit included, and leaves them open. */
 void descriptors_free(struct descriptors *descriptors);
