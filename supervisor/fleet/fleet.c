@@ -139,6 +139,7 @@ static int fleet_init(struct fleet *fleet)
 		fleet->loop, fleet->host.signals->fd, fleet_on_signal, fleet, &fleet->signal_watch);
 	if (error != 0)
 		return error;
+	descriptors_set_aside(fleet->inherited);
 	error = tick_open(&fleet->host.tick);
 	if (error == 0)
 		error = list_services(fleet);
@@ -207,6 +208,8 @@ void fleet_free(struct fleet *fleet)
 	loop_free(fleet->loop);
 	fleet_reload_drop(fleet);
 	descendants_told_free(&fleet->told);
+	if (fleet->inherited != NULL)
+		descriptors_give_up(fleet->inherited);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_free(fleet->service[i]);
 	free(fleet->service);

@@ -82,6 +82,8 @@ static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
 {
 	if (fleet->host.take_terminal)
 		tcsetpgrp(STDIN_FILENO, getpgrp());
+	if (fleet->inherited != NULL)
+		descriptors_give_up(fleet->inherited);
 	if (!fleet->killing)
 		tell(fleet, group, now_ms);
 	fleet->ending = FLEET_SWEEPS;

@@ -45,9 +45,9 @@
 struct service_host {
 	struct tick *tick;
 	const struct signals *signals;
-	const struct descriptors *descriptors; /* NULL = nothing was raised */
-	const char *shim_path;                 /* NULL = there is none to preload */
-	const char *start;                     /* where services start from; NULL = where we are */
+	struct descriptors *descriptors; /* NULL = nothing was raised */
+	const char *shim_path;           /* NULL = there is none to preload */
+	const char *start;               /* where services start from; NULL = where we are */
 	bool take_terminal;
 	bool null_stdin;       /* services read /dev/null */
 	bool new_session;      /* services lead sessions, not only groups, of their own */

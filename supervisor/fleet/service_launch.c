@@ -223,6 +223,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.take_terminal = host->take_terminal,
 		.new_session = host->new_session,
 	};
+	if (host->descriptors != NULL)
+		descriptors_give_up(host->descriptors);
 	error = spawn_start(&spawn, &service->spawned);
 	if (error != 0)
 		goto out;
@@ -232,6 +234,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	settle(service);
 	tick_service_started(&service->memory);
 	spawn_go(&service->spawned);
+	if (host->descriptors != NULL)
+		descriptors_set_aside(host->descriptors);
 	if (host->announce)
 		log_info("%s: started, pid %d", config->name, (int)service->pid);
 	else

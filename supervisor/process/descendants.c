@@ -276,6 +276,17 @@ static int remember(struct descendants_told *told, const struct table *table)
 	return 0;
 }
 
+/* It may be an empty folder, or that of another PID namespace. */
+static bool is_our_proc(int proc_fd)
+{
+	char text[16];
+	ssize_t length = readlinkat(proc_fd, "self", text, sizeof text - 1);
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	return strtol(text, NULL, 10) == (long)getpid();
+}
+
 static void terminate_blindly(pid_t group)
 {
 	if (getpid() == 1)
@@ -289,6 +300,10 @@ int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told
 	struct table table = {0};
 	DIR *directory = opendir("/proc");
 	int result = directory == NULL ? -errno : 0;
+	if (result == 0 && !is_our_proc(dirfd(directory))) {
+		closedir(directory);
+		result = -ENOENT;
+	}
 	if (result == 0) {
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
@@ -324,6 +339,10 @@ int descendants_signal(pid_t root, int signal)
 	DIR *directory = opendir("/proc");
 	if (directory == NULL)
 		return -errno;
+	if (!is_our_proc(dirfd(directory))) {
+		closedir(directory);
+		return -ENOENT;
+	}
 	int result = read_table(directory, &table);
 	closedir(directory);
 	if (result != 0)

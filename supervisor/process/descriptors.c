@@ -89,6 +89,22 @@ void descriptors_restore(const struct descriptors *descriptors)
 		setrlimit(RLIMIT_NOFILE, &descriptors->limit);
 }
 
+void descriptors_set_aside(struct descriptors *descriptors)
+{
+	while (descriptors->spare_count < DESCRIPTORS_SPARE) {
+		int fd = open("/", O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		descriptors->spare[descriptors->spare_count++] = fd;
+	}
+}
+
+void descriptors_give_up(struct descriptors *descriptors)
+{
+	while (descriptors->spare_count > 0)
+		close(descriptors->spare[--descriptors->spare_count]);
+}
+
 size_t descriptors_needed(size_t services)
 {
 	return OF_ALL + services * OF_ONE_SERVICE;
@@ -124,6 +140,7 @@ void descriptors_close_unasked(struct descriptors *descriptors)
 
 void descriptors_free(struct descriptors *descriptors)
 {
+	descriptors_give_up(descriptors);
 	free(descriptors->inherited);
 	*descriptors = (struct descriptors){0};
 }

@@ -17,9 +17,13 @@
  * use select() or close all descriptors one by one count on a low one.  So ours is raised to
  * what is allowed, and a child gets back what it was.
  */
+#define DESCRIPTORS_SPARE 4 /* what a start takes at a time */
+
 struct descriptors {
 	int *inherited; /* owned */
 	size_t count;
+	int spare[DESCRIPTORS_SPARE];
+	size_t spare_count;
 	struct rlimit limit; /* as it was; rlim_max 0 = not raised */
 };
 
@@ -36,6 +40,14 @@ void descriptors_raise(struct descriptors *descriptors);
 
 /* In the child.  Async-signal-safe. */
 void descriptors_restore(const struct descriptors *descriptors);
+
+/*
+ * Some are set aside before anything is opened that we can do without, and given up for the moment
+ * of a start, and for the end, which needs them to read /proc.  As many as there are; both may be
+ * repeated.
+ */
+void descriptors_set_aside(struct descriptors *descriptors);
+void descriptors_give_up(struct descriptors *descriptors);
 
 /* So many at most for so many services, by what each is known to open. */
 size_t descriptors_needed(size_t services);

@@ -33,6 +33,17 @@ static void open_tree(struct tick *tick)
 		mode_degrade(&tick->mode, why);
 }
 
+/* A filter of system calls may know no AF_UNIX, and descriptors may be short.  Processes that keep
+ * the link's descriptors need no listener. */
+static int without_listener(int error)
+{
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	log_warn("no listener for links: %s: processes that close all descriptors lose theirs",
+		strerror(-error));
+	return 0;
+}
+
 static int open_all(struct tick *tick)
 {
 	tick->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -42,6 +53,7 @@ static int open_all(struct tick *tick)
 	open_tree(tick);
 	log_info("%s", tick->mode.line);
 	int error = link_listener_open(&tick->listener);
+	error = without_listener(error);
 	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
@@ -404,7 +416,8 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
-	link_listener_resume(tick->listener, now_ms);
+	if (tick->listener != NULL)
+		link_listener_resume(tick->listener, now_ms);
 	look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
