@@ -239,7 +239,7 @@ static void perform_level(
 	log_info("%s: %s", service->config.name, decision);
 }
 
-void perform_plan(struct brake_worker *brake, const struct plan *plan,
+void perform_plan(struct perform_means *means, const struct plan *plan,
 	struct tick_service *const *service, uint64_t now_ms)
 {
 	for (size_t i = 0; i < plan->count; i++)
@@ -256,13 +256,16 @@ void perform_plan(struct brake_worker *brake, const struct plan *plan,
 			perform_release(whose, action, now_ms);
 			break;
 		case ACTION_BRAKE:
-			perform_brake(brake, whose, action, now_ms);
+			perform_brake(means->brake, whose, action, now_ms);
 			break;
 		case ACTION_UNBRAKE:
-			perform_unbrake(brake, whose, action);
+			perform_unbrake(means->brake, whose, action);
 			break;
 		case ACTION_CONCLUDE:
 			perform_conclude(whose, action);
+			break;
+		case ACTION_RECLAIM:
+			perform_reclaim_start(&means->reclaim, whose, action);
 			break;
 		case ACTIONS:
 			break;

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/policy/plan.h"
+#include "supervisor/tick/perform_reclaim.h"
 
 /*
  * A plan made real, by one switch, and the decision log.
@@ -55,8 +56,14 @@ struct perform_service {
 
 struct tick_service;
 
-/* service[] is the list that the plan was made for.  brake NULL in modes C and D. */
-void perform_plan(struct brake_worker *brake, const struct plan *plan,
+/* What plans are performed with. */
+struct perform_means {
+	struct brake_worker *brake; /* NULL in modes C and D */
+	struct perform_reclaim reclaim;
+};
+
+/* service[] is the list that the plan was made for. */
+void perform_plan(struct perform_means *means, const struct plan *plan,
 	struct tick_service *const *service, uint64_t now_ms);
 
 /* Reports the release whose result is known by now. */

@@ -46,9 +46,10 @@ static int open_all(struct tick *tick)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
 	if (error == 0 && tick->tree != NULL)
-		error = brake_worker_open(&tick->brake);
+		error = brake_worker_open(&tick->means.brake);
 	if (error != 0)
 		return error;
+	tick->means.reclaim.base = tick->tree != NULL ? cgroup_tree_directory(tick->tree) : NULL;
 	tick->oom_seen = sampler_oom_kills(tick->sampler, &SAMPLER_SERVICE_NONE);
 	tick_watches_open(tick);
 	return 0;
@@ -75,7 +76,8 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 {
 	if (tick == NULL)
 		return;
-	brake_worker_close(tick->brake);
+	brake_worker_close(tick->means.brake);
+	perform_reclaim_close(&tick->means.reclaim);
 	tick_watches_settled(tick);
 	psi_close(&tick->psi.now);
 	psi_close(&tick->events.now);
@@ -148,7 +150,7 @@ static struct tick_place place_of(struct tick *tick)
 {
 	return (struct tick_place){
 		.tree = tick->tree,
-		.brake = tick->brake,
+		.brake = tick->means.brake,
 		.listener = tick->listener,
 		.wall_bytes = sampler_wall_bytes(tick->sampler),
 		.wall_directory = sampler_wall_directory(tick->sampler),
@@ -262,7 +264,7 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 		service->oom_kills += kills;
 	service->running = false;
 	if (own)
-		brake_worker_lift(tick->brake, service->brake_slot);
+		brake_worker_lift(tick->means.brake, service->brake_slot);
 	perform_forget(&service->perform);
 	policy_service_forget(&service->policy);
 	if (service->link != NULL) {
@@ -274,15 +276,15 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 
 void tick_end_guard(struct tick *tick)
 {
-	if (tick->brake != NULL)
-		brake_worker_end_guard(tick->brake);
+	if (tick->means.brake != NULL)
+		brake_worker_end_guard(tick->means.brake);
 }
 
 void tick_service_remove(struct tick *tick, struct tick_service *service, uint32_t wait_ms)
 {
 	if (!service->prepared)
 		return;
-	tick_service_unmake(service, tick->brake, wait_ms);
+	tick_service_unmake(service, tick->means.brake, wait_ms);
 	tick->generation++;
 }
 
@@ -291,7 +293,7 @@ void tick_service_changed(struct tick *tick, struct tick_service *service)
 	tick->triggers_stale = true;
 	if (!service->prepared)
 		return;
-	tick_service_reload(service, tick->brake, sampler_wall_bytes(tick->sampler));
+	tick_service_reload(service, tick->means.brake, sampler_wall_bytes(tick->sampler));
 }
 
 void tick_ask(struct tick *tick, struct tick_service *service, enum level level)
@@ -411,8 +413,9 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	tick_limits_aim(tick);
 	for (size_t i = 0; i < tick->count; i++)
 		perform_settle(tick->service[i], now_ms);
+	perform_reclaim_settle(&tick->means.reclaim, &tick->sample.reclaim);
 	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
-	perform_plan(tick->brake, &tick->plan, tick->service, now_ms);
+	perform_plan(&tick->means, &tick->plan, tick->service, now_ms);
 	tick_limits_check(tick);
 	for (size_t i = 0; i < tick->count; i++) {
 		publish(tick->service[i], now_ms);

@@ -23,6 +23,7 @@
 struct stage {
 	struct tick_service service;
 	struct tick_service *list[1];
+	struct perform_means means;
 	struct plan plan;
 	struct action action[4];
 	int log_fd;
@@ -90,7 +91,7 @@ static void ask(struct stage *stage, uint64_t now_ms)
 		.level = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(NULL, &stage->plan, stage->list, now_ms);
+	perform_plan(&stage->means, &stage->plan, stage->list, now_ms);
 }
 
 static void test_a_release_is_one_line_when_all_have_answered(void **state)
@@ -154,11 +155,11 @@ static void test_asking_again_for_nothing_is_no_news(void **state)
 		.previous = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5000);
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5001);
 	assert_string_equal(logged(stage), "");
-	perform_plan(NULL, &stage->plan, stage->list, 6000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 6000);
 	stage->service.sampler.totals.heap.released_bytes += MIB;
 	perform_settle(&stage->service, 6001);
 	assert_non_null(strstr(logged(stage), "returned 1M in 1ms"));
@@ -172,7 +173,7 @@ static void test_a_level_alone_is_a_line_at_once(void **state)
 		.level = LEVEL_CALM,
 		.previous = LEVEL_LAZY,
 		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
-	perform_plan(NULL, &stage->plan, stage->list, 1);
+	perform_plan(&stage->means, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "web: calm (was lazy): relaxed, headroom 120M");
 }
 
@@ -183,7 +184,7 @@ static void test_a_level_and_a_wish_are_a_line_each(void **state)
 	ask(stage, 5000);
 	stage->plan.action[1].reason = (struct reason){.kind = REASON_MANUAL};
 	stage->service.perform = (struct perform_service){0};
-	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5000);
 	assert_string_equal(logged(stage), "web: eager (was lazy): headroom 18.1M < 25.6M of 256M");
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5001);
@@ -199,7 +200,7 @@ static void test_a_second_release_reports_the_first(void **state)
 		.level = LEVEL_FULL,
 		.target_bytes = UINT64_MAX,
 		.reason = {.kind = REASON_MANUAL}};
-	perform_plan(NULL, &stage->plan, stage->list, 5100);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5100);
 	assert_non_null(strstr(logged(stage), "in 100ms so far, not all answered"));
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5101);
@@ -224,7 +225,7 @@ static void test_without_leaves_there_is_no_brake(void **state)
 	stage->plan.action[0] = (struct action){
 		.kind = ACTION_BRAKE, .high_bytes = 1, .until_ms = 9, .reason = headroom};
 	stage->plan.action[1] = (struct action){.kind = ACTION_UNBRAKE};
-	perform_plan(NULL, &stage->plan, stage->list, 1);
+	perform_plan(&stage->means, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "");
 	assert_int_equal(stage->service.perform.brakes, 0);
 }
