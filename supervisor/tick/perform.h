@@ -21,6 +21,12 @@
  *   web: eager (was lazy): headroom 18.2M < 25.6M of 256M; asked 12M of 2 processes;
  *   returned 11.8M in 7ms (memory.current 241M -> 229M)                    (one line)
  *
+ * Of a service with dry_run nothing is done, and the line says what would be:
+ *
+ *   web: dry run: would ask 12M of 2 processes: eager (was lazy): headroom 18.2M < 25.6M of 256M
+ *
+ * What the operator asks for by hand is done all the same: it is no decision of ours.
+ *
  * At info, but for a request that repeats what is in force and finds nothing: a
  * service that has nothing to give is asked every two seconds for as long as it
  * lasts.  That is at debug.

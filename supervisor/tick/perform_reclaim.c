@@ -72,12 +72,25 @@ static int open_directory(const struct perform_reclaim *reclaim, const struct ti
 	return cgroup_directory_open(path, fd);
 }
 
+static void would_reclaim(const struct tick_service *service, const struct action *action)
+{
+	char why[REASON_BYTES];
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_info("%s: dry run: would ask the kernel for %s: %s",
+		action->all ? "all services" : service->config.name,
+		size_text(action->target_bytes).text, why);
+}
+
 void perform_reclaim_start(struct perform_reclaim *reclaim, const struct tick_service *service,
 	const struct action *action)
 {
 	int fd = -1;
 	if (reclaim->base == NULL || reclaim->missing || reclaim->open)
 		return;
+	if (action->all ? reclaim->any_dry_run : service->config.dry_run) {
+		would_reclaim(service, action);
+		return;
+	}
 	int error = reclaim->worker == NULL ? reclaim_worker_open(&reclaim->worker) : 0;
 	if (error == 0)
 		error = open_directory(reclaim, service, action->all, &fd);

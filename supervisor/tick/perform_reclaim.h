@@ -21,6 +21,7 @@
 
 struct perform_reclaim {
 	const char *base; /* the directory of all services; NULL = there are no leaves */
+	bool any_dry_run; /* of a service: then nothing is asked of all together */
 	bool missing;     /* the kernel does not have it, or it cannot be used */
 	struct reclaim_worker *worker; /* NULL = not needed yet */
 	/* What is under way: */

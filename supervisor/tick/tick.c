@@ -10,6 +10,7 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/price.h"
 #include "supervisor/tick/tick_private.h"
 
 /* How often usage is looked at while a limit moves down. */
@@ -340,7 +341,9 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 static void observe_all(struct tick *tick, uint64_t now_ms)
 {
 	uint64_t heaps_bytes = 0;
+	tick->means.reclaim.any_dry_run = false;
 	for (size_t i = 0; i < tick->count; i++) {
+		tick->means.reclaim.any_dry_run |= tick->service[i]->config.dry_run;
 		const struct heap_sample *heap = &tick->service[i]->policy.sample.heap;
 		observe(tick, tick->service[i], now_ms);
 		heaps_bytes += heap->in_use_bytes + heap->idle_dirty_bytes;
@@ -351,6 +354,19 @@ static void observe_all(struct tick *tick, uint64_t now_ms)
 		told->usage_bytes = sampler_usage(
 			tick->sampler, &tick->service[i]->sampler, &told->usage_shared);
 	}
+}
+
+/* Nobody waits at the gate of a dry run, and nothing is dearer than at calm. */
+static void publish_nothing(const struct tick_service *service, uint64_t now_ms)
+{
+	const struct link_news news = {
+		.now_ms = now_ms,
+		.headroom_bytes = UINT64_MAX,
+		.credit_bytes = UINT64_MAX,
+		.notice_bytes = service->policy.plan.notice_bytes,
+	};
+	link_publish(service->link, &news);
+	link_set_price(service->link, price_base_ns(service->policy_config.core_worth_bytes));
 }
 
 static void publish(const struct tick_service *service, uint64_t now_ms)
@@ -365,6 +381,10 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 	};
 	if (service->link == NULL)
 		return;
+	if (service->config.dry_run) {
+		publish_nothing(service, now_ms);
+		return;
+	}
 	link_publish(service->link, &news);
 	link_set_price(service->link, plan->price_ns);
 	if (service->pressure != NULL)

@@ -230,6 +230,38 @@ static void test_without_leaves_there_is_no_brake(void **state)
 	assert_int_equal(stage->service.perform.brakes, 0);
 }
 
+static void test_a_dry_run_says_what_would_be_done_and_does_nothing(void **state)
+{
+	struct stage *stage = *state;
+	stage->service.config.dry_run = true;
+	ask(stage, 5000);
+	assert_string_equal(logged(stage),
+		"web: dry run: would ask 12M of 2 processes: eager (was lazy): headroom 18.1M < "
+		"25.6M of 256M");
+	assert_int_equal(link_level(stage->service.link), LEVEL_CALM);
+	assert_int_equal(stage->service.perform.releases[LEVEL_EAGER], 0);
+	assert_true(perform_due_ms(&stage->service.perform) == UINT64_MAX);
+	/* Again, with the level as it is: no news. */
+	stage->plan.count = 1;
+	stage->plan.action[0] = stage->plan.action[1];
+	perform_plan(&stage->means, &stage->plan, stage->list, 5100);
+	assert_string_equal(logged(stage), "");
+	stage->plan.action[0] = (struct action){.kind = ACTION_LEVEL,
+		.level = LEVEL_CALM,
+		.previous = LEVEL_EAGER,
+		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
+	perform_plan(&stage->means, &stage->plan, stage->list, 5200);
+	assert_string_equal(
+		logged(stage), "web: dry run: would be calm (was eager): relaxed, headroom 120M");
+	/* The operator's word is done. */
+	stage->plan.action[0] = (struct action){.kind = ACTION_RELEASE,
+		.level = LEVEL_FULL,
+		.target_bytes = UINT64_MAX,
+		.reason = {.kind = REASON_MANUAL}};
+	perform_plan(&stage->means, &stage->plan, stage->list, 5300);
+	assert_int_equal(stage->service.perform.releases[LEVEL_FULL], 1);
+}
+
 static void test_every_reason_names_its_numbers(void **state)
 {
 	static const struct {
@@ -274,6 +306,7 @@ int main(void)
 		TEST(test_a_second_release_reports_the_first),
 		TEST(test_a_service_that_ended_is_not_waited_for),
 		TEST(test_without_leaves_there_is_no_brake),
+		TEST(test_a_dry_run_says_what_would_be_done_and_does_nothing),
 		cmocka_unit_test(test_every_reason_names_its_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
