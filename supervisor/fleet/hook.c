@@ -86,6 +86,11 @@ static void tell(struct service *service, const struct service_host *host, uint6
 	const struct config_service *config = service->config;
 	struct hook *hook = &service->hook;
 	hook->rest_ms = now_ms + HOOK_REST_MS;
+	if (config->dry_run) {
+		log_notice("%s: dry run: would tell it of pressure at %s", config->name,
+			perform_level_name(level_of(service)));
+		return;
+	}
 	if (config->on_pressure_signal != 0)
 		service_signal(service, config->on_pressure_signal);
 	if (config->on_pressure == NULL)
