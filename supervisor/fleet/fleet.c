@@ -70,8 +70,18 @@ static void find_shim(struct fleet *fleet)
 	if (length <= 0)
 		return;
 	program[length] = '\0';
-	if (shim_find(program, fleet->shim_path) == 0)
+	if (shim_find(program, fleet->shim_path) == 0) {
 		fleet->host.shim_path = fleet->shim_path;
+		return;
+	}
+	for (size_t i = 0; i < fleet->count; i++) {
+		if (fleet->service[i]->config->shim == CONFIG_SHIM_OFF)
+			continue;
+		log_warn("no libspillway.so in ../lib of %s, nor in its folder for this machine: "
+			 "services run without it",
+			program);
+		return;
+	}
 }
 
 /* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
@@ -93,12 +103,14 @@ void fleet_check_budget(const struct fleet *fleet)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	if (limit.rlim_cur < needed)
-		log_warn("%zu services may need %zu descriptors, and %llu are allowed (ulimit -n): "
-			 "some may go without limits, link or watches",
-			fleet->count, needed, (unsigned long long)limit.rlim_cur);
-	else
-		log_debug("%zu services need at most %zu descriptors of %llu", fleet->count, needed,
+		log_warn(
+			"%zu service%s may need %zu descriptors, and %llu are allowed (ulimit -n): "
+			"some may go without limits, link or watches",
+			fleet->count, fleet->count == 1 ? "" : "s", needed,
 			(unsigned long long)limit.rlim_cur);
+	else
+		log_debug("%zu service%s: at most %zu descriptors of %llu are needed", fleet->count,
+			fleet->count == 1 ? "" : "s", needed, (unsigned long long)limit.rlim_cur);
 }
 
 static int list_services(struct fleet *fleet)

@@ -63,9 +63,13 @@ static struct config *read_config(const struct fleet *fleet)
 	}
 	size_t kept = errors.count < CONFIG_ERRORS_MAX ? errors.count : CONFIG_ERRORS_MAX;
 	for (size_t i = 0; i < kept; i++)
-		log_error("%s:%u: %s", fleet->file, errors.error[i].line, errors.error[i].text);
-	log_error("%s: not reloaded, %zu errors; everything stays as it was", fleet->file,
-		errors.count);
+		if (errors.error[i].line == 0)
+			log_error("%s: %s", fleet->file, errors.error[i].text);
+		else
+			log_error("%s:%u: %s", fleet->file, errors.error[i].line,
+				errors.error[i].text);
+	log_error("%s: not reloaded, %zu error%s; everything stays as it was", fleet->file,
+		errors.count, errors.count == 1 ? "" : "s");
 	free(config);
 	return NULL;
 }

@@ -287,6 +287,19 @@ static bool is_our_proc(int proc_fd)
 	return strtol(text, NULL, 10) == (long)getpid();
 }
 
+static int open_proc(DIR **directory)
+{
+	DIR *opened = opendir("/proc");
+	if (opened == NULL)
+		return -errno;
+	if (!is_our_proc(dirfd(opened))) {
+		closedir(opened);
+		return -ENOENT;
+	}
+	*directory = opened;
+	return 0;
+}
+
 static void terminate_blindly(pid_t group)
 {
 	if (getpid() == 1)
@@ -298,12 +311,8 @@ static void terminate_blindly(pid_t group)
 int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
 {
 	struct table table = {0};
-	DIR *directory = opendir("/proc");
-	int result = directory == NULL ? -errno : 0;
-	if (result == 0 && !is_our_proc(dirfd(directory))) {
-		closedir(directory);
-		result = -ENOENT;
-	}
+	DIR *directory = NULL;
+	int result = open_proc(&directory);
 	if (result == 0) {
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
@@ -336,14 +345,11 @@ void descendants_told_free(struct descendants_told *told)
 int descendants_signal(pid_t root, int signal)
 {
 	struct table table = {0};
-	DIR *directory = opendir("/proc");
-	if (directory == NULL)
-		return -errno;
-	if (!is_our_proc(dirfd(directory))) {
-		closedir(directory);
-		return -ENOENT;
-	}
-	int result = read_table(directory, &table);
+	DIR *directory = NULL;
+	int result = open_proc(&directory);
+	if (result != 0)
+		return result;
+	result = read_table(directory, &table);
 	closedir(directory);
 	if (result != 0)
 		goto out;

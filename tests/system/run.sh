@@ -126,7 +126,7 @@ tap_is "nothing went without descriptors" "$(times 'Too many open files' "$log")
 end
 printf '[service:a]\ncommand = true\n' >"$ini"
 (ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
-tap_ok "a limit that may be too low is said" logged '1 services may need [0-9]* descriptors, and 100 are allowed'
+tap_ok "a limit that may be too low is said" logged '1 service may need [0-9]* descriptors, and 100 are allowed'
 
 # --- a child that has left the group --------------------------------------------------------------
 
@@ -297,6 +297,41 @@ tap_is "a file without services is nothing to run" "$("$spillway" run "$ini" 2>&
 	"$ini: nothing to run: expected at least one [service:NAME]
 1"
 
+# --- check ----------------------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:who]
+command = true
+user = no-such-user
+[service:where]
+command = true
+directory = /no/such/folder
+[service:what]
+command = no-such-program
+[service:plain]
+command = $notes
+[service:path]
+command = only-here
+environment = PATH=$TAP_DIR
+INI
+printf '#!/bin/sh\n' >"$TAP_DIR/only-here"
+chmod 755 "$TAP_DIR/only-here"
+: >"$notes"
+tap_is "check names users, folders and programs that are not there" "$("$spillway" check "$ini" 2>&1; echo $?)" \
+	"$ini: [service:who] user no-such-user: no such user
+$ini: [service:where] directory /no/such/folder: No such file or directory
+$ini: [service:what] command no-such-program: No such file or directory
+$ini: [service:plain] command $notes: Permission denied
+1"
+
+# A program without its library beside it.
+mkdir -p "$TAP_DIR/alone/bin"
+cp "$spillway" "$TAP_DIR/alone/bin"
+"$TAP_DIR/alone/bin/spillway" -- true 2>"$log"
+tap_ok "a library that is missing is said, with the place" logged "no libspillway.so in ../lib of $TAP_DIR/alone/bin/spillway"
+"$TAP_DIR/alone/bin/spillway" --shim=off -- true 2>"$log"
+tap_is "but not to who does not want it" "$(cat "$log")" ""
+
 # --- reload ---------------------------------------------------------------------------------
 
 cat >"$ini" <<INI
@@ -324,6 +359,9 @@ tap_ok "and everything goes on" eval 'kill -0 $kept && kill -0 $changed && kill 
 kill -HUP "$PID"
 tap_ok "so is a file that was emptied" wait_until 60 logged 'it has no service any more'
 tap_ok "and everything still goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
+rm "$ini"
+kill -HUP "$PID"
+tap_ok "and one that is gone, without a line" wait_until 60 logged "error spillway: $ini: cannot read it: No such file"
 cat >"$ini" <<INI
 [service:new]
 command = $TAP_DIR/noter $notes new
