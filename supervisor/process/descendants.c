@@ -287,17 +287,15 @@ static bool is_our_proc(int proc_fd)
 	return strtol(text, NULL, 10) == (long)getpid();
 }
 
-static int open_proc(DIR **directory)
+/* NULL with errno. */
+static DIR *open_proc(void)
 {
-	DIR *opened = opendir("/proc");
-	if (opened == NULL)
-		return -errno;
-	if (!is_our_proc(dirfd(opened))) {
-		closedir(opened);
-		return -ENOENT;
-	}
-	*directory = opened;
-	return 0;
+	DIR *directory = opendir("/proc");
+	if (directory == NULL || is_our_proc(dirfd(directory)))
+		return directory;
+	closedir(directory);
+	errno = ENOENT;
+	return NULL;
 }
 
 static void terminate_blindly(pid_t group)
@@ -311,9 +309,9 @@ static void terminate_blindly(pid_t group)
 int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
 {
 	struct table table = {0};
-	DIR *directory = NULL;
-	int result = open_proc(&directory);
-	if (result == 0) {
+	DIR *directory = open_proc();
+	int result = directory == NULL ? -errno : 0;
+	if (directory != NULL) {
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
 			kill(-group, SIGTERM);
@@ -345,11 +343,10 @@ void descendants_told_free(struct descendants_told *told)
 int descendants_signal(pid_t root, int signal)
 {
 	struct table table = {0};
-	DIR *directory = NULL;
-	int result = open_proc(&directory);
-	if (result != 0)
-		return result;
-	result = read_table(directory, &table);
+	DIR *directory = open_proc();
+	if (directory == NULL)
+		return -errno;
+	int result = read_table(directory, &table);
 	closedir(directory);
 	if (result != 0)
 		goto out;
