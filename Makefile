@@ -58,7 +58,8 @@ FLAGS += -Werror
 endif
 
 LIBS_config := -linih
-LIBS_supervisor := -lcgroup -levent_core
+# What only the control socket needs is linked in, so that a wrapped command does not load it.
+LIBS_supervisor := -lcgroup -l:libevent_extra.a -l:libjansson.a -levent_core
 LIBS_tests := -lcmocka
 
 comma := ,
@@ -70,15 +71,16 @@ SUPERVISOR := $(OUT)/libsupervisor.a
 HEAP := $(OUT)/libheap.a
 SUPPORT := $(OUT)/libsupport.a
 BIN := $(OUT)/bin/spillway
+CTL := $(OUT)/bin/spillctl
 SHIM := $(OUT)/lib/libspillway.so
 
 .DEFAULT_GOAL := all
-all: $(BIN) $(SHIM) ## build build/release/bin/spillway and build/release/lib/libspillway.so
+all: $(BIN) $(CTL) $(SHIM) ## build build/release/bin/spillway and spillctl, build/release/lib/libspillway.so
 
 $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
 # supervisor/'s folders are layers, from the lowest to the highest; policy is an archive of its own.
-LAYERS := base process link cgroup tick fleet
+LAYERS := base process link cgroup control tick fleet
 $(SUPERVISOR): $(call room,supervisor) $(foreach l,$(LAYERS),$(call room,supervisor/$(l)))
 $(HEAP): $(call room,shim/heap/*)
 # Where TSan has its own runtime, nobody is to find the one of lines.c.
@@ -95,6 +97,10 @@ $(OUT)/%.o: %.c | deps-build
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+
+$(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ -l:libjansson.a
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)

@@ -375,16 +375,32 @@ static int parse_pressure_signals(const char *text, void *field, const char **wh
 	}
 	if (error == 0 && parsed.pressure_signal_count == 0 && strcmp(text, "off") != 0)
 		error = -EINVAL;
-	if (error == 0)
-		*(struct config_supervisor *)field = parsed;
+	if (error == 0) {
+		struct config_supervisor *to = field;
+		memcpy(to->pressure_signals, parsed.pressure_signals,
+			sizeof parsed.pressure_signals);
+		to->pressure_signal_count = parsed.pressure_signal_count;
+	}
 	free(copy);
 	return error;
+}
+
+static int parse_control(const char *text, void *field, const char **why)
+{
+	(void)why;
+	size_t length = strlen(text);
+	if (length >= CONFIG_SOCKET_BYTES || (text[0] != '/' && strcmp(text, "off") != 0))
+		return -EINVAL;
+	memcpy(field, text, length + 1);
+	return 0;
 }
 
 static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
+	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
+		offsetof(struct config_supervisor, control)},
 };
 
 #define SERVICE(member) offsetof(struct config_service, member)

@@ -90,7 +90,8 @@ static int supervise(
 	struct fleet_start start = {.config = config,
 		.file = options->file,
 		.signals = &signals,
-		.inherited = inherited};
+		.inherited = inherited,
+		.control = options->command == OPTIONS_RUN};
 	int status = EXIT_FAILURE;
 	descriptors_raise(inherited);
 	error = fleet_new(&start, &fleet);

@@ -30,6 +30,7 @@ struct fleet_start {
 	const char *file;      /* run mode's, for reload; NULL = wrap mode */
 	const struct signals *signals;
 	struct descriptors *inherited; /* wrap mode closes them once the service runs */
+	bool control;                  /* run mode: a control socket, as the config has it */
 };
 
 /* 0 or -errno; the config is taken in both cases. */

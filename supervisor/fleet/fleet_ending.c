@@ -12,10 +12,12 @@
 #define LAST_KILL_MS 1000U
 #define KILL_AGAIN_MS 50U
 
+/* What was stopped by hand may be wanted again, unless we are stopped. */
 static bool all_down(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (!service_is_down(fleet->service[i]))
+		if (!service_is_down(fleet->service[i]) ||
+			(fleet->service[i]->held && !fleet->stopping))
 			return false;
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/fleet/fleet_control.h"
 #include "supervisor/fleet/service.h"
 #include "supervisor/tick/tick.h"
 
@@ -50,7 +51,8 @@ struct fleet {
 	bool killing; /* told more than once: no more grace */
 	enum fleet_ending ending;
 	uint64_t ending_ms;
-	struct fleet_reload *reload; /* NULL = none under way */
+	struct fleet_reload *reload;   /* NULL = none under way */
+	struct fleet_control *control; /* NULL = there is no control socket */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
@@ -91,8 +93,9 @@ void fleet_report(const struct fleet *fleet);
 /* Says when the limit on descriptors may be too low for so many services. */
 void fleet_check_budget(const struct fleet *fleet);
 
-/* Reads the file; all its errors are logged and nothing changes, or the reload is under way. */
-void fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
+/* Reads the file; all its errors are logged and nothing changes (-errno), or the reload is under
+ * way (0). */
+int fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
 
 /* Puts the new config in force as soon as all that has to be down is. */
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);
