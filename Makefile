@@ -58,8 +58,11 @@ FLAGS += -Werror
 endif
 
 LIBS_config := -linih
-# What only the control socket needs is linked in, so that a wrapped command does not load it.
-LIBS_supervisor := -lcgroup -l:libevent_extra.a -l:libjansson.a -levent_core
+# What only the control socket needs is linked in where the compiler finds an archive, so that a
+# wrapped command does not load it.
+archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
+LIBS_json := $(call archive,jansson)
+LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
 LIBS_tests := -lcmocka
 
 comma := ,
@@ -100,7 +103,7 @@ $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 
 $(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ -l:libjansson.a
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_json)
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
@@ -119,7 +122,8 @@ LINK_config := $(LIBS_config)
 LINK_fuzz := -Wl,-T,tests/support/heap_state.ld
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
 # What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
-WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal
+WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal \
+	descendants_terminate
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
 WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
 WRAP_supervisor_cgroup := $(WRAP_cgroup)
@@ -297,11 +301,12 @@ tidy: ## run clang-tidy over every source
 
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
+	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/spillctl
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
 	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
 
 clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
 	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy

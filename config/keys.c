@@ -355,6 +355,7 @@ static int pressure_signal_add(
 
 static int parse_pressure_signals(const char *text, void *field, const char **why)
 {
+	struct config_supervisor *to = field;
 	struct config_supervisor parsed = {0};
 	char *copy = strdup(text);
 	char *rest = copy;
@@ -376,9 +377,7 @@ static int parse_pressure_signals(const char *text, void *field, const char **wh
 	if (error == 0 && parsed.pressure_signal_count == 0 && strcmp(text, "off") != 0)
 		error = -EINVAL;
 	if (error == 0) {
-		struct config_supervisor *to = field;
-		memcpy(to->pressure_signals, parsed.pressure_signals,
-			sizeof parsed.pressure_signals);
+		memcpy(to->pressure_signals, parsed.pressure_signals, sizeof to->pressure_signals);
 		to->pressure_signal_count = parsed.pressure_signal_count;
 	}
 	free(copy);
@@ -395,12 +394,15 @@ static int parse_control(const char *text, void *field, const char **why)
 	return 0;
 }
 
+#define SUPERVISOR(member) offsetof(struct config_supervisor, member)
+
 static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
 	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
-		offsetof(struct config_supervisor, control)},
+		SUPERVISOR(control)},
+	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };
 
 #define SERVICE(member) offsetof(struct config_service, member)
@@ -440,6 +442,7 @@ static const struct key service_keys[] = {
 		SERVICE(on_pressure_level)},
 	[KEY_MEMORY_PRIORITY] = {"memory_priority", "a number from 1 to 10000", parse_priority,
 		SERVICE(memory_priority)},
+	[KEY_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SERVICE(dry_run)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };

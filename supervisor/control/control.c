@@ -139,15 +139,19 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 
 /* Requests --------------------------------------------------------------------- */
 
+static void request_free(struct control_request *request)
+{
+	json_decref(request->body);
+	free(request);
+}
+
 static void forget(struct control_request *request)
 {
 	struct control_request **link = &request->control->requests;
-	while (*link != NULL && *link != request)
+	while (*link != request)
 		link = &(*link)->next;
-	if (*link != NULL)
-		*link = request->next;
-	json_decref(request->body);
-	free(request);
+	*link = request->next;
+	request_free(request);
 }
 
 static void on_close(struct evhttp_connection *connection, void *context)
@@ -241,12 +245,11 @@ void **control_data(struct control_request *request)
 
 /* Answers ---------------------------------------------------------------------- */
 
-/* After it the connection may serve another request. */
-static void finish(struct control_request *request)
+/* The connection may serve another request, or close, without a word to us. */
+static void let_go(const struct control_request *request)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
 	evhttp_connection_set_closecb(connection, NULL, NULL);
-	forget(request);
 }
 
 static void reply_with(
@@ -256,7 +259,8 @@ static void reply_with(
 	struct evbuffer *output = evhttp_request_get_output_buffer(http);
 	evhttp_add_header(evhttp_request_get_output_headers(http), "Content-Type", type);
 	evbuffer_add(output, text, strlen(text));
-	finish(request);
+	let_go(request);
+	forget(request);
 	evhttp_send_reply(http, status, NULL, NULL);
 }
 
@@ -362,8 +366,12 @@ void control_close(struct control *control)
 {
 	if (control == NULL)
 		return;
-	while (control->requests != NULL)
-		finish(control->requests);
+	struct control_request *next;
+	for (struct control_request *request = control->requests; request != NULL; request = next) {
+		next = request->next;
+		let_go(request);
+		request_free(request);
+	}
 	if (control->http != NULL) {
 		unlink(control->path);
 		evhttp_free(control->http); /* with the listener */
