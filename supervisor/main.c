@@ -94,7 +94,8 @@ static int supervise(
 		.file = options->file,
 		.wrap = &options->wrap,
 		.signals = &signals,
-		.inherited = inherited};
+		.inherited = inherited,
+		.control = options->command == OPTIONS_RUN};
 	int status = EXIT_FAILURE;
 	descriptors_raise(inherited);
 	if (options->command == OPTIONS_RUN)

@@ -12,6 +12,7 @@
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/control/control.h"
 #include "supervisor/process/shim_check.h"
 
 #define CLOSE_WAIT_MS 1000U
@@ -21,6 +22,9 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 	uint64_t next_ms = fleet_ending_deadline_ms(fleet, now_ms);
 	if (fleet->tick_ms < next_ms)
 		next_ms = fleet->tick_ms;
+	uint64_t control_ms = fleet_control_deadline_ms(fleet->control);
+	if (control_ms < next_ms)
+		next_ms = control_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
 		uint64_t due_ms = service_deadline_ms(fleet->service[i]);
 		if (due_ms < next_ms)
@@ -52,6 +56,7 @@ void fleet_turn(struct fleet *fleet)
 	fleet_ending_step(fleet, now_ms);
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+	fleet_control_step(fleet->control, now_ms);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
@@ -160,6 +165,28 @@ static int fleet_init(struct fleet *fleet)
 	return error;
 }
 
+/* Without it all goes on, and it is said where the socket was asked for. */
+static void open_control(struct fleet *fleet)
+{
+	char path[CONTROL_PATH_BYTES];
+	bool is_asked = fleet->config.control[0] != '\0';
+	int error = 0;
+	if (strcmp(fleet->config.control, "off") == 0)
+		return;
+	if (is_asked)
+		snprintf(path, sizeof path, "%s", fleet->config.control);
+	else
+		error = control_default_path(fleet->file_path, path);
+	if (error == 0)
+		error = fleet_control_open(fleet, path, &fleet->control);
+	if (error == 0)
+		log_debug("control: listening at %s", path);
+	else if (is_asked)
+		log_warn("control: %s: %s", path, strerror(-error));
+	else
+		log_debug("control: no socket: %s", strerror(-error));
+}
+
 /* One object for each service of the config, which gives its settings up. */
 static int make_services(struct fleet *fleet, struct config *config)
 {
@@ -200,6 +227,8 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 	made->host.descriptors = start->inherited;
 	if (error == 0)
 		error = fleet_init(made);
+	if (error == 0 && start->control)
+		open_control(made);
 	if (error != 0) {
 		fleet_free(made);
 		return error;
@@ -210,6 +239,7 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 
 void fleet_free(struct fleet *fleet)
 {
+	fleet_control_close(fleet->control);
 	fleet_watches_drop(fleet->watch);
 	for (size_t i = 0; i < fleet->count; i++)
 		fleet_watches_drop(fleet->service[i]->watch);

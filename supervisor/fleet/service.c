@@ -156,6 +156,11 @@ void service_stop(struct service *service, const struct service_host *host, uint
 	step(service, host, (struct restart_event){.kind = RESTART_ON_STOP}, now_ms);
 }
 
+void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	step(service, host, (struct restart_event){.kind = RESTART_ON_RESTART}, now_ms);
+}
+
 void service_kill(const struct service *service)
 {
 	if (service->pid != 0)

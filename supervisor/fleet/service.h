@@ -88,6 +88,7 @@ struct service {
 	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
+	bool held;        /* stopped by hand: down until it is asked for by hand */
 
 	/* The reload under way: */
 	bool is_kept; /* the new config has its name */
@@ -111,6 +112,8 @@ void service_exchange(
 /* What is asked of it.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
 void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
+/* Down, then up. */
+void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_kill(const struct service *service);
 
 /* SIGNAL to the main process, or to its whole group; nothing where there is none. */
