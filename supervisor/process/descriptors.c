@@ -44,7 +44,8 @@ static int note_listed(struct descriptors *descriptors, DIR *directory)
 	const struct dirent *entry;
 	while (error == 0 && (entry = readdir(directory)) != NULL) {
 		int fd = (int)strtol(entry->d_name, NULL, 10);
-		if (fd > 2 && fd != dirfd(directory))
+		/* A /proc that is not ours lists another's. */
+		if (fd > 2 && fd != dirfd(directory) && fcntl(fd, F_GETFD) >= 0)
 			error = note(descriptors, fd);
 	}
 	return error;
