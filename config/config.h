@@ -131,6 +131,7 @@ struct config_signal {
 struct config_supervisor {
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	bool adopt; /* what an earlier supervisor of the file has left running is taken over */
 };
 
 struct config {

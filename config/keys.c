@@ -355,12 +355,13 @@ static int pressure_signal_add(
 
 static int parse_pressure_signals(const char *text, void *field, const char **why)
 {
-	struct config_supervisor parsed = {0};
+	struct config_supervisor parsed = *(const struct config_supervisor *)field;
 	char *copy = strdup(text);
 	char *rest = copy;
 	char *item;
 	int error = 0;
 
+	parsed.pressure_signal_count = 0;
 	if (copy == NULL) {
 		*why = "out of memory";
 		return -ENOMEM;
@@ -385,6 +386,8 @@ static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
+	[KEY_ADOPT] = {"adopt", "yes or no", parse_boolean,
+		offsetof(struct config_supervisor, adopt)},
 };
 
 #define SERVICE(member) offsetof(struct config_service, member)

@@ -12,7 +12,7 @@
 
 enum section_kind { SECTION_SUPERVISOR, SECTION_SERVICE, SECTION_POLICY, SECTION_KINDS };
 
-enum supervisor_key { KEY_PRESSURE_SIGNALS, SUPERVISOR_KEYS };
+enum supervisor_key { KEY_PRESSURE_SIGNALS, KEY_ADOPT, SUPERVISOR_KEYS };
 
 enum service_key {
 	KEY_COMMAND,

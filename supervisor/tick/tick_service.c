@@ -8,7 +8,9 @@
 #include "supervisor/base/log.h"
 #include "supervisor/base/size.h"
 #include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/cgroup/cgroup_directory.h"
 #include "supervisor/cgroup/cgroup_settings.h"
+#include "supervisor/policy/cgroup_text.h"
 #include "supervisor/policy/price.h"
 
 void tick_service_init(struct tick_service *service)
@@ -65,6 +67,16 @@ static void write_settings(const struct tick_service *service, uint64_t wall_byt
 	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 
+/* As it is in force. */
+static uint64_t limit_of(const struct cgroup_leaf *leaf)
+{
+	char text[32];
+	uint64_t bytes;
+	int length = cgroup_directory_read(cgroup_leaf_fd(leaf), "memory.max", text, sizeof text);
+	return length >= 0 && cgroup_text_u64(text, (size_t)length, &bytes) == 0 ? bytes
+										 : UINT64_MAX;
+}
+
 /* A leaf, and a slot of the worker that writes its limits later. */
 static int make_leaf(struct tick_service *service, const struct tick_place *place)
 {
@@ -72,10 +84,15 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 	int error = brake_worker_add(place->brake, &service->brake_slot);
 	if (error != 0)
 		return error;
-	error = cgroup_leaf_create(place->tree, service->config.name, service->limit.written_bytes,
-		service->high_bytes, &leaf);
+	if (place->left_leaf != NULL)
+		error = cgroup_leaf_adopt(place->tree, place->left_leaf, &leaf);
+	else
+		error = cgroup_leaf_create(place->tree, service->config.name,
+			service->limit.written_bytes, service->high_bytes, &leaf);
 	if (error == 0) {
 		service->leaf = leaf;
+		if (place->left_leaf != NULL)
+			service->limit.written_bytes = limit_of(leaf);
 		write_settings(service, place->wall_bytes);
 	} else {
 		brake_worker_forget(place->brake, service->brake_slot);
@@ -137,7 +154,10 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 		say_limits(service);
 	if (error != 0)
 		return error;
-	error = link_open(service->config.name, place->listener, &service->link);
+	error = place->left_token != NULL
+			? link_open_again(service->config.name, place->listener, place->left_token,
+				  &service->link)
+			: link_open(service->config.name, place->listener, &service->link);
 	if (error == 0)
 		error = notifier_open(link_listenerbell(service->link), &service->notifier);
 	if (error != 0) {

@@ -74,6 +74,9 @@ struct tick_place {
 	const char *wall_directory;
 	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
 	uint32_t window_ms;  /* the mode's */
+	/* Of a service that is taken over; NULL = everything is made. */
+	const char *left_leaf;
+	const char *left_token;
 };
 
 /* Empty, without settings. */
