@@ -171,10 +171,10 @@ static void note(const struct service *service, struct left_service *noted)
 	if (leaf != NULL)
 		snprintf(noted->leaf, sizeof noted->leaf, "%s",
 			strrchr(cgroup_leaf_directory(leaf), '/') + 1);
-	if (service->left != NULL)
-		memcpy(noted->link, service->left->link, sizeof noted->link);
-	else if (link != NULL && link_environment(link, noted->link, sizeof noted->link) != 0)
-		noted->link[0] = '\0';
+	if (link != NULL && link_environment(link, noted->last, sizeof noted->last) != 0)
+		noted->last[0] = '\0';
+	memcpy(noted->link, service->left != NULL ? service->left->link : noted->last,
+		sizeof noted->link);
 }
 
 /* A service's own, before its process runs its program: at no time does one run that is not noted.

@@ -54,7 +54,8 @@ static int parse_service(char *line, struct left_state *state)
 		pid <= 1 || !take_number(&line, UINT64_MAX, &read.start_ticks) ||
 		!take_number(&line, UINT64_MAX, &read.mark) ||
 		!take_optional(&line, read.leaf, sizeof read.leaf) ||
-		!take_optional(&line, read.link, sizeof read.link) || line != NULL)
+		!take_optional(&line, read.link, sizeof read.link) ||
+		!take_optional(&line, read.last, sizeof read.last) || line != NULL)
 		return -EINVAL;
 	read.pid = (pid_t)pid;
 	struct left_service *grown =
@@ -118,9 +119,10 @@ void left_state_format(const struct left_state *state, FILE *stream)
 		fprintf(stream, "base %s\n", state->base);
 	for (size_t i = 0; i < state->count; i++) {
 		const struct left_service *service = &state->service[i];
-		fprintf(stream, "service %s %d %llu %llu %s %s\n", service->name, (int)service->pid,
-			(unsigned long long)service->start_ticks, (unsigned long long)service->mark,
-			or_none(service->leaf), or_none(service->link));
+		fprintf(stream, "service %s %d %llu %llu %s %s %s\n", service->name,
+			(int)service->pid, (unsigned long long)service->start_ticks,
+			(unsigned long long)service->mark, or_none(service->leaf),
+			or_none(service->link), or_none(service->last));
 	}
 }
 

@@ -18,11 +18,13 @@
  *   pids INODE                        of the pid namespace that the pids are of
  *   listener NAME                     where processes ask for the link's files (shim/protocol.h)
  *   base PATH                         the cgroup that its leaves are in; without it there are none
- *   service NAME PID START MARK LEAF LINK
+ *   service NAME PID START MARK LEAF LINK LAST
  *                                     one that runs: its main process, when that was started (field
  *                                     22 of /proc/PID/stat), a hash of the settings that make it
  *                                     the process it is, its cgroup's name below base (- = none),
- *                                     and the LINK_ENVIRONMENT that it was started with (- = none)
+ *                                     the LINK_ENVIRONMENT that it was started with (- = none), and
+ *                                     that of the link that its processes have joined since, which
+ *                                     is another one where it was adopted before
  *
  * A line that is none of these makes the whole text worthless.
  */
@@ -37,6 +39,7 @@ struct left_service {
 	uint64_t mark;
 	char leaf[128];             /* "" = none */
 	char link[LEFT_LINK_BYTES]; /* "" = none */
+	char last[LEFT_LINK_BYTES]; /* "" = none */
 };
 
 struct left_state {

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/cgroup/cgroup_directory.h"
 #include "supervisor/fleet/service.h"
 #include "supervisor/link/link_left.h"
+#include "supervisor/process/descendants.h"
 #include "supervisor/process/process_stat.h"
 
 static int read_stat(pid_t pid, struct process_stat *stat)
@@ -41,6 +43,7 @@ int service_left_open(const struct left_service *noted, struct service_left **le
 	made->pid = noted->pid;
 	made->start_ticks = noted->start_ticks;
 	memcpy(made->link, noted->link, sizeof made->link);
+	memcpy(made->last, noted->last, sizeof made->last);
 	made->pid_fd = (int)syscall(SYS_pidfd_open, noted->pid, 0U);
 	int error = made->pid_fd >= 0 ? read_stat(noted->pid, &stat) : -errno;
 	if (error == -ENOENT || error == -EINVAL)
@@ -106,6 +109,32 @@ bool service_left_owns_group(const struct service_left *left)
 	return start_ticks == 0 || start_ticks == left->start_ticks;
 }
 
+struct search {
+	const char *link;
+	int error; /* of the last that was tried */
+};
+
+static int try_to_wake(pid_t pid, void *context)
+{
+	struct search *search = context;
+	search->error = link_left_wake(pid, search->link);
+	return search->error == 0;
+}
+
+/* By way of any process that has the link: those that it has all sleep on the same word. */
+static int wake(const struct service *service, const char *link)
+{
+	const struct cgroup_leaf *leaf = service->memory.leaf;
+	struct search search = {.link = link};
+	if (try_to_wake(service->pid, &search) || search.error == -EINVAL)
+		return search.error;
+	if (leaf != NULL)
+		cgroup_directory_each(cgroup_leaf_fd(leaf), try_to_wake, &search);
+	else
+		descendants_each_of_group(service->pid, try_to_wake, &search);
+	return search.error;
+}
+
 void service_left_step(struct service *service, uint64_t now_ms)
 {
 	struct service_left *left = service->left;
@@ -118,10 +147,13 @@ void service_left_step(struct service *service, uint64_t now_ms)
 		return;
 	left->wakes--;
 	left->wake_ms = now_ms + SERVICE_LEFT_WAKE_MS;
-	int error = link_left_wake(service->pid, left->link);
+	/* Some may have joined the one before ours, and others never have. */
+	int error = wake(service, left->link);
+	if (strcmp(left->link, left->last) != 0)
+		error = wake(service, left->last);
 	if (left->wakes == 0 && !left->joined && error != 0)
-		log_info("%s: its main process cannot be woken to join our link (%s), and does so "
-			 "when it is busy",
+		log_info("%s: its processes cannot be woken to join our link (%s), and do so when "
+			 "they are busy",
 			service->config->name, strerror(-error));
 }
 

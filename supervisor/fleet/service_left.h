@@ -36,6 +36,7 @@ struct service_left {
 	pid_t pid;
 	uint64_t start_ticks;
 	char link[LEFT_LINK_BYTES]; /* "" = it has none */
+	char last[LEFT_LINK_BYTES]; /* the one before ours */
 	uint64_t wake_ms;           /* when those who sleep are woken next */
 	unsigned wakes;             /* that are still due */
 	bool joined;
