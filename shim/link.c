@@ -80,17 +80,18 @@ static int files_map(const int fd[LINK_FILES], const struct link_address *addres
 {
 	const struct link_address_file *file = address != NULL ? address->file : NULL;
 	int error;
-	struct link_header *map = file_map(fd[LINK_FILE_HEADER],
-		file != NULL ? &file[LINK_FILE_HEADER] : NULL, LINK_HEADER_BYTES, PROT_READ, &error);
+	struct link_header *map =
+		file_map(fd[LINK_FILE_HEADER], file != NULL ? &file[LINK_FILE_HEADER] : NULL,
+			LINK_HEADER_BYTES, PROT_READ, &error);
 
 	if (map == NULL)
 		return error;
 	error = -EPROTO;
 	*gate_map = NULL;
 	if (map->magic == LINK_MAGIC && map->version == LINK_VERSION)
-		*gate_map = file_map(fd[LINK_FILE_SLOTS],
-			file != NULL ? &file[LINK_FILE_SLOTS] : NULL, LINK_BYTES,
-			PROT_READ | PROT_WRITE, &error);
+		*gate_map =
+			file_map(fd[LINK_FILE_SLOTS], file != NULL ? &file[LINK_FILE_SLOTS] : NULL,
+				LINK_BYTES, PROT_READ | PROT_WRITE, &error);
 	if (*gate_map == NULL) {
 		munmap(map, LINK_HEADER_BYTES);
 		return error;
@@ -408,8 +409,7 @@ static bool slot_close(void)
 static int files_swap(const int fd[LINK_FILES])
 {
 	/* Of size 0: the same pages once more.  Whoever sleeps there must be woken. */
-	struct link_header *old_header =
-		mremap(header, 0, LINK_HEADER_BYTES, MREMAP_MAYMOVE);
+	struct link_header *old_header = mremap(header, 0, LINK_HEADER_BYTES, MREMAP_MAYMOVE);
 	struct link_gate *old_gate = mremap(gate, 0, LINK_PAGE_BYTES, MREMAP_MAYMOVE);
 	int error = 0;
 

@@ -67,8 +67,8 @@ bool link_joined(void);
 /* Whether the supervisor was there once and has shown no sign of life for LINK_SILENT_MS. */
 bool link_is_silent(uint64_t now_ns);
 /* Maps other files, which a supervisor has handed out, in the place of those that are mapped, and
- * takes a slot there.  0, -EALREADY: they are the same ones, -EBUSY: the slot is in use just now, or
- * another -errno; nothing has changed then. */
+ * takes a slot there.  0, -EALREADY: they are the same ones, -EBUSY: the slot is in use just now,
+ * or another -errno; nothing has changed then. */
 int link_replace(const int fd[LINK_FILES]);
 /* Where the link came from.  Only when it is joined. */
 const struct link_address *link_origin(void);

@@ -10,7 +10,6 @@
  * exec) in fd and the user who listens there in *listener, or -errno (-EAGAIN: it has too much to
  * do just now); raises no signal and keeps errno.
  */
-int link_socket_fetch(
-	const char *name, const char *token, int fd[LINK_FILES], uint32_t *listener);
+int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES], uint32_t *listener);
 
 #endif
