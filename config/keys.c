@@ -408,6 +408,8 @@ static const struct key service_keys[] = {
 		SERVICE(stopwait_ms)},
 	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
 	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
+	[KEY_TARGET_FILE] = {"target_file", "an absolute path", parse_directory,
+		SERVICE(target_file)},
 	[KEY_MEMORY_MIN] = {"memory_min", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_min)},
 	[KEY_MEMORY_LOW] = {"memory_low", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_low)},
 	[KEY_MEMORY_SWAP_MAX] = {"memory_swap_max", EXPECTED_AMOUNT, parse_optional,

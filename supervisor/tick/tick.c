@@ -387,7 +387,10 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;
 	service->manual = LEVEL_CALM;
+	if (service->prepared)
+		tick_service_aim(service, tick->sampler, now_ms);
 	sampler_read_service(tick->sampler, &service->sampler, now_ms, &service->policy.sample);
+	tick_service_aimed(service);
 }
 
 static void observe_all(struct tick *tick, uint64_t now_ms)

@@ -9,6 +9,7 @@
 #include "supervisor/base/size.h"
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/cgroup/cgroup_directory.h"
+#include "supervisor/cgroup/cgroup_files.h"
 #include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/policy/cgroup_text.h"
 #include "supervisor/policy/price.h"
@@ -204,6 +205,7 @@ void tick_service_reload(
 {
 	link_set_scavenge(service->link, &service->policy_config);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
+	service->target.looked = false;
 	if (service->leaf == NULL) {
 		service->limit.written_bytes =
 			cgroup_settings_bytes(service->config.memory_max, wall_bytes);
@@ -222,6 +224,30 @@ void tick_service_reload(
 	if (error != 0)
 		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
 	write_settings(service, wall_bytes);
+}
+
+void tick_service_aim(struct tick_service *service, struct sampler *sampler, uint64_t now_ms)
+{
+	const char *path = service->config.target_file;
+	uint64_t limit_bytes = is_soft(service) ? service->limit.written_bytes : SAMPLE_NO_LIMIT;
+	uint64_t target_bytes = target_file_step(&service->target, service->config.name, path,
+		path != NULL ? sampler_wall_bytes(sampler) : UINT64_MAX, now_ms);
+	if (service->leaf != NULL || path == NULL || service->config.shim == CONFIG_SHIM_OFF)
+		return;
+	service->sampler.soft_bytes = target_bytes < limit_bytes ? target_bytes : limit_bytes;
+}
+
+void tick_service_aimed(struct tick_service *service)
+{
+	struct wall_sample *own = &service->policy.sample.own;
+	if (service->leaf == NULL || !service->target.known ||
+		service->target.bytes >= own->limit_bytes)
+		return;
+	/* Without a limit of its own that was not read. */
+	if (own->limit_bytes == SAMPLE_NO_LIMIT)
+		(void)cgroup_files_reclaimable(&service->sampler.leaf, own);
+	own->limit_bytes = service->target.bytes;
+	own->current_bytes = service->policy.sample.current_bytes;
 }
 
 static void close_watched(struct tick_watched *watched)
