@@ -130,6 +130,13 @@ void service_signal(const struct service *service, int signal)
 		kill(service->pid, signal);
 }
 
+/* A child that has not made its session yet has no group of its own. */
+void service_signal_group(const struct service *service, int signal)
+{
+	if (service->lives && kill(-service->pid, signal) != 0)
+		service_signal(service, signal);
+}
+
 /* Starts the main process, or takes over the one that was left: 0 or -errno. */
 static int begin(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
@@ -207,6 +214,8 @@ static void say_end(const struct service *service, const struct service_host *ho
 	const char *name = service->config->name;
 	char signal[SIGNALS_NAME_BYTES];
 	char lived[32];
+	void (*plain)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
+		host->announce ? log_info : log_debug;
 	uint64_t lived_ms = service->died_ms - service->started_ms;
 	snprintf(lived, sizeof lived, "%llu.%03u s", (unsigned long long)(lived_ms / 1000),
 		(unsigned)(lived_ms % 1000));
@@ -216,11 +225,10 @@ static void say_end(const struct service *service, const struct service_host *ho
 	else if (code == 0)
 		log_info("%s: ended after %s; how is not known, as it was adopted", name, lived);
 	else if (code != CLD_EXITED)
-		log_info("%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
-	else if (host->announce)
-		log_info("%s: exited with %d after %s", name, status, lived);
+		(signals_is_fault(status) ? log_notice : plain)(
+			"%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
 	else
-		log_debug("%s: exited with %d after %s", name, status, lived);
+		plain("%s: exited with %d after %s", name, status, lived);
 }
 
 void service_died(struct service *service, const struct service_host *host, int code, int status,
