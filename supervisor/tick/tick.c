@@ -219,7 +219,7 @@ int tick_service_adopt(
 	note_made(tick, service);
 	/* What was counted before is no news. */
 	service->oom_seen = sampler_oom_kills(tick->sampler, &service->sampler);
-	tick_service_reload(service, tick->brake, place.wall_bytes);
+	tick_service_reload(service, tick->means.brake, place.wall_bytes);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # adopt = yes: what a killed supervisor has left running is taken over by the next one, with its
 # cgroups and links, and no second copy is started.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 IDLE_MIB=64
 WORKERS=${WORKERS:-60}
