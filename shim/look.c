@@ -71,6 +71,7 @@ static struct {
 	struct policy_memory *memory;
 	size_t memory_bytes;
 	int root_fd;
+	bool has_own_descriptors;
 	bool has_cgroup;
 	uint32_t crowd; /* processes that share the wall */
 	uint64_t place_ms;
@@ -377,7 +378,8 @@ bool look_begin(void)
 	if (look.memory == NULL)
 		return false;
 	look.root_fd = -1;
-	if (descriptors_unshare())
+	look.has_own_descriptors = descriptors_unshare();
+	if (look.has_own_descriptors)
 		look.root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	look.crowd = 1;
 	look.planned_credit_bytes = UINT64_MAX;
@@ -386,6 +388,11 @@ bool look_begin(void)
 	look.random = (uint32_t)(now_ns ^ now_ns >> 32) ^ (uint32_t)getpid() << 12;
 	look.random |= 1;
 	return true;
+}
+
+bool look_has_own_descriptors(void)
+{
+	return look.has_own_descriptors;
 }
 
 /* The child of a fork must not find a pointer to what is not mapped any more. */
