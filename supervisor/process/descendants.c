@@ -389,3 +389,21 @@ out:
 	free(table.process);
 	return result;
 }
+
+int descendants_each_of_group(pid_t group, int (*each)(pid_t pid, void *context), void *context)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	if (directory == NULL)
+		return -errno;
+	int error = read_table(directory, &table);
+	closedir(directory);
+	bool done = error != 0;
+	for (size_t i = 0; !done && i < table.count; i++) {
+		const struct process *process = &table.process[i];
+		if (process->group == group && !process->zombie)
+			done = each(process->pid, context) != 0;
+	}
+	free(table.process);
+	return error;
+}

@@ -52,4 +52,8 @@ void descendants_told_free(struct descendants_told *told);
  */
 int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal);
 
+/* Calls each() for the members of a process group, zombies left out, until it returns other than 0.
+ * 0 or -errno. */
+int descendants_each_of_group(pid_t group, int (*each)(pid_t pid, void *context), void *context);
+
 #endif
