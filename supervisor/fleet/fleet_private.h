@@ -6,6 +6,7 @@
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/fleet/left_state.h"
+#include "supervisor/fleet/fleet_control.h"
 #include "supervisor/fleet/wrap.h"
 #include "supervisor/process/descendants.h"
 #include "supervisor/fleet/service.h"
@@ -63,10 +64,11 @@ struct fleet {
 	struct fleet_reload *reload;  /* NULL = none under way */
 
 	/* adopt = yes: */
-	struct left_file *left_file; /* NULL = it is off, or cannot be had */
-	struct left_state left;      /* of an earlier supervisor, until fleet_adopt() */
-	int left_error;              /* of the last note */
-	bool ran;                    /* what was left has become ours */
+	struct left_file *left_file;   /* NULL = it is off, or cannot be had */
+	struct left_state left;        /* of an earlier supervisor, until fleet_adopt() */
+	int left_error;                /* of the last note */
+	bool ran;                      /* what was left has become ours */
+	struct fleet_control *control; /* NULL = there is no control socket */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
@@ -119,8 +121,9 @@ void fleet_report(const struct fleet *fleet);
 /* Says when the limit on descriptors may be too low for so many services. */
 void fleet_check_budget(const struct fleet *fleet);
 
-/* Reads the file; all its errors are logged and nothing changes, or the reload is under way. */
-void fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
+/* Reads the file; all its errors are logged and nothing changes (-errno), or the reload is under
+ * way (0). */
+int fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
 
 /* Puts the new config in force as soon as all that has to be down is. */
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);

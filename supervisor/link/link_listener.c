@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/base/random.h"
 
 #define ACCEPTS_PER_CALL LINK_LISTENER_CONNECTIONS
 
@@ -57,8 +57,9 @@ static int name_listener(struct link_listener *listener, const char *name)
 				       (int)sizeof listener->name
 			       ? 0
 			       : -ENAMETOOLONG;
-	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		return -EIO;
+	int error = random_fill(&random, sizeof random);
+	if (error != 0)
+		return error;
 	snprintf(listener->name, sizeof listener->name, "spillway-%ld-%016llx", (long)getpid(),
 		(unsigned long long)random);
 	return 0;

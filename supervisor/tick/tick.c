@@ -35,11 +35,22 @@ static void open_tree(struct tick *tick, const struct tick_left *left)
 		mode_degrade(&tick->mode, why);
 }
 
+/* A filter of system calls may know no AF_UNIX, and descriptors may be short.  Processes that keep
+ * the link's descriptors need no listener. */
+static int without_listener(int error)
+{
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	log_warn("no listener for links: %s: processes that close all descriptors lose theirs",
+		strerror(-error));
+	return 0;
+}
+
 /* At the name where the processes of adopted services ask. */
 static int open_listener(struct tick *tick, const struct tick_left *left)
 {
 	int error = -ENOENT;
-	if (left != NULL)
+	if (left != NULL && left->listener[0] != '\0')
 		error = link_listener_open(left->listener, &tick->listener);
 	if (left != NULL && error != 0)
 		log_warn("the listener of the earlier supervisor cannot be had (%s): what it has "
@@ -56,7 +67,7 @@ static int open_all(struct tick *tick, const struct tick_left *left)
 	mode_probe(tick->root_fd, &tick->mode);
 	open_tree(tick, left);
 	log_info("%s", tick->mode.line);
-	int error = open_listener(tick, left);
+	int error = without_listener(open_listener(tick, left));
 	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_directory(tick), &tick->sampler);
@@ -318,11 +329,20 @@ void tick_service_changed(struct tick *tick, struct tick_service *service)
 	tick_service_reload(service, tick->means.brake, sampler_wall_bytes(tick->sampler));
 }
 
-void tick_ask(struct tick *tick, struct tick_service *service, enum level level)
+void tick_ask(
+	struct tick *tick, struct tick_service *service, enum level level, uint64_t target_bytes)
 {
-	for (size_t i = 0; i < tick->count; i++)
-		if (service == NULL || service == tick->service[i])
-			tick->service[i]->manual = level;
+	for (size_t i = 0; i < tick->count; i++) {
+		if (service != NULL && service != tick->service[i])
+			continue;
+		tick->service[i]->manual = level;
+		tick->service[i]->manual_bytes = target_bytes;
+	}
+}
+
+bool tick_release_is_over(const struct tick_service *service)
+{
+	return service->manual == LEVEL_CALM && !service->perform.ask.open;
 }
 
 /* They go while nothing runs in them, between two starts or when all of a service has been moved
@@ -355,6 +375,7 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.priority = (uint32_t)service->config.memory_priority;
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;
+	service->policy.sample.manual_bytes = service->manual_bytes;
 	service->manual = LEVEL_CALM;
 	if (service->prepared)
 		tick_service_aim(service, tick->sampler, now_ms);
@@ -450,7 +471,8 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
-	link_listener_resume(tick->listener, now_ms);
+	if (tick->listener != NULL)
+		link_listener_resume(tick->listener, now_ms);
 	look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
@@ -475,6 +497,7 @@ void tick_counts(
 {
 	bool shared;
 	*counts = (struct tick_counts){
+		.limit_bytes = service->policy.sample.own.limit_bytes,
 		.heap = service->sampler.totals,
 		.oom_kills = service->oom_kills,
 		.brakes = service->perform.brakes,
@@ -484,5 +507,15 @@ void tick_counts(
 		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
 		.level = service->link != NULL ? link_level(service->link) : LEVEL_CALM,
 	};
+	counts->usage_shared = shared;
 	memcpy(counts->releases, service->perform.releases, sizeof counts->releases);
+}
+
+void tick_shared(const struct tick *tick, struct tick_shared *shared)
+{
+	*shared = (struct tick_shared){
+		.mode = (char)('A' + tick->mode.letter),
+		.usage_bytes = tick->sample.shared.current_bytes,
+		.limit_bytes = tick->sample.shared.limit_bytes,
+	};
 }

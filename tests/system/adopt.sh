@@ -62,7 +62,7 @@ write_ini() {
 }
 
 noted() {
-	find /run/spillway -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
+	find /run/spillway -mindepth 1 -maxdepth 1 -type d 2>/dev/null | wc -l
 }
 
 noted_before=$(noted)
