@@ -400,9 +400,9 @@ static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
-	[KEY_ADOPT] = {"adopt", "yes or no", parse_boolean, SUPERVISOR(adopt)},
 	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
 		SUPERVISOR(control)},
+	[KEY_ADOPT] = {"adopt", "yes or no", parse_boolean, SUPERVISOR(adopt)},
 	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };
 

@@ -5,8 +5,8 @@
 
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
-#include "supervisor/fleet/left_state.h"
 #include "supervisor/fleet/fleet_control.h"
+#include "supervisor/fleet/left_state.h"
 #include "supervisor/fleet/wrap.h"
 #include "supervisor/process/descendants.h"
 #include "supervisor/fleet/service.h"
@@ -62,13 +62,13 @@ struct fleet {
 	struct descendants_told told; /* those that were */
 	uint64_t stop_told_ms;        /* when the wrapped command was told to end; 0 = it was not */
 	struct fleet_reload *reload;  /* NULL = none under way */
+	struct fleet_control *control; /* NULL = there is no control socket */
 
 	/* adopt = yes: */
-	struct left_file *left_file;   /* NULL = it is off, or cannot be had */
-	struct left_state left;        /* of an earlier supervisor, until fleet_adopt() */
-	int left_error;                /* of the last note */
-	bool ran;                      /* what was left has become ours */
-	struct fleet_control *control; /* NULL = there is no control socket */
+	struct left_file *left_file; /* NULL = it is off, or cannot be had */
+	struct left_state left;      /* of an earlier supervisor, until fleet_adopt() */
+	int left_error;              /* of the last note */
+	bool ran;                    /* what was left has become ours */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */

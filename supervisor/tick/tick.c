@@ -49,10 +49,11 @@ static int without_listener(int error)
 /* At the name where the processes of adopted services ask. */
 static int open_listener(struct tick *tick, const struct tick_left *left)
 {
+	bool had_one = left != NULL && left->listener[0] != '\0';
 	int error = -ENOENT;
-	if (left != NULL && left->listener[0] != '\0')
+	if (had_one)
 		error = link_listener_open(left->listener, &tick->listener);
-	if (left != NULL && error != 0)
+	if (had_one && error != 0)
 		log_warn("the listener of the earlier supervisor cannot be had (%s): what it has "
 			 "started runs without a link",
 			strerror(-error));
@@ -67,7 +68,8 @@ static int open_all(struct tick *tick, const struct tick_left *left)
 	mode_probe(tick->root_fd, &tick->mode);
 	open_tree(tick, left);
 	log_info("%s", tick->mode.line);
-	int error = without_listener(open_listener(tick, left));
+	int error = open_listener(tick, left);
+	error = without_listener(error);
 	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_directory(tick), &tick->sampler);

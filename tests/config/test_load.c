@@ -16,8 +16,8 @@ static void test_every_key_reaches_its_field(void **state)
 {
 	static const char text[] = "\xEF\xBB\xBF# a comment\r\n"
 				   "[supervisor]\r\n"
-				   "adopt = yes\r\n"
 				   "control = /run/other.sock\r\n"
+				   "adopt = yes\r\n"
 				   "pressure_signals = RTMIN+1:lazy, USR2:full 10:eager\r\n"
 				   "\r\n"
 				   "[service:web]\n"
