@@ -432,8 +432,8 @@ static int files_swap(const int fd[LINK_FILES])
 
 int link_replace(const int fd[LINK_FILES])
 {
-	struct link_header *header_map;
-	struct link_gate *gate_map;
+	struct link_header *header_map = NULL;
+	struct link_gate *gate_map = NULL;
 	uint64_t inode = inode_of(fd[LINK_FILE_HEADER]);
 	int error;
 

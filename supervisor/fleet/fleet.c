@@ -175,7 +175,7 @@ static int fleet_init(struct fleet *fleet)
 	if (error != 0)
 		return error;
 	const struct tick_left left = {.base = fleet->left.base, .listener = fleet->left.listener};
-	error = tick_open(fleet->left.listener[0] != '\0' ? &left : NULL, &fleet->host.tick);
+	error = tick_open(fleet->left.boot[0] != '\0' ? &left : NULL, &fleet->host.tick);
 	if (error == 0)
 		error = list_services(fleet);
 	if (error == 0 && !fleet->wrap)

@@ -29,14 +29,14 @@ static int read_stat(pid_t pid, struct process_stat *stat)
 
 uint64_t service_left_start_ticks(pid_t pid)
 {
-	struct process_stat stat;
+	struct process_stat stat = {0};
 	return read_stat(pid, &stat) == 0 ? stat.start_ticks : 0;
 }
 
 /* The descriptor first: what is read after it is of the process that it holds, or that is gone. */
 int service_left_open(const struct left_service *noted, struct service_left **left)
 {
-	struct process_stat stat;
+	struct process_stat stat = {0};
 	struct service_left *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;

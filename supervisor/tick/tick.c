@@ -49,10 +49,11 @@ static int without_listener(int error)
 /* At the name where the processes of adopted services ask. */
 static int open_listener(struct tick *tick, const struct tick_left *left)
 {
+	bool had_one = left != NULL && left->listener[0] != '\0';
 	int error = -ENOENT;
-	if (left != NULL)
+	if (had_one)
 		error = link_listener_open(left->listener, &tick->listener);
-	if (left != NULL && error != 0)
+	if (had_one && error != 0)
 		log_warn("the listener of the earlier supervisor cannot be had (%s): what it has "
 			 "started runs without a link",
 			strerror(-error));

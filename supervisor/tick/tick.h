@@ -51,7 +51,7 @@ int tick_end_leftovers(struct tick *tick, const char *file);
 
 /* What is to be known for a later supervisor. */
 const char *tick_base_directory(const struct tick *tick); /* "" = no leaves are made */
-const char *tick_listener_name(const struct tick *tick);
+const char *tick_listener_name(const struct tick *tick);  /* "" = there is none */
 
 /* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree.  What
  * is listed is unmade, not freed. */

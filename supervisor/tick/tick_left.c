@@ -12,7 +12,7 @@ const char *tick_base_directory(const struct tick *tick)
 
 const char *tick_listener_name(const struct tick *tick)
 {
-	return link_listener_name(tick->listener);
+	return tick->listener != NULL ? link_listener_name(tick->listener) : "";
 }
 
 static void say_another(const struct tick *tick, const char *file)
