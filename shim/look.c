@@ -12,7 +12,9 @@
 #include "shim/worker.h"
 
 #include "config/defaults.h"
+#include "supervisor/policy/credit.h"
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/machine.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/wall.h"
@@ -47,6 +49,11 @@
 #define GIVER_MIN_MS 250U
 #define GIVER_MAX_MS 400U
 #define QUIET_MAX_MS 200U
+/* Far from the machine's wall. */
+#define GIVER_FAR_MS 10000U
+#define MEMINFO_TEXT_BYTES 512U
+/* No inode of a limit. */
+#define MACHINE_WALL 1U
 #define STALL_MS 250U
 #define PLACE_MS 5000U
 #define GATE_WAIT_MS 1000U
@@ -75,6 +82,7 @@ static struct {
 	struct policy_memory *memory;
 	size_t memory_bytes;
 	int root_fd;
+	int meminfo_fd;
 	bool has_cgroup;
 	uint32_t crowd; /* processes that share the wall */
 	uint64_t place_ms;
@@ -83,6 +91,7 @@ static struct {
 	uint64_t given_credit_bytes;   /* what of that was put into force */
 	uint64_t seen_credit_bytes;    /* what was left of it at this look */
 	uint64_t idle_bytes;
+	bool machine;          /* that is the machine's memory */
 	uint64_t wall;         /* the tightest limit's id */
 	uint64_t told_bytes;   /* what the family was last woken for */
 	uint64_t told_ms;      /* when */
@@ -169,6 +178,34 @@ static void place_look(uint64_t now_ms)
 	look.crowd = 1;
 	if (look.has_cgroup)
 		look.crowd = (uint32_t)less_of(cgroup_processes(&look.memory->cgroup), CROWD_MAX);
+}
+
+/* The machine's memory, where it is nearer than any limit.  Usage of a cgroup that is the machine's
+ * root is everybody's; then what this heap has stands for ours. */
+static void machine_read(struct sample *sample, const struct heap_stats *stats)
+{
+	char text[MEMINFO_TEXT_BYTES];
+	struct wall_sample ours;
+	struct wall_sample machine;
+	long length;
+
+	look.machine = false;
+	if (look.meminfo_fd < 0)
+		return;
+	length = kernel_call(SYS_pread64, look.meminfo_fd, (long)text, sizeof text, 0, 0, 0);
+	if (!look.has_cgroup || !cgroup_read_own(&look.memory->cgroup, &ours))
+		ours = (struct wall_sample){
+			.current_bytes = stats->mapped_bytes - stats->clean_bytes,
+			.reclaimable_bytes = stats->lazy_bytes,
+			.reclaimable_known = true,
+		};
+	if (length <= 0 || !machine_wall(text, (size_t)length, &ours, &machine) ||
+		!wall_is_tighter(&machine, &sample->shared))
+		return;
+	look.machine = true;
+	look.wall = MACHINE_WALL;
+	look.crowd = (uint32_t)more_of(look.crowd, 2);
+	sample->shared = machine;
 }
 
 static void walls_read(struct sample *sample, uint64_t now_ms)
@@ -277,6 +314,13 @@ void look_mark_set(uint64_t distance_bytes)
 	atomic_store(&limit_mark, worker_grown_bytes() + distance_bytes);
 }
 
+static bool machine_is_far(void)
+{
+	const struct wall_sample *wall = &look.memory->sample.shared;
+
+	return look.machine && wall_headroom_bytes(wall, 0) >= wall->limit_bytes / 2;
+}
+
 /* The further away the limit, the rarer are the looks of one who has something to give. */
 static uint32_t giver_ms(const struct sample *sample)
 {
@@ -285,6 +329,10 @@ static uint32_t giver_ms(const struct sample *sample)
 
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT || lazy_bytes == 0)
 		return GIVER_MAX_MS;
+	if (machine_is_far())
+		return (uint32_t)less_of(GIVER_FAR_MS,
+			GIVER_MAX_MS + (wall_headroom_bytes(wall, 0) - wall->limit_bytes / 2) /
+					       CREDIT_FASTEST_BYTES_PER_MS);
 	return (uint32_t)less_of(GIVER_MAX_MS,
 		fraction_share(GIVER_MIN_MS, wall_headroom_bytes(wall, 0), lazy_bytes));
 }
@@ -304,7 +352,7 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 			look.calm_ms = now_ms;
 			return jitter(giver_ms(&look.memory->sample));
 		}
-		if (now_ms - look.calm_ms >= LINGER_MS)
+		if (now_ms - look.calm_ms >= LINGER_MS || machine_is_far())
 			return 0;
 		return (uint32_t)(look.calm_ms + LINGER_MS - now_ms);
 	}
@@ -375,7 +423,7 @@ static void family_tell(uint64_t wants_bytes, uint64_t credit_bytes, uint64_t no
 	look.gives_for_family = look.memory->family.sample.running && !scavenger_has_answered();
 }
 
-static void policy_run(const struct heap_stats *stats, uint64_t now_ns)
+static void policy_run(const struct heap_stats *stats, uint64_t own_bytes, uint64_t now_ns)
 {
 	uint64_t now_ms = now_ns / MS_NS;
 	struct policy_memory *memory = look.memory;
@@ -384,7 +432,7 @@ static void policy_run(const struct heap_stats *stats, uint64_t now_ns)
 	uint32_t wait_ms = gate_wait_ms(sample, now_ms);
 
 	heap_read(&service->sample, stats);
-	service->sample.own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
+	service->sample.own.limit_bytes = own_bytes;
 	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
 	family_read(&memory->family.sample, now_ns);
 	policy_prepare(memory, wait_ms);
@@ -402,19 +450,21 @@ uint32_t look_step(uint64_t now_ns)
 	struct sample *sample = &look.memory->sample;
 	uint64_t now_ms = now_ns / MS_NS;
 	struct heap_stats stats;
+	uint64_t own_bytes;
 	uint64_t limit;
 
 	place_look(now_ms);
 	walls_read(sample, now_ms);
 	heap_stats_read(&stats);
-	limit = less_of(
-		sample->shared.limit_bytes, own_limit_bytes(&stats, sample->shared.limit_bytes));
+	own_bytes = own_limit_bytes(&stats, sample->shared.limit_bytes);
+	machine_read(sample, &stats);
+	limit = less_of(sample->shared.limit_bytes, own_bytes);
 	atomic_store(&limit_bytes, limit != SAMPLE_NO_LIMIT ? limit : 0);
 	if (limit == SAMPLE_NO_LIMIT) {
 		look_mark_set(LOOK_NO_LIMIT_BYTES);
 		return 0;
 	}
-	policy_run(&stats, now_ns);
+	policy_run(&stats, own_bytes, now_ns);
 	look.idle_bytes = idle_of(&stats);
 	look_mark_set(less_of(more_of(limit / MARK_SHARE, MARK_MIN_BYTES), MARK_MAX_BYTES));
 	return pause_ms(limit, now_ms);
@@ -437,8 +487,11 @@ bool look_begin(void)
 	if (look.memory == NULL)
 		return false;
 	look.root_fd = -1;
-	if (descriptors_unshare())
+	look.meminfo_fd = -1;
+	if (descriptors_unshare()) {
 		look.root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		look.meminfo_fd = kernel_open("/proc/meminfo", O_RDONLY | O_CLOEXEC, 0);
+	}
 	look.crowd = 1;
 	look.planned_credit_bytes = UINT64_MAX;
 	look.timeouts = atomic_load(&limit_slot()->gate_timeouts);
