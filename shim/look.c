@@ -1,7 +1,6 @@
 /* One look at the limit: the cgroup's files and the heap's figures, policy, and what it says. */
 #include "shim/look.h"
 
-#include "shim/cgroup.h"
 #include "shim/family.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
@@ -9,25 +8,19 @@
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/scavenger.h"
+#include "shim/walls.h"
 #include "shim/worker.h"
 
 #include "config/defaults.h"
 #include "supervisor/policy/credit.h"
 #include "supervisor/policy/fraction.h"
-#include "supervisor/policy/machine.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/wall.h"
 
-#include <limits.h>
 #include <linux/sysinfo.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#define CLOSE_UNSHARES 2U /* CLOSE_RANGE_UNSHARE */
 
 #define MS_NS UINT64_C(1000000)
 #define MIB LOOK_MIB
@@ -51,16 +44,10 @@
 #define QUIET_MAX_MS 200U
 /* Far from the machine's wall. */
 #define GIVER_FAR_MS 10000U
-#define MEMINFO_TEXT_BYTES 512U
-/* No inode of a limit. */
-#define MACHINE_WALL 1U
-#define STALL_MS 250U
-#define PLACE_MS 5000U
 #define GATE_WAIT_MS 1000U
 #define GATE_WAIT_AGAIN_MS 200U
 #define GATE_WAIT_SELF_MS 50U
 #define GATE_PATIENCE_MS 5000U
-#define CROWD_MAX 16U
 #define FAMILY_AGAIN_MS 50U
 
 /* What policy works on: mapped while the thread is there.  This process is one service, and what
@@ -74,25 +61,18 @@ struct policy_memory {
 	struct sample sample;
 	struct plan plan;
 	struct action action[PLAN_ACTIONS(2)];
-	struct cgroup cgroup;
+	struct walls walls;
 };
 
 /* The looking thread's alone. */
 static struct {
 	struct policy_memory *memory;
 	size_t memory_bytes;
-	int root_fd;
-	int meminfo_fd;
-	bool has_cgroup;
-	uint32_t crowd; /* processes that share the wall */
-	uint64_t place_ms;
-	struct stall_sample stall;
 	uint64_t planned_credit_bytes; /* the last plan's */
 	uint64_t given_credit_bytes;   /* what of that was put into force */
 	uint64_t seen_credit_bytes;    /* what was left of it at this look */
 	uint64_t idle_bytes;
-	bool machine;          /* that is the machine's memory */
-	uint64_t wall;         /* the tightest limit's id */
+	uint64_t wall;         /* walls.id */
 	uint64_t told_bytes;   /* what the family was last woken for */
 	uint64_t told_ms;      /* when */
 	bool gives_for_family; /* a release is under way while others wait */
@@ -164,69 +144,6 @@ static uint64_t own_limit_bytes(const struct heap_stats *stats, uint64_t shared_
 	return more_of(bytes, fraction_plus(busy_bytes, busy_bytes / ROOM_SHARE));
 }
 
-static void place_look(uint64_t now_ms)
-{
-	if (look.root_fd < 0 || (look.place_ms != 0 && now_ms - look.place_ms < PLACE_MS))
-		return;
-	if (look.has_cgroup && cgroup_has_moved(look.root_fd, &look.memory->cgroup)) {
-		cgroup_close(&look.memory->cgroup);
-		look.has_cgroup = false;
-	}
-	if (!look.has_cgroup)
-		look.has_cgroup = cgroup_open(look.root_fd, &look.memory->cgroup) == 0;
-	look.place_ms = now_ms;
-	look.crowd = 1;
-	if (look.has_cgroup)
-		look.crowd = (uint32_t)less_of(cgroup_processes(&look.memory->cgroup), CROWD_MAX);
-}
-
-/* The machine's memory, where it is nearer than any limit.  Usage of a cgroup that is the machine's
- * root is everybody's; then what this heap has stands for ours. */
-static void machine_read(struct sample *sample, const struct heap_stats *stats)
-{
-	char text[MEMINFO_TEXT_BYTES];
-	struct wall_sample ours;
-	struct wall_sample machine;
-	long length;
-
-	look.machine = false;
-	if (look.meminfo_fd < 0)
-		return;
-	length = kernel_call(SYS_pread64, look.meminfo_fd, (long)text, sizeof text, 0, 0, 0);
-	if (!look.has_cgroup || !cgroup_read_own(&look.memory->cgroup, &ours))
-		ours = (struct wall_sample){
-			.current_bytes = stats->mapped_bytes - stats->clean_bytes,
-			.reclaimable_bytes = stats->lazy_bytes,
-			.reclaimable_known = true,
-		};
-	if (length <= 0 || !machine_wall(text, (size_t)length, &ours, &machine) ||
-		!wall_is_tighter(&machine, &sample->shared))
-		return;
-	look.machine = true;
-	look.wall = MACHINE_WALL;
-	look.crowd = (uint32_t)more_of(look.crowd, 2);
-	sample->shared = machine;
-}
-
-static void walls_read(struct sample *sample, uint64_t now_ms)
-{
-	size_t level = 0;
-
-	sample->shared = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
-	sample->shared_events = (struct events_sample){0};
-	sample->shared_stall = (struct stall_sample){0};
-	if (!look.has_cgroup)
-		return;
-	level = cgroup_read(&look.memory->cgroup, &sample->shared, &sample->shared_events);
-	look.wall = look.memory->cgroup.level[level].id;
-	/* There are others below an ancestor, or it would have no limit of its own. */
-	if (level > 0 && look.crowd == 1)
-		look.crowd = 2;
-	if (!look.stall.known || now_ms - look.stall.read_ms >= STALL_MS)
-		cgroup_read_stall(&look.memory->cgroup, now_ms, &look.stall);
-	sample->shared_stall = look.stall;
-}
-
 static uint64_t credit_left(void)
 {
 	look.seen_credit_bytes = atomic_load(&limit_gate()->credit_bytes);
@@ -271,7 +188,7 @@ static uint32_t gate_wait_ms(const struct sample *sample, uint64_t now_ms)
 		look.timeout_ms = now_ms;
 		look.timed_out = true;
 	}
-	if (sample->shared.limit_bytes == SAMPLE_NO_LIMIT || look.crowd == 1)
+	if (sample->shared.limit_bytes == SAMPLE_NO_LIMIT || look.memory->walls.crowd == 1)
 		return GATE_WAIT_SELF_MS;
 	return look.timed_out && now_ms - look.timeout_ms < GATE_PATIENCE_MS ? GATE_WAIT_AGAIN_MS
 									     : GATE_WAIT_MS;
@@ -284,8 +201,8 @@ static void credit_publish(const struct service_plan *plan, uint64_t wants_bytes
 
 	look.planned_credit_bytes = credit_bytes;
 	if (credit_bytes != UINT64_MAX)
-		credit_bytes =
-			more_of(less_of(credit_bytes, wants_bytes), credit_bytes / look.crowd);
+		credit_bytes = more_of(less_of(credit_bytes, wants_bytes),
+			credit_bytes / look.memory->walls.crowd);
 	look.given_credit_bytes = credit_bytes;
 	limit_credit_set(credit_bytes, look.seen_credit_bytes);
 }
@@ -314,13 +231,6 @@ void look_mark_set(uint64_t distance_bytes)
 	atomic_store(&limit_mark, worker_grown_bytes() + distance_bytes);
 }
 
-static bool machine_is_far(void)
-{
-	const struct wall_sample *wall = &look.memory->sample.shared;
-
-	return look.machine && wall_headroom_bytes(wall, 0) >= wall->limit_bytes / 2;
-}
-
 /* The further away the limit, the rarer are the looks of one who has something to give. */
 static uint32_t giver_ms(const struct sample *sample)
 {
@@ -329,7 +239,7 @@ static uint32_t giver_ms(const struct sample *sample)
 
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT || lazy_bytes == 0)
 		return GIVER_MAX_MS;
-	if (machine_is_far())
+	if (walls_are_far(&look.memory->walls, &look.memory->sample))
 		return (uint32_t)less_of(GIVER_FAR_MS,
 			GIVER_MAX_MS + (wall_headroom_bytes(wall, 0) - wall->limit_bytes / 2) /
 					       CREDIT_FASTEST_BYTES_PER_MS);
@@ -352,7 +262,8 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 			look.calm_ms = now_ms;
 			return jitter(giver_ms(&look.memory->sample));
 		}
-		if (now_ms - look.calm_ms >= LINGER_MS || machine_is_far())
+		if (now_ms - look.calm_ms >= LINGER_MS ||
+			walls_are_far(&look.memory->walls, &look.memory->sample))
 			return 0;
 		return (uint32_t)(look.calm_ms + LINGER_MS - now_ms);
 	}
@@ -433,7 +344,7 @@ static void policy_run(const struct heap_stats *stats, uint64_t own_bytes, uint6
 
 	heap_read(&service->sample, stats);
 	service->sample.own.limit_bytes = own_bytes;
-	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
+	sample->unseen_ms = look.memory->walls.crowd > 1 ? GATE_WAIT_MS : 0;
 	family_read(&memory->family.sample, now_ns);
 	policy_prepare(memory, wait_ms);
 	policy_step(&memory->state, sample, now_ms, &memory->plan);
@@ -453,11 +364,10 @@ uint32_t look_step(uint64_t now_ns)
 	uint64_t own_bytes;
 	uint64_t limit;
 
-	place_look(now_ms);
-	walls_read(sample, now_ms);
 	heap_stats_read(&stats);
-	own_bytes = own_limit_bytes(&stats, sample->shared.limit_bytes);
-	machine_read(sample, &stats);
+	walls_read(&look.memory->walls, &stats, sample, now_ms);
+	look.wall = look.memory->walls.id;
+	own_bytes = own_limit_bytes(&stats, look.memory->walls.limit_bytes);
 	limit = less_of(sample->shared.limit_bytes, own_bytes);
 	atomic_store(&limit_bytes, limit != SAMPLE_NO_LIMIT ? limit : 0);
 	if (limit == SAMPLE_NO_LIMIT) {
@@ -470,12 +380,6 @@ uint32_t look_step(uint64_t now_ns)
 	return pause_ms(limit, now_ms);
 }
 
-/* An empty table of descriptors of this thread's own; false: not to be had. */
-static bool descriptors_unshare(void)
-{
-	return kernel_call(SYS_close_range, 0, UINT_MAX, CLOSE_UNSHARES, 0, 0, 0) == 0;
-}
-
 bool look_begin(void)
 {
 	uint64_t now_ns = os_now_ns();
@@ -486,13 +390,7 @@ bool look_begin(void)
 	look.memory = os_map(look.memory_bytes, page_bytes);
 	if (look.memory == NULL)
 		return false;
-	look.root_fd = -1;
-	look.meminfo_fd = -1;
-	if (descriptors_unshare()) {
-		look.root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-		look.meminfo_fd = kernel_open("/proc/meminfo", O_RDONLY | O_CLOEXEC, 0);
-	}
-	look.crowd = 1;
+	walls_open(&look.memory->walls);
 	look.planned_credit_bytes = UINT64_MAX;
 	look.timeouts = atomic_load(&limit_slot()->gate_timeouts);
 	look.calm_ms = now_ns / MS_NS;
