@@ -87,6 +87,9 @@ enum config_autorestart {
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
+/* What may be done to a service before the kernel kills one. */
+enum config_last_resort { CONFIG_LAST_NONE, CONFIG_LAST_STOP, CONFIG_LAST_RESTART };
+
 #define CONFIG_MEMORY_PRIORITY_USUAL 100
 
 /* An amount of which 0 is one, too. */
@@ -106,6 +109,7 @@ struct config_service {
 	uint32_t stopwait_ms;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
+	char *target_file; /* owned; names a wall below these; NULL = none */
 	/* Further files of its own cgroup. */
 	struct config_amount memory_min; /* 0 = none, which is the kernel's default */
 	struct config_amount memory_low;
@@ -119,7 +123,8 @@ struct config_service {
 	int on_pressure_signal; /* 0 = none */
 	enum level on_pressure_level;
 	int memory_priority; /* how dear its pages count; 0 = CONFIG_MEMORY_PRIORITY_USUAL */
-	bool dry_run;        /* what would be done about its memory is said, and not done */
+	enum config_last_resort last_resort;
+	bool dry_run; /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };
@@ -135,6 +140,7 @@ struct config_supervisor {
 	char control[CONFIG_SOCKET_BYTES]; /* an absolute path, or "off"; "" = where it is usual */
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	bool adopt;   /* what an earlier supervisor of the file has left running is taken over */
 	bool dry_run; /* of the services that do not say */
 };
 

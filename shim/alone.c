@@ -8,6 +8,7 @@
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/link.h"
+#include "shim/link_renew.h"
 #include "shim/look.h"
 #include "shim/worker.h"
 
@@ -32,7 +33,9 @@ static uint32_t alone_step(uint64_t now_ns)
 {
 	if (atomic_load(&ended))
 		return 0;
-	if (!link_attended(now_ns))
+	if (look_has_own_descriptors())
+		link_renew(now_ns);
+	if (!link_attended(now_ns) && limit_setting()->kind != LIMIT_OFF)
 		return look_step(now_ns);
 	look_mark_set(LINKED_MARK_BYTES);
 	return 0;
@@ -91,7 +94,13 @@ uint64_t alone_tend(uint64_t now_ns, int (*start)(void *(*run)(void *)))
 {
 	bool linked = link_attended(now_ns);
 
-	if (limit_setting()->kind == LIMIT_OFF || alone_runs())
+	if (alone_runs())
+		return UINT64_MAX;
+	if (link_renew_is_due(now_ns)) {
+		alone_start(start);
+		return UINT64_MAX;
+	}
+	if (limit_setting()->kind == LIMIT_OFF)
 		return UINT64_MAX;
 	if (linked != was_linked && !linked)
 		limit_want(true);

@@ -19,7 +19,9 @@
  *	- when there is a limit and the heap holds memory that it could give, 2 MiB and 1/256 of
  *	  the limit: others may come to need it;
  *	- when the supervisor is silent for five seconds, if one of these holds: while it is
- *	  there, a heap that holds so much and is at rest looks for it every twenty seconds.
+ *	  there, a heap that holds so much and is at rest looks for it every twenty seconds;
+ *	- when the supervisor is silent and something wakes the scavenger's thread: to ask whether
+ *	  there is another one by now (link_renew.h).
  *
  * It ends when it has been calm for LINGER_MS and the heap has nothing to give, when there is no
  * limit, and when a supervisor attends the link, which always goes first.  So, of a process that is

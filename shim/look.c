@@ -399,6 +399,11 @@ bool look_begin(void)
 	return true;
 }
 
+bool look_has_own_descriptors(void)
+{
+	return look.memory->walls.has_own_descriptors;
+}
+
 /* The child of a fork must not find a pointer to what is not mapped any more. */
 void look_end(void)
 {

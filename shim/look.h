@@ -22,6 +22,8 @@
  * of its own; false: no memory. */
 bool look_begin(void);
 void look_end(void);
+/* Since look_begin, by the thread. */
+bool look_has_own_descriptors(void);
 /* The pause until the next look, in ms; 0: none is needed, and the mark says when one will be. */
 uint32_t look_step(uint64_t now_ns);
 

@@ -31,7 +31,8 @@ void walls_open(struct walls *walls)
 	walls->root_fd = -1;
 	walls->meminfo_fd = -1;
 	walls->crowd = 1;
-	if (!descriptors_unshare())
+	walls->has_own_descriptors = descriptors_unshare();
+	if (!walls->has_own_descriptors)
 		return;
 	walls->root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	walls->meminfo_fd = kernel_open("/proc/meminfo", O_RDONLY | O_CLOEXEC, 0);

@@ -14,6 +14,7 @@
  */
 
 struct walls {
+	bool has_own_descriptors;
 	int root_fd;
 	int meminfo_fd;
 	bool has_cgroup;
