@@ -15,8 +15,7 @@
  *
  *	- once, when that thread begins, which a small process never has;
  *	- when the heap has grown past the mark that the last one left: 1/64 of the limit, 1 to 64
- *	  MiB, or NO_LIMIT_MARK where there was no limit.  This is how a limit that is set or
- *	  lowered later is found, too;
+ *	  MiB.  This is how a limit that is set or lowered later is found, too;
  *	- when there is a limit and the heap holds memory that it could give, 2 MiB and 1/256 of
  *	  the limit: others may come to need it;
  *	- when the supervisor is silent for five seconds, if one of these holds: while it is
@@ -46,6 +45,12 @@
  * GATE_WAIT_AGAIN_MS until five seconds without such a wait have passed; and where it is the only
  * process or its own limit is in the way, for GATE_WAIT_SELF_MS.  Then it grows, whatever the
  * limit.
+ *
+ * The machine's memory is the outermost wall, by MemAvailable of /proc/meminfo, where that is nearer
+ * than any limit of the cgroups (supervisor/policy/machine.h).  Ours is what the process's cgroup
+ * uses, or the heap's memory where there is no such cgroup.  While less than half of the way to
+ * that wall is used, the thread ends at once where the heap holds nothing worth giving; where it does, looks
+ * are as far apart as the fastest heaps would take to come half of the way, ten seconds at most.
  *
  * A limit of the process's own (a size or share) is never nearer than an eighth beyond what is in
  * use: what cannot be given back must not cost waiting and full releases for ever.

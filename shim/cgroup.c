@@ -465,6 +465,24 @@ size_t cgroup_read(struct cgroup *cgroup, struct wall_sample *wall, struct event
 	return tightest;
 }
 
+bool cgroup_read_own(struct cgroup *cgroup, struct wall_sample *own)
+{
+	char *text = cgroup->room.text;
+	long length;
+
+	*own = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	if (cgroup->version == CGROUP_V1 && strcmp(cgroup->room.v1, "/") == 0)
+		return false;
+	if (!usage_read(&cgroup->level[0], &own->current_bytes))
+		return false;
+	length = read_text(cgroup->level[0].stat_fd, text, sizeof cgroup->room.text);
+	if (length > 0)
+		(void)cgroup_text_reclaimable(text, (size_t)length, cgroup->version, own);
+	if (own->reclaimable_bytes > own->current_bytes)
+		own->reclaimable_bytes = own->current_bytes;
+	return true;
+}
+
 void cgroup_read_stall(struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall)
 {
 	char text[SHORT_TEXT_BYTES];

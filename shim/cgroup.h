@@ -65,6 +65,9 @@ bool cgroup_has_moved(int root_fd, struct cgroup *cgroup);
 /* The level with the least headroom, and its index; SAMPLE_NO_LIMIT and the usage of [0] where none
  * has a limit.  Events are summed over the levels. */
 size_t cgroup_read(struct cgroup *cgroup, struct wall_sample *wall, struct events_sample *events);
+/* Usage of the process's own cgroup, and what of it is reclaimable; false where that is not known,
+ * or is the usage of the whole machine (the root of v1). */
+bool cgroup_read_own(struct cgroup *cgroup, struct wall_sample *own);
 /* Not more often than every 250 ms (policy/stall.h). */
 void cgroup_read_stall(struct cgroup *cgroup, uint64_t now_ms, struct stall_sample *stall);
 /* In the process's own cgroup; at least 1. */

@@ -1,7 +1,6 @@
 /* One look at the limit: the cgroup's files and the heap's figures, policy, and what it says. */
 #include "shim/look.h"
 
-#include "shim/cgroup.h"
 #include "shim/family.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
@@ -9,23 +8,19 @@
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/scavenger.h"
+#include "shim/walls.h"
 #include "shim/worker.h"
 
 #include "config/defaults.h"
+#include "supervisor/policy/credit.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/policy.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/policy/wall.h"
 
-#include <limits.h>
 #include <linux/sysinfo.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-#define CLOSE_UNSHARES 2U /* CLOSE_RANGE_UNSHARE */
 
 #define MS_NS UINT64_C(1000000)
 #define MIB LOOK_MIB
@@ -47,13 +42,12 @@
 #define GIVER_MIN_MS 250U
 #define GIVER_MAX_MS 400U
 #define QUIET_MAX_MS 200U
-#define STALL_MS 250U
-#define PLACE_MS 5000U
+/* Far from the machine's wall. */
+#define GIVER_FAR_MS 10000U
 #define GATE_WAIT_MS 1000U
 #define GATE_WAIT_AGAIN_MS 200U
 #define GATE_WAIT_SELF_MS 50U
 #define GATE_PATIENCE_MS 5000U
-#define CROWD_MAX 16U
 #define FAMILY_AGAIN_MS 50U
 
 /* What policy works on: mapped while the thread is there.  This process is one service, and what
@@ -67,24 +61,18 @@ struct policy_memory {
 	struct sample sample;
 	struct plan plan;
 	struct action action[PLAN_ACTIONS(2)];
-	struct cgroup cgroup;
+	struct walls walls;
 };
 
 /* The looking thread's alone. */
 static struct {
 	struct policy_memory *memory;
 	size_t memory_bytes;
-	int root_fd;
-	bool has_own_descriptors;
-	bool has_cgroup;
-	uint32_t crowd; /* processes that share the wall */
-	uint64_t place_ms;
-	struct stall_sample stall;
 	uint64_t planned_credit_bytes; /* the last plan's */
 	uint64_t given_credit_bytes;   /* what of that was put into force */
 	uint64_t seen_credit_bytes;    /* what was left of it at this look */
 	uint64_t idle_bytes;
-	uint64_t wall;         /* the tightest limit's id */
+	uint64_t wall;         /* walls.id */
 	uint64_t told_bytes;   /* what the family was last woken for */
 	uint64_t told_ms;      /* when */
 	bool gives_for_family; /* a release is under way while others wait */
@@ -156,41 +144,6 @@ static uint64_t own_limit_bytes(const struct heap_stats *stats, uint64_t shared_
 	return more_of(bytes, fraction_plus(busy_bytes, busy_bytes / ROOM_SHARE));
 }
 
-static void place_look(uint64_t now_ms)
-{
-	if (look.root_fd < 0 || (look.place_ms != 0 && now_ms - look.place_ms < PLACE_MS))
-		return;
-	if (look.has_cgroup && cgroup_has_moved(look.root_fd, &look.memory->cgroup)) {
-		cgroup_close(&look.memory->cgroup);
-		look.has_cgroup = false;
-	}
-	if (!look.has_cgroup)
-		look.has_cgroup = cgroup_open(look.root_fd, &look.memory->cgroup) == 0;
-	look.place_ms = now_ms;
-	look.crowd = 1;
-	if (look.has_cgroup)
-		look.crowd = (uint32_t)less_of(cgroup_processes(&look.memory->cgroup), CROWD_MAX);
-}
-
-static void walls_read(struct sample *sample, uint64_t now_ms)
-{
-	size_t level = 0;
-
-	sample->shared = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
-	sample->shared_events = (struct events_sample){0};
-	sample->shared_stall = (struct stall_sample){0};
-	if (!look.has_cgroup)
-		return;
-	level = cgroup_read(&look.memory->cgroup, &sample->shared, &sample->shared_events);
-	look.wall = look.memory->cgroup.level[level].id;
-	/* There are others below an ancestor, or it would have no limit of its own. */
-	if (level > 0 && look.crowd == 1)
-		look.crowd = 2;
-	if (!look.stall.known || now_ms - look.stall.read_ms >= STALL_MS)
-		cgroup_read_stall(&look.memory->cgroup, now_ms, &look.stall);
-	sample->shared_stall = look.stall;
-}
-
 static uint64_t credit_left(void)
 {
 	look.seen_credit_bytes = atomic_load(&limit_gate()->credit_bytes);
@@ -235,7 +188,7 @@ static uint32_t gate_wait_ms(const struct sample *sample, uint64_t now_ms)
 		look.timeout_ms = now_ms;
 		look.timed_out = true;
 	}
-	if (sample->shared.limit_bytes == SAMPLE_NO_LIMIT || look.crowd == 1)
+	if (sample->shared.limit_bytes == SAMPLE_NO_LIMIT || look.memory->walls.crowd == 1)
 		return GATE_WAIT_SELF_MS;
 	return look.timed_out && now_ms - look.timeout_ms < GATE_PATIENCE_MS ? GATE_WAIT_AGAIN_MS
 									     : GATE_WAIT_MS;
@@ -248,8 +201,8 @@ static void credit_publish(const struct service_plan *plan, uint64_t wants_bytes
 
 	look.planned_credit_bytes = credit_bytes;
 	if (credit_bytes != UINT64_MAX)
-		credit_bytes =
-			more_of(less_of(credit_bytes, wants_bytes), credit_bytes / look.crowd);
+		credit_bytes = more_of(less_of(credit_bytes, wants_bytes),
+			credit_bytes / look.memory->walls.crowd);
 	look.given_credit_bytes = credit_bytes;
 	limit_credit_set(credit_bytes, look.seen_credit_bytes);
 }
@@ -286,6 +239,10 @@ static uint32_t giver_ms(const struct sample *sample)
 
 	if (wall->limit_bytes == SAMPLE_NO_LIMIT || lazy_bytes == 0)
 		return GIVER_MAX_MS;
+	if (walls_are_far(&look.memory->walls, &look.memory->sample))
+		return (uint32_t)less_of(GIVER_FAR_MS,
+			GIVER_MAX_MS + (wall_headroom_bytes(wall, 0) - wall->limit_bytes / 2) /
+					       CREDIT_FASTEST_BYTES_PER_MS);
 	return (uint32_t)less_of(GIVER_MAX_MS,
 		fraction_share(GIVER_MIN_MS, wall_headroom_bytes(wall, 0), lazy_bytes));
 }
@@ -305,7 +262,8 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 			look.calm_ms = now_ms;
 			return jitter(giver_ms(&look.memory->sample));
 		}
-		if (now_ms - look.calm_ms >= LINGER_MS)
+		if (now_ms - look.calm_ms >= LINGER_MS ||
+			walls_are_far(&look.memory->walls, &look.memory->sample))
 			return 0;
 		return (uint32_t)(look.calm_ms + LINGER_MS - now_ms);
 	}
@@ -376,7 +334,7 @@ static void family_tell(uint64_t wants_bytes, uint64_t credit_bytes, uint64_t no
 	look.gives_for_family = look.memory->family.sample.running && !scavenger_has_answered();
 }
 
-static void policy_run(const struct heap_stats *stats, uint64_t now_ns)
+static void policy_run(const struct heap_stats *stats, uint64_t own_bytes, uint64_t now_ns)
 {
 	uint64_t now_ms = now_ns / MS_NS;
 	struct policy_memory *memory = look.memory;
@@ -385,8 +343,8 @@ static void policy_run(const struct heap_stats *stats, uint64_t now_ns)
 	uint32_t wait_ms = gate_wait_ms(sample, now_ms);
 
 	heap_read(&service->sample, stats);
-	service->sample.own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
-	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
+	service->sample.own.limit_bytes = own_bytes;
+	sample->unseen_ms = look.memory->walls.crowd > 1 ? GATE_WAIT_MS : 0;
 	family_read(&memory->family.sample, now_ns);
 	policy_prepare(memory, wait_ms);
 	policy_step(&memory->state, sample, now_ms, &memory->plan);
@@ -403,28 +361,23 @@ uint32_t look_step(uint64_t now_ns)
 	struct sample *sample = &look.memory->sample;
 	uint64_t now_ms = now_ns / MS_NS;
 	struct heap_stats stats;
+	uint64_t own_bytes;
 	uint64_t limit;
 
-	place_look(now_ms);
-	walls_read(sample, now_ms);
 	heap_stats_read(&stats);
-	limit = less_of(
-		sample->shared.limit_bytes, own_limit_bytes(&stats, sample->shared.limit_bytes));
+	walls_read(&look.memory->walls, &stats, sample, now_ms);
+	look.wall = look.memory->walls.id;
+	own_bytes = own_limit_bytes(&stats, look.memory->walls.limit_bytes);
+	limit = less_of(sample->shared.limit_bytes, own_bytes);
 	atomic_store(&limit_bytes, limit != SAMPLE_NO_LIMIT ? limit : 0);
 	if (limit == SAMPLE_NO_LIMIT) {
 		look_mark_set(LOOK_NO_LIMIT_BYTES);
 		return 0;
 	}
-	policy_run(&stats, now_ns);
+	policy_run(&stats, own_bytes, now_ns);
 	look.idle_bytes = idle_of(&stats);
 	look_mark_set(less_of(more_of(limit / MARK_SHARE, MARK_MIN_BYTES), MARK_MAX_BYTES));
 	return pause_ms(limit, now_ms);
-}
-
-/* An empty table of descriptors of this thread's own; false: not to be had. */
-static bool descriptors_unshare(void)
-{
-	return kernel_call(SYS_close_range, 0, UINT_MAX, CLOSE_UNSHARES, 0, 0, 0) == 0;
 }
 
 bool look_begin(void)
@@ -437,11 +390,7 @@ bool look_begin(void)
 	look.memory = os_map(look.memory_bytes, page_bytes);
 	if (look.memory == NULL)
 		return false;
-	look.root_fd = -1;
-	look.has_own_descriptors = descriptors_unshare();
-	if (look.has_own_descriptors)
-		look.root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-	look.crowd = 1;
+	walls_open(&look.memory->walls);
 	look.planned_credit_bytes = UINT64_MAX;
 	look.timeouts = atomic_load(&limit_slot()->gate_timeouts);
 	look.calm_ms = now_ns / MS_NS;
@@ -452,7 +401,7 @@ bool look_begin(void)
 
 bool look_has_own_descriptors(void)
 {
-	return look.has_own_descriptors;
+	return look.memory->walls.has_own_descriptors;
 }
 
 /* The child of a fork must not find a pointer to what is not mapped any more. */

@@ -1,4 +1,4 @@
-/* Reads the texts of cgroup files, v1 and v2. */
+/* Reads the texts of cgroup files, v1 and v2, and of /proc/meminfo. */
 #include "supervisor/policy/cgroup_text.h"
 
 #include <errno.h>
@@ -81,6 +81,24 @@ bool cgroup_text_key(const char *text, size_t length, const char *key, uint64_t 
 			continue;
 		return parse_digits(text, length, &at, value) == 0 &&
 		       (at == length || text[at] == '\n');
+	}
+	return false;
+}
+
+bool cgroup_text_kib(const char *text, size_t length, const char *key, uint64_t *bytes)
+{
+	for (size_t line = 0; line < length; line = line_end(text, length, line) + 1) {
+		size_t at = line;
+		uint64_t kib;
+		if (!skip_word(text, length, key, &at) || !skip_word(text, length, ":", &at))
+			continue;
+		while (skip_word(text, length, " ", &at))
+			;
+		if (parse_digits(text, length, &at, &kib) != 0 || kib > UINT64_MAX / 1024 ||
+			!skip_word(text, length, " kB", &at))
+			return false;
+		*bytes = kib * 1024;
+		return true;
 	}
 	return false;
 }

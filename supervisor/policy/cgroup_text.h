@@ -32,6 +32,9 @@ int cgroup_text_limit(const char *text, size_t length, uint64_t *limit_bytes);
 /* The number of the line that begins with key. */
 bool cgroup_text_key(const char *text, size_t length, const char *key, uint64_t *value);
 
+/* The same of /proc/meminfo, whose lines are "KEY:   NUMBER kB". */
+bool cgroup_text_kib(const char *text, size_t length, const char *key, uint64_t *bytes);
+
 /*
  * What the kernel takes back by itself before it kills (reclaimable_bytes): the inactive file list,
  * on which lazily freed pages stand too; half of what would have to be written first, and half of

@@ -11,8 +11,11 @@
 #include "supervisor/cgroup/cgroup_files.h"
 #include "supervisor/base/root.h"
 #include "supervisor/cgroup/cgroup_walls.h"
-#include "supervisor/cgroup/machine.h"
+#include "supervisor/policy/machine.h"
 #include "supervisor/policy/wall.h"
+
+/* MemAvailable is on its third line. */
+#define MEMINFO_TEXT_BYTES 512
 
 struct sampler {
 	int proc_fd;
@@ -168,8 +171,12 @@ static void read_machine(struct sampler *sampler, uint64_t heaps_bytes, struct s
 {
 	struct wall_sample ours;
 	struct wall_sample machine;
+	char text[MEMINFO_TEXT_BYTES];
+	ssize_t length = -1;
+	if (sampler->meminfo_fd >= 0)
+		length = cgroup_files_read(sampler->meminfo_fd, text, sizeof text);
 	read_ours(sampler, heaps_bytes, &ours);
-	if (machine_read(sampler->meminfo_fd, &ours, &machine) &&
+	if (length > 0 && machine_wall(text, (size_t)length, &ours, &machine) &&
 		wall_is_tighter(&machine, &sample->shared))
 		sample->shared = machine;
 }

@@ -63,4 +63,26 @@ tap_diag "$(grep '(was \|brake\|idle: \|grow: ' "$log" | cut -c 1-230 | head -n 
 kill -TERM "$pid"
 wait "$pid"
 tap_is "it stops cleanly" $? 0
+
+# The same by the preload alone, two processes that know nothing of each other.
+alone() {
+	LD_PRELOAD=$BUILD/lib/libspillway.so SPILLWAY_SCAVENGE=off exec "$memory" "$@" >>"$out"
+}
+
+: >"$out"
+kills=$(oom_kills)
+alone idle "$idle_mib" 2 10000 &
+idler=$!
+alone grow "$step_mib" &
+grower=$!
+at_exit_kill "$idler"
+at_exit_kill "$grower"
+tap_ok "without a supervisor both are up" wait_until 60 said_both
+tap_ok "far from the end nobody watches" [ "$(cat /proc/$grower/task/*/comm | grep -c spillway-limit)" = 0 ]
+kill -USR1 "$idler"
+tap_ok "one of them holds idle memory again" wait_until 60 said '^idle' "$out"
+tap_ok "the other grows to three quarters of what was available" grows 15
+tap_ok "both are still there" kill -0 "$idler" "$grower"
+tap_is "the kernel killed nobody" "$(oom_kills)" "$kills"
+kill -TERM "$idler" "$grower"
 tap_done

@@ -1,7 +1,8 @@
-#ifndef SUPERVISOR_CGROUP_MACHINE_H
-#define SUPERVISOR_CGROUP_MACHINE_H
+#ifndef SUPERVISOR_POLICY_MACHINE_H
+#define SUPERVISOR_POLICY_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "supervisor/policy/sample.h"
@@ -21,7 +22,9 @@
  * Swap does not count: giving idle memory back is cheaper than swapping it out.
  */
 
-/* ours: usage of what we supervise, the reclaimable included.  false: it cannot be read. */
-bool machine_read(int meminfo_fd, const struct wall_sample *ours, struct wall_sample *wall);
+/* text: of /proc/meminfo.  ours: usage of what we supervise, or of the process that runs alone, the
+ * reclaimable included.  false, and *wall is untouched: the text does not say. */
+bool machine_wall(
+	const char *text, size_t length, const struct wall_sample *ours, struct wall_sample *wall);
 
 #endif
