@@ -17,15 +17,23 @@
  * with the square of the overage and a stop is not the aim.
  *
  * It comes off when there is as much headroom and time as eager wants.  At until_ms it comes off
- * whatever the wall is like, unless the service still drives towards it: then it is put on anew, at
- * that moment's usage.  So growth that nobody can meet is slowed down steadily, and is let on by
- * a little at each until_ms: no service hangs, and none rushes to the wall in a pause of the brake.
+ * whatever the wall is like, unless the service still drives towards it: its growth says so, or,
+ * since a braked service grows too slowly for that, it has hit memory.high and has grown all the
+ * same since the brake was put on.  Then the brake is put on anew, and no higher than before: the
+ * kernel's penalty rises with the distance, so growth that nobody can meet becomes steadily slower,
+ * and has no pause to rush to the wall in.  A service that only takes memory in the place of what
+ * it gave back does not grow, and is let go.
  */
+
+/* Less growth than this within one hold is none. */
+#define BRAKE_LITTLE_BYTES (UINT64_C(128) << 10)
 
 struct brake_view {
 	bool can_brake;
 	bool wanted; /* the wall is close, and this service is one that drives towards it */
 	bool far;    /* headroom of every wall is at eager's threshold or over */
+	bool close;  /* a wall is close enough to brake for */
+	bool hit;    /* memory.high was, since the last step */
 	uint64_t current_bytes;
 	uint64_t room_bytes; /* what it may still grow by before the brake bites */
 	uint32_t hold_ms;
@@ -33,6 +41,8 @@ struct brake_view {
 
 struct brake {
 	bool on;
+	bool hit;           /* since it was put on */
+	uint64_t set_bytes; /* usage then */
 	uint64_t high_bytes;
 	uint64_t until_ms;
 };

@@ -257,6 +257,15 @@ static bool wall_brakes(const struct wall *wall, const struct service_turn *serv
 	return true;
 }
 
+/* Whether either wall is, whoever drives towards it. */
+static bool is_close(
+	const struct turn *turn, const struct service_turn *service, struct reason *reason)
+{
+	uint64_t room_bytes = UINT64_MAX;
+	bool shared = wall_brakes(&turn->shared, service, true, &room_bytes, reason);
+	return wall_brakes(&service->own, service, false, &room_bytes, reason) || shared;
+}
+
 static bool is_clear(const struct wall *wall, const struct config_policy *policy)
 {
 	const struct config_threshold *eager = &policy->at[LEVEL_EAGER];
@@ -292,7 +301,12 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 		shared_room /= drivers;
 	if (drives && wall_brakes(&service->own, service, false, &own_room, &reason))
 		wanted = true;
+	bool close = wanted;
+	if (!close)
+		close = is_close(turn, service, &reason);
 	struct brake_view view = {
+		.close = close && !state->leaves,
+		.hit = service->events_high > 0,
 		.can_brake = turn->service[i]->sample.can_brake,
 		/* What is to end is not slowed down. */
 		.wanted = wanted && !state->leaves,
