@@ -119,6 +119,7 @@ struct config_service {
 	int on_pressure_signal; /* 0 = none */
 	enum level on_pressure_level;
 	int memory_priority; /* how dear its pages count; 0 = CONFIG_MEMORY_PRIORITY_USUAL */
+	bool dry_run;        /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };
@@ -131,6 +132,7 @@ struct config_signal {
 struct config_supervisor {
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	bool dry_run; /* of the services that do not say */
 };
 
 struct config {

@@ -355,6 +355,7 @@ static int pressure_signal_add(
 
 static int parse_pressure_signals(const char *text, void *field, const char **why)
 {
+	struct config_supervisor *to = field;
 	struct config_supervisor parsed = {0};
 	char *copy = strdup(text);
 	char *rest = copy;
@@ -375,16 +376,21 @@ static int parse_pressure_signals(const char *text, void *field, const char **wh
 	}
 	if (error == 0 && parsed.pressure_signal_count == 0 && strcmp(text, "off") != 0)
 		error = -EINVAL;
-	if (error == 0)
-		*(struct config_supervisor *)field = parsed;
+	if (error == 0) {
+		memcpy(to->pressure_signals, parsed.pressure_signals, sizeof to->pressure_signals);
+		to->pressure_signal_count = parsed.pressure_signal_count;
+	}
 	free(copy);
 	return error;
 }
+
+#define SUPERVISOR(member) offsetof(struct config_supervisor, member)
 
 static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
+	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };
 
 #define SERVICE(member) offsetof(struct config_service, member)
@@ -424,6 +430,7 @@ static const struct key service_keys[] = {
 		SERVICE(on_pressure_level)},
 	[KEY_MEMORY_PRIORITY] = {"memory_priority", "a number from 1 to 10000", parse_priority,
 		SERVICE(memory_priority)},
+	[KEY_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SERVICE(dry_run)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
 };

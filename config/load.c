@@ -402,6 +402,13 @@ static void policies_resolve(struct loader *loader)
 	}
 }
 
+static void dry_runs_inherit(struct loader *loader)
+{
+	for (size_t i = 0; i < loader->config->service_count; i++)
+		if (loader->at.service[i].key[KEY_DRY_RUN] == 0)
+			loader->config->services[i].dry_run = loader->config->supervisor.dry_run;
+}
+
 static void commands_require(struct loader *loader)
 {
 	for (size_t i = 0; i < loader->config->service_count; i++)
@@ -449,6 +456,7 @@ int config_load_text(
 		errors_note(errors, 0, "out of memory");
 	}
 	policies_resolve(loader);
+	dry_runs_inherit(loader);
 	commands_require(loader);
 	check_config(filled, &loader->at, errors);
 	errors_sort(errors);

@@ -89,6 +89,7 @@ static int supervise(
 			strerror(-error));
 	struct fleet_start start = {.config = config,
 		.file = options->file,
+		.wrap = &options->wrap,
 		.signals = &signals,
 		.inherited = inherited};
 	int status = EXIT_FAILURE;
@@ -134,7 +135,7 @@ static int obey(int argc, char **argv, struct descriptors *inherited)
 	char problem[OPTIONS_ERROR_BYTES];
 	if (options_parse(argc, argv, &options, problem) != 0) {
 		fprintf(stderr, "spillway: %s\n", problem);
-		return OPTIONS_STATUS_USAGE;
+		return options_usage_status(argv[0]);
 	}
 	log_set_level(options.log_level);
 	switch (options.command) {
@@ -142,7 +143,10 @@ static int obey(int argc, char **argv, struct descriptors *inherited)
 		fputs(options_help(), stdout);
 		return EXIT_SUCCESS;
 	case OPTIONS_VERSION:
-		puts("spillway " SPILLWAY_VERSION);
+		fputs(options_version(options.peer), stdout);
+		return EXIT_SUCCESS;
+	case OPTIONS_LICENCE:
+		fputs(options_licence(), stdout);
 		return EXIT_SUCCESS;
 	default:
 		return run(&options, inherited);

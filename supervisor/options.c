@@ -13,6 +13,8 @@
 #include "config/defaults.h"
 #include "config/keys.h"
 #include "config/names.h"
+#include "config/units.h"
+#include "supervisor/options_peer.h"
 
 enum long_option {
 	OPTION_SHIM = 256,
@@ -23,8 +25,17 @@ enum long_option {
 	OPTION_SCAVENGE,
 	OPTION_MADVISE,
 	OPTION_SCAVENGE_CPU,
-	OPTION_CORE_WORTH
+	OPTION_CORE_WORTH,
+	OPTION_STOP_WAIT,
+	OPTION_SESSION
 };
+
+/* The small init programs' letters have their meaning: tini's s p w g e l, dumb-init's c r,
+ * catatonit's L. */
+#define SHORT_OPTIONS "+:vqhVsp:wge:lcr:L"
+
+/* Of these, what is said about a wrapped command. */
+#define SHORT_WRAP "spwgecr"
 
 static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
@@ -40,50 +51,13 @@ static const struct option long_options[] = {
 	{"madvise", required_argument, NULL, OPTION_MADVISE},
 	{"scavenge-cpu", required_argument, NULL, OPTION_SCAVENGE_CPU},
 	{"core-worth", required_argument, NULL, OPTION_CORE_WORTH},
+	{"stop-wait", required_argument, NULL, OPTION_STOP_WAIT},
+	{"session", no_argument, NULL, OPTION_SESSION},
+	{"single-child", no_argument, NULL, 'c'},
+	{"rewrite", required_argument, NULL, 'r'},
+	{"license", no_argument, NULL, 'l'},
 	{NULL, 0, NULL, 0},
 };
-
-/* What stays of a wrapped command is told to end at once when its main process has
- * ended: whoever waits for us has 10 s as a rule, and all of it is on us. */
-#define WRAP_STOPWAIT_MS 2000U
-
-const char *options_help(void)
-{
-	return "usage: spillway [OPTIONS] [--] COMMAND [ARGUMENTS...]   run one service\n"
-	       "       spillway [OPTIONS] run FILE.ini                  run several\n"
-	       "       spillway check FILE.ini                          check a file, run nothing\n"
-	       "\n"
-	       "Runs services, watches how near they are to their memory limit, and has their\n"
-	       "heaps give idle memory back before the kernel kills for it.\n"
-	       "\n"
-	       "  -v, --verbose             say more; -q, --quiet says less, twice errors only\n"
-	       "  -h, --help, help; -V, --version\n"
-	       "                            say that and exit\n"
-	       "\n"
-	       "For one service (a file has keys for these):\n"
-	       "      --memory-max=SIZE     its limit, as 512M or 80%\n"
-	       "      --memory-high=SIZE    from where on the kernel slows it down\n"
-	       "      --shim=auto|off       whether to preload libspillway.so; auto by default\n"
-	       "      --name=NAME           its name in the log; the command's by default\n"
-	       "      --pressure-signals=SIGNAL:LEVEL,...|off\n"
-	       "                            signals that ask it to give back memory, by default\n"
-	       "                            RTMIN+1:lazy,RTMIN+2:eager,RTMIN+3:full; all others\n"
-	       "                            are passed on to it\n"
-	       "      --scavenge=adaptive|off|go1.11|go1.12|go1.13|decay\n"
-	       "                            what decides at calm which idle memory goes;\n"
-	       "                            adaptive by default\n"
-	       "      --madvise=auto|dontneed\n"
-	       "                            how it goes: as that says, or always MADV_DONTNEED\n"
-	       "      --scavenge-cpu=SHARE  of one CPU, the most that may take; 1% by default\n"
-	       "      --core-worth=SIZE     so much idle memory costs as much as one busy CPU;\n"
-	       "                            1G by default\n"
-	       "\n"
-	       "A wrapped command's exit status is passed on, 128+N where signal N ended it; 127 "
-	       "it\n"
-	       "was not found, 126 it could not be run, 2 wrong usage.  run exits with 0 when it "
-	       "was\n"
-	       "told to stop or all services ended well, with 1 when they did not.\n";
-}
 
 /* A value that a key of the file has too is read as the key reads it. */
 static int parse_key(
@@ -127,35 +101,137 @@ static int parse_name(struct options *options, char *error)
 	return 0;
 }
 
-/* Where getopt stopped: text that it refused, with the value it may carry. */
+static int refuse_value(const char *option, const char *expected, char *error)
+{
+	snprintf(error, OPTIONS_ERROR_BYTES, "%s %s: expected %s", option, optarg, expected);
+	return -EINVAL;
+}
+
+static int parse_stop_wait(struct wrap *wrap, char *error)
+{
+	wrap->has_stop_wait = true;
+	wrap->stop_wait_ms = WRAP_STOP_UNLIMITED;
+	if (strcmp(optarg, "unlimited") == 0 || strcmp(optarg, "off") == 0 ||
+		units_parse_duration(optarg, &wrap->stop_wait_ms) == 0)
+		return 0;
+	return refuse_value("--stop-wait", "a duration such as 30s, or unlimited", error);
+}
+
+/* tini's: by name or by number. */
+static int parse_parent_death(struct wrap *wrap, char *error)
+{
+	if (units_parse_signal(optarg, &wrap->parent_death_signal) == 0)
+		return 0;
+	return refuse_value("-p", "a signal such as SIGTERM", error);
+}
+
+static int parse_success(struct wrap *wrap, char *error)
+{
+	int status;
+	if (units_parse_integer(optarg, 0, WRAP_STATUSES - 1, &status) != 0)
+		return refuse_value("-e", "an exit status from 0 to 255", error);
+	wrap->is_success[status] = true;
+	return 0;
+}
+
+/* dumb-init's: FROM:TO, where TO 0 is none at all. */
+static int parse_rewrite(struct wrap *wrap, bool *rewrites, char *error)
+{
+	char from_text[32];
+	const char *colon = strchr(optarg, ':');
+	int from;
+	int to = 0;
+	bool valid = colon != NULL && (size_t)(colon - optarg) < sizeof from_text;
+	if (valid) {
+		memcpy(from_text, optarg, (size_t)(colon - optarg));
+		from_text[colon - optarg] = '\0';
+		valid = units_parse_signal(from_text, &from) == 0 &&
+			(strcmp(colon + 1, "0") == 0 || units_parse_signal(colon + 1, &to) == 0);
+	}
+	if (!valid)
+		return refuse_value("--rewrite", "two signals, as 15:3 or TERM:QUIT", error);
+	wrap->sent[from] = (uint8_t)to;
+	*rewrites = true;
+	return 0;
+}
+
+/* Where getopt stopped: at a long option, which is the last word read, or at a letter. */
 static int refuse(int argc, char **argv, int option, char *error)
 {
-	const char *problem =
-		option == ':' ? "needs a value" : "no such option, or no value wanted";
 	const char *text = optind <= argc && optind > 0 ? argv[optind - 1] : "";
-	/* The short ones that there are come here only as --verbose=3 and the like. */
-	if (option == '?' && optopt > 0 && optopt < 256 && strchr("vqhV", optopt) == NULL)
-		snprintf(error, OPTIONS_ERROR_BYTES, "-%c: no such option; see spillway --help",
-			optopt);
+	bool is_known =
+		optopt >= OPTION_SHIM || (optopt > 0 && strchr(SHORT_OPTIONS, optopt) != NULL);
+	const char *problem = option == ':' ? "needs a value"
+			      : is_known    ? "takes no value"
+					    : "no such option";
+	if (option == '?' && optopt > 0 && !is_known)
+		snprintf(error, OPTIONS_ERROR_BYTES, "-%c: %s; see spillway --help", optopt,
+			problem);
 	else
 		snprintf(error, OPTIONS_ERROR_BYTES, "%s: %s; see spillway --help", text, problem);
 	return -EINVAL;
 }
 
-static int parse_option(int option, struct options *options, int *verbosity, char *error)
+/* What is read besides the options themselves. */
+struct reading {
+	struct options options;
+	int verbosity; /* steps from the usual level */
+	int verbosity_step;
+	bool rewrites;
+	bool single_child;
+	char wrap_option[32]; /* one that only a wrapped command has; "" = none was given */
+};
+
+/* Those that tini, dumb-init and catatonit have. */
+static int parse_init_option(int option, struct reading *reading, char *error)
 {
+	struct wrap *wrap = &reading->options.wrap;
+	switch (option) {
+	case 's':
+		/* Orphans come to us in any case. */
+		return 0;
+	case 'p':
+		return parse_parent_death(wrap, error);
+	case 'w':
+		wrap->tells_reaped = true;
+		return 0;
+	case 'g':
+		wrap->target = WRAP_TO_GROUP;
+		return 0;
+	case 'e':
+		return parse_success(wrap, error);
+	case 'c':
+		reading->single_child = true;
+		return 0;
+	case 'r':
+		return parse_rewrite(wrap, &reading->rewrites, error);
+	case OPTION_STOP_WAIT:
+		return parse_stop_wait(wrap, error);
+	default:
+		wrap->target = WRAP_TO_SESSION;
+		return 0;
+	}
+}
+
+static int parse_option(int option, struct reading *reading, char *error)
+{
+	struct options *options = &reading->options;
 	switch (option) {
 	case 'v':
-		++*verbosity;
+		reading->verbosity += reading->verbosity_step;
 		return 0;
 	case 'q':
-		--*verbosity;
+		--reading->verbosity;
 		return 0;
 	case 'h':
 		options->command = OPTIONS_HELP;
 		return 0;
 	case 'V':
 		options->command = OPTIONS_VERSION;
+		return 0;
+	case 'l':
+	case 'L':
+		options->command = OPTIONS_LICENCE;
 		return 0;
 	case OPTION_SHIM:
 		return parse_key(SECTION_SERVICE, KEY_SHIM, "shim", &options->shim, error);
@@ -179,8 +255,10 @@ static int parse_option(int option, struct options *options, int *verbosity, cha
 	case OPTION_CORE_WORTH:
 		return parse_key(SECTION_POLICY, KEY_CORE_WORTH, "core-worth",
 			&options->policy.core_worth_bytes, error);
-	default:
+	case OPTION_PRESSURE_SIGNALS:
 		return parse_signals(options, error);
+	default:
+		return parse_init_option(option, reading, error);
 	}
 }
 
@@ -209,10 +287,10 @@ static int parse_file(char **rest, const char *wrap_option, struct options *opti
 		snprintf(error, OPTIONS_ERROR_BYTES, "%s: expected one file", rest[0]);
 		return -EINVAL;
 	}
-	if (wrap_option == NULL)
+	if (wrap_option[0] == '\0')
 		return 0;
 	snprintf(error, OPTIONS_ERROR_BYTES,
-		"--%s is for one wrapped command: expected it as a key of the file", wrap_option);
+		"%s is for one wrapped command: expected it as a key of the file", wrap_option);
 	return -EINVAL;
 }
 
@@ -222,10 +300,11 @@ static int parse_rest(
 	int argc, char **argv, const char *wrap_option, struct options *options, char *error)
 {
 	char **rest = argv + optind;
-	bool literal = strcmp(argv[optind - 1], "--") == 0;
+	bool literal = options->peer != OPTIONS_PEER_NONE || strcmp(argv[optind - 1], "--") == 0;
 	if (optind >= argc) {
-		snprintf(error, OPTIONS_ERROR_BYTES,
-			"expected a command, or run FILE, or check FILE; see spillway --help");
+		snprintf(error, OPTIONS_ERROR_BYTES, "expected a command%s; see %s --help",
+			options->peer == OPTIONS_PEER_NONE ? ", or run FILE, or check FILE" : "",
+			options->peer == OPTIONS_PEER_NONE ? "spillway" : argv[0]);
 		return -EINVAL;
 	}
 	bool run = !literal && strcmp(rest[0], "run") == 0;
@@ -245,42 +324,86 @@ static int parse_rest(
 	return -EINVAL;
 }
 
+/* Who wraps a command wants to read about that, and of us only what happens to it.  A wrapped
+ * command's usual level is notice; run has no use for that and goes from info to warn. */
+static enum log_level log_level(enum options_command command, int verbosity)
+{
+	int usual = command == OPTIONS_WRAP ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO;
+	int level = usual + verbosity;
+	if (command != OPTIONS_WRAP && verbosity < 0)
+		level--;
+	if (level < LOG_LEVEL_ERROR)
+		level = LOG_LEVEL_ERROR;
+	return level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : (enum log_level)level;
+}
+
+static void note_wrap_option(struct reading *reading, int option, int index)
+{
+	if (option < OPTION_SHIM && strchr(SHORT_WRAP, option) == NULL)
+		return;
+	if (option >= OPTION_SHIM)
+		snprintf(reading->wrap_option, sizeof reading->wrap_option, "--%s",
+			long_options[index].name);
+	else
+		snprintf(reading->wrap_option, sizeof reading->wrap_option, "-%c", option);
+}
+
+/* dumb-init's defaults hold where it is called so, and where an option of it says that it is meant.
+ */
+static void settle_target(struct reading *reading)
+{
+	struct options *options = &reading->options;
+	bool as_dumb_init = options->peer == OPTIONS_PEER_DUMB_INIT || reading->rewrites ||
+			    reading->single_child;
+	if (reading->single_child) {
+		options->wrap.target = WRAP_TO_COMMAND;
+		options->wrap.leaves_rest = true;
+	} else if (options->wrap.target != WRAP_TO_GROUP && as_dumb_init) {
+		options->wrap.target = WRAP_TO_SESSION;
+	}
+	options->wrap.stops_along = as_dumb_init || options->wrap.target == WRAP_TO_SESSION;
+	if (options->wrap.target == WRAP_TO_SESSION)
+		wrap_set_session(&options->wrap);
+}
+
 int options_parse(
 	int argc, char **argv, struct options *options, char error[static OPTIONS_ERROR_BYTES])
 {
-	struct options parsed = {
-		.command = OPTIONS_WRAP,
-		.shim = CONFIG_SHIM_AUTO,
-		.pressure_signals = {{SIGRTMIN + 1, LEVEL_LAZY}, {SIGRTMIN + 2, LEVEL_EAGER},
-			{SIGRTMIN + 3, LEVEL_FULL}},
-		.pressure_signal_count = 3,
-		.policy = default_policy,
+	struct reading reading = {
+		.options = {.command = OPTIONS_WRAP,
+			.peer = options_peer(argv[0]),
+			.shim = CONFIG_SHIM_AUTO,
+			.pressure_signals = {{SIGRTMIN + 1, LEVEL_LAZY},
+				{SIGRTMIN + 2, LEVEL_EAGER}, {SIGRTMIN + 3, LEVEL_FULL}},
+			.pressure_signal_count = 3,
+			.policy = default_policy},
 	};
-	int verbosity = LOG_LEVEL_INFO;
+	struct options *parsed = &reading.options;
 	int option;
 	int index;
-	const char *wrap_option = NULL; /* one that only a wrapped command has */
-	optind = 0;                     /* glibc: start anew, whatever was parsed before */
-	while ((option = getopt_long(argc, argv, "+:vqhV", long_options, &index)) != -1) {
+	wrap_init(&parsed->wrap);
+	options_peer_environment(&parsed->wrap, &reading.verbosity, &reading.single_child);
+	/* The peers pass on all signals. */
+	if (parsed->peer != OPTIONS_PEER_NONE)
+		parsed->pressure_signal_count = 0;
+	reading.verbosity_step = parsed->peer == OPTIONS_PEER_DUMB_INIT ? 2 : 1;
+	optind = 0; /* glibc: start anew, whatever was parsed before */
+	while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, &index)) != -1) {
 		if (option == '?' || option == ':')
 			return refuse(argc, argv, option, error);
-		if (option >= OPTION_SHIM)
-			wrap_option = long_options[index].name;
-		int status = parse_option(option, &parsed, &verbosity, error);
+		note_wrap_option(&reading, option, index);
+		int status = parse_option(option, &reading, error);
 		if (status != 0)
 			return status;
 	}
-	if (verbosity < LOG_LEVEL_ERROR)
-		verbosity = LOG_LEVEL_ERROR;
-	if (verbosity > LOG_LEVEL_DEBUG)
-		verbosity = LOG_LEVEL_DEBUG;
-	parsed.log_level = (enum log_level)verbosity;
-	if (parsed.command == OPTIONS_WRAP) {
-		int status = parse_rest(argc, argv, wrap_option, &parsed, error);
+	settle_target(&reading);
+	if (parsed->command == OPTIONS_WRAP) {
+		int status = parse_rest(argc, argv, reading.wrap_option, parsed, error);
 		if (status != 0)
 			return status;
 	}
-	*options = parsed;
+	parsed->log_level = log_level(parsed->command, reading.verbosity);
+	*options = *parsed;
 	return 0;
 }
 
@@ -325,7 +448,7 @@ int options_config(const struct options *options, struct config *config)
 		.argv = copy_list(options->argv),
 		.autorestart = CONFIG_RESTART_NEVER,
 		.stopsignal = SIGTERM,
-		.stopwait_ms = WRAP_STOPWAIT_MS,
+		.stopwait_ms = UINT32_MAX, /* the fleet sees to it: wrap.h */
 		.memory_max = options->memory_max,
 		.memory_high = options->memory_high,
 		.shim = options->shim,

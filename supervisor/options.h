@@ -3,20 +3,40 @@
 
 #include "config/config.h"
 #include "supervisor/base/log.h"
+#include "supervisor/fleet/wrap.h"
 
 /*
  * The command line.  A usage error exits with 2: one line on stderr, with what
  * was wrong.  In wrap mode that is a status the wrapped command may use too, as
  * it is with every wrapper.
+ *
+ * Called by the name of one of the small init programs, as through a link, we are that program: its
+ * defaults, its status for wrong usage, all signals passed on, and nothing but a command wanted.
+ * Their options and variables are known under every name.
  */
 
 #define OPTIONS_ERROR_BYTES 256
-#define OPTIONS_STATUS_USAGE 2
 
-enum options_command { OPTIONS_WRAP, OPTIONS_RUN, OPTIONS_CHECK, OPTIONS_HELP, OPTIONS_VERSION };
+enum options_command {
+	OPTIONS_WRAP,
+	OPTIONS_RUN,
+	OPTIONS_CHECK,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_LICENCE
+};
+
+/* Whose name we were called by. */
+enum options_peer {
+	OPTIONS_PEER_NONE,
+	OPTIONS_PEER_TINI, /* docker-init is another name of it */
+	OPTIONS_PEER_DUMB_INIT,
+	OPTIONS_PEER_CATATONIT
+};
 
 struct options {
 	enum options_command command;
+	enum options_peer peer;
 	const char *file; /* run and check; points into argv */
 	char **argv;      /* wrap; points into main's */
 	enum log_level log_level;
@@ -28,6 +48,7 @@ struct options {
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
 	struct config_policy policy; /* the default one with what was given */
+	struct wrap wrap;
 };
 
 /* 0, or -EINVAL with what is wrong in error. */
@@ -37,6 +58,12 @@ int options_parse(
 /* Wrap mode's config: the defaults and one service.  0 or -ENOMEM. */
 int options_config(const struct options *options, struct config *config);
 
+/* The texts of --help, --version and -l, with a newline at the end. */
 const char *options_help(void);
+const char *options_licence(void);
+const char *options_version(enum options_peer peer);
+
+/* The exit status for wrong usage. */
+int options_usage_status(const char *program);
 
 #endif

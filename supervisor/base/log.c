@@ -21,6 +21,7 @@ _Static_assert(LOG_LINE_BYTES <= LOG_WRITER_LINE_BYTES, "a line is taken whole")
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
 	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_NOTICE] = "notice",
 	[LOG_LEVEL_INFO] = "info",
 	[LOG_LEVEL_DEBUG] = "debug",
 };
@@ -140,6 +141,14 @@ void log_warn(const char *format, ...)
 	va_list arguments;
 	va_start(arguments, format);
 	write_line(LOG_LEVEL_WARN, format, arguments);
+	va_end(arguments);
+}
+
+void log_notice(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	write_line(LOG_LEVEL_NOTICE, format, arguments);
 	va_end(arguments);
 }
 

@@ -16,7 +16,17 @@
  * counted, and the count is said when the reader goes on.  Before and after, the caller writes.
  */
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+/*
+ * A notice is something that happened to a service because of its memory: a level, a brake, a kill.
+ * Info is what a reader of run mode's log wants besides: starts, ends, the mode, the last report.
+ */
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 #define LOG_LINE_BYTES 1024
 
@@ -31,6 +41,7 @@ void log_stop(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

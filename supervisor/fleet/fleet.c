@@ -121,7 +121,13 @@ static int fleet_init(struct fleet *fleet)
 		return -ENAMETOOLONG;
 	fleet->host.announce = !fleet->wrap;
 	fleet->host.sweep_only_kills = fleet->wrap;
-	fleet->host.take_terminal = fleet->wrap && fleet_terminal_is_ours();
+	fleet->host.new_session = fleet->wrap && fleet->as.target == WRAP_TO_SESSION;
+	if (fleet->host.new_session)
+		fleet_terminal_give_up();
+	else
+		fleet->host.take_terminal = fleet->wrap && fleet_terminal_is_ours();
+	if (fleet->as.parent_death_signal != 0)
+		prctl(PR_SET_PDEATHSIG, fleet->as.parent_death_signal, 0, 0, 0);
 	int error = loop_new(&fleet->loop);
 	if (error != 0)
 		return error;
@@ -172,6 +178,9 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 		made->watch[i].fd = -1;
 	made->file = start->file;
 	made->wrap = start->file == NULL;
+	wrap_init(&made->as);
+	if (start->wrap != NULL)
+		made->as = *start->wrap;
 	made->inherited = start->inherited;
 	made->host.signals = start->signals;
 	made->host.descriptors = start->inherited;
@@ -191,11 +200,12 @@ void fleet_free(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->count; i++)
 		fleet_watches_drop(fleet->service[i]->watch);
 	if (fleet->host.tick != NULL)
-		tick_close(fleet->host.tick, CLOSE_WAIT_MS);
+		tick_close(fleet->host.tick, fleet->as.leaves_rest ? 0 : CLOSE_WAIT_MS);
 	loop_watch_free(fleet->signal_watch);
 	loop_timer_free(fleet->timer);
 	loop_free(fleet->loop);
 	fleet_reload_drop(fleet);
+	descendants_told_free(&fleet->told);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_free(fleet->service[i]);
 	free(fleet->service);
@@ -204,8 +214,10 @@ void fleet_free(struct fleet *fleet)
 
 static int exit_status(const struct fleet *fleet)
 {
-	if (fleet->wrap)
-		return fleet->service[0]->exit_status;
+	if (fleet->wrap) {
+		int status = fleet->service[0]->exit_status;
+		return fleet->as.is_success[status & 0xff] ? EXIT_SUCCESS : status;
+	}
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
 		if (!fleet->service[i]->expected)
 			return 1;

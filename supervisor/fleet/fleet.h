@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "config/config.h"
+#include "supervisor/fleet/wrap.h"
 #include "supervisor/process/descriptors.h"
 #include "supervisor/process/signals.h"
 
@@ -14,13 +15,16 @@
  *                    wrap                            run
  *   CHLD             reap                            reap
  *   pressure_signals ask for that level              ask for that level
- *   TERM INT QUIT    passed on                       stop; again: kill
+ *   TERM INT QUIT    passed on; the end: kill        stop; again: kill
  *   HUP              passed on                       reload the file
  *   TTIN TTOU        ours, about our own writing     nothing
  *   others           passed on                       nothing
  *
+ * wrap.h says what else may become of those that are passed on.
+ *
  * The end comes when every service is down and stays so.  What is still below us then,
- * wherever it has gone, gets TERM, then KILL, and is reaped.
+ * wherever it has gone, gets TERM, then KILL, and is reaped.  In wrap mode that begins with the end
+ * of the command.
  */
 
 struct fleet;
@@ -29,6 +33,7 @@ struct fleet_start {
 	struct config *config; /* taken over: from malloc, with what it owns */
 	const char *file;      /* run mode's, for reload; NULL = wrap mode */
 	const struct signals *signals;
+	const struct wrap *wrap;       /* wrap mode's; NULL = the defaults */
 	struct descriptors *inherited; /* wrap mode closes them once the service runs */
 };
 

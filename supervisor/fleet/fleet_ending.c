@@ -11,6 +11,9 @@
 #define LAST_SWEEP_MS 2000U
 #define LAST_KILL_MS 1000U
 #define KILL_AGAIN_MS 50U
+/* How often the list is read at a time, and how soon again. */
+#define TELL_ROUNDS 20
+#define TELL_AGAIN_MS 10U
 
 static bool all_down(const struct fleet *fleet)
 {
@@ -58,20 +61,76 @@ void fleet_stop(struct fleet *fleet, uint64_t now_ms)
 	fleet_reload_drop(fleet);
 }
 
-static void begin_sweep(struct fleet *fleet, uint64_t now_ms)
+/* Until nobody new is found: what forks faster than we read is met again soon. */
+static void tell(struct fleet *fleet, pid_t group, uint64_t now_ms)
+{
+	int found = 1;
+	for (int round = 0; found > 0 && round < TELL_ROUNDS; round++) {
+		found = descendants_terminate(getpid(), group, &fleet->told);
+		group = 0;
+	}
+	fleet->looked_ms = now_ms;
+	fleet->look_ms = found > 0 ? now_ms + TELL_AGAIN_MS : UINT64_MAX;
+}
+
+void fleet_ending_look(struct fleet *fleet)
+{
+	fleet->look_ms = fleet->looked_ms + TELL_AGAIN_MS;
+}
+
+static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
 {
 	if (fleet->host.take_terminal)
 		tcsetpgrp(STDIN_FILENO, getpgrp());
 	if (!fleet->killing)
-		descendants_signal(getpid(), SIGTERM);
+		tell(fleet, group, now_ms);
 	fleet->ending = FLEET_SWEEPS;
-	fleet->ending_ms = now_ms + LAST_SWEEP_MS;
+	fleet->ending_ms = fleet->wrap ? wrap_deadline_ms(&fleet->as, fleet->stop_told_ms, now_ms)
+				       : now_ms + LAST_SWEEP_MS;
 }
 
-/* The last sweep.  In wrap mode it starts with the death of the main process, and what
- * the service would sweep by itself is part of it. */
+void fleet_stop_told(struct fleet *fleet, uint64_t now_ms)
+{
+	if (fleet->stop_told_ms == 0)
+		fleet->stop_told_ms = now_ms;
+}
+
+void fleet_ending_begin(struct fleet *fleet, uint64_t now_ms)
+{
+	tick_end_guard(fleet->host.tick);
+	if (!fleet->as.leaves_rest)
+		begin_sweep(fleet, fleet->service[0]->pid, now_ms);
+}
+
+/* Where no list of processes can be had, all of the namespace are ours, or the services' groups and
+ * leaves are what we know. */
+static void kill_rest(struct fleet *fleet)
+{
+	if (descendants_signal(getpid(), SIGKILL) >= 0)
+		return;
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
+	for (size_t i = 0; i < fleet->count; i++)
+		service_kill(fleet->service[i]);
+}
+
+/* The stop budget is the command's, too. */
+static void end_command(struct fleet *fleet, uint64_t now_ms)
+{
+	struct service *service = fleet->service[0];
+	uint64_t due_ms = wrap_command_deadline_ms(&fleet->as, fleet->stop_told_ms);
+	if (!service->lives || fleet->killing || now_ms < due_ms)
+		return;
+	log_warn("%s: still there %llu ms after it was told to stop, killed", service->config->name,
+		(unsigned long long)(now_ms - fleet->stop_told_ms));
+	fleet->killing = true;
+	service_kill(service);
+}
+
 void fleet_ending_step(struct fleet *fleet, uint64_t now_ms)
 {
+	if (fleet->wrap)
+		end_command(fleet, now_ms);
 	bool main_is_gone = fleet->wrap && fleet->service[0]->pid != 0 && !fleet->service[0]->lives;
 	if (!main_is_gone && (!all_down(fleet) || fleet->reload != NULL)) {
 		/* A reload during the sweep has brought services back. */
@@ -79,20 +138,22 @@ void fleet_ending_step(struct fleet *fleet, uint64_t now_ms)
 		return;
 	}
 	tick_end_guard(fleet->host.tick);
-	if (fleet->childless) {
+	if (fleet->childless || fleet->as.leaves_rest) {
 		loop_stop(fleet->loop);
 		return;
 	}
 	if (fleet->ending == FLEET_SERVES)
-		begin_sweep(fleet, now_ms);
+		begin_sweep(fleet, 0, now_ms);
 	if (fleet->ending == FLEET_SWEEPS && (fleet->killing || now_ms >= fleet->ending_ms)) {
 		fleet->ending = FLEET_KILLS;
 		fleet->ending_ms = now_ms + LAST_KILL_MS;
 	}
+	if (fleet->ending == FLEET_SWEEPS && now_ms >= fleet->look_ms)
+		tell(fleet, 0, now_ms);
 	if (fleet->ending != FLEET_KILLS)
 		return;
 	/* Again every time: what was forked while the last list was read is not on it. */
-	descendants_signal(getpid(), SIGKILL);
+	kill_rest(fleet);
 	if (now_ms >= fleet->ending_ms) {
 		log_warn("leaving processes behind that cannot be killed");
 		loop_stop(fleet->loop);
@@ -101,9 +162,16 @@ void fleet_ending_step(struct fleet *fleet, uint64_t now_ms)
 
 uint64_t fleet_ending_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
-	if (fleet->ending == FLEET_SERVES)
-		return UINT64_MAX;
-	if (fleet->ending == FLEET_KILLS && now_ms + KILL_AGAIN_MS < fleet->ending_ms)
-		return now_ms + KILL_AGAIN_MS;
-	return fleet->ending_ms;
+	switch (fleet->ending) {
+	case FLEET_SERVES:
+		if (!fleet->wrap || fleet->killing)
+			return UINT64_MAX;
+		return wrap_command_deadline_ms(&fleet->as, fleet->stop_told_ms);
+	case FLEET_SWEEPS:
+		return fleet->look_ms < fleet->ending_ms ? fleet->look_ms : fleet->ending_ms;
+	case FLEET_KILLS:
+		break;
+	}
+	return now_ms + KILL_AGAIN_MS < fleet->ending_ms ? now_ms + KILL_AGAIN_MS
+							 : fleet->ending_ms;
 }

@@ -5,6 +5,8 @@
 
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/fleet/wrap.h"
+#include "supervisor/process/descendants.h"
 #include "supervisor/fleet/service.h"
 #include "supervisor/tick/tick.h"
 
@@ -26,6 +28,7 @@ struct fleet_reload {
 
 struct fleet {
 	bool wrap;
+	struct wrap as; /* how the wrapped command is treated */
 	const char *file;
 	char file_path[PATH_MAX];
 	char start_path[PATH_MAX];
@@ -50,7 +53,11 @@ struct fleet {
 	bool killing; /* told more than once: no more grace */
 	enum fleet_ending ending;
 	uint64_t ending_ms;
-	struct fleet_reload *reload; /* NULL = none under way */
+	uint64_t looked_ms; /* when the last such look was */
+	uint64_t look_ms;   /* when those that were not told to end are looked for again */
+	struct descendants_told told; /* those that were */
+	uint64_t stop_told_ms;        /* when the wrapped command was told to end; 0 = it was not */
+	struct fleet_reload *reload;  /* NULL = none under way */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
@@ -66,6 +73,9 @@ void fleet_on_signal(void *context);
  * background must not take it from the shell. */
 bool fleet_terminal_is_ours(void);
 
+/* The command's session will have the terminal; ours leaves it. */
+void fleet_terminal_give_up(void);
+
 /* The terminal may have stopped the command. */
 void fleet_terminal_note_stop(struct fleet *fleet);
 
@@ -80,6 +90,15 @@ void fleet_stop(struct fleet *fleet, uint64_t now_ms);
 
 /* Stops the next service; while stopping. */
 void fleet_stop_step(struct fleet *fleet, uint64_t now_ms);
+
+/* A wrapped command was told to end: its stop budget begins, if it has not yet. */
+void fleet_stop_told(struct fleet *fleet, uint64_t now_ms);
+
+/* The wrapped command has ended and is not reaped yet: what is left is told to end. */
+void fleet_ending_begin(struct fleet *fleet, uint64_t now_ms);
+
+/* A child was reaped, so orphans may have come to us: they are looked for soon. */
+void fleet_ending_look(struct fleet *fleet);
 
 /* Ends what is left once every service is down, and then the loop. */
 void fleet_ending_step(struct fleet *fleet, uint64_t now_ms);

@@ -4,6 +4,25 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include "supervisor/base/log.h"
+
+/* Whether it is known: a main process or a hook's. */
+static bool note_end(struct fleet *fleet, const siginfo_t *info, uint64_t now_ms)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct service *service = fleet->service[i];
+		if (hook_died(service, info->si_pid, info->si_code, info->si_status))
+			return true;
+		if (!service->lives || service->pid != info->si_pid)
+			continue;
+		service_died(service, &fleet->host, info->si_code, info->si_status, now_ms);
+		if (fleet->wrap)
+			fleet_ending_begin(fleet, now_ms);
+		return true;
+	}
+	return false;
+}
+
 /* Takes all that have died.  A main process is looked at while it is a zombie: as
  * long as it is one its number, which is that of its group, cannot be another's. */
 void fleet_reap(struct fleet *fleet, uint64_t now_ms)
@@ -18,14 +37,9 @@ void fleet_reap(struct fleet *fleet, uint64_t now_ms)
 			fleet->childless = false;
 			return;
 		}
-		for (size_t i = 0; i < fleet->count; i++) {
-			struct service *service = fleet->service[i];
-			if (hook_died(service, info.si_pid, info.si_code, info.si_status))
-				break;
-			if (service->lives && service->pid == info.si_pid)
-				service_died(service, &fleet->host, info.si_code, info.si_status,
-					now_ms);
-		}
+		if (!note_end(fleet, &info, now_ms) && fleet->as.tells_reaped)
+			log_warn("reaped an orphan, pid %d", (int)info.si_pid);
 		waitpid(info.si_pid, NULL, 0);
+		fleet_ending_look(fleet);
 	}
 }

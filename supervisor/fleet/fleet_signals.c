@@ -2,6 +2,7 @@
 #include "supervisor/fleet/fleet_private.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "supervisor/base/log.h"
 
@@ -18,17 +19,27 @@ static bool asks_for_release(struct fleet *fleet, int number)
 	return false;
 }
 
-static void pass_on(struct fleet *fleet, int number)
+static void pass_on(struct fleet *fleet, int number, uint64_t now_ms)
 {
+	const struct wrap *as = &fleet->as;
 	bool ends = number == SIGTERM || number == SIGINT || number == SIGQUIT;
-	if (number == SIGTTIN || number == SIGTTOU)
+	bool stops = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+	if (!as->stops_along && (number == SIGTTIN || number == SIGTTOU))
 		return;
 	/* Nobody is there to take it: whoever sends it wants us to end. */
 	if (fleet->ending != FLEET_SERVES && ends) {
 		fleet->killing = true;
 		return;
 	}
-	service_signal(fleet->service[0], number);
+	if (ends)
+		fleet_stop_told(fleet, now_ms);
+	if (as->sent[number] != 0 && as->target == WRAP_TO_COMMAND)
+		service_signal(fleet->service[0], as->sent[number]);
+	else if (as->sent[number] != 0)
+		service_signal_group(fleet->service[0], as->sent[number]);
+	/* Nothing runs here until somebody sends CONT, which is then passed on as well. */
+	if (stops && as->stops_along)
+		kill(getpid(), SIGSTOP);
 }
 
 static void obey(struct fleet *fleet, int number, uint64_t now_ms)
@@ -61,7 +72,7 @@ void fleet_on_signal(void *context)
 		} else if (event.from_us || asks_for_release(fleet, event.number)) {
 			continue;
 		} else if (fleet->wrap) {
-			pass_on(fleet, event.number);
+			pass_on(fleet, event.number, now_ms);
 		} else {
 			obey(fleet, event.number, now_ms);
 		}

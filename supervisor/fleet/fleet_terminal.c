@@ -2,6 +2,7 @@
 #include "supervisor/fleet/fleet_private.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,6 +11,21 @@
 bool fleet_terminal_is_ours(void)
 {
 	return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* The kernel tells the session of a leader that does so HUP and CONT, which are about nothing that
+ * the command would want to know.  They are pending when the call returns. */
+void fleet_terminal_give_up(void)
+{
+	const struct timespec now = {0};
+	sigset_t told;
+	if (ioctl(STDIN_FILENO, TIOCNOTTY) != 0 || getsid(0) != getpid())
+		return;
+	sigemptyset(&told);
+	sigaddset(&told, SIGHUP);
+	sigaddset(&told, SIGCONT);
+	while (sigtimedwait(&told, NULL, &now) > 0)
+		;
 }
 
 /* The terminal has stopped the command, which the shell that started us does not see: it

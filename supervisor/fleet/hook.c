@@ -86,6 +86,11 @@ static void tell(struct service *service, const struct service_host *host, uint6
 	const struct config_service *config = service->config;
 	struct hook *hook = &service->hook;
 	hook->rest_ms = now_ms + HOOK_REST_MS;
+	if (config->dry_run) {
+		log_notice("%s: dry run: would tell it of pressure at %s", config->name,
+			perform_level_name(level_of(service)));
+		return;
+	}
 	if (config->on_pressure_signal != 0)
 		service_signal(service, config->on_pressure_signal);
 	if (config->on_pressure == NULL)
@@ -96,7 +101,7 @@ static void tell(struct service *service, const struct service_host *host, uint6
 		return;
 	}
 	hook->kill_ms = now_ms + HOOK_MOST_MS;
-	log_info("%s: on_pressure: %s at %s, pid %d", config->name, config->on_pressure[0],
+	log_notice("%s: on_pressure: %s at %s, pid %d", config->name, config->on_pressure[0],
 		perform_level_name(level_of(service)), (int)hook->pid);
 }
 

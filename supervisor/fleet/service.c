@@ -115,6 +115,13 @@ void service_signal(const struct service *service, int signal)
 		kill(service->pid, signal);
 }
 
+/* A child that has not made its session yet has no group of its own. */
+void service_signal_group(const struct service *service, int signal)
+{
+	if (service->lives && kill(-service->pid, signal) != 0)
+		service_signal(service, signal);
+}
+
 static void step(struct service *service, const struct service_host *host,
 	struct restart_event event, uint64_t now_ms)
 {
@@ -183,6 +190,8 @@ static void say_end(const struct service *service, const struct service_host *ho
 	const char *name = service->config->name;
 	char signal[SIGNALS_NAME_BYTES];
 	char lived[32];
+	void (*plain)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
+		host->announce ? log_info : log_debug;
 	uint64_t lived_ms = service->died_ms - service->started_ms;
 	snprintf(lived, sizeof lived, "%llu.%03u s", (unsigned long long)(lived_ms / 1000),
 		(unsigned)(lived_ms % 1000));
@@ -190,11 +199,10 @@ static void say_end(const struct service *service, const struct service_host *ho
 		log_warn("%s: OOM-killed after %s (%llu so far)", name, lived,
 			(unsigned long long)service->oom_kills);
 	else if (code != CLD_EXITED)
-		log_info("%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
-	else if (host->announce)
-		log_info("%s: exited with %d after %s", name, status, lived);
+		(signals_is_fault(status) ? log_notice : plain)(
+			"%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
 	else
-		log_debug("%s: exited with %d after %s", name, status, lived);
+		plain("%s: exited with %d after %s", name, status, lived);
 }
 
 void service_died(struct service *service, const struct service_host *host, int code, int status,

@@ -45,6 +45,7 @@ struct service_host {
 	const char *shim_path;                 /* NULL = there is none to preload */
 	const char *start;                     /* where services start from; NULL = where we are */
 	bool take_terminal;
+	bool new_session;      /* services lead sessions, not only groups, of their own */
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
 	bool announce;         /* starts and plain ends are worth a line at the usual level */
 };
@@ -107,8 +108,9 @@ void service_start(struct service *service, const struct service_host *host, uin
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_kill(const struct service *service);
 
-/* SIGNAL to the main process; nothing where there is none. */
+/* SIGNAL to the main process, or to its whole group; nothing where there is none. */
 void service_signal(const struct service *service, int signal);
+void service_signal_group(const struct service *service, int signal);
 
 /* The main process is a zombie, about to be reaped by the caller: until then its number cannot be
  * another's. code and status are those of siginfo. */

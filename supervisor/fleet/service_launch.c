@@ -204,6 +204,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.keep_count = launch.verdict.load ? LINK_FILES : 0,
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
+		.new_session = host->new_session,
 	};
 	error = spawn_start(&spawn, &service->spawned);
 	if (error != 0)

@@ -1,37 +1,8 @@
 /* Which walls have nothing left to give below them, and what that means for who waits. */
 #include "supervisor/policy/conclude.h"
 
+#include "supervisor/policy/behind.h"
 #include "supervisor/policy/fraction.h"
-#include "supervisor/policy/release.h"
-
-/* What is behind one wall. */
-struct behind {
-	bool emptied;
-	uint64_t idle_bytes;
-	uint64_t live_bytes;
-	uint64_t free_slot_bytes;
-	uint64_t heap_bytes; /* resident */
-};
-
-/* A process that does not answer has nothing to give, whatever its slot says. */
-static void behind_add(struct behind *behind, const struct turn *turn, size_t i)
-{
-	const struct heap_sample *heap = &turn->service[i]->sample.heap;
-	const struct release *release = &turn->service[i]->state.release;
-	uint64_t idle_bytes = release_idle_bytes(release, heap, LEVEL_FULL);
-	uint64_t slot_bytes = heap->free_slot_bytes < heap->in_use_bytes ? heap->free_slot_bytes
-									 : heap->in_use_bytes;
-	if (!turn->service[i]->sample.running || heap->processes == 0)
-		return;
-	if (!release_has_emptied(release, SHORTAGE_FRESH_MS, turn->now_ms))
-		behind->emptied = false;
-	if (heap->answered)
-		behind->idle_bytes = fraction_plus(behind->idle_bytes, idle_bytes);
-	behind->live_bytes = fraction_plus(behind->live_bytes, heap->in_use_bytes - slot_bytes);
-	behind->free_slot_bytes = fraction_plus(behind->free_slot_bytes, slot_bytes);
-	behind->heap_bytes =
-		fraction_plus(behind->heap_bytes, fraction_plus(heap->in_use_bytes, idle_bytes));
-}
 
 /* The largest part of what is used says what kind of shortage it is. */
 static struct reason reason_of(const struct behind *behind, const struct wall *wall)
@@ -73,10 +44,9 @@ static void wall_conclude(struct turn *turn, struct shortage *shortage,
 static void conclude_own(struct turn *turn, size_t i)
 {
 	const struct service_turn *service = &turn->service[i]->turn;
-	struct behind behind = {.emptied = true};
 	if (!service->own.exists)
 		return;
-	behind_add(&behind, turn, i);
+	struct behind behind = behind_service(turn, i, SHORTAGE_FRESH_MS);
 	struct shortage_view view = {
 		.is_short = service->own_short,
 		.wants_bytes = service->wants_bytes,
@@ -93,13 +63,11 @@ static void conclude_own(struct turn *turn, size_t i)
 
 static void conclude_shared(struct turn *turn)
 {
-	struct behind behind = {.emptied = true};
+	struct behind behind = behind_shared(turn, SHORTAGE_FRESH_MS);
 	size_t waits = 0;
-	for (size_t i = 0; i < turn->count; i++) {
-		behind_add(&behind, turn, i);
+	for (size_t i = 0; i < turn->count; i++)
 		if (turn->service[i]->turn.wants_bytes > turn->service[waits]->turn.wants_bytes)
 			waits = i;
-	}
 	struct shortage_view view = {
 		.is_short = turn->gate_wants_bytes > turn->gate_credit_bytes,
 		.wants_bytes = turn->gate_wants_bytes,

@@ -55,7 +55,7 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 
 uint32_t looks_next_ms(const struct turn *turn)
 {
-	uint64_t next_ms = LOOKS_FAR_MS;
+	uint64_t next_ms = turn->sample->reclaim.under_way ? LOOKS_NEAR_MS : LOOKS_FAR_MS;
 	for (size_t i = 0; i < turn->count; i++)
 		if (turn->service[i]->sample.running)
 			next_ms = less_of(next_ms, service_next_ms(turn, i));

@@ -45,6 +45,7 @@ enum action_kind {
 	ACTION_BRAKE,    /* set the leaf's memory.high to high_bytes until until_ms at the latest */
 	ACTION_UNBRAKE,  /* give the leaf its configured memory.high back */
 	ACTION_CONCLUDE, /* say that waiting at the gate is in vain; shared: for all services */
+	ACTION_RECLAIM, /* have the kernel take back target_bytes of the leaf, or of all services */
 	ACTIONS
 };
 
@@ -53,9 +54,10 @@ struct action {
 	size_t service; /* index in policy_state.service */
 	enum level level;
 	enum level previous;
-	uint64_t target_bytes; /* ACTION_RELEASE; UINT64_MAX = all it can */
+	uint64_t target_bytes; /* ACTION_RELEASE, UINT64_MAX = all it can; ACTION_RECLAIM */
 	uint64_t high_bytes;   /* ACTION_BRAKE */
-	uint64_t until_ms;     /* ACTION_BRAKE */
+	uint64_t until_ms;     /* ACTION_BRAKE, ACTION_RECLAIM */
+	bool all;              /* ACTION_RECLAIM: in the cgroup of all services */
 	struct reason reason;
 };
 
@@ -84,7 +86,7 @@ struct service_plan {
 };
 
 /* So many actions are the most for that many services. */
-#define PLAN_ACTIONS(services) ((size_t)(services)*5 + 1)
+#define PLAN_ACTIONS(services) ((size_t)(services)*5 + 2)
 
 struct plan {
 	struct action *action; /* the caller's, with room for so many */

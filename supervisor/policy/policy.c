@@ -9,12 +9,13 @@
 #include "supervisor/policy/looks.h"
 #include "supervisor/policy/notice.h"
 #include "supervisor/policy/price.h"
+#include "supervisor/policy/reclaim_walls.h"
 #include "supervisor/policy/target.h"
 #include "supervisor/policy/turn.h"
 
 /*
- * One step, in this order: look at every wall, hand out headroom, set levels, ask
- * for memory, brake, and say when to look again.  Credit comes before the requests
+ * One step, in this order: look at every wall, hand out headroom, set levels, ask the heaps
+ * for memory, then the kernel, brake, and say when to look again.  Credit comes before the requests
  * since what cannot be granted is asked for.  In the plan all levels stand
  * before all requests, and these before the brakes, whose writes may take time.
  */
@@ -376,6 +377,7 @@ void policy_step(
 	judge(&turn);
 	release(&turn);
 	conclude_step(&turn);
+	reclaim_walls_step(&turn);
 	brake(&turn);
 	inform(&turn);
 	plan->next_ms = turn.concluded ? 1 : looks_next_ms(&turn);

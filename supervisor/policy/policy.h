@@ -8,6 +8,7 @@
 #include "supervisor/policy/growth.h"
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/pressure.h"
+#include "supervisor/policy/reclaim.h"
 #include "supervisor/policy/release.h"
 #include "supervisor/policy/sample.h"
 #include "supervisor/policy/shortage.h"
@@ -45,6 +46,7 @@ struct service_state {
 	struct credit credit;
 	struct belief belief;
 	struct shortage shortage; /* of its own wall */
+	struct reclaim reclaim;   /* likewise */
 };
 
 /* What the parts of one step find out about one service, in the order in which they run. */
@@ -90,6 +92,7 @@ struct policy_state {
 	struct policy_events shared_events;
 	struct charge shared_charge; /* for services without a leaf */
 	struct shortage shared_shortage;
+	struct reclaim shared_reclaim;
 };
 
 /* Sets the plan of every service and all of *plan but its room, which is PLAN_ACTIONS() or actions

@@ -85,6 +85,13 @@ struct service_sample {
 		manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
 };
 
+/* What is known of memory.reclaim. */
+struct reclaim_sample {
+	bool possible;      /* we may write it, and the kernel has it as far as is known */
+	bool under_way;     /* what was asked for is not answered yet */
+	uint64_t got_bytes; /* what usage fell by in the last one that was */
+};
+
 /* What all services have in common. */
 struct sample {
 	/* The tightest wall that all services have in common, and its own events and stall. */
@@ -94,6 +101,7 @@ struct sample {
 	/* How long processes that are not in the sample may take to give back; 0 = there are none.
 	 */
 	uint64_t unseen_ms;
+	struct reclaim_sample reclaim;
 };
 
 #endif

@@ -24,6 +24,21 @@ static uint64_t grown(const struct wall_sample *sample, uint64_t lazy_bytes)
 	return without(sample, sample->cache_bytes, lazy_bytes);
 }
 
+/* cgroup_text_reclaimable() counts half of the cache in use as reclaimable. */
+static uint64_t used_cache(const struct wall_sample *sample)
+{
+	uint64_t half_bytes = fraction_less(sample->cache_bytes, sample->reclaimable_bytes);
+	return sample->reclaimable_known ? fraction_plus(half_bytes, half_bytes) : 0;
+}
+
+static uint64_t unused_cache(const struct wall_sample *sample, uint64_t lazy_bytes)
+{
+	if (!sample->reclaimable_known)
+		return lazy_bytes;
+	return fraction_less(fraction_less(sample->cache_bytes, used_cache(sample)),
+		fraction_less(sample->listed_bytes, lazy_bytes));
+}
+
 uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_bytes)
 {
 	if (sample->limit_bytes == SAMPLE_NO_LIMIT)
@@ -55,6 +70,8 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 	}
 	wall.bytes_per_s = growth_bytes_per_s(growth, wall.limit_bytes / WALL_NOISE_SHARE);
 	wall.free_bytes = fraction_less(sample->limit_bytes, sample->current_bytes);
+	wall.unused_cache_bytes = unused_cache(sample, lazy_bytes);
+	wall.used_cache_bytes = used_cache(sample);
 	wall.time_to_wall_ms = growth_time_to_wall_ms(wall.bytes_per_s, wall.headroom_bytes);
 	return wall;
 }

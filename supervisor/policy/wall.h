@@ -26,6 +26,10 @@ struct wall {
 	uint64_t used_bytes;
 	uint64_t free_bytes;     /* limit less usage */
 	uint64_t headroom_bytes; /* limit less used */
+	/* Of what the kernel could take: what nobody misses, lazily freed pages with it, and file
+	 * cache that is in use or has to be written first. */
+	uint64_t unused_cache_bytes;
+	uint64_t used_cache_bytes;
 	uint64_t bytes_per_s;
 	uint64_t time_to_wall_ms; /* GROWTH_NEVER_MS */
 };

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,14 @@ struct process {
 	bool zombie;
 	bool below;
 	bool marked;
+	bool told;
+	bool due; /* to be told */
+	uint64_t start_ticks;
+};
+
+struct told_process {
+	pid_t pid;
+	uint64_t start_ticks;
 };
 
 struct table {
@@ -51,6 +60,7 @@ static bool read_process(int proc_fd, const char *name, struct process *process)
 	*process = (struct process){.pid = pid,
 		.parent = stat.parent,
 		.group = stat.group,
+		.start_ticks = stat.start_ticks,
 		.zombie = stat.state == 'Z' || stat.state == 'X'};
 	return true;
 }
@@ -168,6 +178,144 @@ int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, 
 	}
 	free(table.process);
 	return result;
+}
+
+static int by_identity(const void *a, const void *b)
+{
+	const struct told_process *left = a;
+	const struct told_process *right = b;
+	if (left->pid != right->pid)
+		return left->pid < right->pid ? -1 : 1;
+	return left->start_ticks < right->start_ticks ? -1 : left->start_ticks > right->start_ticks;
+}
+
+static struct told_process identity_of(const struct process *process)
+{
+	return (struct told_process){.pid = process->pid, .start_ticks = process->start_ticks};
+}
+
+static void mark_told(struct table *table, const struct descendants_told *told)
+{
+	for (size_t i = 0; i < table->count && told->count > 0; i++) {
+		struct told_process wanted = identity_of(&table->process[i]);
+		table->process[i].told = bsearch(&wanted, told->process, told->count, sizeof wanted,
+						 by_identity) != NULL;
+	}
+}
+
+/* Not for those whose parent was told by an earlier call, and lives. */
+static void mark_due(struct table *table)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		struct process *process = &table->process[i];
+		struct process wanted = {.pid = process->parent};
+		const struct process *parent =
+			bsearch(&wanted, table->process, table->count, sizeof wanted, by_pid);
+		process->due = process->below && !process->zombie && !process->told &&
+			       (parent == NULL || !parent->told || parent->zombie);
+	}
+}
+
+static bool is_whole(const struct table *table, pid_t group)
+{
+	if (group <= 1 || group == getpgrp())
+		return false;
+	for (size_t i = 0; i < table->count; i++)
+		if (table->process[i].group == group && !table->process[i].due &&
+			!table->process[i].zombie)
+			return false;
+	return true;
+}
+
+static void mark_group_told(struct table *table, pid_t group)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		struct process *process = &table->process[i];
+		if (process->group != group || process->zombie)
+			continue;
+		process->told = true;
+		process->due = false;
+	}
+}
+
+static int tell_due(struct table *table)
+{
+	int count = 0;
+	for (size_t i = 0; i < table->count; i++)
+		count += table->process[i].due;
+	for (size_t i = 0; i < table->count; i++) {
+		struct process *process = &table->process[i];
+		if (!process->due)
+			continue;
+		if (is_whole(table, process->group)) {
+			kill(-process->group, SIGTERM);
+			mark_group_told(table, process->group);
+			continue;
+		}
+		process->told = kill(process->pid, SIGTERM) == 0;
+		process->due = false;
+	}
+	return count;
+}
+
+/* Those that are told and still there. */
+static int remember(struct descendants_told *told, const struct table *table)
+{
+	if (told->room < table->count) {
+		struct told_process *grown = realloc(told->process, table->count * sizeof *grown);
+		if (grown == NULL)
+			return -ENOMEM;
+		told->process = grown;
+		told->room = table->count;
+	}
+	told->count = 0;
+	for (size_t i = 0; i < table->count; i++)
+		if (table->process[i].told)
+			told->process[told->count++] = identity_of(&table->process[i]);
+	/* They are in the order of their numbers, as the table is. */
+	return 0;
+}
+
+static void terminate_blindly(pid_t group)
+{
+	if (getpid() == 1)
+		kill(-1, SIGTERM);
+	else if (group > 1)
+		kill(-group, SIGTERM);
+}
+
+int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
+{
+	struct table table = {0};
+	DIR *directory = opendir("/proc");
+	int result = directory == NULL ? -errno : 0;
+	if (result == 0) {
+		/* Before the list, which then has what these have forked until now. */
+		if (group > 1)
+			kill(-group, SIGTERM);
+		result = read_table(directory, &table);
+		closedir(directory);
+	} else {
+		terminate_blindly(group);
+	}
+	if (result == 0) {
+		mark_below(&table, root);
+		mark_told(&table, told);
+		mark_due(&table);
+		if (group > 1)
+			mark_group_told(&table, group);
+		result = tell_due(&table);
+		if (remember(told, &table) != 0)
+			result = -ENOMEM;
+	}
+	free(table.process);
+	return result;
+}
+
+void descendants_told_free(struct descendants_told *told)
+{
+	free(told->process);
+	*told = (struct descendants_told){0};
 }
 
 int descendants_signal(pid_t root, int signal)

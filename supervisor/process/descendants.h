@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_PROCESS_DESCENDANTS_H
 #define SUPERVISOR_PROCESS_DESCENDANTS_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 /*
@@ -12,6 +13,32 @@
  * meanwhile is missed, so the caller repeats it.  How many were signalled, or -errno.
  */
 int descendants_signal(pid_t root, int signal);
+
+/* Those that descendants_terminate has told.  All zero = nobody yet. */
+struct descendants_told {
+	struct told_process *process; /* owned */
+	size_t count;
+	size_t room;
+};
+
+/*
+ * SIGTERM, once, to each process below root, for a caller that comes back whenever a child was
+ * reaped.  Many programs take a second TERM for a forced stop, so told remembers who had one.
+ *
+ *   - group, if not 0, is signalled first, as one: no fork of a member escapes the kernel there,
+ *     as it would escape a list that is read from /proc.  Other groups that hold nobody but
+ *     untold descendants are signalled as one as well.
+ *   - A child of a process that was told and lives is that one's to end: it may well be what the
+ *     handler of TERM runs.  Once it is an orphan it comes to us, and is told then.
+ *   - One that is forked into such a group between the reading of the list and the signal can be
+ *     told twice.
+ *
+ * How many were found that had not been told, or -errno: -ENOMEM, or what kept /proc from being
+ * read.  Without /proc the group is signalled, and all of the PID namespace instead if we are its
+ * PID 1.
+ */
+int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told);
+void descendants_told_free(struct descendants_told *told);
 
 /*
  * The same for those below root that have the text (NAME=value) in the environment that they were

@@ -119,6 +119,16 @@ void signals_restore(const struct signals *signals)
 	mask_swap(SIG_SETMASK, &signals->inherited_mask, NULL);
 }
 
+bool signals_is_fault(int number)
+{
+	static const int faults[] = {SIGKILL, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP,
+		SIGSYS, SIGXCPU, SIGXFSZ};
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		if (number == faults[i])
+			return true;
+	return false;
+}
+
 const char *signals_name(int number, char text[static SIGNALS_NAME_BYTES])
 {
 	const char *known = number > 0 && number < SIGRTMIN ? sigabbrev_np(number) : NULL;

@@ -46,6 +46,9 @@ int signals_read(const struct signals *signals, struct signals_event *event);
 /* In the child: gives back what signals_open took.  Async-signal-safe. */
 void signals_restore(const struct signals *signals);
 
+/* SIGKILL and those that a program's own faults raise: nobody asks it to end by these. */
+bool signals_is_fault(int number);
+
 /* "TERM", "RTMIN+2", or the number; into text, which is returned. */
 #define SIGNALS_NAME_BYTES 16
 const char *signals_name(int number, char text[static SIGNALS_NAME_BYTES]);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Ten permille of the memory there is: more than a supervisor ever uses, so
@@ -119,8 +120,13 @@ static void child_set_listen_pid(char **entries, char *entry)
 static void child_run(const struct spawn *spawn, const struct preparation *preparation)
 {
 	int error;
-	setpgid(0, 0);
+	if (spawn->new_session)
+		setsid();
+	else
+		setpgid(0, 0);
 	child_wait(preparation);
+	if (spawn->new_session)
+		ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	/* TTOU is blocked, so this works from the background too.  No terminal, or
 	 * not ours, is no reason not to run. */
 	if (spawn->take_terminal)
@@ -167,8 +173,10 @@ int spawn_start(const struct spawn *spawn, struct spawned *spawned)
 	}
 	if (pid == 0)
 		child_run(spawn, &preparation);
-	/* Both sides do it, so that neither has to wait for the other. */
-	setpgid(pid, pid);
+	/* Both sides do it, so that neither has to wait for the other.  A leader of a group could
+	 * not make a session any more. */
+	if (!spawn->new_session)
+		setpgid(pid, pid);
 	fcntl(preparation.result[0], F_SETFL, O_NONBLOCK);
 	*spawned = (struct spawned){
 		.pid = pid, .gate_fd = preparation.gate[1], .result_fd = preparation.result[0]};

@@ -35,6 +35,7 @@ struct spawn {
 	size_t keep_count;
 	bool has_oom_score; /* the caller gives it one: spawn_set_oom_score */
 	bool take_terminal; /* its group becomes the terminal's foreground */
+	bool new_session;   /* it leads a session, whose terminal is that of stdin if it is free */
 };
 
 /* How far a child came that could not run. */

@@ -130,7 +130,7 @@ static void report(struct tick_service *service, uint64_t now_ms)
 	struct size_text before = size_text(ask->usage_before_bytes);
 	struct size_text after = size_text(service->perform.usage_bytes);
 	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
-		is_news(ask, returned_bytes) ? log_info : log_debug;
+		is_news(ask, returned_bytes) ? log_notice : log_debug;
 	decision_text(decision, sizeof decision, ask->level, ask->previous, &ask->reason);
 	ask->open = false;
 	if (ask->processes == 0) {
@@ -146,12 +146,31 @@ static void report(struct tick_service *service, uint64_t now_ms)
 		service->perform.usage_shared ? "shared " : "", before.text, after.text);
 }
 
+/* A request that goes with no change of level repeats what has been said. */
+static void would_release(const struct tick_service *service, const struct action *action)
+{
+	char decision[REASON_BYTES + DECISION_BYTES];
+	const struct perform_service *state = &service->perform;
+	uint32_t processes = service->sampler.totals.threads;
+	void (*say)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
+		state->changed ? log_notice : log_debug;
+	decision_text(decision, sizeof decision, action->level,
+		state->changed ? state->previous : action->level, &action->reason);
+	say("%s: dry run: would ask %s of %u process%s: %s", service->config.name,
+		action->target_bytes == UINT64_MAX ? "all" : size_text(action->target_bytes).text,
+		processes, processes == 1 ? "" : "es", decision);
+}
+
 static void perform_release(
 	struct tick_service *service, const struct action *action, uint64_t now_ms)
 {
 	struct perform_service *state = &service->perform;
 	if (service->link == NULL)
 		return;
+	if (service->config.dry_run && action->reason.kind != REASON_MANUAL) {
+		would_release(service, action);
+		return;
+	}
 	if (state->ask.open)
 		report(service, now_ms);
 	state->ask = (struct perform_ask){
@@ -181,6 +200,10 @@ static void perform_brake(struct brake_worker *brake, struct tick_service *servi
 	if (brake == NULL || service->leaf == NULL)
 		return;
 	perform_reason_text(why, sizeof why, &action->reason);
+	if (service->config.dry_run) {
+		log_notice("%s: dry run: would brake: %s; memory.high %s", name, why, high.text);
+		return;
+	}
 	int error = brake_worker_set(brake, service->brake_slot, cgroup_leaf_fd(service->leaf),
 		action->high_bytes, service->high_bytes, action->until_ms);
 	if (error != 0) {
@@ -188,7 +211,7 @@ static void perform_brake(struct brake_worker *brake, struct tick_service *servi
 		return;
 	}
 	service->perform.brakes++;
-	log_info("%s: brake on: %s; memory.high %s for at most %llums", name, why, high.text,
+	log_notice("%s: brake on: %s; memory.high %s for at most %llums", name, why, high.text,
 		number(action->until_ms > now_ms ? action->until_ms - now_ms : 0));
 }
 
@@ -197,11 +220,12 @@ static void perform_unbrake(
 {
 	char why[REASON_BYTES];
 	struct size_text high = size_text(service->high_bytes);
-	if (brake == NULL || service->leaf == NULL)
+	/* What was never put on is not worth a line when it would come off. */
+	if (brake == NULL || service->leaf == NULL || service->config.dry_run)
 		return;
 	brake_worker_lift(brake, service->brake_slot);
 	perform_reason_text(why, sizeof why, &action->reason);
-	log_info("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
+	log_notice("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
 }
 
 static void perform_conclude(const struct tick_service *service, const struct action *action)
@@ -209,9 +233,9 @@ static void perform_conclude(const struct tick_service *service, const struct ac
 	char why[REASON_BYTES];
 	struct size_text headroom = size_text(action->reason.threshold);
 	perform_reason_text(why, sizeof why, &action->reason);
-	log_info("%s: no idle memory is left below %s: %s; growth may use the %s that are free",
+	log_notice("%s: no idle memory is left below %s: %s; growth %s use the %s that are free",
 		service->config.name, action->reason.shared ? "the shared limit" : "its limit", why,
-		headroom.text);
+		service->config.dry_run ? "could" : "may", headroom.text);
 }
 
 /* A change of level that comes with a release of the same service is told in the release's line,
@@ -229,17 +253,18 @@ static void perform_level(
 	struct tick_service *service, const struct action *action, bool has_release)
 {
 	char decision[REASON_BYTES + DECISION_BYTES];
-	if (service->link != NULL)
+	const char *dry = service->config.dry_run ? "dry run: would be " : "";
+	if (service->link != NULL && !service->config.dry_run)
 		link_set_level(service->link, action->level);
 	service->perform.previous = action->previous;
 	service->perform.changed = service->link != NULL;
 	if (service->link != NULL && has_release)
 		return;
 	decision_text(decision, sizeof decision, action->level, action->previous, &action->reason);
-	log_info("%s: %s", service->config.name, decision);
+	log_notice("%s: %s%s", service->config.name, dry, decision);
 }
 
-void perform_plan(struct brake_worker *brake, const struct plan *plan,
+void perform_plan(struct perform_means *means, const struct plan *plan,
 	struct tick_service *const *service, uint64_t now_ms)
 {
 	for (size_t i = 0; i < plan->count; i++)
@@ -256,13 +281,16 @@ void perform_plan(struct brake_worker *brake, const struct plan *plan,
 			perform_release(whose, action, now_ms);
 			break;
 		case ACTION_BRAKE:
-			perform_brake(brake, whose, action, now_ms);
+			perform_brake(means->brake, whose, action, now_ms);
 			break;
 		case ACTION_UNBRAKE:
-			perform_unbrake(brake, whose, action);
+			perform_unbrake(means->brake, whose, action);
 			break;
 		case ACTION_CONCLUDE:
 			perform_conclude(whose, action);
+			break;
+		case ACTION_RECLAIM:
+			perform_reclaim_start(&means->reclaim, whose, action);
 			break;
 		case ACTIONS:
 			break;

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "supervisor/cgroup/brake_worker.h"
 #include "supervisor/policy/plan.h"
+#include "supervisor/tick/perform_reclaim.h"
 
 /*
  * A plan made real, by one switch, and the decision log.
@@ -19,6 +20,12 @@
  *
  *   web: eager (was lazy): headroom 18.2M < 25.6M of 256M; asked 12M of 2 processes;
  *   returned 11.8M in 7ms (memory.current 241M -> 229M)                    (one line)
+ *
+ * Of a service with dry_run nothing is done, and the line says what would be:
+ *
+ *   web: dry run: would ask 12M of 2 processes: eager (was lazy): headroom 18.2M < 25.6M of 256M
+ *
+ * What the operator asks for by hand is done all the same: it is no decision of ours.
  *
  * At info, but for a request that repeats what is in force and finds nothing: a
  * service that has nothing to give is asked every two seconds for as long as it
@@ -55,8 +62,14 @@ struct perform_service {
 
 struct tick_service;
 
-/* service[] is the list that the plan was made for.  brake NULL in modes C and D. */
-void perform_plan(struct brake_worker *brake, const struct plan *plan,
+/* What plans are performed with. */
+struct perform_means {
+	struct brake_worker *brake; /* NULL in modes C and D */
+	struct perform_reclaim reclaim;
+};
+
+/* service[] is the list that the plan was made for. */
+void perform_plan(struct perform_means *means, const struct plan *plan,
 	struct tick_service *const *service, uint64_t now_ms);
 
 /* Reports the release whose result is known by now. */

@@ -10,6 +10,7 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/price.h"
 #include "supervisor/tick/tick_private.h"
 
 /* How often usage is looked at while a limit moves down. */
@@ -46,9 +47,10 @@ static int open_all(struct tick *tick)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
 	if (error == 0 && tick->tree != NULL)
-		error = brake_worker_open(&tick->brake);
+		error = brake_worker_open(&tick->means.brake);
 	if (error != 0)
 		return error;
+	tick->means.reclaim.base = tick->tree != NULL ? cgroup_tree_directory(tick->tree) : NULL;
 	tick->oom_seen = sampler_oom_kills(tick->sampler, &SAMPLER_SERVICE_NONE);
 	tick_watches_open(tick);
 	return 0;
@@ -75,7 +77,8 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 {
 	if (tick == NULL)
 		return;
-	brake_worker_close(tick->brake);
+	brake_worker_close(tick->means.brake);
+	perform_reclaim_close(&tick->means.reclaim);
 	tick_watches_settled(tick);
 	psi_close(&tick->psi.now);
 	psi_close(&tick->events.now);
@@ -148,7 +151,7 @@ static struct tick_place place_of(struct tick *tick)
 {
 	return (struct tick_place){
 		.tree = tick->tree,
-		.brake = tick->brake,
+		.brake = tick->means.brake,
 		.listener = tick->listener,
 		.wall_bytes = sampler_wall_bytes(tick->sampler),
 		.wall_directory = sampler_wall_directory(tick->sampler),
@@ -262,7 +265,7 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 		service->oom_kills += kills;
 	service->running = false;
 	if (own)
-		brake_worker_lift(tick->brake, service->brake_slot);
+		brake_worker_lift(tick->means.brake, service->brake_slot);
 	perform_forget(&service->perform);
 	policy_service_forget(&service->policy);
 	if (service->link != NULL) {
@@ -274,15 +277,15 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 
 void tick_end_guard(struct tick *tick)
 {
-	if (tick->brake != NULL)
-		brake_worker_end_guard(tick->brake);
+	if (tick->means.brake != NULL)
+		brake_worker_end_guard(tick->means.brake);
 }
 
 void tick_service_remove(struct tick *tick, struct tick_service *service, uint32_t wait_ms)
 {
 	if (!service->prepared)
 		return;
-	tick_service_unmake(service, tick->brake, wait_ms);
+	tick_service_unmake(service, tick->means.brake, wait_ms);
 	tick->generation++;
 }
 
@@ -291,7 +294,7 @@ void tick_service_changed(struct tick *tick, struct tick_service *service)
 	tick->triggers_stale = true;
 	if (!service->prepared)
 		return;
-	tick_service_reload(service, tick->brake, sampler_wall_bytes(tick->sampler));
+	tick_service_reload(service, tick->means.brake, sampler_wall_bytes(tick->sampler));
 }
 
 void tick_ask(struct tick *tick, struct tick_service *service, enum level level)
@@ -338,7 +341,9 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 static void observe_all(struct tick *tick, uint64_t now_ms)
 {
 	uint64_t heaps_bytes = 0;
+	tick->means.reclaim.any_dry_run = false;
 	for (size_t i = 0; i < tick->count; i++) {
+		tick->means.reclaim.any_dry_run |= tick->service[i]->config.dry_run;
 		const struct heap_sample *heap = &tick->service[i]->policy.sample.heap;
 		observe(tick, tick->service[i], now_ms);
 		heaps_bytes += heap->in_use_bytes + heap->idle_dirty_bytes;
@@ -349,6 +354,19 @@ static void observe_all(struct tick *tick, uint64_t now_ms)
 		told->usage_bytes = sampler_usage(
 			tick->sampler, &tick->service[i]->sampler, &told->usage_shared);
 	}
+}
+
+/* Nobody waits at the gate of a dry run, and nothing is dearer than at calm. */
+static void publish_nothing(const struct tick_service *service, uint64_t now_ms)
+{
+	const struct link_news news = {
+		.now_ms = now_ms,
+		.headroom_bytes = UINT64_MAX,
+		.credit_bytes = UINT64_MAX,
+		.notice_bytes = service->policy.plan.notice_bytes,
+	};
+	link_publish(service->link, &news);
+	link_set_price(service->link, price_base_ns(service->policy_config.core_worth_bytes));
 }
 
 static void publish(const struct tick_service *service, uint64_t now_ms)
@@ -363,6 +381,10 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 	};
 	if (service->link == NULL)
 		return;
+	if (service->config.dry_run) {
+		publish_nothing(service, now_ms);
+		return;
+	}
 	link_publish(service->link, &news);
 	link_set_price(service->link, plan->price_ns);
 	if (service->pressure != NULL)
@@ -411,8 +433,9 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	tick_limits_aim(tick);
 	for (size_t i = 0; i < tick->count; i++)
 		perform_settle(tick->service[i], now_ms);
+	perform_reclaim_settle(&tick->means.reclaim, &tick->sample.reclaim);
 	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
-	perform_plan(tick->brake, &tick->plan, tick->service, now_ms);
+	perform_plan(&tick->means, &tick->plan, tick->service, now_ms);
 	tick_limits_check(tick);
 	for (size_t i = 0; i < tick->count; i++) {
 		publish(tick->service[i], now_ms);

@@ -22,7 +22,7 @@ void tick_limits_check(const struct tick *tick)
 		const struct tick_service *service = tick->service[i];
 		if (service->leaf == NULL)
 			continue;
-		int error = brake_worker_error(tick->brake, service->brake_slot);
+		int error = brake_worker_error(tick->means.brake, service->brake_slot);
 		if (error != 0)
 			log_warn("%s: new limits: %s", service->config.name, strerror(-error));
 	}
@@ -42,7 +42,7 @@ static void move_limit(struct tick *tick, struct tick_service *service, uint64_t
 			name, target.text, usage.text, written.text);
 	if (change == LIMIT_KEEP || change == LIMIT_LATE)
 		return;
-	int error = brake_worker_limit(tick->brake, service->brake_slot,
+	int error = brake_worker_limit(tick->means.brake, service->brake_slot,
 		cgroup_leaf_fd(service->leaf), service->limit.written_bytes);
 	if (error != 0) {
 		if (!before.late)
@@ -50,7 +50,7 @@ static void move_limit(struct tick *tick, struct tick_service *service, uint64_t
 		service->limit = before; /* tried again at the next look */
 		service->limit.late = true;
 	} else if (change == LIMIT_REACHED) {
-		log_info("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
+		log_notice("%s: memory.max is %s now; it uses %s", name, written.text, usage.text);
 	}
 }
 

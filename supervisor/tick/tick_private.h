@@ -12,7 +12,7 @@ struct tick {
 	int root_fd;
 	struct mode mode;
 	struct cgroup_tree *tree;   /* NULL in modes C and D */
-	struct brake_worker *brake; /* there is one where there is a tree */
+	struct perform_means means; /* a brake where there is a tree */
 	struct link_listener *listener;
 	struct pressure_directory *pressure; /* NULL: no service has a socket */
 	struct sampler *sampler;

@@ -41,8 +41,9 @@ static void say_limits(const struct tick_service *service)
 	char others[CGROUP_SETTINGS_TEXT];
 	cgroup_settings_asked(&service->config, others);
 	if (is_soft(service))
-		log_info("%s: memory_max %s is soft here, where services have no cgroups of their "
-			 "own: levels and the growth gate keep it, the kernel does not",
+		log_notice(
+			"%s: memory_max %s is soft here, where services have no cgroups of their "
+			"own: levels and the growth gate keep it, the kernel does not",
 			service->config.name, soft.text);
 	if (max || high || others[0] != '\0')
 		log_warn("%s: %s%s%s%s%s: no effect here, where services have no cgroups of "
@@ -131,6 +132,7 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 	service->limit = (struct limit){.written_bytes = cgroup_settings_bytes(
 						service->config.memory_max, place->wall_bytes)};
 	service->oom_seen = 0;
+	service->was_dry_run = service->config.dry_run;
 	if (place->tree != NULL)
 		error = make_leaf(service, place);
 	else
@@ -179,10 +181,25 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 	return error;
 }
 
+/* What is in force is taken back, or has to be decided anew. */
+static void switch_dry_run(struct tick_service *service, struct brake_worker *brake)
+{
+	bool changed = service->was_dry_run != service->config.dry_run;
+	service->was_dry_run = service->config.dry_run;
+	if (!changed)
+		return;
+	policy_service_forget(&service->policy);
+	perform_forget(&service->perform);
+	link_set_level(service->link, LEVEL_CALM);
+	if (service->leaf != NULL)
+		brake_worker_lift(brake, service->brake_slot);
+}
+
 void tick_service_reload(
 	struct tick_service *service, struct brake_worker *brake, uint64_t wall_bytes)
 {
 	link_set_scavenge(service->link, &service->policy_config);
+	switch_dry_run(service, brake);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
 	if (service->leaf == NULL) {
 		service->limit.written_bytes =

@@ -41,6 +41,7 @@ struct tick_service {
 	struct config_policy policy_config;
 	bool prepared;
 	bool running;
+	bool was_dry_run; /* before a reload */
 	enum level manual;
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */

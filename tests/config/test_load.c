@@ -39,6 +39,7 @@ static void test_every_key_reaches_its_field(void **state)
 				   "on_pressure_signal = HUP\n"
 				   "on_pressure_level = eager\n"
 				   "memory_priority = 250\n"
+				   "dry_run = yes\n"
 				   "policy = swift\n"
 				   "shim = off\n"
 				   "[policy:swift]\n"
@@ -106,6 +107,8 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_int_equal(web->on_pressure_signal, SIGHUP);
 	assert_int_equal(web->on_pressure_level, LEVEL_EAGER);
 	assert_int_equal(web->memory_priority, 250);
+	assert_true(web->dry_run);
+	assert_false(config.supervisor.dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
 	assert_int_equal(web->policy, 1);
 
@@ -158,10 +161,26 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_int_equal(web->on_pressure_signal, 0);
 	assert_int_equal(web->on_pressure_level, LEVEL_FULL);
 	assert_int_equal(web->memory_priority, 0);
+	assert_false(web->dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
 	assert_int_equal(web->policy, 0);
 	assert_int_equal(config.policy_count, 1);
 	assert_int_equal(config.supervisor.pressure_signal_count, 2);
+	config_free(&config);
+}
+
+static void test_a_dry_run_of_all_is_that_of_services_that_do_not_say(void **state)
+{
+	static const char text[] = "[service:x]\ncommand = x\n"
+				   "[service:y]\ncommand = y\ndry_run = no\n"
+				   "[supervisor]\ndry_run = yes\npressure_signals = off\n";
+
+	(void)state;
+	loading_succeeds(text, &config);
+	assert_true(config.supervisor.dry_run);
+	assert_int_equal(config.supervisor.pressure_signal_count, 0);
+	assert_true(config.services[0].dry_run);
+	assert_false(config.services[1].dry_run);
 	config_free(&config);
 }
 
@@ -411,6 +430,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_key_reaches_its_field),
 		cmocka_unit_test(test_a_service_with_only_a_command_has_the_defaults),
+		cmocka_unit_test(test_a_dry_run_of_all_is_that_of_services_that_do_not_say),
 		cmocka_unit_test(test_only_the_default_policy_follows_its_section),
 		cmocka_unit_test(test_a_file_may_say_nothing_at_all),
 		cmocka_unit_test(test_autorestart_has_three_values),

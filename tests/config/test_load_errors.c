@@ -79,7 +79,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "memory_max, memory_high, memory_min, memory_low, memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
-			     "memory_priority, policy, shim"}}},
+			     "memory_priority, dry_run, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -91,7 +91,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
 		{"[supervisor]\n" CHARS_48 " = 1\n",
 			{{2, "unknown key \"" CHARS_48 "\" in [supervisor]: expected "
-			     "pressure_signals"}}},
+			     "pressure_signals, dry_run"}}},
 	};
 
 	(void)state;

@@ -76,6 +76,18 @@ static void test_lengths_of_bins_are_an_eighth_apart(void **state)
 	assert_int_equal(last, RUN_BIN_PAGES_MAX);
 }
 
+static void test_longer_lengths_are_a_sixteenth_apart(void **state)
+{
+	(void)state;
+	for (size_t pages = RUN_BIN_PAGES_MAX + 1; pages <= 64 * RUN_BIN_PAGES_MAX; pages++) {
+		size_t rounded = run_bin_round(pages);
+
+		assert_true(rounded >= pages && (rounded - pages) * 16 < pages);
+		assert_true(rounded - pages < RUN_STEP_PAGES_MAX);
+		assert_int_equal(run_bin_round(rounded), rounded);
+	}
+}
+
 static void test_a_block_that_comes_and_goes_is_kept(void **state)
 {
 	(void)state;
@@ -359,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lengths_of_bins_are_an_eighth_apart),
+		cmocka_unit_test(test_longer_lengths_are_a_sixteenth_apart),
 		cmocka_unit_test_teardown(test_a_block_that_comes_and_goes_is_kept, end),
 		cmocka_unit_test_teardown(test_calloc_is_zero_in_a_kept_block, end),
 		cmocka_unit_test_teardown(

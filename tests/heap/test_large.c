@@ -2,6 +2,7 @@
 #include "shim/heap/base/page.h"
 #include "shim/heap/base/run_bin.h"
 #include "shim/heap/front/heap.h"
+#include "shim/heap/pages/page_heap.h"
 #include "shim/heap/scavenge/growth.h"
 #include "tests/support/random.h"
 
@@ -170,9 +171,52 @@ static void test_what_churns_under_a_budget_stays_near_it(void **state)
 	assert_null(heap_check());
 }
 
+static size_t resident_bytes(void)
+{
+	size_t bytes = 0;
+	uintptr_t start;
+	size_t pages;
+
+	for (size_t i = 0; page_heap_region_locked(i, &start, &pages); i++)
+		bytes += os_resident_bytes((void *)start, pages * PAGE_BYTES);
+	return bytes;
+}
+
+/* Nothing is given back here.  Of each block one page in four is touched, from the first one on. */
+static void test_what_blocks_leave_untouched_stays_so(void **state)
+{
+	unsigned char *blocks[60] = {NULL};
+	size_t live = 0;
+	size_t most_live = 0;
+
+	(void)state;
+	for (int turn = 0; turn < 6000; turn++) {
+		size_t victim = random_below(60);
+		size_t least = (size_t)(1 << 20) << random_below(2);
+		size_t bytes = least + random_below(least);
+
+		live -= heap_usable_size(blocks[victim]);
+		heap_free(blocks[victim]);
+		blocks[victim] = heap_malloc(bytes);
+		assert_non_null(blocks[victim]);
+		for (size_t at = 0; at < bytes; at += 4 * PAGE_BYTES)
+			blocks[victim][at] = 1;
+		live += heap_usable_size(blocks[victim]);
+		if (live > most_live)
+			most_live = live;
+	}
+	print_message("# %zu MiB resident of %zu live\n", resident_bytes() >> 20, most_live >> 20);
+	assert_true(resident_bytes() < most_live / 2);
+	for (int i = 0; i < 60; i++)
+		heap_free(blocks[i]);
+	assert_null(heap_check());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: what others leave idle counts here. */
+		cmocka_unit_test(test_what_blocks_leave_untouched_stays_so),
 		cmocka_unit_test(test_realloc_grows_in_place_where_the_next_pages_are_free),
 		cmocka_unit_test(test_realloc_moves_where_they_are_not),
 		cmocka_unit_test(test_shrinking_gives_the_tail_back),

@@ -272,6 +272,145 @@ static void test_a_child_forked_while_the_list_is_read_is_found_by_the_next(void
 	assert_int_equal(waitpid(forked_meanwhile, NULL, 0), forked_meanwhile);
 }
 
+/* descendants_terminate. */
+
+static int heard_fd; /* where a child writes a byte for each TERM */
+
+static void on_term(int signal)
+{
+	(void)signal;
+	ssize_t ignored = write(heard_fd, "t", 1);
+	(void)ignored;
+}
+
+/* Hears TERM and lives on; in a session of its own if that is wanted. */
+static pid_t fork_listener(int ready_fd, bool new_session)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid != 0)
+		return pid;
+	if (new_session)
+		setsid();
+	signal(SIGTERM, on_term);
+	ssize_t ignored = write(ready_fd, "", 1);
+	(void)ignored;
+	wait_for_ever();
+	return 0;
+}
+
+static int bytes_in(int fd)
+{
+	char bytes[64];
+	ssize_t got = read(fd, bytes, sizeof bytes);
+	return got > 0 ? (int)got : 0;
+}
+
+static struct descendants_told told;
+static int ready[2];
+static int heard[2];
+
+static int setup_told(void **state)
+{
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe2(heard, O_NONBLOCK), 0);
+	heard_fd = heard[1];
+	return setup_real(state);
+}
+
+static int teardown_told(void **state)
+{
+	teardown_real(state);
+	descendants_told_free(&told);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(heard[i]);
+	}
+	return 0;
+}
+
+static void test_each_is_told_to_end_once(void **state)
+{
+	int count = 0;
+	(void)state;
+	/* A group of two, and two that have left it. */
+	pid_t leader = fork();
+	assert_true(leader >= 0);
+	if (leader == 0) {
+		setpgid(0, 0);
+		fork_listener(ready[1], false);
+		fork_listener(ready[1], false);
+		fork_listener(ready[1], true);
+		signal(SIGTERM, SIG_IGN);
+		wait_for_ever();
+	}
+	fork_listener(ready[1], true);
+	wait_for_bytes(ready[0], 4);
+	assert_int_equal(descendants_terminate(getpid(), leader, &told), 2);
+	assert_true(WAIT_UNTIL(30, (count += bytes_in(heard[0])) >= 4));
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(descendants_terminate(getpid(), 0, &told), 0);
+	assert_int_equal(kill(leader, SIGKILL), 0);
+	assert_int_equal(waitpid(leader, NULL, 0), leader);
+	assert_int_equal(descendants_terminate(getpid(), 0, &told), 0);
+	assert_int_equal(count + bytes_in(heard[0]), 4);
+}
+
+/* What a handler of TERM runs is not ended under it, and is when the parent leaves it to us. */
+static void test_a_child_of_one_that_was_told_is_told_as_an_orphan(void **state)
+{
+	(void)state;
+	int go[2];
+	char byte;
+	assert_int_equal(pipe(go), 0);
+	pid_t parent = fork();
+	assert_true(parent >= 0);
+	if (parent == 0) {
+		setsid();
+		signal(SIGTERM, on_term);
+		ssize_t ignored = write(ready[1], "", 1);
+		while (read(go[0], &byte, 1) < 0)
+			;
+		fork_listener(ready[1], false);
+		ignored = read(go[0], &byte, 1);
+		(void)ignored;
+		_exit(0);
+	}
+	wait_for_bytes(ready[0], 1);
+	assert_int_equal(descendants_terminate(getpid(), 0, &told), 1);
+	assert_true(WAIT_UNTIL(30, bytes_in(heard[0]) == 1));
+	assert_int_equal(write(go[1], "f", 1), 1);
+	wait_for_bytes(ready[0], 1);
+	assert_int_equal(descendants_terminate(getpid(), 0, &told), 0);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(waitpid(parent, NULL, 0), parent);
+	assert_int_equal(descendants_terminate(getpid(), 0, &told), 1);
+	assert_true(WAIT_UNTIL(30, bytes_in(heard[0]) == 1));
+	close(go[0]);
+	close(go[1]);
+}
+
+static bool terminate_until_none(void)
+{
+	descendants_terminate(getpid(), 0, &told);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD;
+}
+
+/* In a group of its own that is gone with each generation, so that TERM has to meet one alive. */
+static void test_one_that_runs_away_is_met_by_term_in_the_end(void **state)
+{
+	(void)state;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setsid();
+		run_away();
+	}
+	assert_true(WAIT_UNTIL(60, terminate_until_none()));
+}
+
 /* A /proc of files. */
 
 static struct fake_tree tree;
@@ -407,6 +546,16 @@ static void test_entries_that_go_while_they_are_read_are_passed_over(void **stat
 	assert_int_equal(descendants_signal(ROOT_PID, SIGTERM), 2);
 }
 
+static void test_without_proc_the_group_is_told(void **state)
+{
+	struct descendants_told none = {0};
+	(void)state;
+	proc_path = "/nonexistent";
+	assert_int_equal(descendants_terminate(ROOT_PID, 4711, &none), -ENOENT);
+	assert_int_equal(killed_count, 1);
+	assert_int_equal(killed[0], -4711);
+}
+
 static void test_without_proc_there_is_an_error_and_no_kill(void **state)
 {
 	(void)state;
@@ -417,6 +566,8 @@ static void test_without_proc_there_is_an_error_and_no_kill(void **state)
 
 #define REAL(name) cmocka_unit_test_setup_teardown(name, setup_real, teardown_real)
 #define FAKE(name) cmocka_unit_test_setup_teardown(name, setup_fake, teardown_fake)
+
+#define TOLD(name) cmocka_unit_test_setup_teardown(name, setup_told, teardown_told)
 
 int main(void)
 {
@@ -432,6 +583,10 @@ int main(void)
 		FAKE(test_one_that_has_gone_since_is_not_counted),
 		FAKE(test_entries_that_go_while_they_are_read_are_passed_over),
 		FAKE(test_without_proc_there_is_an_error_and_no_kill),
+		FAKE(test_without_proc_the_group_is_told),
+		TOLD(test_each_is_told_to_end_once),
+		TOLD(test_a_child_of_one_that_was_told_is_told_as_an_orphan),
+		TOLD(test_one_that_runs_away_is_met_by_term_in_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

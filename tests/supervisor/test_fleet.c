@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -254,6 +255,91 @@ static void test_a_wrapper_ends_as_its_service_did(void **state)
 	assert_int_equal(fake_fleet_run(ONCE("web"), true, end_as_a_wrapper), 128 + SIGTERM);
 }
 
+static struct wrap as;
+
+static void stop_with_a_budget(void *context)
+{
+	struct fake_child *web = fake_fleet_child("web");
+	struct fake_child *orphan = fake_children_add(0);
+	(void)context;
+	fake_fleet.fleet->as = as;
+	web->ignores = true;
+	orphan->ignores = true;
+	fake_fleet_pass(60000);
+	fake_fleet_signal(SIGTERM);
+	fake_fleet_pass(2999);
+	assert_int_equal(web->state, FAKE_CHILD_ALIVE);
+	fake_fleet_pass(1);
+	assert_int_equal(said("web: still there 3000 ms after it was told to stop, killed"), 1);
+	/* Nothing is left of the budget for the orphan. */
+	fake_fleet_reap();
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+	assert_int_equal(orphan->state, FAKE_CHILD_GONE);
+}
+
+static void test_a_stop_budget_that_is_set_is_for_all(void **state)
+{
+	(void)state;
+	wrap_init(&as);
+	as.has_stop_wait = true;
+	as.stop_wait_ms = 3000;
+	assert_int_equal(fake_fleet_run(ONCE("web"), true, stop_with_a_budget), 128 + SIGKILL);
+}
+
+static void rewrite_signals(void *context)
+{
+	struct fake_child *web = fake_fleet_child("web");
+	(void)context;
+	fake_fleet.fleet->as = as;
+	web->ignores = true;
+	fake_fleet_signal(SIGHUP);
+	assert_int_equal(fake_children_signalled(-web->pid, SIGINT), 1);
+	fake_fleet_signal(SIGWINCH);
+	assert_int_equal(fake_children_signalled(-web->pid, SIGWINCH), 0);
+	fake_fleet_signal(SIGTERM);
+	assert_int_equal(fake_children_signalled(-web->pid, SIGTERM), 1);
+	assert_int_equal(fake_children_signalled(web->pid, SIGTERM), 0);
+	fake_fleet_signal(SIGTSTP);
+	assert_int_equal(fake_children_signalled(-web->pid, SIGSTOP), 1);
+	/* It stops along. */
+	assert_int_equal(fake_children_signalled(getpid(), SIGSTOP), 1);
+	fake_children_exit(web, 3);
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+}
+
+static void test_signals_are_rewritten_and_go_to_the_group(void **state)
+{
+	(void)state;
+	wrap_init(&as);
+	as.sent[SIGHUP] = SIGINT;
+	as.sent[SIGWINCH] = 0;
+	as.stops_along = true;
+	as.is_success[3] = true;
+	wrap_set_session(&as);
+	assert_int_equal(fake_fleet_run(ONCE("web"), true, rewrite_signals), 0);
+}
+
+static void leave_the_rest(void *context)
+{
+	struct fake_child *orphan = fake_children_add(0);
+	(void)context;
+	fake_fleet.fleet->as = as;
+	fake_children_exit(fake_fleet_child("web"), 0);
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+	assert_int_equal(orphan->state, FAKE_CHILD_ALIVE);
+}
+
+static void test_a_single_child_is_all_there_is(void **state)
+{
+	(void)state;
+	wrap_init(&as);
+	as.leaves_rest = true;
+	assert_int_equal(fake_fleet_run(ONCE("web"), true, leave_the_rest), 0);
+}
+
 static void refuse_to_start(void *context)
 {
 	(void)context;
@@ -352,10 +438,10 @@ static void test_a_reload_during_the_last_sweep_brings_it_back(void **state)
 	assert_false(fake_loop.stopped);
 	assert_int_equal(db->state, FAKE_CHILD_ALIVE);
 	assert_int_equal(orphan->state, FAKE_CHILD_ALIVE);
-	/* The end comes later, and from its beginning. */
+	/* The end comes later, and from its beginning; who was told to end is not told again. */
 	fake_children_exit(db, 0);
 	fake_fleet_reap();
-	assert_int_equal(fake_children_signalled(0, SIGTERM), 2);
+	assert_int_equal(fake_children_signalled(0, SIGTERM), 1);
 	fake_fleet_pass(1999);
 	assert_int_equal(orphan->state, FAKE_CHILD_ALIVE);
 	fake_fleet_pass(1);
@@ -412,6 +498,9 @@ int main(void)
 		TEST(test_signals_in_run_mode),
 		TEST(test_a_wrapped_service_gets_its_signals),
 		TEST(test_a_wrapper_ends_as_its_service_did),
+		TEST(test_a_stop_budget_that_is_set_is_for_all),
+		TEST(test_signals_are_rewritten_and_go_to_the_group),
+		TEST(test_a_single_child_is_all_there_is),
 		TEST(test_a_wrapper_that_cannot_start_ends),
 		TEST(test_the_exit_status_tells_whether_all_ended_well),
 		TEST(test_the_last_sweep_tells_then_kills_then_leaves),

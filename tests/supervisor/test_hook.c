@@ -67,6 +67,18 @@ static void test_it_is_told_from_its_level_on(void **state)
 	assert_int_equal(said("web: on_pressure: give-back at eager, pid"), 1);
 }
 
+static void test_in_a_dry_run_it_is_not_told(void **state)
+{
+	(void)state;
+	struct fake_child *child = begin();
+	life.service.config->dry_run = true;
+	level_is(LEVEL_EAGER);
+	level_is(LEVEL_FULL);
+	assert_int_equal(commands(), 0);
+	assert_int_equal(fake_children_signalled(child->pid, SIGUSR1), 0);
+	assert_int_equal(said("web: dry run: would tell it of pressure at eager"), 1);
+}
+
 static void test_it_is_told_again_after_a_rest(void **state)
 {
 	(void)state;
@@ -159,6 +171,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_it_is_told_from_its_level_on, life_setup, end),
+		cmocka_unit_test_setup_teardown(test_in_a_dry_run_it_is_not_told, life_setup, end),
 		cmocka_unit_test_setup_teardown(
 			test_it_is_told_again_after_a_rest, life_setup, end),
 		cmocka_unit_test_setup_teardown(

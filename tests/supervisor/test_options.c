@@ -39,7 +39,7 @@ static void test_the_command_starts_at_the_first_word_that_is_no_option(void **s
 	(void)state;
 	assert_int_equal(parse("spillway -v cmd -v --help"), 0);
 	assert_int_equal(options.command, OPTIONS_WRAP);
-	assert_int_equal(options.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(options.log_level, LOG_LEVEL_INFO);
 	assert_string_equal(options.argv[0], "cmd");
 	assert_string_equal(options.argv[1], "-v");
 	assert_string_equal(options.argv[2], "--help");
@@ -136,6 +136,19 @@ static void test_usage_errors_name_the_word(void **state)
 		{"spillway --core-worth=1M true", "1M"},
 		{"spillway --scavenge", "--scavenge"},
 		{"spillway --memory-max=1G run a.ini", "--memory-max"},
+		{"spillway -g run a.ini", "-g is for one"},
+		{"spillway --bogus true", "--bogus: no such option;"},
+		{"spillway --session=3 true", "--session=3: takes no value"},
+		{"spillway -e", "-e: needs a value"},
+		{"spillway -e 256 true", "256"},
+		{"spillway -e x true", "-e x"},
+		{"spillway -p NOPE true", "NOPE"},
+		{"spillway --stop-wait soon true", "soon: expected a duration"},
+		{"spillway -r 15 true", "15: expected two signals"},
+		{"spillway -r 15::12 true", "15::12"},
+		{"spillway -r 1:32 true", "1:32"},
+		{"spillway -r herp true", "herp"},
+		{"spillway --rewrite= true", "--rewrite"},
 		{"spillway --shim off check a.ini", "--shim"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -219,6 +232,101 @@ static void test_help_and_version_need_no_command(void **state)
 	assert_int_equal(options.log_level, LOG_LEVEL_ERROR);
 }
 
+/* What the small init programs have options for. */
+static void test_options_of_other_inits(void **state)
+{
+	static const struct {
+		const char *line;
+		enum wrap_target target;
+		bool stops_along;
+		bool leaves_rest;
+	} rows[] = {
+		{"spillway true", WRAP_TO_COMMAND, false, false},
+		{"spillway -s -w -e 143 -p TERM -- true", WRAP_TO_COMMAND, false, false},
+		{"spillway -g true", WRAP_TO_GROUP, false, false},
+		{"spillway --session true", WRAP_TO_SESSION, true, false},
+		{"spillway --rewrite 15:3 true", WRAP_TO_SESSION, true, false},
+		{"spillway --rewrite 15:3 -g true", WRAP_TO_GROUP, true, false},
+		{"spillway --single-child true", WRAP_TO_COMMAND, true, true},
+		{"spillway -r TERM:QUIT -c true", WRAP_TO_COMMAND, true, true},
+		{"/sbin/tini true", WRAP_TO_COMMAND, false, false},
+		{"/usr/libexec/catatonit -g true", WRAP_TO_GROUP, false, false},
+		{"docker-init -- true", WRAP_TO_COMMAND, false, false},
+		{"dumb-init true", WRAP_TO_SESSION, true, false},
+		{"/usr/bin/dumb-init -c true", WRAP_TO_COMMAND, true, true},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(parse(rows[i].line), 0);
+		assert_int_equal(options.command, OPTIONS_WRAP);
+		assert_string_equal(options.argv[0], "true");
+		assert_int_equal(options.wrap.target, rows[i].target);
+		assert_int_equal(options.wrap.stops_along, rows[i].stops_along);
+		assert_int_equal(options.wrap.leaves_rest, rows[i].leaves_rest);
+	}
+	assert_int_equal(parse("spillway -e 3 -e 255 -p SIGUSR1 -w --stop-wait=1m true"), 0);
+	assert_true(options.wrap.is_success[3] && options.wrap.is_success[255]);
+	assert_false(options.wrap.is_success[4]);
+	assert_int_equal(options.wrap.parent_death_signal, SIGUSR1);
+	assert_true(options.wrap.tells_reaped);
+	assert_int_equal(options.wrap.stop_wait_ms, 60000);
+	assert_int_equal(parse("spillway --stop-wait unlimited true"), 0);
+	assert_int_equal(options.wrap.stop_wait_ms, WRAP_STOP_UNLIMITED);
+	assert_int_equal(parse("spillway -r 1:0 -r 15:2 -r 2:15 true"), 0);
+	assert_int_equal(options.wrap.sent[1], 0);
+	assert_int_equal(options.wrap.sent[15], 2);
+	assert_int_equal(options.wrap.sent[2], 15);
+}
+
+/* Under another's name, all words after the options are the command, and all signals are its. */
+static void test_called_by_another_name(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("tini run a.ini"), 0);
+	assert_int_equal(options.command, OPTIONS_WRAP);
+	assert_int_equal(options.pressure_signal_count, 0);
+	assert_int_equal(parse("dumb-init -v true"), 0);
+	assert_int_equal(options.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(parse("tini -v true"), 0);
+	assert_int_equal(options.log_level, LOG_LEVEL_INFO);
+	assert_int_equal(options_usage_status("/usr/bin/tini"), 1);
+	assert_int_equal(options_usage_status("/usr/bin/spillway"), 2);
+	assert_string_equal(
+		options_version(OPTIONS_PEER_TINI), "tini version " SPILLWAY_VERSION "_spillway\n");
+	assert_int_equal(parse("tini -l"), 0);
+	assert_int_equal(options.command, OPTIONS_LICENCE);
+}
+
+static void test_variables_of_other_inits(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *value;
+		enum wrap_target target;
+		bool leaves_rest;
+		enum log_level level;
+	} rows[] = {
+		{"TINI_SUBREAPER", "", WRAP_TO_COMMAND, false, LOG_LEVEL_NOTICE},
+		{"TINI_KILL_PROCESS_GROUP", "", WRAP_TO_GROUP, false, LOG_LEVEL_NOTICE},
+		{"TINI_VERBOSITY", "0", WRAP_TO_COMMAND, false, LOG_LEVEL_WARN},
+		{"TINI_VERBOSITY", "3", WRAP_TO_COMMAND, false, LOG_LEVEL_DEBUG},
+		{"TINI_VERBOSITY", "loud", WRAP_TO_COMMAND, false, LOG_LEVEL_NOTICE},
+		{"DUMB_INIT_SETSID", "0", WRAP_TO_COMMAND, true, LOG_LEVEL_NOTICE},
+		{"DUMB_INIT_SETSID", "1", WRAP_TO_COMMAND, false, LOG_LEVEL_NOTICE},
+		{"DUMB_INIT_DEBUG", "1", WRAP_TO_COMMAND, false, LOG_LEVEL_DEBUG},
+		{"CATATONIT_DEBUG", "1", WRAP_TO_COMMAND, false, LOG_LEVEL_DEBUG},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		setenv(rows[i].name, rows[i].value, 1);
+		assert_int_equal(parse("spillway true"), 0);
+		unsetenv(rows[i].name);
+		assert_int_equal(options.wrap.target, rows[i].target);
+		assert_int_equal(options.wrap.leaves_rest, rows[i].leaves_rest);
+		assert_int_equal(options.log_level, rows[i].level);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +341,9 @@ int main(void)
 		cmocka_unit_test(test_wrap_makes_one_service_of_the_options),
 		cmocka_unit_test(test_wrap_scavenges_as_the_options_say),
 		cmocka_unit_test(test_help_and_version_need_no_command),
+		cmocka_unit_test(test_options_of_other_inits),
+		cmocka_unit_test(test_called_by_another_name),
+		cmocka_unit_test(test_variables_of_other_inits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

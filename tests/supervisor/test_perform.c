@@ -23,6 +23,7 @@
 struct stage {
 	struct tick_service service;
 	struct tick_service *list[1];
+	struct perform_means means;
 	struct plan plan;
 	struct action action[4];
 	int log_fd;
@@ -90,7 +91,7 @@ static void ask(struct stage *stage, uint64_t now_ms)
 		.level = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(NULL, &stage->plan, stage->list, now_ms);
+	perform_plan(&stage->means, &stage->plan, stage->list, now_ms);
 }
 
 static void test_a_release_is_one_line_when_all_have_answered(void **state)
@@ -154,11 +155,11 @@ static void test_asking_again_for_nothing_is_no_news(void **state)
 		.previous = LEVEL_EAGER,
 		.target_bytes = 12 * MIB,
 		.reason = headroom};
-	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5000);
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5001);
 	assert_string_equal(logged(stage), "");
-	perform_plan(NULL, &stage->plan, stage->list, 6000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 6000);
 	stage->service.sampler.totals.heap.released_bytes += MIB;
 	perform_settle(&stage->service, 6001);
 	assert_non_null(strstr(logged(stage), "returned 1M in 1ms"));
@@ -172,7 +173,7 @@ static void test_a_level_alone_is_a_line_at_once(void **state)
 		.level = LEVEL_CALM,
 		.previous = LEVEL_LAZY,
 		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
-	perform_plan(NULL, &stage->plan, stage->list, 1);
+	perform_plan(&stage->means, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "web: calm (was lazy): relaxed, headroom 120M");
 }
 
@@ -183,7 +184,7 @@ static void test_a_level_and_a_wish_are_a_line_each(void **state)
 	ask(stage, 5000);
 	stage->plan.action[1].reason = (struct reason){.kind = REASON_MANUAL};
 	stage->service.perform = (struct perform_service){0};
-	perform_plan(NULL, &stage->plan, stage->list, 5000);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5000);
 	assert_string_equal(logged(stage), "web: eager (was lazy): headroom 18.1M < 25.6M of 256M");
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5001);
@@ -199,7 +200,7 @@ static void test_a_second_release_reports_the_first(void **state)
 		.level = LEVEL_FULL,
 		.target_bytes = UINT64_MAX,
 		.reason = {.kind = REASON_MANUAL}};
-	perform_plan(NULL, &stage->plan, stage->list, 5100);
+	perform_plan(&stage->means, &stage->plan, stage->list, 5100);
 	assert_non_null(strstr(logged(stage), "in 100ms so far, not all answered"));
 	stage->service.sampler.totals.heap.answered = true;
 	perform_settle(&stage->service, 5101);
@@ -224,9 +225,41 @@ static void test_without_leaves_there_is_no_brake(void **state)
 	stage->plan.action[0] = (struct action){
 		.kind = ACTION_BRAKE, .high_bytes = 1, .until_ms = 9, .reason = headroom};
 	stage->plan.action[1] = (struct action){.kind = ACTION_UNBRAKE};
-	perform_plan(NULL, &stage->plan, stage->list, 1);
+	perform_plan(&stage->means, &stage->plan, stage->list, 1);
 	assert_string_equal(logged(stage), "");
 	assert_int_equal(stage->service.perform.brakes, 0);
+}
+
+static void test_a_dry_run_says_what_would_be_done_and_does_nothing(void **state)
+{
+	struct stage *stage = *state;
+	stage->service.config.dry_run = true;
+	ask(stage, 5000);
+	assert_string_equal(logged(stage),
+		"web: dry run: would ask 12M of 2 processes: eager (was lazy): headroom 18.1M < "
+		"25.6M of 256M");
+	assert_int_equal(link_level(stage->service.link), LEVEL_CALM);
+	assert_int_equal(stage->service.perform.releases[LEVEL_EAGER], 0);
+	assert_true(perform_due_ms(&stage->service.perform) == UINT64_MAX);
+	/* Again, with the level as it is: no news. */
+	stage->plan.count = 1;
+	stage->plan.action[0] = stage->plan.action[1];
+	perform_plan(&stage->means, &stage->plan, stage->list, 5100);
+	assert_string_equal(logged(stage), "");
+	stage->plan.action[0] = (struct action){.kind = ACTION_LEVEL,
+		.level = LEVEL_CALM,
+		.previous = LEVEL_EAGER,
+		.reason = {.kind = REASON_RELAXED, .value = 120 * MIB}};
+	perform_plan(&stage->means, &stage->plan, stage->list, 5200);
+	assert_string_equal(
+		logged(stage), "web: dry run: would be calm (was eager): relaxed, headroom 120M");
+	/* The operator's word is done. */
+	stage->plan.action[0] = (struct action){.kind = ACTION_RELEASE,
+		.level = LEVEL_FULL,
+		.target_bytes = UINT64_MAX,
+		.reason = {.kind = REASON_MANUAL}};
+	perform_plan(&stage->means, &stage->plan, stage->list, 5300);
+	assert_int_equal(stage->service.perform.releases[LEVEL_FULL], 1);
 }
 
 static void test_every_reason_names_its_numbers(void **state)
@@ -273,6 +306,7 @@ int main(void)
 		TEST(test_a_second_release_reports_the_first),
 		TEST(test_a_service_that_ended_is_not_waited_for),
 		TEST(test_without_leaves_there_is_no_brake),
+		TEST(test_a_dry_run_says_what_would_be_done_and_does_nothing),
 		cmocka_unit_test(test_every_reason_names_its_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,24 @@ static void test_levels_follow_the_headroom_up_and_down(void **state)
 	}
 }
 
+static void test_a_dry_run_changes_nothing_and_a_reload_ends_it(void **state)
+{
+	(void)state;
+	fake_machine_start(
+		"[supervisor]\ndry_run = yes\n" WEB "[service:db]\ncommand = y\ndry_run = no\n");
+	fake_machine_turn(SLOW_MS);
+	fake_machine_use("box", 240 * MIB);
+	fake_machine_turn(SLOW_MS);
+	assert_int_equal(fake_machine_level(0), LEVEL_CALM);
+	assert_int_equal(fake_machine_level(1), LEVEL_FULL);
+	assert_int_equal(said("web: dry run: would "), 1);
+	assert_int_equal(said("db: dry run"), 0);
+	fake_machine_reload(WEB "[service:db]\ncommand = y\ndry_run = yes\n");
+	fake_machine_turn(SLOW_MS);
+	assert_int_equal(fake_machine_level(0), LEVEL_FULL);
+	assert_int_equal(fake_machine_level(1), LEVEL_CALM);
+}
+
 static void test_a_level_rises_at_once_and_falls_after_a_while(void **state)
 {
 	(void)state;
@@ -472,6 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_levels_follow_the_headroom_up_and_down),
+		TEST(test_a_dry_run_changes_nothing_and_a_reload_ends_it),
 		TEST(test_a_level_rises_at_once_and_falls_after_a_while),
 		TEST(test_a_leafs_own_limit_presses_that_service_alone),
 		TEST(test_a_limit_that_changes_is_seen_by_the_next_turn),

@@ -9,9 +9,9 @@
  * A process table without processes.
  *
  * The linker wraps spawn_start and its siblings, kill, waitid, waitpid and
- * descendants_signal (WRAP_children in the Makefile).  A spawned child exists
- * in the table below only; a signal changes its entry and is noted.  So no
- * test that uses it waits for anything, and every order of events can be made.
+ * descendants_signal and descendants_terminate (WRAP_children in the Makefile).  A spawned child
+ * exists in the table below only; a signal changes its entry and is noted.  So no test that uses it
+ * waits for anything, and every order of events can be made.
  *
  *   ALIVE   it runs
  *   ZOMBIE  it has ended; kill() finds it, until somebody reaps it
@@ -33,6 +33,7 @@ struct fake_child {
 	bool ignores;    /* every signal but SIGKILL */
 	bool unkillable; /* SIGKILL as well, as a process that the kernel holds */
 	bool went;       /* spawn_go was called */
+	bool told;       /* by descendants_terminate */
 	char program[64];
 	char preload[256];
 	char link[256];
@@ -47,7 +48,7 @@ struct fake_children {
 	struct fake_child child[FAKE_CHILDREN_MAX];
 	size_t signal_count;
 	struct {
-		pid_t to; /* as kill() was given it; 0 = descendants_signal */
+		pid_t to; /* as kill() was given it; 0 = descendants_signal or _terminate */
 		int signal;
 	} signal[FAKE_CHILDREN_SIGNALS_MAX];
 	int refuse_spawns; /* so many of the next spawn_start fail with refuse_error */
@@ -79,7 +80,8 @@ void fake_children_reap(struct fake_child *child);
 
 size_t fake_children_spawned(const char *program);
 
-/* How often kill(to, signal) was called; to 0 = by descendants_signal. */
+/* How often kill(to, signal) was called; to 0 = by descendants_signal or,
+ * where it told anybody, descendants_terminate. */
 size_t fake_children_signalled(pid_t to, int signal);
 
 #endif

@@ -26,7 +26,7 @@ at_exit rm -rf "$folder"
 shared=shmem
 cgroup_v2 "$CGROUP_MEMORY" || shared=total_shmem
 [ $(($(cgroup_stat "$CGROUP_MEMORY" $shared) >> 20)) -lt $((FILE_MIB / 2)) ] || tap_skip_all "/var/tmp is in memory"
-(cgroup_exec "$spillway" -- "$memory" read "$folder/file") >"$TAP_DIR/out" 2>"$log" &
+(cgroup_exec "$spillway" -v -- "$memory" read "$folder/file") >"$TAP_DIR/out" 2>"$log" &
 pid=$!
 at_exit_kill "$pid"
 if ! wait_until 60 is_active; then

@@ -62,13 +62,13 @@ run "stopped by INT" INT
 # Strangers in our cgroup are left alone, and so is the limit we live under.
 if cgroup_v2 "$CGROUP_MEMORY"; then
   cgroup_limit "$CGROUP_MEMORY" $((512 << 20))
-  (cgroup_exec sh -c '"$@" & wait $!; exit $?' sh "$spillway" -- sh -c 'cat /proc/self/cgroup') \
+  (cgroup_exec sh -c '"$@" & wait $!; exit $?' sh "$spillway" -v -- sh -c 'cat /proc/self/cgroup') \
     >"$TAP_DIR/out" 2>"$log"
   tap_ok "with a shell beside us under a limit there are no leaves" \
     grep -q 'mode C: .*1 other process in it, and a cgroup beside it would escape its limit' "$log"
   tap_is "the service stays in that cgroup" "$(cat "$TAP_DIR/out")" "0::${CGROUP_MEMORY#"$(cgroup_mount cgroup2)"}"
   echo max >"$CGROUP_MEMORY/memory.max"
-  (cgroup_exec sh -c '"$@" & wait $!; exit $?' sh "$spillway" --name=beside -- sh -c 'cat /proc/self/cgroup') \
+  (cgroup_exec sh -c '"$@" & wait $!; exit $?' sh "$spillway" -v --name=beside -- sh -c 'cat /proc/self/cgroup') \
     >"$TAP_DIR/out" 2>"$log"
   tap_ok "without a limit the leaves are made beside it" grep -q '/spillway-[0-9]*/beside$' "$TAP_DIR/out"
   tap_is "nothing of it is left" "$(folders "$(sed -n 's|.*/spillway-\([0-9]*\)/beside$|\1|p' "$TAP_DIR/out")")" ""

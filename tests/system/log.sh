@@ -12,7 +12,7 @@ up() {
 # begin COMMAND...: under a supervisor whose stderr is $pipe.
 begin() {
   : >"$out"
-  "$spillway" -v "$@" >"$out" 2>"$pipe" </dev/null &
+  "$spillway" -vv "$@" >"$out" 2>"$pipe" </dev/null &
   pid=$!
   at_exit_kill "$pid"
 }
@@ -44,11 +44,11 @@ tap_is "and it stops" $? 0
 exec 9<&-
 
 # The reader is gone before the first line.
-: | "$spillway" -v -- sh -c 'exit 3' 2> >(exec <&-)
+: | "$spillway" -vv -- sh -c 'exit 3' 2> >(exec <&-)
 tap_is "with the reader gone the status is still the service's" $? 3
 
-"$spillway" -v -- sh -c 'exit 4' 2>/dev/full
+"$spillway" -vv -- sh -c 'exit 4' 2>/dev/full
 tap_is "and on a full disk" $? 4
-"$spillway" -v -- sh -c 'exit 5' 2>&-
+"$spillway" -vv -- sh -c 'exit 5' 2>&-
 tap_is "and with stderr closed" $? 5
 tap_done

@@ -44,7 +44,7 @@ stop() {
 # One service under its own options: the RT signals are ours, all others the service's.
 log=$TAP_DIR/wrap.log
 out=$TAP_DIR/wrap.out
-(cgroup_exec "$spillway" -v --name=idle --scavenge=off -- "$memory" idle $IDLE_MIB 4 10000) >"$out" 2>"$log" &
+(cgroup_exec "$spillway" -vv --name=idle --scavenge=off -- "$memory" idle $IDLE_MIB 4 10000) >"$out" 2>"$log" &
 pid=$!
 at_exit_kill "$pid"
 tap_ok "the service is up" wait_until 60 said empty "$out"

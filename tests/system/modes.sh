@@ -7,7 +7,7 @@ out=$TAP_DIR/out
 
 # mode_of COMMAND...: the line of spillway started through COMMAND
 mode_of() {
-  (cgroup_exec "$@" "$spillway" --memory-max=100M --name=leaf -- cat /proc/self/cgroup) >"$out" 2>"$log"
+  (cgroup_exec "$@" "$spillway" -v --memory-max=100M --name=leaf -- cat /proc/self/cgroup) >"$out" 2>"$log"
   grep -o 'mode [A-D]: .*' "$log"
 }
 
@@ -66,7 +66,7 @@ tap_is "a share is one of the wall above" "$(cat "$out")" 104857600
 cat >"$TAP_DIR/inside" <<'END'
 mount --make-rprivate / && umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup || exit 9
 sleep 1000 &
-"$1" --name=leaf -- sh -c "cat /proc/self/cgroup /proc/$!/cgroup"
+"$1" -v --name=leaf -- sh -c "cat /proc/self/cgroup /proc/$!/cgroup"
 cat /proc/$!/cgroup
 kill $!
 END

@@ -14,7 +14,7 @@ burst=$BUILD/tests/bench/survival/burst
 # At most 153 MiB are live at once.  1.15 times as much was seen to be enough, with the rounding of
 # blocks to size classes and the processes themselves.
 cgroup_limit "$CGROUP_MEMORY" $((195 << 20))
-(cgroup_exec "$spillway" -- "$burst" 4 1 70 mixed 3) >"$out" 2>"$log" &
+(cgroup_exec "$spillway" -v -- "$burst" 4 1 70 mixed 3) >"$out" 2>"$log" &
 pid=$!
 at_exit_kill "$pid"
 

@@ -240,13 +240,13 @@ tap_ok "a daemon that it left behind has ended" none_runs "heeds .* $mark"
 tap_is "by itself, since it heeds TERM" "$(tr '\n' ' ' <"$TAP_DIR/daemon")" "up term swept "
 
 begin=$(now_ms)
-start -q -- sh -c "(trap '' TERM; echo set; setsid sleep $mark & sleep $mark) &
+start -q --stop-wait=2s -- sh -c "(trap '' TERM; echo set; setsid sleep $mark & sleep $mark) &
 	until grep -q set $out; do sleep 0.02; done; exit 7"
 wait "$PID"
 tap_is "the status is kept while stubborn ones are killed" $? 7
 tap_ok "those have ended too" none_runs "sleep $mark"
 took=$(($(now_ms) - begin))
-tap_ok "after a grace of two seconds ($took ms)" test "$took" -ge 1990
+tap_ok "after the stop budget of two seconds ($took ms)" test "$took" -ge 1990
 
 start -q -- sh -c "$TAP_DIR/heeds $TAP_DIR/moment 0.2 1 &
 	until grep -q up $TAP_DIR/moment; do sleep 0.02; done; exit 0"
