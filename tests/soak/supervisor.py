@@ -29,6 +29,14 @@ class Supervisor:
         self.pid = self.process.pid
         self.thread = threading.Thread(target=self._read, args=(reader, log_path), daemon=True)
         self.thread.start()
+        wait_until(60, lambda: self.takes_signals() or not self.is_alive())
+
+    def takes_signals(self):
+        """From then on a SIGHUP does not end it."""
+        for line in stage.read(f"/proc/{self.pid}/status").splitlines():
+            if line.startswith("SigBlk:"):
+                return int(line.split()[1], 16) & 1 << (signal.SIGHUP - 1) != 0
+        return False
 
     def _read(self, reader, log_path):
         with open(reader, "rb", buffering=0) as pipe, open(log_path, "ab", buffering=0) as log:
