@@ -58,7 +58,11 @@ FLAGS += -Werror
 endif
 
 LIBS_config := -linih
-LIBS_supervisor := -lcgroup -levent_core
+# What only the control socket needs is linked in where the compiler finds an archive, so that a
+# wrapped command does not load it.
+archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
+LIBS_json := $(call archive,jansson)
+LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
 LIBS_tests := -lcmocka
 
 comma := ,
@@ -70,15 +74,16 @@ SUPERVISOR := $(OUT)/libsupervisor.a
 HEAP := $(OUT)/libheap.a
 SUPPORT := $(OUT)/libsupport.a
 BIN := $(OUT)/bin/spillway
+CTL := $(OUT)/bin/spillctl
 SHIM := $(OUT)/lib/libspillway.so
 
 .DEFAULT_GOAL := all
-all: $(BIN) $(SHIM) ## build build/release/bin/spillway and build/release/lib/libspillway.so
+all: $(BIN) $(CTL) $(SHIM) ## build build/release/bin/spillway and spillctl, build/release/lib/libspillway.so
 
 $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
 # supervisor/'s folders are layers, from the lowest to the highest; policy is an archive of its own.
-LAYERS := base process link cgroup tick fleet
+LAYERS := base process link cgroup control tick fleet
 $(SUPERVISOR): $(call room,supervisor) $(foreach l,$(LAYERS),$(call room,supervisor/$(l)))
 $(HEAP): $(call room,shim/heap/*)
 # Where TSan has its own runtime, nobody is to find the one of lines.c.
@@ -95,6 +100,10 @@ $(OUT)/%.o: %.c | deps-build
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+
+$(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_json)
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
@@ -297,11 +306,12 @@ tidy: ## run clang-tidy over every source
 
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
+	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/spillctl
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
 	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
 
 clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
 	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy

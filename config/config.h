@@ -129,7 +129,10 @@ struct config_signal {
 	enum level level; /* what that signal asks of every service, once */
 };
 
+#define CONFIG_SOCKET_BYTES 108 /* of struct sockaddr_un */
+
 struct config_supervisor {
+	char control[CONFIG_SOCKET_BYTES]; /* an absolute path, or "off"; "" = where it is usual */
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
 	bool dry_run; /* of the services that do not say */

@@ -384,12 +384,24 @@ static int parse_pressure_signals(const char *text, void *field, const char **wh
 	return error;
 }
 
+static int parse_control(const char *text, void *field, const char **why)
+{
+	(void)why;
+	size_t length = strlen(text);
+	if (length >= CONFIG_SOCKET_BYTES || (text[0] != '/' && strcmp(text, "off") != 0))
+		return -EINVAL;
+	memcpy(field, text, length + 1);
+	return 0;
+}
+
 #define SUPERVISOR(member) offsetof(struct config_supervisor, member)
 
 static const struct key supervisor_keys[] = {
 	[KEY_PRESSURE_SIGNALS] = {"pressure_signals",
 		"a list of SIGNAL:LEVEL such as USR1:eager USR2:full, or off",
 		parse_pressure_signals, 0},
+	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
+		SUPERVISOR(control)},
 	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };
 

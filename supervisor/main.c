@@ -11,6 +11,7 @@
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/log.h"
 #include "supervisor/cgroup/mode.h"
+#include "supervisor/check.h"
 #include "supervisor/options.h"
 #include "supervisor/process/signals.h"
 
@@ -64,6 +65,8 @@ static int check(const char *file, struct config *config)
 	if (load(file, config) != 0)
 		return EXIT_FAILURE;
 	int error = expect_services(file, config);
+	if (error == 0 && check_services(file, config, stderr) > 0)
+		error = -ENOENT;
 	if (error == 0)
 		printf("%s: ok, %zu service%s, %zu polic%s\n", file, config->service_count,
 			config->service_count == 1 ? "" : "s", config->policy_count,
@@ -91,9 +94,12 @@ static int supervise(
 		.file = options->file,
 		.wrap = &options->wrap,
 		.signals = &signals,
-		.inherited = inherited};
+		.inherited = inherited,
+		.control = options->command == OPTIONS_RUN};
 	int status = EXIT_FAILURE;
 	descriptors_raise(inherited);
+	if (options->command == OPTIONS_RUN)
+		descriptors_close_unasked(inherited);
 	error = fleet_new(&start, &fleet);
 	if (error == 0) {
 		status = fleet_run(fleet);

@@ -3,6 +3,8 @@
 #include "supervisor/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,10 +30,25 @@ static const char *const level_names[] = {
 
 static enum log_level threshold = LOG_LEVEL_INFO;
 static struct log_writer *writer; /* NULL = the caller writes */
+static void (*listener)(void *context, enum log_level level, const char *text);
+static void *listener_context;
+static pthread_t listener_thread;
 
 void log_set_level(enum log_level level)
 {
 	threshold = level;
+}
+
+void log_listen(void (*hear)(void *context, enum log_level level, const char *text), void *context)
+{
+	listener = hear;
+	listener_context = context;
+	listener_thread = pthread_self();
+}
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
 }
 
 struct calendar {
@@ -77,10 +94,29 @@ static size_t write_prefix(char *line, size_t size, enum log_level level)
 	return (size_t)length;
 }
 
+static bool is_heard(enum log_level level)
+{
+	return listener != NULL && level <= LOG_LEVEL_INFO &&
+	       pthread_equal(listener_thread, pthread_self());
+}
+
+/* Text of so many bytes that starts behind the prefix, with room for a newline. */
+static void put_line(char *line, size_t start, size_t length)
+{
+	line[start + length] = '\n';
+	if (writer != NULL) {
+		log_writer_put(writer, line, start + length + 1);
+	} else {
+		/* A stderr that is closed or full is nothing we could tell anybody about. */
+		ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
+		(void)ignored;
+	}
+}
+
 static void write_line(enum log_level level, const char *format, va_list arguments)
 {
 	char line[LOG_LINE_BYTES];
-	if (level > threshold)
+	if (level > threshold && !is_heard(level))
 		return;
 	int saved_errno = errno;
 	size_t start = write_prefix(line, sizeof line, level);
@@ -96,14 +132,11 @@ static void write_line(enum log_level level, const char *format, va_list argumen
 	for (size_t i = start; i < start + length; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
-	line[start + length] = '\n';
-	if (writer != NULL) {
-		log_writer_put(writer, line, start + length + 1);
-	} else {
-		/* A stderr that is closed or full is nothing we could tell anybody about. */
-		ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
-		(void)ignored;
-	}
+	line[start + length] = '\0';
+	if (is_heard(level))
+		listener(listener_context, level, line + start);
+	if (level <= threshold)
+		put_line(line, start, length);
 	errno = saved_errno;
 }
 

@@ -39,6 +39,12 @@ int log_start(void);
 /* Waits for the last lines as long as stderr takes any; lines that it does not take are lost. */
 void log_stop(void);
 
+/* Each line that is logged at LOG_LEVEL_INFO or above, without prefix and newline, is given to
+ * `hear` too, in the thread that called log_listen(); not what others log.  NULL: to nobody. */
+void log_listen(void (*hear)(void *context, enum log_level level, const char *text), void *context);
+
+const char *log_level_name(enum log_level level);
+
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -76,6 +76,11 @@ void loop_stop(struct loop *loop)
 	event_base_loopbreak(loop->base);
 }
 
+struct event_base *loop_base(const struct loop *loop)
+{
+	return loop->base;
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *argument)
 {
 	struct loop_watch *watch = argument;

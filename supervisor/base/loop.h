@@ -31,6 +31,10 @@ void loop_free(struct loop *loop);
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* libevent's, for what has callbacks of its own (control/control.c). */
+struct event_base;
+struct event_base *loop_base(const struct loop *loop);
+
 /* The descriptor stays the caller's, who frees the watch before closing it. */
 int loop_watch_new(struct loop *loop, int fd, void (*ready)(void *context), void *context,
 	struct loop_watch **watch);

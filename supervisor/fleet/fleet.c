@@ -12,6 +12,7 @@
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/control/control.h"
 #include "supervisor/process/shim_check.h"
 
 #define CLOSE_WAIT_MS 1000U
@@ -21,6 +22,9 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 	uint64_t next_ms = fleet_ending_deadline_ms(fleet, now_ms);
 	if (fleet->tick_ms < next_ms)
 		next_ms = fleet->tick_ms;
+	uint64_t control_ms = fleet_control_deadline_ms(fleet->control);
+	if (control_ms < next_ms)
+		next_ms = control_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
 		uint64_t due_ms = service_deadline_ms(fleet->service[i]);
 		if (due_ms < next_ms)
@@ -52,6 +56,7 @@ void fleet_turn(struct fleet *fleet)
 	fleet_ending_step(fleet, now_ms);
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+	fleet_control_step(fleet->control, now_ms);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
@@ -70,8 +75,18 @@ static void find_shim(struct fleet *fleet)
 	if (length <= 0)
 		return;
 	program[length] = '\0';
-	if (shim_find(program, fleet->shim_path) == 0)
+	if (shim_find(program, fleet->shim_path) == 0) {
 		fleet->host.shim_path = fleet->shim_path;
+		return;
+	}
+	for (size_t i = 0; i < fleet->count; i++) {
+		if (fleet->service[i]->config->shim == CONFIG_SHIM_OFF)
+			continue;
+		log_warn("no libspillway.so in ../lib of %s, nor in its folder for this machine: "
+			 "services run without it",
+			program);
+		return;
+	}
 }
 
 /* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
@@ -93,12 +108,14 @@ void fleet_check_budget(const struct fleet *fleet)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	if (limit.rlim_cur < needed)
-		log_warn("%zu services may need %zu descriptors, and %llu are allowed (ulimit -n): "
-			 "some may go without limits, link or watches",
-			fleet->count, needed, (unsigned long long)limit.rlim_cur);
-	else
-		log_debug("%zu services need at most %zu descriptors of %llu", fleet->count, needed,
+		log_warn(
+			"%zu service%s may need %zu descriptors, and %llu are allowed (ulimit -n): "
+			"some may go without limits, link or watches",
+			fleet->count, fleet->count == 1 ? "" : "s", needed,
 			(unsigned long long)limit.rlim_cur);
+	else
+		log_debug("%zu service%s: at most %zu descriptors of %llu are needed", fleet->count,
+			fleet->count == 1 ? "" : "s", needed, (unsigned long long)limit.rlim_cur);
 }
 
 static int list_services(struct fleet *fleet)
@@ -120,6 +137,7 @@ static int fleet_init(struct fleet *fleet)
 	if (!fleet->wrap && !note_file(fleet))
 		return -ENAMETOOLONG;
 	fleet->host.announce = !fleet->wrap;
+	fleet->host.null_stdin = !fleet->wrap;
 	fleet->host.sweep_only_kills = fleet->wrap;
 	fleet->host.new_session = fleet->wrap && fleet->as.target == WRAP_TO_SESSION;
 	if (fleet->host.new_session)
@@ -138,12 +156,35 @@ static int fleet_init(struct fleet *fleet)
 		fleet->loop, fleet->host.signals->fd, fleet_on_signal, fleet, &fleet->signal_watch);
 	if (error != 0)
 		return error;
+	descriptors_set_aside(fleet->inherited);
 	error = tick_open(&fleet->host.tick);
 	if (error == 0)
 		error = list_services(fleet);
 	if (error == 0 && !fleet->wrap)
 		error = tick_claim(fleet->host.tick, fleet->file_path);
 	return error;
+}
+
+/* Without it all goes on, and it is said where the socket was asked for. */
+static void open_control(struct fleet *fleet)
+{
+	char path[CONTROL_PATH_BYTES];
+	bool is_asked = fleet->config.control[0] != '\0';
+	int error = 0;
+	if (strcmp(fleet->config.control, "off") == 0)
+		return;
+	if (is_asked)
+		snprintf(path, sizeof path, "%s", fleet->config.control);
+	else
+		error = control_default_path(fleet->file_path, path);
+	if (error == 0)
+		error = fleet_control_open(fleet, path, &fleet->control);
+	if (error == 0)
+		log_debug("control: listening at %s", path);
+	else if (is_asked)
+		log_warn("control: %s: %s", path, strerror(-error));
+	else
+		log_debug("control: no socket: %s", strerror(-error));
 }
 
 /* One object for each service of the config, which gives its settings up. */
@@ -186,6 +227,8 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 	made->host.descriptors = start->inherited;
 	if (error == 0)
 		error = fleet_init(made);
+	if (error == 0 && start->control)
+		open_control(made);
 	if (error != 0) {
 		fleet_free(made);
 		return error;
@@ -196,6 +239,7 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 
 void fleet_free(struct fleet *fleet)
 {
+	fleet_control_close(fleet->control);
 	fleet_watches_drop(fleet->watch);
 	for (size_t i = 0; i < fleet->count; i++)
 		fleet_watches_drop(fleet->service[i]->watch);
@@ -206,6 +250,8 @@ void fleet_free(struct fleet *fleet)
 	loop_free(fleet->loop);
 	fleet_reload_drop(fleet);
 	descendants_told_free(&fleet->told);
+	if (fleet->inherited != NULL)
+		descriptors_give_up(fleet->inherited);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_free(fleet->service[i]);
 	free(fleet->service);

@@ -35,6 +35,7 @@ struct fleet_start {
 	const struct signals *signals;
 	const struct wrap *wrap;       /* wrap mode's; NULL = the defaults */
 	struct descriptors *inherited; /* wrap mode closes them once the service runs */
+	bool control;                  /* run mode: a control socket, as the config has it */
 };
 
 /* 0 or -errno; the config is taken in both cases. */

@@ -15,10 +15,12 @@
 #define TELL_ROUNDS 20
 #define TELL_AGAIN_MS 10U
 
+/* What was stopped by hand may be wanted again, unless we are stopped. */
 static bool all_down(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++)
-		if (!service_is_down(fleet->service[i]))
+		if (!service_is_down(fleet->service[i]) ||
+			(fleet->service[i]->held && !fleet->stopping))
 			return false;
 	return true;
 }
@@ -82,6 +84,8 @@ static void begin_sweep(struct fleet *fleet, pid_t group, uint64_t now_ms)
 {
 	if (fleet->host.take_terminal)
 		tcsetpgrp(STDIN_FILENO, getpgrp());
+	if (fleet->inherited != NULL)
+		descriptors_give_up(fleet->inherited);
 	if (!fleet->killing)
 		tell(fleet, group, now_ms);
 	fleet->ending = FLEET_SWEEPS;

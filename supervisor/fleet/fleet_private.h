@@ -5,6 +5,7 @@
 
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/fleet/fleet_control.h"
 #include "supervisor/fleet/wrap.h"
 #include "supervisor/process/descendants.h"
 #include "supervisor/fleet/service.h"
@@ -58,6 +59,7 @@ struct fleet {
 	struct descendants_told told; /* those that were */
 	uint64_t stop_told_ms;        /* when the wrapped command was told to end; 0 = it was not */
 	struct fleet_reload *reload;  /* NULL = none under way */
+	struct fleet_control *control; /* NULL = there is no control socket */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
@@ -110,8 +112,9 @@ void fleet_report(const struct fleet *fleet);
 /* Says when the limit on descriptors may be too low for so many services. */
 void fleet_check_budget(const struct fleet *fleet);
 
-/* Reads the file; all its errors are logged and nothing changes, or the reload is under way. */
-void fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
+/* Reads the file; all its errors are logged and nothing changes (-errno), or the reload is under
+ * way (0). */
+int fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
 
 /* Puts the new config in force as soon as all that has to be down is. */
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);

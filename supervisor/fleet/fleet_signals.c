@@ -12,7 +12,7 @@ static bool asks_for_release(struct fleet *fleet, int number)
 	for (size_t i = 0; i < config->pressure_signal_count; i++) {
 		if (config->pressure_signals[i].number != number)
 			continue;
-		tick_ask(fleet->host.tick, NULL, config->pressure_signals[i].level);
+		tick_ask(fleet->host.tick, NULL, config->pressure_signals[i].level, 0);
 		fleet->tick_ms = 0;
 		return true;
 	}

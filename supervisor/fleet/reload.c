@@ -63,9 +63,13 @@ static struct config *read_config(const struct fleet *fleet)
 	}
 	size_t kept = errors.count < CONFIG_ERRORS_MAX ? errors.count : CONFIG_ERRORS_MAX;
 	for (size_t i = 0; i < kept; i++)
-		log_error("%s:%u: %s", fleet->file, errors.error[i].line, errors.error[i].text);
-	log_error("%s: not reloaded, %zu errors; everything stays as it was", fleet->file,
-		errors.count);
+		if (errors.error[i].line == 0)
+			log_error("%s: %s", fleet->file, errors.error[i].text);
+		else
+			log_error("%s:%u: %s", fleet->file, errors.error[i].line,
+				errors.error[i].text);
+	log_error("%s: not reloaded, %zu error%s; everything stays as it was", fleet->file,
+		errors.count, errors.count == 1 ? "" : "s");
 	free(config);
 	return NULL;
 }
@@ -122,20 +126,20 @@ static struct fleet_reload *make(struct fleet *fleet, struct config *config)
 	return NULL;
 }
 
-void fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
+int fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
 {
 	if (fleet->stopping) {
-		log_warn("SIGHUP: stopping, nothing is reloaded");
-		return;
+		log_warn("stopping: nothing is reloaded");
+		return -EBUSY;
 	}
 	struct config *config = read_config(fleet);
 	if (config == NULL)
-		return;
+		return -EINVAL;
 	struct fleet_reload *reload = make(fleet, config);
 	if (reload == NULL) {
 		log_error("%s: not reloaded: %s; everything stays as it was", fleet->file,
 			strerror(ENOMEM));
-		return;
+		return -ENOMEM;
 	}
 	compare(fleet, reload, fleet->reload != NULL);
 	fleet_reload_drop(fleet);
@@ -148,6 +152,7 @@ void fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
 			service->is_kept ? "its settings have changed" : "it was removed");
 		service_stop(service, &fleet->host, now_ms);
 	}
+	return 0;
 }
 
 static bool is_ready(const struct fleet *fleet)
@@ -203,7 +208,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	fleet_check_budget(fleet);
 	fleet_reload_drop(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
-		if (fleet->service[i]->starts)
+		if (fleet->service[i]->starts && !fleet->service[i]->held)
 			service_start(fleet->service[i], &fleet->host, now_ms);
 	fleet->tick_ms = 0;
 }

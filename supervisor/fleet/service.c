@@ -156,6 +156,11 @@ void service_stop(struct service *service, const struct service_host *host, uint
 	step(service, host, (struct restart_event){.kind = RESTART_ON_STOP}, now_ms);
 }
 
+void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	step(service, host, (struct restart_event){.kind = RESTART_ON_RESTART}, now_ms);
+}
+
 void service_kill(const struct service *service)
 {
 	if (service->pid != 0)
@@ -205,6 +210,13 @@ static void say_end(const struct service *service, const struct service_host *ho
 		plain("%s: exited with %d after %s", name, status, lived);
 }
 
+/* It is to run and does not: the next start waits for what the last one has left. */
+static bool is_crash(const struct service *service)
+{
+	return service->restart.state == RESTART_RUNNING && !service->expected &&
+	       service->config->autorestart != CONFIG_RESTART_NEVER;
+}
+
 void service_died(struct service *service, const struct service_host *host, int code, int status,
 	uint64_t now_ms)
 {
@@ -226,6 +238,8 @@ void service_died(struct service *service, const struct service_host *host, int 
 
 	/* One budget for a whole stop: the rest has what the main process left of it. */
 	service->sweep_ms = now_ms + service->config->stopwait_ms;
+	if (is_crash(service) && service->config->stopwait_ms > SERVICE_CRASH_SWEEP_MS)
+		service->sweep_ms = now_ms + SERVICE_CRASH_SWEEP_MS;
 	if (service->restart.state == RESTART_STOPPING &&
 		service->restart.deadline_ms < service->sweep_ms)
 		service->sweep_ms = service->restart.deadline_ms;

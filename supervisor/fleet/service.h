@@ -22,8 +22,8 @@
  * policy/restart.h decides when it starts, stops, and starts again; this does
  * it.  In between stands the sweep: when the main process has died, the others
  * in its process group and its leaf are told to stop (TERM, and KILL after
- * stopwait_ms), and only when none is left does the exit count as one.  So the
- * next start never meets the last one's children on its port.  Where there is no leaf, a
+ * stopwait_ms, or soon after a crash), and only when none is left does the exit count as one.  So
+ * the next start never meets the last one's children on its port.  Where there is no leaf, a
  * process that has left the group (setsid) is known by the link's text in its environment.  Its
  * slot in the link would know it too, but any process of the service writes there and could name
  * another's.  Without the shim, or with an environment that we may not read, it is not known.
@@ -34,6 +34,10 @@
 
 #define SERVICE_NEVER UINT64_MAX
 
+/* What a crashed service leaves has so long between TERM and KILL, or stopwait_ms if that is less.
+ */
+#define SERVICE_CRASH_SWEEP_MS 2000U
+
 /* How long a process may take to show up in the link before it is said not to. */
 #define SERVICE_SHIM_MS 2000
 
@@ -41,10 +45,11 @@
 struct service_host {
 	struct tick *tick;
 	const struct signals *signals;
-	const struct descriptors *descriptors; /* NULL = nothing was raised */
-	const char *shim_path;                 /* NULL = there is none to preload */
-	const char *start;                     /* where services start from; NULL = where we are */
+	struct descriptors *descriptors; /* NULL = nothing was raised */
+	const char *shim_path;           /* NULL = there is none to preload */
+	const char *start;               /* where services start from; NULL = where we are */
 	bool take_terminal;
+	bool null_stdin;       /* services read /dev/null */
 	bool new_session;      /* services lead sessions, not only groups, of their own */
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
 	bool announce;         /* starts and plain ends are worth a line at the usual level */
@@ -83,6 +88,7 @@ struct service {
 	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
+	bool held;        /* stopped by hand: down until it is asked for by hand */
 
 	/* The reload under way: */
 	bool is_kept; /* the new config has its name */
@@ -106,6 +112,8 @@ void service_exchange(
 /* What is asked of it.  stop is graceful; kill is not, and sends SIGKILL to all of it. */
 void service_start(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
+/* Down, then up. */
+void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_kill(const struct service *service);
 
 /* SIGNAL to the main process, or to its whole group; nothing where there is none. */

@@ -122,13 +122,18 @@ static int add_account(struct service_identity *identity, const char *user)
 	if (error != 0)
 		return error;
 	identity->has_account = true;
-	if (identity->account.name[0] == '\0')
-		return 0;
-	error = environment_set(&identity->environment, "HOME", identity->account.home);
-	if (error == 0)
-		error = environment_set(&identity->environment, "USER", identity->account.name);
-	if (error == 0)
-		error = environment_set(&identity->environment, "LOGNAME", identity->account.name);
+	/* Of a user without an entry nothing is known, and what we have is about another. */
+	const struct account *account = &identity->account;
+	bool known = account->name[0] != '\0';
+	const char *const variables[][2] = {{"HOME", known ? account->home : "/"},
+		{"USER", account->name}, {"LOGNAME", account->name}, {"SHELL", account->shell}};
+	for (size_t i = 0; error == 0 && i < sizeof variables / sizeof variables[0]; i++) {
+		if (variables[i][1][0] != '\0')
+			error = environment_set(
+				&identity->environment, variables[i][0], variables[i][1]);
+		else
+			environment_unset(&identity->environment, variables[i][0]);
+	}
 	return error;
 }
 
@@ -149,6 +154,7 @@ int service_identity_init(struct service_identity *identity, const struct config
 
 void service_identity_fini(struct service_identity *identity)
 {
+	account_free(&identity->account);
 	environment_fini(&identity->environment);
 }
 
@@ -178,6 +184,16 @@ static void settle(const struct service *service)
 			strerror(-error));
 }
 
+/* Somebody may have removed it meanwhile: that is no reason to stay down. */
+static const char *start_of(const struct config_service *config, const struct service_host *host)
+{
+	if (host->start == NULL || access(host->start, X_OK) == 0)
+		return host->start;
+	log_warn("%s: %s, where we were started: %s; it starts in /", config->name, host->start,
+		strerror(errno));
+	return "/";
+}
+
 int service_launch(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	const struct config_service *config = service->config;
@@ -195,8 +211,9 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	struct spawn spawn = {
 		.argv = config->argv,
 		.environment = &launch.identity.environment,
-		.start = host->start,
+		.start = start_of(config, host),
 		.directory = config->directory,
+		.null_stdin = host->null_stdin,
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
@@ -206,6 +223,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.take_terminal = host->take_terminal,
 		.new_session = host->new_session,
 	};
+	if (host->descriptors != NULL)
+		descriptors_give_up(host->descriptors);
 	error = spawn_start(&spawn, &service->spawned);
 	if (error != 0)
 		goto out;
@@ -215,6 +234,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	settle(service);
 	tick_service_started(&service->memory);
 	spawn_go(&service->spawned);
+	if (host->descriptors != NULL)
+		descriptors_set_aside(host->descriptors);
 	if (host->announce)
 		log_info("%s: started, pid %d", config->name, (int)service->pid);
 	else

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "supervisor/base/random.h"
 #include "supervisor/link/link_listener.h"
 #include "supervisor/link/link_slots.h"
 
@@ -126,8 +126,9 @@ static int make_token(char token[LINK_TOKEN_CHARS + 1])
 {
 	static const char hex[] = "0123456789abcdef";
 	uint8_t random[LINK_TOKEN_CHARS / 2];
-	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-		return -EIO;
+	int error = random_fill(random, sizeof random);
+	if (error != 0)
+		return error;
 	for (size_t i = 0; i < sizeof random; i++) {
 		token[2 * i] = hex[random[i] >> 4];
 		token[2 * i + 1] = hex[random[i] & 15];

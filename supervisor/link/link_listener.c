@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/base/random.h"
 
 #define ACCEPTS_PER_CALL LINK_LISTENER_CONNECTIONS
 
@@ -53,8 +53,9 @@ static int listen_at_name(struct link_listener *listener)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	uint64_t random;
-	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-		return -EIO;
+	int error = random_fill(&random, sizeof random);
+	if (error != 0)
+		return error;
 	int length = snprintf(listener->name, sizeof listener->name, "spillway-%ld-%016llx",
 		(long)getpid(), (unsigned long long)random);
 	memcpy(address.sun_path + 1, listener->name, (size_t)length);

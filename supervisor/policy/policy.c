@@ -171,10 +171,10 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 	action = turn_action_add(turn, ACTION_RELEASE, i);
 	if (action == NULL)
 		return;
-	view.target_bytes = UINT64_MAX;
+	view.target_bytes = sample->manual_bytes != 0 ? sample->manual_bytes : UINT64_MAX;
 	release_asked(state, sample->manual, &view, turn->now_ms);
 	action->level = sample->manual;
-	action->target_bytes = UINT64_MAX;
+	action->target_bytes = view.target_bytes;
 	action->reason = (struct reason){.kind = REASON_MANUAL};
 }
 

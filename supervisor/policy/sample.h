@@ -81,8 +81,10 @@ struct service_sample {
 	struct events_sample events;
 	struct stall_sample stall;
 	struct heap_sample heap;
-	enum level
-		manual; /* what the operator asked for since the last step; LEVEL_CALM = nothing */
+	/* What the operator asked for since the last step, LEVEL_CALM = nothing, and how much,
+	 * 0 = all. */
+	enum level manual;
+	uint64_t manual_bytes;
 };
 
 /* What is known of memory.reclaim. */

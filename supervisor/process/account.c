@@ -25,6 +25,7 @@
 #endif
 
 #define ENTRY_BYTES_MAX (1U << 20)
+#define GROUPS_FIRST 32
 
 /* The all-ones id means "leave it" to the kernel. */
 static int parse_id(const char *text, const char **end, uint32_t *id)
@@ -58,18 +59,37 @@ static int parse_numbers(const char *text, struct account *account, bool *has_gr
 	return error == 0 && *rest == '\0' ? 0 : -EINVAL;
 }
 
+/* The list is asked for again with room for as many as it says; it can have grown meanwhile. */
+static int take_groups(const struct passwd *entry, struct account *account)
+{
+	int count = GROUPS_FIRST;
+	int room;
+	do {
+		room = count;
+		gid_t *grown = realloc(account->groups, (size_t)room * sizeof *grown);
+		if (grown == NULL)
+			return -ENOMEM;
+		account->groups = grown;
+	} while (getgrouplist(entry->pw_name, account->gid, account->groups, &count) < 0 &&
+		 count > room);
+	account->group_count = (size_t)count;
+	return 0;
+}
+
 static int take_entry(const struct passwd *entry, bool has_group, struct account *account)
 {
 	account->uid = entry->pw_uid;
 	if (!has_group)
 		account->gid = entry->pw_gid;
-	int count = ACCOUNT_GROUPS_MAX;
-	if (getgrouplist(entry->pw_name, account->gid, account->groups, &count) < 0)
-		count = ACCOUNT_GROUPS_MAX;
-	account->group_count = (size_t)count;
+	int error = take_groups(entry, account);
+	if (error != 0)
+		return error;
 	int name = snprintf(account->name, sizeof account->name, "%s", entry->pw_name);
 	int home = snprintf(account->home, sizeof account->home, "%s", entry->pw_dir);
-	return name < ACCOUNT_TEXT_BYTES && home < ACCOUNT_TEXT_BYTES ? 0 : -ENAMETOOLONG;
+	int shell = snprintf(account->shell, sizeof account->shell, "%s", entry->pw_shell);
+	bool fits = name < ACCOUNT_TEXT_BYTES && home < ACCOUNT_TEXT_BYTES &&
+		    shell < ACCOUNT_TEXT_BYTES;
+	return fits ? 0 : -ENAMETOOLONG;
 }
 
 int account_resolve(const char *text, struct account *account)
@@ -99,17 +119,27 @@ int account_resolve(const char *text, struct account *account)
 		error = -take_entry(result, has_group, &found);
 	} else if (is_number) {
 		/* No entry, or nobody to ask: the numbers are all there is to know. */
-		found.group_count = 1;
-		found.groups[0] = found.gid;
-		error = 0;
+		found.groups = malloc(sizeof *found.groups);
+		error = found.groups != NULL ? 0 : ENOMEM;
+		if (error == 0)
+			found.groups[found.group_count++] = found.gid;
 	} else if (error == 0) {
 		error = ENOENT;
 	}
+out:
 	if (error == 0)
 		*account = found;
-out:
+	else
+		account_free(&found);
 	free(buffer);
 	return -error;
+}
+
+void account_free(struct account *account)
+{
+	free(account->groups);
+	account->groups = NULL;
+	account->group_count = 0;
 }
 
 /* Straight to the kernel: glibc's wrappers would signal threads that do not

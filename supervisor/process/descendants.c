@@ -276,6 +276,28 @@ static int remember(struct descendants_told *told, const struct table *table)
 	return 0;
 }
 
+/* It may be an empty folder, or that of another PID namespace. */
+static bool is_our_proc(int proc_fd)
+{
+	char text[16];
+	ssize_t length = readlinkat(proc_fd, "self", text, sizeof text - 1);
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	return strtol(text, NULL, 10) == (long)getpid();
+}
+
+/* NULL with errno. */
+static DIR *open_proc(void)
+{
+	DIR *directory = opendir("/proc");
+	if (directory == NULL || is_our_proc(dirfd(directory)))
+		return directory;
+	closedir(directory);
+	errno = ENOENT;
+	return NULL;
+}
+
 static void terminate_blindly(pid_t group)
 {
 	if (getpid() == 1)
@@ -287,9 +309,9 @@ static void terminate_blindly(pid_t group)
 int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
 {
 	struct table table = {0};
-	DIR *directory = opendir("/proc");
+	DIR *directory = open_proc();
 	int result = directory == NULL ? -errno : 0;
-	if (result == 0) {
+	if (directory != NULL) {
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
 			kill(-group, SIGTERM);
@@ -321,7 +343,7 @@ void descendants_told_free(struct descendants_told *told)
 int descendants_signal(pid_t root, int signal)
 {
 	struct table table = {0};
-	DIR *directory = opendir("/proc");
+	DIR *directory = open_proc();
 	if (directory == NULL)
 		return -errno;
 	int result = read_table(directory, &table);

@@ -89,6 +89,22 @@ void descriptors_restore(const struct descriptors *descriptors)
 		setrlimit(RLIMIT_NOFILE, &descriptors->limit);
 }
 
+void descriptors_set_aside(struct descriptors *descriptors)
+{
+	while (descriptors->spare_count < DESCRIPTORS_SPARE) {
+		int fd = open("/", O_PATH | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		descriptors->spare[descriptors->spare_count++] = fd;
+	}
+}
+
+void descriptors_give_up(struct descriptors *descriptors)
+{
+	while (descriptors->spare_count > 0)
+		close(descriptors->spare[--descriptors->spare_count]);
+}
+
 size_t descriptors_needed(size_t services)
 {
 	return OF_ALL + services * OF_ONE_SERVICE;
@@ -103,8 +119,28 @@ void descriptors_close(struct descriptors *descriptors)
 	descriptors->count = 0;
 }
 
+static int sockets_handed_over(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	const char *count = getenv("LISTEN_FDS");
+	if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid())
+		return 0;
+	long value = strtol(count, NULL, 10);
+	return value > 0 && value < DESCRIPTORS_MOST ? (int)value : 0;
+}
+
+void descriptors_close_unasked(struct descriptors *descriptors)
+{
+	int first = STDERR_FILENO + 1 + sockets_handed_over();
+	for (size_t i = 0; i < descriptors->count; i++)
+		if (descriptors->inherited[i] >= first)
+			close(descriptors->inherited[i]);
+	descriptors->count = 0;
+}
+
 void descriptors_free(struct descriptors *descriptors)
 {
+	descriptors_give_up(descriptors);
 	free(descriptors->inherited);
 	*descriptors = (struct descriptors){0};
 }

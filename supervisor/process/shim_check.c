@@ -286,7 +286,7 @@ static int read_shim(const char *path, struct elf_file *shim)
 
 void shim_check(const struct shim_check *check, struct shim_verdict *verdict)
 {
-	struct elf_file shim;
+	struct elf_file shim = {0};
 	*verdict = (struct shim_verdict){.load = false};
 	int error = read_shim(check->shim, &shim);
 	if (error != 0) {
@@ -313,6 +313,20 @@ void shim_check(const struct shim_check *check, struct shim_verdict *verdict)
 	}
 	judge(&search, check->program, verdict);
 	close(search.directory);
+}
+
+int shim_program(const struct shim_check *check, char found[PATH_MAX])
+{
+	struct stat status;
+	int directory = open_directory(check);
+	if (directory < 0)
+		return -errno;
+	int error = find_program(directory, check->path, check->program, found) ? 0 : -ENOENT;
+	if (error != 0 && strchr(check->program, '/') != NULL &&
+		fstatat(directory, check->program, &status, 0) == 0)
+		error = -EACCES;
+	close(directory);
+	return error;
 }
 
 int shim_find(const char *program_path, char found[PATH_MAX])

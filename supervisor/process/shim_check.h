@@ -42,6 +42,10 @@ struct shim_verdict {
 
 void shim_check(const struct shim_check *check, struct shim_verdict *verdict);
 
+/* What execvp would run of program, in path, start and directory: 0, or -errno: -EACCES is a file
+ * that cannot be executed. */
+int shim_program(const struct shim_check *check, char found[PATH_MAX]);
+
 /* Where the library of the program at that path is: ../lib, or ../lib/<multiarch>, seen from
  * its folder.  0, or -ENOENT. */
 int shim_find(const char *program_path, char found[PATH_MAX]);

@@ -14,14 +14,18 @@
  * between this service and its neighbours outside. */
 #define OOM_SCORE_RAISE 10
 
-static const char listen_pid_name[] = "LISTEN_PID=";
+/* systemd's: what comes with them is meant for the process with that number, which is not us. */
+static const char *const pid_names[] = {"LISTEN_PID=", "WATCHDOG_PID="};
+#define PID_NAMES (sizeof pid_names / sizeof pid_names[0])
+#define PID_ENTRY_BYTES 32
 
 /* All that the child needs besides struct spawn, made before the fork. */
 struct preparation {
 	int gate[2];
 	int result[2];
 	char oom_score[16];
-	char *listen_pid; /* points into the child's copy of the environment; NULL = none */
+	/* What replaces these entries in the child's copy of the environment; "" = nothing. */
+	char pid_entry[PID_NAMES][PID_ENTRY_BYTES];
 };
 
 static void close_pair(int pair[2])
@@ -45,21 +49,18 @@ static void prepare_oom_score(char text[static 16])
 	snprintf(text, 16, "%d", score > 1000 ? 1000 : score);
 }
 
-/* Socket activation is meant for the process that reads it, which is not us.
- * The entry is replaced by one wide enough for any pid. */
-static int prepare_listen_pid(const struct spawn *spawn, struct preparation *preparation)
+/* Which of them name us. */
+static void prepare_pids(const struct spawn *spawn, struct preparation *preparation)
 {
-	char ours[16];
-	const char *value = environment_get(spawn->environment, "LISTEN_PID");
-	snprintf(ours, sizeof ours, "%d", (int)getpid());
-	preparation->listen_pid = NULL;
-	if (value == NULL || strcmp(value, ours) != 0)
-		return 0;
-	preparation->listen_pid = malloc(strlen(listen_pid_name) + 16);
-	if (preparation->listen_pid == NULL)
-		return -ENOMEM;
-	memcpy(preparation->listen_pid, listen_pid_name, sizeof listen_pid_name);
-	return 0;
+	char ours[PID_ENTRY_BYTES];
+	for (size_t i = 0; i < PID_NAMES; i++) {
+		snprintf(ours, sizeof ours, "%s%d", pid_names[i], (int)getpid());
+		preparation->pid_entry[i][0] = '\0';
+		for (char **entry = spawn->environment->entries; *entry != NULL; entry++)
+			if (strcmp(*entry, ours) == 0)
+				snprintf(preparation->pid_entry[i], PID_ENTRY_BYTES, "%s",
+					pid_names[i]);
+	}
 }
 
 /* Digits without stdio. */
@@ -107,17 +108,29 @@ static void child_set_oom_score(const struct preparation *preparation)
 	close(fd);
 }
 
-static void child_set_listen_pid(char **entries, char *entry)
+static void child_set_pids(char **entries, struct preparation *preparation)
 {
-	for (size_t i = 0; entries[i] != NULL; i++) {
-		if (strncmp(entries[i], listen_pid_name, strlen(listen_pid_name)) != 0)
-			continue;
-		write_pid(entry + strlen(listen_pid_name), getpid());
-		entries[i] = entry;
+	for (size_t i = 0; i < PID_NAMES; i++) {
+		char *made = preparation->pid_entry[i];
+		size_t length = strlen(pid_names[i]);
+		for (char **entry = entries; made[0] != '\0' && *entry != NULL; entry++)
+			if (strncmp(*entry, pid_names[i], length) == 0)
+				*entry = made;
+		if (made[0] != '\0')
+			write_pid(made + length, getpid());
 	}
 }
 
-static void child_run(const struct spawn *spawn, const struct preparation *preparation)
+static void child_set_stdin(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+	if (fd > STDIN_FILENO) {
+		dup2(fd, STDIN_FILENO);
+		close(fd);
+	}
+}
+
+static void child_run(const struct spawn *spawn, struct preparation *preparation)
 {
 	int error;
 	if (spawn->new_session)
@@ -144,8 +157,9 @@ static void child_run(const struct spawn *spawn, const struct preparation *prepa
 		child_fail(preparation, SPAWN_DIRECTORY, -errno);
 	for (size_t i = 0; i < spawn->keep_count; i++)
 		fcntl(spawn->keep_fd[i], F_SETFD, 0);
-	if (preparation->listen_pid != NULL)
-		child_set_listen_pid(spawn->environment->entries, preparation->listen_pid);
+	if (spawn->null_stdin)
+		child_set_stdin();
+	child_set_pids(spawn->environment->entries, preparation);
 	if (spawn->descriptors != NULL)
 		descriptors_restore(spawn->descriptors);
 	signals_restore(spawn->signals);
@@ -158,9 +172,8 @@ int spawn_start(const struct spawn *spawn, struct spawned *spawned)
 {
 	struct preparation preparation = {.gate = {-1, -1}, .result = {-1, -1}};
 	pid_t pid = -1;
-	int error = prepare_listen_pid(spawn, &preparation);
-	if (error != 0)
-		goto out;
+	int error = 0;
+	prepare_pids(spawn, &preparation);
 	prepare_oom_score(preparation.oom_score);
 	if (pipe2(preparation.gate, O_CLOEXEC) != 0 || pipe2(preparation.result, O_CLOEXEC) != 0) {
 		error = -errno;
@@ -183,7 +196,6 @@ int spawn_start(const struct spawn *spawn, struct spawned *spawned)
 	preparation.gate[1] = -1;
 	preparation.result[0] = -1;
 out:
-	free(preparation.listen_pid);
 	close_pair(preparation.gate);
 	close_pair(preparation.result);
 	return error;

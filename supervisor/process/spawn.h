@@ -24,16 +24,18 @@
  */
 
 struct spawn {
-	char *const *argv;                     /* argv[0] is looked up in the child's own PATH */
-	const struct environment *environment; /* whole; LISTEN_PID in it is adapted if it is us */
-	const char *start;                     /* where it starts from; NULL = where we are */
-	const char *directory;                 /* from there, as the account; NULL = stay */
+	char *const *argv; /* argv[0] is looked up in the child's own PATH */
+	const struct environment
+		*environment;  /* whole; LISTEN_PID and WATCHDOG_PID are adapted if they are us */
+	const char *start;     /* where it starts from; NULL = where we are */
+	const char *directory; /* from there, as the account; NULL = stay */
 	const struct account *account;         /* NULL = stay */
 	const struct signals *signals;         /* what the child gets back */
 	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
 	const int *keep_fd;                    /* left open over exec though CLOEXEC */
 	size_t keep_count;
 	bool has_oom_score; /* the caller gives it one: spawn_set_oom_score */
+	bool null_stdin;    /* it reads /dev/null and not what we do */
 	bool take_terminal; /* its group becomes the terminal's foreground */
 	bool new_session;   /* it leads a session, whose terminal is that of stdin if it is free */
 };

@@ -45,12 +45,8 @@ int sampler_open(
 	struct sampler *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
+	/* Without it all processes that have a slot count as living. */
 	made->proc_fd = root_open_directory(root_fd, "proc");
-	if (made->proc_fd < 0) {
-		int error = -errno;
-		free(made);
-		return error;
-	}
 	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
 		mode->v2 ? CGROUP_V2 : CGROUP_V1);
 	made->stall.fd = open_pressure(root_fd, mode, base_directory);
@@ -77,7 +73,8 @@ void sampler_close(struct sampler *sampler)
 	close_source(&sampler->machine);
 	if (sampler->meminfo_fd >= 0)
 		close(sampler->meminfo_fd);
-	close(sampler->proc_fd);
+	if (sampler->proc_fd >= 0)
+		close(sampler->proc_fd);
 	free(sampler);
 }
 

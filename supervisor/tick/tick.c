@@ -34,6 +34,17 @@ static void open_tree(struct tick *tick)
 		mode_degrade(&tick->mode, why);
 }
 
+/* A filter of system calls may know no AF_UNIX, and descriptors may be short.  Processes that keep
+ * the link's descriptors need no listener. */
+static int without_listener(int error)
+{
+	if (error == 0 || error == -ENOMEM)
+		return error;
+	log_warn("no listener for links: %s: processes that close all descriptors lose theirs",
+		strerror(-error));
+	return 0;
+}
+
 static int open_all(struct tick *tick)
 {
 	tick->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -43,6 +54,7 @@ static int open_all(struct tick *tick)
 	open_tree(tick);
 	log_info("%s", tick->mode.line);
 	int error = link_listener_open(&tick->listener);
+	error = without_listener(error);
 	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
@@ -297,11 +309,20 @@ void tick_service_changed(struct tick *tick, struct tick_service *service)
 	tick_service_reload(service, tick->means.brake, sampler_wall_bytes(tick->sampler));
 }
 
-void tick_ask(struct tick *tick, struct tick_service *service, enum level level)
+void tick_ask(
+	struct tick *tick, struct tick_service *service, enum level level, uint64_t target_bytes)
 {
-	for (size_t i = 0; i < tick->count; i++)
-		if (service == NULL || service == tick->service[i])
-			tick->service[i]->manual = level;
+	for (size_t i = 0; i < tick->count; i++) {
+		if (service != NULL && service != tick->service[i])
+			continue;
+		tick->service[i]->manual = level;
+		tick->service[i]->manual_bytes = target_bytes;
+	}
+}
+
+bool tick_release_is_over(const struct tick_service *service)
+{
+	return service->manual == LEVEL_CALM && !service->perform.ask.open;
 }
 
 /* They go while nothing runs in them, between two starts or when all of a service has been moved
@@ -334,6 +355,7 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.priority = (uint32_t)service->config.memory_priority;
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;
+	service->policy.sample.manual_bytes = service->manual_bytes;
 	service->manual = LEVEL_CALM;
 	sampler_read_service(tick->sampler, &service->sampler, now_ms, &service->policy.sample);
 }
@@ -426,7 +448,8 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 
 uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 {
-	link_listener_resume(tick->listener, now_ms);
+	if (tick->listener != NULL)
+		link_listener_resume(tick->listener, now_ms);
 	look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
@@ -451,6 +474,7 @@ void tick_counts(
 {
 	bool shared;
 	*counts = (struct tick_counts){
+		.limit_bytes = service->policy.sample.own.limit_bytes,
 		.heap = service->sampler.totals,
 		.oom_kills = service->oom_kills,
 		.brakes = service->perform.brakes,
@@ -460,5 +484,15 @@ void tick_counts(
 		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
 		.level = service->link != NULL ? link_level(service->link) : LEVEL_CALM,
 	};
+	counts->usage_shared = shared;
 	memcpy(counts->releases, service->perform.releases, sizeof counts->releases);
+}
+
+void tick_shared(const struct tick *tick, struct tick_shared *shared)
+{
+	*shared = (struct tick_shared){
+		.mode = (char)('A' + tick->mode.letter),
+		.usage_bytes = tick->sample.shared.current_bytes,
+		.limit_bytes = tick->sample.shared.limit_bytes,
+	};
 }

@@ -88,8 +88,10 @@ void tick_service_remove(struct tick *tick, struct tick_service *service, uint32
 /* The settings of a listed service were exchanged.  Limits that the kernel refuses are logged. */
 void tick_service_changed(struct tick *tick, struct tick_service *service);
 
-/* Asked for by the operator, once; NULL = every service.  Takes effect at the next tick_step(). */
-void tick_ask(struct tick *tick, struct tick_service *service, enum level level);
+/* Asked for by the operator, once; NULL = every service.  Takes effect at the next tick_step().
+ * target_bytes is what each is to give back, 0 all. */
+void tick_ask(
+	struct tick *tick, struct tick_service *service, enum level level, uint64_t target_bytes);
 
 /* Milliseconds until the next turn. */
 uint32_t tick_step(struct tick *tick, uint64_t now_ms);
@@ -126,10 +128,24 @@ struct tick_counts {
 	uint64_t events_wakes;
 	uint64_t notifier_wakes;
 	uint64_t usage_bytes;
+	bool usage_shared;    /* it is that of all services together */
+	uint64_t limit_bytes; /* the service's own; UINT64_MAX = none */
 	enum level level;
 };
 
 void tick_counts(
 	const struct tick *tick, const struct tick_service *service, struct tick_counts *counts);
+
+/* What all services have in common, as of the last turn. */
+struct tick_shared {
+	char mode; /* 'A' to 'D' */
+	uint64_t usage_bytes;
+	uint64_t limit_bytes; /* of the tightest wall; UINT64_MAX = none */
+};
+
+void tick_shared(const struct tick *tick, struct tick_shared *shared);
+
+/* The release that was last asked of the service has been answered, or waited for long enough. */
+bool tick_release_is_over(const struct tick_service *service);
 
 #endif

@@ -41,8 +41,9 @@ struct tick_service {
 	struct config_policy policy_config;
 	bool prepared;
 	bool running;
-	bool was_dry_run; /* before a reload */
-	enum level manual;
+	bool was_dry_run;         /* before a reload */
+	enum level manual;        /* asked for by hand since the last turn; LEVEL_CALM = nothing */
+	uint64_t manual_bytes;    /* so much of it; 0 = all */
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */
 	struct link *link;

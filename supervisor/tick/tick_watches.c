@@ -123,7 +123,8 @@ int tick_watch_fd(
 	case TICK_WATCH_NOTIFIER:
 		return service != NULL && service->prepared ? notifier_fd(service->notifier) : -1;
 	case TICK_WATCH_LISTENER:
-		return service == NULL ? link_listener_fd(tick->listener) : -1;
+		return service == NULL && tick->listener != NULL ? link_listener_fd(tick->listener)
+								 : -1;
 	default:
 		return -1;
 	}

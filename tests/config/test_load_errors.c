@@ -91,7 +91,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
 		{"[supervisor]\n" CHARS_48 " = 1\n",
 			{{2, "unknown key \"" CHARS_48 "\" in [supervisor]: expected "
-			     "pressure_signals, dry_run"}}},
+			     "pressure_signals, control, dry_run"}}},
 	};
 
 	(void)state;

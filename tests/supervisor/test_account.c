@@ -15,6 +15,12 @@
 
 static struct account account;
 
+static int resolve(const char *text)
+{
+	account_free(&account);
+	return account_resolve(text, &account);
+}
+
 static void test_a_name_has_its_user_groups_and_home(void **state)
 {
 	(void)state;
@@ -23,11 +29,12 @@ static void test_a_name_has_its_user_groups_and_home(void **state)
 		skip_because("there is no user root");
 		return;
 	}
-	assert_int_equal(account_resolve("root", &account), 0);
+	assert_int_equal(resolve("root"), 0);
 	assert_int_equal(account.uid, 0);
 	assert_int_equal(account.gid, root->pw_gid);
 	assert_string_equal(account.name, "root");
 	assert_string_equal(account.home, root->pw_dir);
+	assert_string_equal(account.shell, root->pw_shell);
 	assert_true(account.group_count >= 1);
 	assert_int_equal(account.groups[0], root->pw_gid);
 }
@@ -37,9 +44,9 @@ static void test_a_number_with_an_entry_is_that_user(void **state)
 	(void)state;
 	if (getpwuid(0) == NULL)
 		skip_because("user 0 has no entry");
-	assert_int_equal(account_resolve("0", &account), 0);
+	assert_int_equal(resolve("0"), 0);
 	assert_string_equal(account.name, "root");
-	assert_int_equal(account_resolve("0:77", &account), 0);
+	assert_int_equal(resolve("0:77"), 0);
 	assert_int_equal(account.uid, 0);
 	assert_int_equal(account.gid, 77);
 }
@@ -47,13 +54,13 @@ static void test_a_number_with_an_entry_is_that_user(void **state)
 static void test_a_number_without_one_does_as_well(void **state)
 {
 	(void)state;
-	assert_int_equal(account_resolve("1000620123", &account), 0);
+	assert_int_equal(resolve("1000620123"), 0);
 	assert_int_equal(account.uid, 1000620123);
 	assert_int_equal(account.gid, 1000620123);
 	assert_int_equal(account.group_count, 1);
 	assert_int_equal(account.groups[0], 1000620123);
 	assert_string_equal(account.name, "");
-	assert_int_equal(account_resolve("1000620123:0", &account), 0);
+	assert_int_equal(resolve("1000620123:0"), 0);
 	assert_int_equal(account.gid, 0);
 	assert_int_equal(account.groups[0], 0);
 }
@@ -65,8 +72,8 @@ static void test_what_is_nobody_is_refused(void **state)
 		"4294967296", "1:4294967295", "99999999999999999999"};
 	account.uid = 4711;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_int_equal(account_resolve(bad[i], &account), -EINVAL);
-	assert_int_equal(account_resolve("no-such-user-here", &account), -ENOENT);
+		assert_int_equal(resolve(bad[i]), -EINVAL);
+	assert_int_equal(resolve("no-such-user-here"), -ENOENT);
 	assert_int_equal(account.uid, 4711);
 }
 
@@ -94,7 +101,7 @@ static void test_a_child_becomes_it_for_good(void **state)
 {
 	(void)state;
 	skip_unless_root();
-	assert_int_equal(account_resolve("54321:54322", &account), 0);
+	assert_int_equal(resolve("54321:54322"), 0);
 	assert_int_equal(become_and_look(&account), 0);
 }
 
@@ -107,5 +114,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_nobody_is_refused),
 		cmocka_unit_test(test_a_child_becomes_it_for_good),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	account_free(&account);
+	return failed;
 }

@@ -418,7 +418,10 @@ static struct fake_tree tree;
 static int setup_fake(void **state)
 {
 	(void)state;
+	char self[16];
 	fake_tree_open(&tree);
+	snprintf(self, sizeof self, "%d", (int)getpid());
+	fake_tree_link(&tree, "self", self);
 	proc_path = tree.path;
 	killed_count = 0;
 	vanished = 0;
@@ -459,7 +462,7 @@ static void test_broken_entries_are_passed_over(void **state)
 		{"75/stat", "75 (name) S"},
 		{"76/stat", "76 (name) S x"},
 		{"77/status", "Name: no stat here"},
-		{"self/stat", "78 (name) S 70" REST},
+		{"selfish/stat", "78 (name) S 70" REST},
 		{"0/stat", "0 (name) S 70" REST},
 		{"-79/stat", "79 (name) S 70" REST},
 		{"4294967295/stat", "4294967295 (name) S 70" REST},
@@ -546,6 +549,28 @@ static void test_entries_that_go_while_they_are_read_are_passed_over(void **stat
 	assert_int_equal(descendants_signal(ROOT_PID, SIGTERM), 2);
 }
 
+/* An empty folder, and the /proc of another PID namespace. */
+static void test_a_proc_that_is_not_ours_tells_nothing(void **state)
+{
+	struct descendants_told none = {0};
+	(void)state;
+	fake_tree_make(&tree, "other");
+	fake_tree_link(&tree, "other/self", "4711");
+	fake_tree_make(&tree, "empty");
+	char path[128];
+	static const char *const folders[] = {"other", "empty"};
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", tree.path, folders[i]);
+		proc_path = path;
+		killed_count = 0;
+		assert_int_equal(descendants_signal(ROOT_PID, SIGKILL), -ENOENT);
+		assert_int_equal(killed_count, 0);
+		assert_int_equal(descendants_terminate(ROOT_PID, 4711, &none), -ENOENT);
+		assert_int_equal(killed_count, 1);
+		assert_int_equal(killed[0], -4711);
+	}
+}
+
 static void test_without_proc_the_group_is_told(void **state)
 {
 	struct descendants_told none = {0};
@@ -584,6 +609,7 @@ int main(void)
 		FAKE(test_entries_that_go_while_they_are_read_are_passed_over),
 		FAKE(test_without_proc_there_is_an_error_and_no_kill),
 		FAKE(test_without_proc_the_group_is_told),
+		FAKE(test_a_proc_that_is_not_ours_tells_nothing),
 		TOLD(test_each_is_told_to_end_once),
 		TOLD(test_a_child_of_one_that_was_told_is_told_as_an_orphan),
 		TOLD(test_one_that_runs_away_is_met_by_term_in_the_end),

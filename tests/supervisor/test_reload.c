@@ -89,16 +89,16 @@ static void test_a_file_with_an_error_changes_nothing(void **state)
 	} rows[] = {
 		{"", "not reloaded, it has no service any more"},
 		{"[supervisor]\n", "not reloaded, it has no service any more"},
-		{"[service:web]\n", "not reloaded, 1 errors"},
-		{WEB WEB, "not reloaded, 1 errors"},
-		{SERVICE("new") "\nmemory_max = 0\n" DB, "not reloaded, 1 errors"},
+		{"[service:web]\n", "not reloaded, 1 error"},
+		{WEB WEB, "not reloaded, 1 error"},
+		{SERVICE("new") "\nmemory_max = 0\n" DB, "not reloaded, 1 error"},
 		{WEB "policy = nobody\nuser =\nstopwaitsecs = -1\n", "not reloaded, 3 errors"},
-		{"garbage", "not reloaded, 1 errors"},
+		{"garbage", "not reloaded, 1 error"},
 		{"[service:web\ncommand = x\n", "not reloaded"},
 		{"\x7f"
 		 "ELF\x01\xff\xfe",
 			"not reloaded"},
-		{NULL, "not reloaded, 1 errors"},
+		{NULL, "not reloaded, 1 error"},
 	};
 	(void)state;
 	fake_fleet_start(DB WEB);
@@ -274,7 +274,7 @@ static void test_a_stop_drops_a_reload_that_waits(void **state)
 	reload(DB LOG);
 	fake_fleet_signal(SIGTERM);
 	fake_fleet_signal(SIGHUP);
-	assert_int_equal(said("SIGHUP: stopping, nothing is reloaded"), 1);
+	assert_int_equal(said("stopping: nothing is reloaded"), 1);
 	fake_fleet_pass(10000);
 	settle();
 	assert_true(fake_loop.stopped);

@@ -169,13 +169,13 @@ static void test_a_service_starts_again_when_all_of_the_old_one_is_gone(void **s
 	left->ignores = true;
 	fake_children_exit(child, 1);
 	life_reap(child);
-	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS - 1);
+	life_pass_until(LIFE_START_MS + SERVICE_CRASH_SWEEP_MS - 1);
 	assert_int_equal(fake_children_spawned("web"), 1);
-	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	life_pass_until(LIFE_START_MS + SERVICE_CRASH_SWEEP_MS);
 	assert_int_equal(left->state, FAKE_CHILD_ZOMBIE);
 	fake_children_reap(left);
 	/* The delay has run since the death, and is over. */
-	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	life_step_at(LIFE_START_MS + SERVICE_CRASH_SWEEP_MS);
 	assert_int_equal(fake_children_spawned("web"), 2);
 	assert_int_equal(life.service.restart.state, RESTART_RUNNING);
 }
@@ -188,9 +188,9 @@ static void test_a_rest_that_cannot_be_killed_is_given_up(void **state)
 	left->unkillable = true;
 	fake_children_exit(child, 1);
 	life_reap(child);
-	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 1999);
+	life_pass_until(LIFE_START_MS + SERVICE_CRASH_SWEEP_MS + 1999);
 	assert_int_equal(said("cannot be killed"), 0);
-	life_pass_until(LIFE_START_MS + LIFE_STOPWAIT_MS + 2000);
+	life_pass_until(LIFE_START_MS + SERVICE_CRASH_SWEEP_MS + 2000);
 	assert_int_equal(said("web: a process of it cannot be killed"), 1);
 	assert_int_equal(fake_children_spawned("web"), 2);
 	/* The number of the old group is not signalled any more. */

@@ -465,10 +465,10 @@ static void test_a_wish_is_a_release_and_only_one(void **state)
 	join(&view.slots[0], 4242, 30 * MIB);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).heap.heap.processes, 1);
-	tick_ask(machine.tick, machine.service[1], LEVEL_FULL);
+	tick_ask(machine.tick, machine.service[1], LEVEL_FULL, 0);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).releases[LEVEL_FULL], 0);
-	tick_ask(machine.tick, NULL, LEVEL_FULL);
+	tick_ask(machine.tick, NULL, LEVEL_FULL, 0);
 	uint32_t before = atomic_load(&view.header->sequence);
 	fake_machine_turn(1000);
 	assert_int_equal(fake_machine_counts(0).releases[LEVEL_FULL], 1);

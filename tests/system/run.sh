@@ -126,7 +126,7 @@ tap_is "nothing went without descriptors" "$(times 'Too many open files' "$log")
 end
 printf '[service:a]\ncommand = true\n' >"$ini"
 (ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
-tap_ok "a limit that may be too low is said" logged '1 services may need [0-9]* descriptors, and 100 are allowed'
+tap_ok "a limit that may be too low is said" logged '1 service may need [0-9]* descriptors, and 100 are allowed'
 
 # --- a child that has left the group --------------------------------------------------------------
 
@@ -231,24 +231,25 @@ if [ "$(id -u)" -eq 0 ]; then
 	touch "$notes"
 	cat >"$ini" <<INI
 [service:as]
-command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$HOME \$USER \$LOGNAME'
+command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$HOME \$USER \$LOGNAME \$SHELL'
 user = nobody
 directory = /usr
 [service:number]
-command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$(pwd)'
+command = sh -c 'echo \$(id -u) \$(id -g) \$(id -G) \$(pwd) \$HOME-\$USER-\$LOGNAME-\$SHELL'
 user = 54321:54322
 directory = /usr
 [service:environment]
 command = sh -c 'echo \$ONE-\$TWO-\$HOME'
 environment = ONE="a b",TWO=c,HOME=/nowhere
 INI
-	HOME=/before "$spillway" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
+	HOME=/before USER=before LOGNAME=before SHELL=/before "$spillway" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
 	nobody=$(getent passwd nobody)
 	home=$(echo "$nobody" | cut -d: -f6)
+	shell=$(echo "$nobody" | cut -d: -f7)
 	tap_ok "user = NAME sets user, groups and what a login would" \
-		grep -qx "$(id -u nobody) $(id -g nobody) $(id -G nobody) $home nobody nobody" "$TAP_DIR/out"
+		grep -qx "$(id -u nobody) $(id -g nobody) $(id -G nobody) $home nobody nobody $shell" "$TAP_DIR/out"
 	tap_ok "user = UID:GID needs no entry; directory is where it starts" \
-		grep -qx '54321 54322 54322 /usr' "$TAP_DIR/out"
+		grep -qx '54321 54322 54322 /usr /---' "$TAP_DIR/out"
 	tap_ok "environment is added" grep -qx 'a b-c-/nowhere' "$TAP_DIR/out"
 	printf '[service:a]\ncommand = true\nuser = no-such-user\nautorestart = false\n' >"$ini"
 	tap_is "an unknown user is an error" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
@@ -256,6 +257,37 @@ INI
 else
 	tap_skip "user and directory" "needs root"
 fi
+cat >"$ini" <<INI
+[service:reads]
+command = sh -c 'cat; echo read-\$?'
+autorestart = false
+shim = off
+[service:lists]
+command = sh -c 'ls /proc/self/fd | tr "\n" " "; echo'
+autorestart = false
+shim = off
+[service:watched]
+command = sh -c '[ \$WATCHDOG_PID = \$\$ ] && echo own-watchdog'
+autorestart = false
+shim = off
+INI
+echo secret | sh -c 'WATCHDOG_PID=$$ exec "$0" -q run "$1"' "$spillway" "$ini" >"$TAP_DIR/out" 2>"$log" 8</dev/null
+tap_is "services read /dev/null, and not what is meant for us" \
+	"$(grep -e read -e secret "$TAP_DIR/out")" read-0
+tap_ok "a descriptor of ours that nobody asked for is not theirs" grep -qx '0 1 2 3 ' "$TAP_DIR/out"
+tap_ok "WATCHDOG_PID is made the service's" grep -qx own-watchdog "$TAP_DIR/out"
+
+mkdir "$TAP_DIR/goes"
+cat >"$ini" <<INI
+[service:again]
+command = sh -c 'echo up-in-\$(pwd); rmdir $TAP_DIR/goes 2>/dev/null; exit 1'
+INI
+(cd "$TAP_DIR/goes" && exec "$spillway" run "$ini") >"$TAP_DIR/out" 2>"$log" &
+PID=$!
+at_exit_kill "$PID"
+tap_ok "a start directory that was removed is no reason to stay down" wait_until 60 grep -qx 'up-in-/' "$TAP_DIR/out"
+tap_ok "which is said" wait_until 60 logged 'goes, where we were started: No such file or directory; it starts in /'
+end
 printf '[service:a]\ncommand = pwd\n' >"$ini"
 tap_is "without directory a service starts where spillway did" \
 	"$(cd "$TAP_DIR" && "$spillway" -q run services.ini)" "$TAP_DIR"
@@ -264,6 +296,41 @@ echo '[policy:alone]' >"$ini"
 tap_is "a file without services is nothing to run" "$("$spillway" run "$ini" 2>&1; echo $?)" \
 	"$ini: nothing to run: expected at least one [service:NAME]
 1"
+
+# --- check ----------------------------------------------------------------------------------
+
+cat >"$ini" <<INI
+[service:who]
+command = true
+user = no-such-user
+[service:where]
+command = true
+directory = /no/such/folder
+[service:what]
+command = no-such-program
+[service:plain]
+command = $notes
+[service:path]
+command = only-here
+environment = PATH=$TAP_DIR
+INI
+printf '#!/bin/sh\n' >"$TAP_DIR/only-here"
+chmod 755 "$TAP_DIR/only-here"
+: >"$notes"
+tap_is "check names users, folders and programs that are not there" "$("$spillway" check "$ini" 2>&1; echo $?)" \
+	"$ini: [service:who] user no-such-user: no such user
+$ini: [service:where] directory /no/such/folder: No such file or directory
+$ini: [service:what] command no-such-program: No such file or directory
+$ini: [service:plain] command $notes: Permission denied
+1"
+
+# A program without its library beside it.
+mkdir -p "$TAP_DIR/alone/bin"
+cp "$spillway" "$TAP_DIR/alone/bin"
+"$TAP_DIR/alone/bin/spillway" -- true 2>"$log"
+tap_ok "a library that is missing is said, with the place" logged "no libspillway.so in ../lib of $TAP_DIR/alone/bin/spillway"
+"$TAP_DIR/alone/bin/spillway" --shim=off -- true 2>"$log"
+tap_is "but not to who does not want it" "$(cat "$log")" ""
 
 # --- reload ---------------------------------------------------------------------------------
 
@@ -292,6 +359,9 @@ tap_ok "and everything goes on" eval 'kill -0 $kept && kill -0 $changed && kill 
 kill -HUP "$PID"
 tap_ok "so is a file that was emptied" wait_until 60 logged 'it has no service any more'
 tap_ok "and everything still goes on" eval 'kill -0 $kept && kill -0 $changed && kill -0 $removed'
+rm "$ini"
+kill -HUP "$PID"
+tap_ok "and one that is gone, without a line" wait_until 60 logged "error spillway: $ini: cannot read it: No such file"
 cat >"$ini" <<INI
 [service:new]
 command = $TAP_DIR/noter $notes new

@@ -1,0 +1,18 @@
+#ifndef SUPERVISOR_CHECK_H
+#define SUPERVISOR_CHECK_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "config/config.h"
+
+/*
+ * What a file that can be read asks for and this place does not have: users, folders, programs.
+ * Each is a line to the stream.  It is about here and now, so a start says it again and goes on
+ * without.
+ */
+
+/* How many there are. */
+size_t check_services(const char *file, const struct config *config, FILE *stream);
+
+#endif

@@ -1,0 +1,15 @@
+#ifndef SUPERVISOR_CLIENT_STATUS_H
+#define SUPERVISOR_CLIENT_STATUS_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+/* The table of `spillctl status`: a line for each service, of those in `names` (NULL-terminated;
+ * empty = all).  Whether all of them run. */
+bool status_print(const json_t *status, char *const *names);
+
+/* The first of `names` that is no service there; NULL = all are. */
+const char *status_unknown(const json_t *status, char *const *names);
+
+#endif

@@ -1,0 +1,382 @@
+/* The control socket: who may ask, and how requests and answers go over it. */
+#include "supervisor/control/control.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
+#include "supervisor/base/log.h"
+
+#define TARGET_BYTES 256
+#define HEADERS_MOST 8192
+#define REFUSAL_BYTES 256
+#define BACKLOG 16
+
+struct control {
+	struct control_handler handler;
+	struct evhttp *http;
+	struct evconnlistener *listener;
+	struct control_request *requests;
+	char path[CONTROL_PATH_BYTES];
+};
+
+struct control_request {
+	struct control *control;
+	struct evhttp_request *http;
+	struct control_request *next;
+	json_t *body;
+	void *data;
+	bool streams;
+	char target[TARGET_BYTES];
+};
+
+/* The socket ------------------------------------------------------------------- */
+
+int control_default_path(const char *file, char path[CONTROL_PATH_BYTES])
+{
+	const char *runtime = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+	const char *slash = strrchr(file, '/');
+	const char *name = slash != NULL ? slash + 1 : file;
+	const char *dot = strrchr(name, '.');
+	size_t length = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
+	if (runtime == NULL || runtime[0] != '/')
+		return -ENOENT;
+	int written = snprintf(
+		path, CONTROL_PATH_BYTES, "%s/spillway/%.*s.sock", runtime, (int)length, name);
+	return written < CONTROL_PATH_BYTES ? 0 : -ENAMETOOLONG;
+}
+
+/* Somebody accepts connections there. */
+static bool is_answered(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool answered =
+		fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+				   errno == EAGAIN);
+	if (fd >= 0)
+		close(fd);
+	return answered;
+}
+
+static void make_directory(const char *path)
+{
+	char directory[CONTROL_PATH_BYTES];
+	snprintf(directory, sizeof directory, "%s", path);
+	char *slash = strrchr(directory, '/');
+	if (slash == NULL || slash == directory)
+		return;
+	*slash = '\0';
+	/* What hinders is said by bind. */
+	mkdir(directory, 0700);
+}
+
+/* Between bind and listen nobody can connect, so the mode is right before anybody may. */
+static int bind_to(int fd, const struct sockaddr_un *address)
+{
+	if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0) {
+		if (errno != EADDRINUSE)
+			return -errno;
+		if (is_answered(address))
+			return -EADDRINUSE;
+		unlink(address->sun_path);
+		if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
+			return -errno;
+	}
+	if (chmod(address->sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0)
+		return 0;
+	int error = -errno;
+	unlink(address->sun_path);
+	return error;
+}
+
+/* The descriptor or -errno. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+	make_directory(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	int error = bind_to(fd, &address);
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *listener)
+{
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(listener);
+}
+
+/* accept failed: without a rest the loop would try again at once, for ever.  The context is
+ * evhttp's. */
+static void on_accept_error(struct evconnlistener *listener, void *context)
+{
+	const struct timeval rest = {.tv_sec = CONTROL_REST_MS / 1000};
+	(void)context;
+	if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_rested, listener,
+		    &rest) == 0)
+		evconnlistener_disable(listener);
+}
+
+/* Requests --------------------------------------------------------------------- */
+
+static void request_free(struct control_request *request)
+{
+	json_decref(request->body);
+	free(request);
+}
+
+static void forget(struct control_request *request)
+{
+	struct control_request **link = &request->control->requests;
+	while (*link != request)
+		link = &(*link)->next;
+	*link = request->next;
+	request_free(request);
+}
+
+static void on_close(struct evhttp_connection *connection, void *context)
+{
+	struct control_request *request = context;
+	const struct control_handler *handler = &request->control->handler;
+	(void)connection;
+	handler->gone(handler->context, request);
+	forget(request);
+}
+
+/* The kernel's word for who connected, not the client's. */
+static bool is_allowed(struct evhttp_request *http)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(http);
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	if (getsockopt(bufferevent_getfd(stream), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+		return false;
+	return peer.uid == 0 || peer.uid == geteuid();
+}
+
+/* An object, empty for no text; NULL: it is none. */
+static json_t *read_body(struct evhttp_request *http)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(http);
+	size_t length = evbuffer_get_length(input);
+	if (length == 0)
+		return json_object();
+	const char *text = (const char *)evbuffer_pullup(input, -1);
+	json_t *body = text != NULL ? json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	if (json_is_object(body))
+		return body;
+	json_decref(body);
+	return NULL;
+}
+
+static void copy_target(struct control_request *request)
+{
+	const char *uri = evhttp_request_get_uri(request->http);
+	size_t length = strcspn(uri, "?#");
+	snprintf(request->target, sizeof request->target, "%.*s", (int)length, uri);
+}
+
+static void on_request(struct evhttp_request *http, void *context)
+{
+	struct control *control = context;
+	struct control_request *request = calloc(1, sizeof *request);
+	if (request == NULL) {
+		evhttp_send_error(http, HTTP_INTERNAL, NULL);
+		return;
+	}
+	request->control = control;
+	request->http = http;
+	request->next = control->requests;
+	control->requests = request;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(http), on_close, request);
+	copy_target(request);
+	if (!is_allowed(http)) {
+		control_refuse(request, 403, "only root and the supervisor's own user may ask");
+		return;
+	}
+	request->body = read_body(http);
+	if (request->body == NULL) {
+		control_refuse(request, 400, "the body is no JSON object");
+		return;
+	}
+	control->handler.request(control->handler.context, request);
+}
+
+bool control_is_post(const struct control_request *request)
+{
+	return evhttp_request_get_command(request->http) == EVHTTP_REQ_POST;
+}
+
+const char *control_target(const struct control_request *request)
+{
+	return request->target;
+}
+
+const json_t *control_body(const struct control_request *request)
+{
+	return request->body;
+}
+
+void **control_data(struct control_request *request)
+{
+	return &request->data;
+}
+
+/* Answers ---------------------------------------------------------------------- */
+
+/* The connection may serve another request, or close, without a word to us. */
+static void let_go(const struct control_request *request)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
+	evhttp_connection_set_closecb(connection, NULL, NULL);
+}
+
+static void reply_with(
+	struct control_request *request, int status, const char *type, const char *text)
+{
+	struct evhttp_request *http = request->http;
+	struct evbuffer *output = evhttp_request_get_output_buffer(http);
+	evhttp_add_header(evhttp_request_get_output_headers(http), "Content-Type", type);
+	evbuffer_add(output, text, strlen(text));
+	let_go(request);
+	forget(request);
+	evhttp_send_reply(http, status, NULL, NULL);
+}
+
+void control_reply(struct control_request *request, int status, json_t *body)
+{
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	json_decref(body);
+	if (text == NULL)
+		reply_with(request, 500, "application/json", "{\"error\":\"out of memory\"}\n");
+	else
+		reply_with(request, status, "application/json", text);
+	free(text);
+}
+
+void control_refuse(struct control_request *request, int status, const char *format, ...)
+{
+	char text[REFUSAL_BYTES];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	control_reply(request, status, json_pack("{s:s}", "error", text));
+}
+
+void control_reply_text(struct control_request *request, const char *type, const char *text)
+{
+	reply_with(request, 200, type, text);
+}
+
+void control_stream(struct control_request *request)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
+	request->streams = true;
+	/* It says nothing for as long as nothing happens. */
+	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, NULL);
+	evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type",
+		"application/x-ndjson");
+	evhttp_send_reply_start(request->http, 200, NULL);
+}
+
+void control_stream_line(struct control_request *request, const json_t *value)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+	char *text = json_dumps(value, JSON_COMPACT);
+	struct evbuffer *line = evbuffer_new();
+	if (evbuffer_get_length(bufferevent_get_output(stream)) > CONTROL_UNREAD_MOST) {
+		evhttp_connection_free(connection); /* which calls on_close */
+	} else if (text != NULL && line != NULL) {
+		evbuffer_add_printf(line, "%s\n", text);
+		evhttp_send_reply_chunk(request->http, line);
+	}
+	if (line != NULL)
+		evbuffer_free(line);
+	free(text);
+}
+
+/* Begin and end ----------------------------------------------------------------- */
+
+static int make_server(struct control *control, struct loop *loop)
+{
+	int fd = listen_at(control->path);
+	if (fd < 0)
+		return fd;
+	control->http = evhttp_new(loop_base(loop));
+	control->listener = evconnlistener_new(
+		loop_base(loop), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (control->listener == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	if (control->http == NULL || evhttp_bind_listener(control->http, control->listener) == NULL)
+		return -ENOMEM;
+	evconnlistener_set_error_cb(control->listener, on_accept_error);
+	evhttp_set_allowed_methods(control->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+	evhttp_set_max_headers_size(control->http, HEADERS_MOST);
+	evhttp_set_max_body_size(control->http, CONTROL_BODY_MOST);
+	evhttp_set_timeout(control->http, CONTROL_IDLE_S);
+	evhttp_set_gencb(control->http, on_request, control);
+	return 0;
+}
+
+int control_open(struct loop *loop, const char *path, const struct control_handler *handler,
+	struct control **control)
+{
+	struct control *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	made->handler = *handler;
+	snprintf(made->path, sizeof made->path, "%s", path);
+	int error = make_server(made, loop);
+	if (error == 0) {
+		*control = made;
+		return 0;
+	}
+	if (made->listener != NULL)
+		unlink(path);
+	control_close(made);
+	return error;
+}
+
+void control_close(struct control *control)
+{
+	if (control == NULL)
+		return;
+	struct control_request *next;
+	for (struct control_request *request = control->requests; request != NULL; request = next) {
+		next = request->next;
+		let_go(request);
+		request_free(request);
+	}
+	if (control->http != NULL) {
+		unlink(control->path);
+		evhttp_free(control->http); /* with the listener */
+	} else if (control->listener != NULL) {
+		evconnlistener_free(control->listener);
+	}
+	free(control);
+}

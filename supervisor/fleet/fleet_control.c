@@ -1,0 +1,541 @@
+/* What is asked over the control socket, and what becomes of it. */
+#include "supervisor/fleet/fleet_control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config/keys.h"
+#include "config/units.h"
+#include "supervisor/base/log.h"
+#include "supervisor/control/control.h"
+#include "supervisor/fleet/fleet_private.h"
+
+#define SERVICES_PATH "/v1/services/"
+/* A stop may take stopwait_ms, and as long again for what is left of the service. */
+#define DOWN_SLACK_MS 5000U
+#define UP_WAIT_MS 30000U
+#define RELEASE_WAIT_MS 5000U
+
+enum wait_kind { WAIT_UP, WAIT_DOWN, WAIT_RELEASE };
+
+struct release_mark {
+	char name[CONFIG_NAME_BYTES];
+	uint64_t before_bytes;
+};
+
+/* A request that is answered later.  Services are known by name: a reload may remove them. */
+struct wait {
+	struct control_request *request;
+	struct wait *next;
+	enum wait_kind kind;
+	uint64_t deadline_ms;
+	uint64_t starts; /* of the service, as it was asked */
+	size_t count;
+	struct release_mark mark[];
+};
+
+/* A client that is told what happens. */
+struct listener {
+	struct control_request *request;
+	struct listener *next;
+};
+
+struct fleet_control {
+	struct fleet *fleet;
+	struct control *control;
+	struct wait *waits;
+	struct listener *listeners;
+	json_t *errors; /* of the reload that is being tried; else NULL */
+};
+
+static struct service *find(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (strcmp(fleet->service[i]->config->name, name) == 0)
+			return fleet->service[i];
+	return NULL;
+}
+
+/* Answers that come later -------------------------------------------------------- */
+
+static void forget_wait(struct fleet_control *control, struct wait *wait)
+{
+	struct wait **link = &control->waits;
+	while (*link != wait)
+		link = &(*link)->next;
+	*link = wait->next;
+	free(wait);
+}
+
+/* NULL, and answered: no memory. */
+static struct wait *wait_new(struct fleet_control *control, struct control_request *request,
+	enum wait_kind kind, size_t count)
+{
+	struct wait *wait = calloc(1, sizeof *wait + count * sizeof wait->mark[0]);
+	if (wait == NULL) {
+		control_refuse(request, 500, "out of memory");
+		return NULL;
+	}
+	wait->request = request;
+	wait->kind = kind;
+	wait->count = count;
+	wait->next = control->waits;
+	control->waits = wait;
+	*control_data(request) = wait;
+	return wait;
+}
+
+static void reply_service(
+	const struct fleet *fleet, struct control_request *request, const struct service *service)
+{
+	control_reply(request, 200, fleet_status_service(fleet, service, loop_now_ms()));
+}
+
+static bool is_up(const struct service *service, uint64_t now_ms)
+{
+	return service->lives && service->restart.state == RESTART_RUNNING &&
+	       now_ms - service->started_ms >= FLEET_CONTROL_UP_MS;
+}
+
+/* It was started and has ended since. */
+static bool has_failed(const struct wait *wait, const struct service *service)
+{
+	enum restart_state state = service->restart.state;
+	return (service->restart.starts > wait->starts && state == RESTART_BACKOFF) ||
+	       state == RESTART_EXITED || state == RESTART_FATAL;
+}
+
+/* Whether the wait is over; its request was answered then. */
+static bool settle_service(struct fleet *fleet, const struct wait *wait, uint64_t now_ms)
+{
+	const char *name = wait->mark[0].name;
+	const struct service *service = find(fleet, name);
+	bool wants_up = wait->kind == WAIT_UP;
+	if (service == NULL)
+		control_refuse(wait->request, 409, "%s was removed by a reload", name);
+	else if (wants_up ? service->restart.starts > wait->starts && is_up(service, now_ms)
+			  : service_is_down(service))
+		reply_service(fleet, wait->request, service);
+	else if (wants_up && has_failed(wait, service))
+		control_refuse(wait->request, 409, "%s did not stay up: %s, status %d", name,
+			restart_state_name(service->restart.state), service->exit_status);
+	else if (now_ms >= wait->deadline_ms)
+		control_refuse(wait->request, 409, "%s is still %s", name,
+			restart_state_name(service->restart.state));
+	else
+		return false;
+	return true;
+}
+
+static json_t *returned(const struct fleet *fleet, const struct release_mark *mark, bool *over)
+{
+	const struct service *service = find(fleet, mark->name);
+	struct tick_counts counts = {0};
+	uint64_t bytes = 0;
+	if (service != NULL) {
+		tick_counts(fleet->host.tick, &service->memory, &counts);
+		*over = *over && tick_release_is_over(&service->memory);
+	}
+	if (counts.heap.heap.released_bytes > mark->before_bytes)
+		bytes = counts.heap.heap.released_bytes - mark->before_bytes;
+	return json_pack("{s:s, s:I, s:I, s:b}", "name", mark->name, "heaps",
+		(json_int_t)counts.heap.heap.processes, "returned_bytes", (json_int_t)bytes,
+		"answered", counts.heap.heap.answered);
+}
+
+static bool settle_release(const struct fleet *fleet, const struct wait *wait, uint64_t now_ms)
+{
+	bool over = true;
+	json_t *services = json_array();
+	for (size_t i = 0; i < wait->count; i++)
+		json_array_append_new(services, returned(fleet, &wait->mark[i], &over));
+	if (over || now_ms >= wait->deadline_ms) {
+		control_reply(wait->request, 200, json_pack("{s:o}", "services", services));
+		return true;
+	}
+	json_decref(services);
+	return false;
+}
+
+void fleet_control_step(struct fleet_control *control, uint64_t now_ms)
+{
+	struct wait *next;
+	if (control == NULL)
+		return;
+	for (struct wait *wait = control->waits; wait != NULL; wait = next) {
+		next = wait->next;
+		if (wait->kind == WAIT_RELEASE ? settle_release(control->fleet, wait, now_ms)
+					       : settle_service(control->fleet, wait, now_ms))
+			forget_wait(control, wait);
+	}
+}
+
+uint64_t fleet_control_deadline_ms(const struct fleet_control *control)
+{
+	uint64_t due_ms = UINT64_MAX;
+	if (control == NULL)
+		return due_ms;
+	for (const struct wait *wait = control->waits; wait != NULL; wait = wait->next) {
+		uint64_t at_ms = wait->deadline_ms;
+		const struct service *service =
+			wait->kind == WAIT_UP ? find(control->fleet, wait->mark[0].name) : NULL;
+		if (service != NULL && service->lives &&
+			service->started_ms + FLEET_CONTROL_UP_MS < at_ms)
+			at_ms = service->started_ms + FLEET_CONTROL_UP_MS;
+		if (at_ms < due_ms)
+			due_ms = at_ms;
+	}
+	return due_ms;
+}
+
+/* What is asked ------------------------------------------------------------------ */
+
+static bool wants_wait(const struct control_request *request)
+{
+	return !json_is_false(json_object_get(control_body(request), "wait"));
+}
+
+static void answer_or_wait(struct fleet_control *control, struct control_request *request,
+	const struct service *service, enum wait_kind kind, uint64_t wait_ms)
+{
+	if (!wants_wait(request)) {
+		reply_service(control->fleet, request, service);
+		return;
+	}
+	struct wait *wait = wait_new(control, request, kind, 1);
+	if (wait == NULL)
+		return;
+	wait->deadline_ms = loop_now_ms() + wait_ms;
+	wait->starts = service->restart.starts;
+	memcpy(wait->mark[0].name, service->config->name, CONFIG_NAME_BYTES);
+}
+
+static void start(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	struct fleet *fleet = control->fleet;
+	service->held = false;
+	if (service->lives && service->restart.state == RESTART_RUNNING) {
+		reply_service(fleet, request, service);
+		return;
+	}
+	if (fleet->stopping) {
+		control_refuse(request, 409, "stopping: nothing is started");
+		return;
+	}
+	/* The count rises with the start, which may happen at once. */
+	answer_or_wait(control, request, service, WAIT_UP, UP_WAIT_MS);
+	log_info("%s: started by hand", service->config->name);
+	service_start(service, &fleet->host, loop_now_ms());
+}
+
+static void stop(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	service->held = true;
+	answer_or_wait(control, request, service, WAIT_DOWN,
+		2 * (uint64_t)service->config->stopwait_ms + DOWN_SLACK_MS);
+	if (service_is_down(service))
+		return;
+	log_info("%s: stopping, asked by hand", service->config->name);
+	service_stop(service, &control->fleet->host, loop_now_ms());
+}
+
+static void restart(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	struct fleet *fleet = control->fleet;
+	if (fleet->stopping) {
+		control_refuse(request, 409, "stopping: nothing is started");
+		return;
+	}
+	service->held = false;
+	answer_or_wait(control, request, service, WAIT_UP,
+		2 * (uint64_t)service->config->stopwait_ms + UP_WAIT_MS);
+	log_info("%s: restarting, asked by hand", service->config->name);
+	service_restart(service, &fleet->host, loop_now_ms());
+}
+
+static void send_signal(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	const char *text = json_string_value(json_object_get(control_body(request), "signal"));
+	int number;
+	if (text == NULL || units_parse_signal(text, &number) != 0)
+		control_refuse(request, 400, "expected {\"signal\": \"HUP\"} or another signal");
+	else if (!service->lives)
+		control_refuse(request, 409, "%s does not run", service->config->name);
+	else {
+		service_signal(service, number);
+		reply_service(control->fleet, request, service);
+	}
+}
+
+static void set_limit(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	const struct key *key = &section_keys[SECTION_SERVICE].keys[KEY_MEMORY_MAX];
+	const char *text = json_string_value(json_object_get(control_body(request), "memory_max"));
+	const char *why = NULL;
+	struct config_amount amount;
+	if (text == NULL || key->parse(text, &amount, &why) != 0) {
+		control_refuse(request, 400, "memory_max: expected %s", key->expected);
+		return;
+	}
+	service->config->memory_max = amount;
+	log_info("%s: memory_max %s, asked by hand", service->config->name, text);
+	tick_service_changed(control->fleet->host.tick, &service->memory);
+	control->fleet->tick_ms = 0;
+	reply_service(control->fleet, request, service);
+}
+
+static bool read_level(const char *text, enum level *level)
+{
+	for (int i = LEVEL_LAZY; i < LEVELS; i++) {
+		if (strcmp(text, perform_level_name((enum level)i)) == 0) {
+			*level = (enum level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void mark(
+	const struct fleet *fleet, struct wait *wait, size_t at, const struct service *service)
+{
+	struct tick_counts counts;
+	tick_counts(fleet->host.tick, &service->memory, &counts);
+	memcpy(wait->mark[at].name, service->config->name, CONFIG_NAME_BYTES);
+	wait->mark[at].before_bytes = counts.heap.heap.released_bytes;
+}
+
+/* service NULL: all. */
+static void release(
+	struct fleet_control *control, struct control_request *request, struct service *service)
+{
+	struct fleet *fleet = control->fleet;
+	const json_t *body = control_body(request);
+	const char *text = json_string_value(json_object_get(body, "level"));
+	json_int_t target_bytes = json_integer_value(json_object_get(body, "target_bytes"));
+	size_t count = service != NULL ? 1 : fleet->count;
+	enum level level = LEVEL_FULL;
+	if ((text != NULL && !read_level(text, &level)) || target_bytes < 0) {
+		control_refuse(request, 400,
+			"expected {\"level\": \"lazy\", \"eager\" or \"full\", \"target_bytes\": "
+			"BYTES}");
+		return;
+	}
+	if (wants_wait(request)) {
+		struct wait *wait = wait_new(control, request, WAIT_RELEASE, count);
+		if (wait == NULL)
+			return;
+		wait->deadline_ms = loop_now_ms() + RELEASE_WAIT_MS;
+		for (size_t i = 0; i < count; i++)
+			mark(fleet, wait, i, service != NULL ? service : fleet->service[i]);
+	}
+	tick_ask(fleet->host.tick, service != NULL ? &service->memory : NULL, level,
+		(uint64_t)target_bytes);
+	fleet->tick_ms = 0;
+	if (!wants_wait(request))
+		control_reply(request, 200, json_object());
+}
+
+static void reload(struct fleet_control *control, struct control_request *request)
+{
+	control->errors = json_array();
+	int error = fleet_reload_start(control->fleet, loop_now_ms());
+	json_t *errors = control->errors;
+	control->errors = NULL;
+	if (error == 0) {
+		json_decref(errors);
+		control_reply(request, 200, json_object());
+		return;
+	}
+	control_reply(request, 409,
+		json_pack("{s:s, s:o}", "error", "not reloaded; everything stays as it was",
+			"errors", errors));
+}
+
+/* Paths -------------------------------------------------------------------------- */
+
+struct service_route {
+	const char *name;
+	void (*act)(struct fleet_control *control, struct control_request *request,
+		struct service *service);
+};
+
+static const struct service_route service_routes[] = {
+	{"start", start},
+	{"stop", stop},
+	{"restart", restart},
+	{"release", release},
+	{"signal", send_signal},
+	{"limit", set_limit},
+};
+
+/* The rest of the path: NAME or NAME/ACTION. */
+static void route_service(
+	struct fleet_control *control, struct control_request *request, const char *rest)
+{
+	char name[CONFIG_NAME_BYTES];
+	size_t length = strcspn(rest, "/");
+	const char *action = rest[length] == '/' ? rest + length + 1 : NULL;
+	struct service *service = NULL;
+	if (length < sizeof name) {
+		memcpy(name, rest, length);
+		name[length] = '\0';
+		service = find(control->fleet, name);
+	}
+	if (service == NULL) {
+		control_refuse(request, 404, "no such service: %.*s", (int)length, rest);
+		return;
+	}
+	if (action == NULL && !control_is_post(request)) {
+		reply_service(control->fleet, request, service);
+		return;
+	}
+	for (size_t i = 0; action != NULL && i < sizeof service_routes / sizeof service_routes[0];
+		i++) {
+		if (strcmp(action, service_routes[i].name) != 0)
+			continue;
+		if (control_is_post(request))
+			service_routes[i].act(control, request, service);
+		else
+			control_refuse(request, 405, "expected POST");
+		return;
+	}
+	control_refuse(request, 404, "no such path");
+}
+
+static void listen_to(struct fleet_control *control, struct control_request *request)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+	if (listener == NULL) {
+		control_refuse(request, 500, "out of memory");
+		return;
+	}
+	listener->request = request;
+	listener->next = control->listeners;
+	control->listeners = listener;
+	control_stream(request);
+}
+
+static void route_post(struct fleet_control *control, struct control_request *request)
+{
+	const char *path = control_target(request);
+	if (strcmp(path, "/v1/reload") == 0)
+		reload(control, request);
+	else if (strcmp(path, "/v1/release") == 0)
+		release(control, request, NULL);
+	else
+		control_refuse(request, 404, "no such path");
+}
+
+static void route_get(struct fleet_control *control, struct control_request *request)
+{
+	const char *path = control_target(request);
+	if (strcmp(path, "/v1/status") == 0)
+		control_reply(request, 200, fleet_status(control->fleet, loop_now_ms()));
+	else if (strcmp(path, "/v1/events") == 0)
+		listen_to(control, request);
+	else
+		control_refuse(request, 404, "no such path");
+}
+
+static void on_request(void *context, struct control_request *request)
+{
+	struct fleet_control *control = context;
+	const char *path = control_target(request);
+	if (strncmp(path, SERVICES_PATH, strlen(SERVICES_PATH)) == 0)
+		route_service(control, request, path + strlen(SERVICES_PATH));
+	else if (control_is_post(request))
+		route_post(control, request);
+	else
+		route_get(control, request);
+	fleet_turn(control->fleet);
+}
+
+static void on_gone(void *context, struct control_request *request)
+{
+	struct fleet_control *control = context;
+	if (*control_data(request) != NULL)
+		forget_wait(control, *control_data(request));
+	for (struct listener **link = &control->listeners; *link != NULL; link = &(*link)->next) {
+		struct listener *listener = *link;
+		if (listener->request != request)
+			continue;
+		*link = listener->next;
+		free(listener);
+		return;
+	}
+}
+
+/* Events -------------------------------------------------------------------------- */
+
+/* "web: started": the service, if the line begins with one. */
+static const char *service_of(const struct fleet *fleet, const char *text)
+{
+	for (size_t i = 0; i < fleet->count; i++) {
+		const char *name = fleet->service[i]->config->name;
+		size_t length = strlen(name);
+		if (strncmp(text, name, length) == 0 && text[length] == ':')
+			return name;
+	}
+	return NULL;
+}
+
+static void hear(void *context, enum log_level level, const char *text)
+{
+	struct fleet_control *control = context;
+	struct listener *next;
+	if (control->errors != NULL && level == LOG_LEVEL_ERROR)
+		json_array_append_new(control->errors, json_string(text));
+	if (control->listeners == NULL)
+		return;
+	json_t *event = json_pack("{s:I, s:s, s:s?, s:s}", "time_s", (json_int_t)time(NULL),
+		"level", log_level_name(level), "service", service_of(control->fleet, text), "text",
+		text);
+	if (event == NULL)
+		return; /* no memory, or bytes that are no UTF-8 */
+	for (struct listener *listener = control->listeners; listener != NULL; listener = next) {
+		next = listener->next;
+		control_stream_line(listener->request, event);
+	}
+	json_decref(event);
+}
+
+int fleet_control_open(struct fleet *fleet, const char *path, struct fleet_control **control)
+{
+	struct fleet_control *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	made->fleet = fleet;
+	struct control_handler handler = {.request = on_request, .gone = on_gone, .context = made};
+	int error = control_open(fleet->loop, path, &handler, &made->control);
+	if (error != 0) {
+		free(made);
+		return error;
+	}
+	log_listen(hear, made);
+	*control = made;
+	return 0;
+}
+
+void fleet_control_close(struct fleet_control *control)
+{
+	if (control == NULL)
+		return;
+	log_listen(NULL, NULL);
+	control_close(control->control);
+	while (control->waits != NULL)
+		forget_wait(control, control->waits);
+	while (control->listeners != NULL) {
+		struct listener *listener = control->listeners;
+		control->listeners = listener->next;
+		free(listener);
+	}
+	free(control);
+}

@@ -1,0 +1,85 @@
+/* What there is to know of the services, as JSON. */
+#include "supervisor/fleet/fleet_control.h"
+
+#include <unistd.h>
+
+#include "supervisor/fleet/fleet_private.h"
+#include "supervisor/policy/fraction.h"
+
+/* Absent rather than a number that means nothing. */
+static void put_bytes(json_t *object, const char *name, uint64_t bytes)
+{
+	if (bytes != UINT64_MAX)
+		json_object_set_new(object, name, json_integer((json_int_t)bytes));
+}
+
+/* lives: figures of what is there now mean something. */
+static void put_heap(json_t *object, const struct tick_counts *counts, bool lives)
+{
+	const struct heap_sample *heap = &counts->heap.heap;
+	const struct link_figures *figures = &counts->heap.figures;
+	uint64_t live_bytes = heap->in_use_bytes > heap->free_slot_bytes
+				      ? heap->in_use_bytes - heap->free_slot_bytes
+				      : 0;
+	if (lives) {
+		json_object_set_new(object, "heaps", json_integer(heap->processes));
+		put_bytes(object, "live_bytes", live_bytes);
+		put_bytes(object, "idle_bytes",
+			fraction_plus(heap->idle_dirty_bytes, heap->free_slot_bytes));
+		put_bytes(object, "lazy_bytes", heap->lazy_bytes);
+	}
+	put_bytes(object, "released_bytes", heap->released_bytes);
+	put_bytes(object, "refault_bytes", figures->refault_bytes);
+	put_bytes(object, "gate_waits", figures->gate_waits);
+	put_bytes(object, "gate_timeouts", figures->gate_timeouts);
+}
+
+json_t *fleet_status_service(
+	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
+{
+	struct tick_counts counts;
+	json_t *object = json_object();
+	const struct restart *restart = &service->restart;
+	tick_counts(fleet->host.tick, &service->memory, &counts);
+	json_object_set_new(object, "name", json_string(service->config->name));
+	json_object_set_new(object, "state", json_string(restart_state_name(restart->state)));
+	if (service->lives) {
+		json_object_set_new(object, "pid", json_integer(service->pid));
+		put_bytes(object, "uptime_ms", now_ms - service->started_ms);
+	} else if (restart->starts > 0) {
+		json_object_set_new(object, "exit_status", json_integer(service->exit_status));
+	}
+	put_bytes(object, "restarts", restart->starts > 0 ? restart->starts - 1 : 0);
+	put_bytes(object, "oom_kills", counts.oom_kills);
+	json_object_set_new(object, "level", json_string(perform_level_name(counts.level)));
+	json_object_set_new(object, "own_cgroup", json_boolean(service->memory.leaf != NULL));
+	if (!counts.usage_shared)
+		put_bytes(object, "used_bytes", counts.usage_bytes);
+	put_bytes(object, "limit_bytes", counts.limit_bytes);
+	put_heap(object, &counts, service->lives);
+	put_bytes(object, "brakes", counts.brakes);
+	return object;
+}
+
+static json_t *supervisor(const struct fleet *fleet)
+{
+	struct tick_shared shared;
+	json_t *object = json_object();
+	tick_shared(fleet->host.tick, &shared);
+	json_object_set_new(object, "version", json_string(SPILLWAY_VERSION));
+	json_object_set_new(object, "pid", json_integer(getpid()));
+	json_object_set_new(object, "file", json_string(fleet->file_path));
+	json_object_set_new(object, "mode", json_stringn(&shared.mode, 1));
+	put_bytes(object, "used_bytes", shared.usage_bytes);
+	put_bytes(object, "limit_bytes", shared.limit_bytes);
+	return object;
+}
+
+json_t *fleet_status(const struct fleet *fleet, uint64_t now_ms)
+{
+	json_t *services = json_array();
+	for (size_t i = 0; i < fleet->count; i++)
+		json_array_append_new(
+			services, fleet_status_service(fleet, fleet->service[i], now_ms));
+	return json_pack("{s:o, s:o}", "supervisor", supervisor(fleet), "services", services);
+}
