@@ -37,6 +37,7 @@ void config_service_free(struct config_service *service)
 	command_free(service->argv);
 	free(service->directory);
 	free(service->user);
+	free(service->target_file);
 	command_free(service->environment);
 	command_free(service->on_pressure);
 	memset(service, 0, sizeof *service);
@@ -99,7 +100,8 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->on_pressure_level == b->on_pressure_level && cgroup_equal(a, b) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
 	       a->oom_score_adj == b->oom_score_adj && a->memory_priority == b->memory_priority &&
-	       a->dry_run == b->dry_run && a->shim == b->shim;
+	       a->dry_run == b->dry_run && a->shim == b->shim &&
+	       text_equal(a->target_file, b->target_file);
 }
 
 static bool threshold_equal(const struct config_threshold *a, const struct config_threshold *b)

@@ -106,6 +106,7 @@ struct config_service {
 	uint32_t stopwait_ms;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
+	char *target_file; /* owned; names a wall below these; NULL = none */
 	/* Further files of its own cgroup. */
 	struct config_amount memory_min; /* 0 = none, which is the kernel's default */
 	struct config_amount memory_low;
@@ -135,6 +136,7 @@ struct config_supervisor {
 	char control[CONFIG_SOCKET_BYTES]; /* an absolute path, or "off"; "" = where it is usual */
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	bool adopt;   /* what an earlier supervisor of the file has left running is taken over */
 	bool dry_run; /* of the services that do not say */
 };
 

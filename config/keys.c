@@ -402,6 +402,7 @@ static const struct key supervisor_keys[] = {
 		parse_pressure_signals, 0},
 	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
 		SUPERVISOR(control)},
+	[KEY_ADOPT] = {"adopt", "yes or no", parse_boolean, SUPERVISOR(adopt)},
 	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };
 
@@ -423,6 +424,8 @@ static const struct key service_keys[] = {
 		SERVICE(stopwait_ms)},
 	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
 	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
+	[KEY_TARGET_FILE] = {"target_file", "an absolute path", parse_directory,
+		SERVICE(target_file)},
 	[KEY_MEMORY_MIN] = {"memory_min", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_min)},
 	[KEY_MEMORY_LOW] = {"memory_low", EXPECTED_AMOUNT, parse_amount, SERVICE(memory_low)},
 	[KEY_MEMORY_SWAP_MAX] = {"memory_swap_max", EXPECTED_AMOUNT, parse_optional,

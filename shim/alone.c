@@ -1,12 +1,14 @@
 /* The thread that keeps a process without a supervisor below its limit. */
 #include "shim/alone.h"
 
+#include "shim/family.h"
 #include "shim/futex.h"
 #include "shim/gate.h"
 #include "shim/heap/base/os.h"
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/link.h"
+#include "shim/link_renew.h"
 #include "shim/look.h"
 #include "shim/worker.h"
 
@@ -31,7 +33,9 @@ static uint32_t alone_step(uint64_t now_ns)
 {
 	if (atomic_load(&ended))
 		return 0;
-	if (!link_attended(now_ns))
+	if (look_has_own_descriptors())
+		link_renew(now_ns);
+	if (!link_attended(now_ns) && limit_setting()->kind != LIMIT_OFF)
 		return look_step(now_ns);
 	look_mark_set(LINKED_MARK_BYTES);
 	return 0;
@@ -39,7 +43,9 @@ static uint32_t alone_step(uint64_t now_ns)
 
 static void *alone_run(void *unused)
 {
-	struct link_gate *gate = limit_gate();
+	_Atomic uint32_t *shared = family_word();
+	_Atomic uint32_t *word = shared != NULL ? shared : &limit_gate()->notify;
+	uint32_t bits = shared != NULL ? family_bits_own() : FUTEX_ALL_BITS;
 	uint32_t heard;
 
 	(void)unused;
@@ -47,20 +53,21 @@ static void *alone_run(void *unused)
 	gate_exempt_thread();
 	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway-limit", 0, 0, 0, 0);
 	if (look_begin()) {
-		limit_attend(true);
+		limit_attend(word, bits);
 		for (;;) {
 			uint64_t now_ns = os_now_ns();
 			uint32_t ms;
 
-			heard = atomic_load(&gate->notify);
+			heard = atomic_load(word);
 			ms = alone_step(now_ns);
 			if (ms == 0)
 				break;
-			futex_wait(&gate->notify, heard, FUTEX_ALL_BITS, now_ns + ms * MS_NS);
+			futex_wait(word, heard, bits | family_bits_wall(look_wall()),
+				now_ns + ms * MS_NS);
 		}
-		limit_attend(false);
+		limit_attend(NULL, 0);
 		/* Notified while this was being decided. */
-		if (atomic_load(&gate->notify) != heard && !atomic_load(&ended))
+		if (atomic_load(word) != heard && !atomic_load(&ended))
 			limit_want(true);
 		limit_lift();
 		look_end();
@@ -87,7 +94,13 @@ uint64_t alone_tend(uint64_t now_ns, int (*start)(void *(*run)(void *)))
 {
 	bool linked = link_attended(now_ns);
 
-	if (limit_setting()->kind == LIMIT_OFF || alone_runs())
+	if (alone_runs())
+		return UINT64_MAX;
+	if (link_renew_is_due(now_ns)) {
+		alone_start(start);
+		return UINT64_MAX;
+	}
+	if (limit_setting()->kind == LIMIT_OFF)
 		return UINT64_MAX;
 	if (linked != was_linked && !linked)
 		limit_want(true);

@@ -20,7 +20,9 @@
  *	- when there is a limit and the heap holds memory that it could give, 2 MiB and 1/256 of
  *	  the limit: others may come to need it;
  *	- when the supervisor is silent for five seconds, if one of these holds: while it is
- *	  there, a heap that holds so much and is at rest looks for it every twenty seconds.
+ *	  there, a heap that holds so much and is at rest looks for it every twenty seconds;
+ *	- when the supervisor is silent and something wakes the scavenger's thread: to ask whether
+ *	  there is another one by now (link_renew.h).
  *
  * It ends when it has been calm for LINGER_MS and the heap has nothing to give, when there is no
  * limit, and when a supervisor attends the link, which always goes first.  So, of a process that is
@@ -33,8 +35,11 @@
  * trigger and memory.events speak when the OOM killer does (policy.h).  They are read, pressure at
  * most every 250 ms, and raise the level as under a supervisor.
  *
- * Several processes in one cgroup know nothing of each other but what its files say.  Each
- * hands itself headroom divided by the number of processes there, but what waits at the gate is
+ * Processes that were forked from one another tell each other what they wait for (family.h): the
+ * thread of a sibling then looks at once, counts that need beside its own as policy does with two
+ * services, and when its release is over it wakes the one who waits.  Others in one cgroup know
+ * nothing of each other but what its files say, and look by the times above.  Each hands itself
+ * headroom divided by the number of processes there, but what waits at the gate is
  * served whole where it fits, and looks at times that chance moves, so that who looks later
  * finds what the others gave back.  A heap that grows waits at the gate for GATE_WAIT_MS, longer
  * than the longest pause between two looks of a sibling; after a wait that brought nothing, for

@@ -26,73 +26,20 @@
 /* What the supervisor alone writes, and what is everybody's. */
 static struct link_header *header;
 static struct link_gate *gate;
+static uint64_t header_inode;
 static bool foreign_pids;
+static struct link_address origin;
 
 /* Both are written while users is closed or nobody else runs; users counts who is inside. */
 static struct link_slot *slot;
 static uint64_t slot_owner;
 static _Atomic uint32_t users = USERS_CLOSED;
-static _Atomic bool slot_taking;
+/* NONE: there was no slot left, and there is nothing to try again for. */
+enum taking { TAKING_FREE, TAKING_BUSY, TAKING_NONE };
+static _Atomic uint32_t slot_taking;
 
-/* Digits up to the separator, bounded by max; the rest of the text, or NULL. */
-static const char *number_parse(const char *text, char separator, uint64_t max, uint64_t *value)
-{
-	*value = 0;
-	if (*text == separator)
-		return NULL;
-	for (; *text != separator; text++) {
-		if (*text < '0' || *text > '9')
-			return NULL;
-		uint64_t digit = (uint64_t)(*text - '0');
-		if (*value > (max - digit) / 10)
-			return NULL;
-		*value = *value * 10 + digit;
-	}
-	return text + 1;
-}
-
-/* FD:DEVICE:INODE: of one file; the rest of the text, or NULL. */
-static const char *file_parse(const char *text, struct link_address_file *file)
-{
-	uint64_t fd = 0;
-
-	text = number_parse(text, ':', INT32_MAX, &fd);
-	if (text != NULL)
-		text = number_parse(text, ':', UINT64_MAX, &file->device);
-	if (text != NULL)
-		text = number_parse(text, ':', UINT64_MAX, &file->inode);
-	file->fd = (int)fd;
-	return text;
-}
-
-int link_address_parse(const char *text, struct link_address *address)
-{
-	struct link_address parsed = {0};
-	uint64_t version;
-	size_t length;
-
-	text = number_parse(text, ':', UINT64_MAX, &version);
-	if (text != NULL && version != LINK_VERSION)
-		return -EPROTO;
-	for (unsigned i = 0; i < LINK_FILES && text != NULL; i++)
-		text = file_parse(text, &parsed.file[i]);
-	if (text == NULL)
-		return -EINVAL;
-
-	length = strcspn(text, ":");
-	if (length == 0 || length > LINK_SOCKET_CHARS || text[length] != ':')
-		return -EINVAL;
-	memcpy(parsed.socket, text, length);
-	text += length + 1;
-
-	if (strspn(text, "0123456789abcdef") != LINK_TOKEN_CHARS || text[LINK_TOKEN_CHARS] != '\0')
-		return -EINVAL;
-	memcpy(parsed.token, text, LINK_TOKEN_CHARS);
-	*address = parsed;
-	return 0;
-}
-
-/* Maps what is behind fd if it is the file of the link that is expected there; NULL and *error. */
+/* Maps what is behind fd if it is the file of the link that is expected there (NULL: any); NULL and
+ * *error. */
 static void *file_map(
 	int fd, const struct link_address_file *file, size_t bytes, int protection, int *error)
 {
@@ -105,7 +52,8 @@ static void *file_map(
 		*error = -errno;
 		return NULL;
 	}
-	if ((uint64_t)status.st_dev != file->device || (uint64_t)status.st_ino != file->inode) {
+	if (file != NULL && ((uint64_t)status.st_dev != file->device ||
+				    (uint64_t)status.st_ino != file->inode)) {
 		*error = -ESTALE;
 		return NULL;
 	}
@@ -119,44 +67,66 @@ static void *file_map(
 	return *error == 0 ? map : NULL;
 }
 
-/* Maps both files if they are the link that address names. */
-static int link_map(const int fd[LINK_FILES], const struct link_address *address)
+static uint64_t inode_of(int fd)
 {
+	struct stat status;
+
+	return fstat(fd, &status) == 0 ? (uint64_t)status.st_ino : 0;
+}
+
+/* Maps both files if they are the link that address names; NULL: any. */
+static int files_map(const int fd[LINK_FILES], const struct link_address *address,
+	struct link_header **header_map, struct link_gate **gate_map)
+{
+	const struct link_address_file *file = address != NULL ? address->file : NULL;
 	int error;
-	void *slots_map;
-	struct link_header *map = file_map(fd[LINK_FILE_HEADER], &address->file[LINK_FILE_HEADER],
-		LINK_HEADER_BYTES, PROT_READ, &error);
+	struct link_header *map =
+		file_map(fd[LINK_FILE_HEADER], file != NULL ? &file[LINK_FILE_HEADER] : NULL,
+			LINK_HEADER_BYTES, PROT_READ, &error);
 
 	if (map == NULL)
 		return error;
-	if (map->magic != LINK_MAGIC || map->version != LINK_VERSION) {
-		munmap(map, LINK_HEADER_BYTES);
-		return -EPROTO;
-	}
-	slots_map = file_map(fd[LINK_FILE_SLOTS], &address->file[LINK_FILE_SLOTS], LINK_BYTES,
-		PROT_READ | PROT_WRITE, &error);
-	if (slots_map == NULL) {
+	error = -EPROTO;
+	*gate_map = NULL;
+	if (map->magic == LINK_MAGIC && map->version == LINK_VERSION)
+		*gate_map =
+			file_map(fd[LINK_FILE_SLOTS], file != NULL ? &file[LINK_FILE_SLOTS] : NULL,
+				LINK_BYTES, PROT_READ | PROT_WRITE, &error);
+	if (*gate_map == NULL) {
 		munmap(map, LINK_HEADER_BYTES);
 		return error;
 	}
-	header = map;
-	gate = slots_map;
+	*header_map = map;
 	return 0;
+}
+
+static int link_map(const int fd[LINK_FILES], const struct link_address *address)
+{
+	int error = files_map(fd, address, &header, &gate);
+
+	if (error == 0)
+		header_inode = inode_of(fd[LINK_FILE_HEADER]);
+	return error;
 }
 
 int link_join(const struct link_address *address)
 {
 	int fd[LINK_FILES];
+	uint32_t listener;
 	int error;
 
+	origin = *address;
 	for (unsigned i = 0; i < LINK_FILES; i++)
 		fd[i] = address->file[i].fd;
 	error = link_map(fd, address);
 	if (error != 0) {
-		error = link_socket_fetch(address->socket, address->token, fd);
+		error = link_socket_fetch(address->socket, address->token, fd, &listener);
 		if (error != 0)
 			return error;
 		error = link_map(fd, address);
+		/* Of the supervisor that came after the one that the environment is from. */
+		if (error == -ESTALE && link_trusts(listener))
+			error = link_map(fd, NULL);
 		for (unsigned i = 0; i < LINK_FILES; i++)
 			kernel_close(fd[i]);
 		if (error != 0)
@@ -170,6 +140,22 @@ int link_join(const struct link_address *address)
 bool link_joined(void)
 {
 	return header != NULL;
+}
+
+const struct link_address *link_origin(void)
+{
+	return &origin;
+}
+
+bool link_is_silent(uint64_t now_ns)
+{
+	uint64_t heartbeat_ms;
+
+	if (header == NULL)
+		return false;
+	heartbeat_ms = atomic_load_explicit(&header->heartbeat_ms, memory_order_relaxed);
+	return heartbeat_ms != 0 && heartbeat_ms < UINT64_MAX - LINK_SILENT_MS &&
+	       now_ns / 1000000U > heartbeat_ms + LINK_SILENT_MS;
 }
 
 bool link_attended(uint64_t now_ns)
@@ -363,6 +349,11 @@ static void slot_prepare(struct link_slot *fresh, uint64_t start_ticks)
 	atomic_store(&fresh->start_ticks, start_ticks);
 }
 
+static bool taking_begin(uint32_t from)
+{
+	return atomic_compare_exchange_strong(&slot_taking, &from, TAKING_BUSY);
+}
+
 void link_slot_take(void)
 {
 	uint64_t start_ticks;
@@ -372,7 +363,7 @@ void link_slot_take(void)
 		return;
 	if (os_is_sandboxed())
 		return;
-	if (atomic_exchange(&slot_taking, true))
+	if (!taking_begin(TAKING_FREE))
 		return;
 	start_ticks = process_start_ticks();
 	owner = start_ticks << 32 | (uint32_t)getpid();
@@ -392,9 +383,80 @@ void link_slot_take(void)
 			break;
 		}
 	}
-	/* Without a slot this stays taken: there is nothing to try again for. */
-	if (slot != NULL)
-		atomic_store(&slot_taking, false);
+	atomic_store(&slot_taking, slot != NULL ? TAKING_FREE : TAKING_NONE);
+}
+
+/* The slot is nobody's to use, and nobody takes one, until taking is free again. */
+static bool slot_close(void)
+{
+	uint32_t none = 0;
+
+	if (slot == NULL)
+		return taking_begin(TAKING_FREE) || taking_begin(TAKING_NONE);
+	if (!atomic_compare_exchange_strong(&users, &none, USERS_CLOSED))
+		return false;
+	if (taking_begin(TAKING_FREE))
+		return true;
+	atomic_store(&users, 0);
+	return false;
+}
+
+/*
+ * The new files in the place of the old ones: no pointer changes, and who looks meanwhile sees one
+ * or the other.  Both could be mapped elsewhere a moment ago, so the kernel does not refuse now.
+ * The header last: a child that is forked in between still finds it silent.
+ */
+static int files_swap(const int fd[LINK_FILES])
+{
+	/* Of size 0: the same pages once more.  Whoever sleeps there must be woken. */
+	struct link_header *old_header = mremap(header, 0, LINK_HEADER_BYTES, MREMAP_MAYMOVE);
+	struct link_gate *old_gate = mremap(gate, 0, LINK_PAGE_BYTES, MREMAP_MAYMOVE);
+	int error = 0;
+
+	if (old_header == MAP_FAILED || old_gate == MAP_FAILED ||
+		mmap(gate, LINK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			fd[LINK_FILE_SLOTS], 0) == MAP_FAILED ||
+		mmap(header, LINK_HEADER_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED,
+			fd[LINK_FILE_HEADER], 0) == MAP_FAILED)
+		error = -errno;
+	if (old_header != MAP_FAILED) {
+		futex_wake(&old_header->sequence, INT32_MAX, FUTEX_ALL_BITS);
+		munmap(old_header, LINK_HEADER_BYTES);
+	}
+	if (old_gate != MAP_FAILED) {
+		futex_wake(&old_gate->turn, INT32_MAX, FUTEX_ALL_BITS);
+		munmap(old_gate, LINK_PAGE_BYTES);
+	}
+	return error;
+}
+
+int link_replace(const int fd[LINK_FILES])
+{
+	struct link_header *header_map;
+	struct link_gate *gate_map;
+	uint64_t inode = inode_of(fd[LINK_FILE_HEADER]);
+	int error;
+
+	if (inode == header_inode)
+		return -EALREADY;
+	error = files_map(fd, NULL, &header_map, &gate_map);
+	if (error != 0)
+		return error;
+	munmap(header_map, LINK_HEADER_BYTES);
+	munmap(gate_map, LINK_BYTES);
+	if (!slot_close())
+		return -EBUSY;
+	error = files_swap(fd);
+	if (error == 0) {
+		header_inode = inode;
+		foreign_pids = process_pid_namespace() != header->pid_namespace;
+		slot = NULL;
+	} else if (slot != NULL) {
+		atomic_store(&users, 0);
+	}
+	atomic_store(&slot_taking, TAKING_FREE);
+	link_slot_take();
+	return error;
 }
 
 void link_slot_free(void)
@@ -430,5 +492,5 @@ void link_fork_child(void)
 {
 	slot = NULL;
 	atomic_store(&users, USERS_CLOSED);
-	atomic_store(&slot_taking, false);
+	atomic_store(&slot_taking, TAKING_FREE);
 }

@@ -19,7 +19,14 @@
  * prepared or given up, start_ticks is 0: a reader takes that as free.
  *
  * What the supervisor wrote is copied once and bounded here.  Its header is mapped to be read only.
+ *
+ * When the supervisor was killed, another one may take its services over (adopt = yes).  It cannot
+ * write the sealed header of the one before, so it makes new files, and hands them out at the same
+ * address for the same token.  A process that has heard nothing for LINK_SILENT_MS asks there
+ * (link_renew) and maps the new files in the place of the old ones, at the same addresses.
  */
+
+#define LINK_SILENT_MS 2000U
 
 #define LINK_SOCKET_CHARS 107
 
@@ -56,6 +63,18 @@ int link_address_parse(const char *text, struct link_address *address);
 /* Maps the link and takes a slot.  0 or -errno; changes errno. */
 int link_join(const struct link_address *address);
 bool link_joined(void);
+
+/* Whether the supervisor was there once and has shown no sign of life for LINK_SILENT_MS. */
+bool link_is_silent(uint64_t now_ns);
+/* Maps other files, which a supervisor has handed out, in the place of those that are mapped, and
+ * takes a slot there.  0, -EALREADY: they are the same ones, -EBUSY: the slot is in use just now,
+ * or another -errno; nothing has changed then. */
+int link_replace(const int fd[LINK_FILES]);
+/* Where the link came from.  Only when it is joined. */
+const struct link_address *link_origin(void);
+/* In link_renew.c: whether files from a listener of that user are taken although they are others
+ * than were named: root, or the user whom this process runs as. */
+bool link_trusts(uint32_t listener);
 
 /* Whether the supervisor's last sign of life is recent. */
 bool link_attended(uint64_t now_ns);

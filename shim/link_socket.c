@@ -43,7 +43,20 @@ static int answer_receive(int s, int fd[LINK_FILES])
 	return 0;
 }
 
-int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES])
+/* As whom the listener was made: the name is free for everybody once its owner is gone. */
+static int listener_read(int s, uint32_t *listener)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	long result = kernel_call(
+		SYS_getsockopt, s, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&size, 0);
+
+	if (result == 0)
+		*listener = peer.uid;
+	return (int)result;
+}
+
+int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES], uint32_t *listener)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(name);
@@ -61,6 +74,8 @@ int link_socket_fetch(const char *name, const char *token, int fd[LINK_FILES])
 		return s;
 	result = kernel_call(SYS_connect, s, (long)&address,
 		(long)(offsetof(struct sockaddr_un, sun_path) + 1 + length), 0, 0, 0);
+	if (result == 0)
+		result = listener_read(s, listener);
 	if (result == 0)
 		result = kernel_call(
 			SYS_sendto, s, (long)token, LINK_TOKEN_CHARS, MSG_NOSIGNAL, 0, 0);

@@ -22,8 +22,13 @@
  * of its own; false: no memory. */
 bool look_begin(void);
 void look_end(void);
+/* Since look_begin, by the thread. */
+bool look_has_own_descriptors(void);
 /* The pause until the next look, in ms; 0: none is needed, and the mark says when one will be. */
 uint32_t look_step(uint64_t now_ns);
+
+/* Which limit the last look found to be the tightest, for family.h. */
+uint64_t look_wall(void);
 
 /* The rest by any thread. */
 /* The next look is due after so much growth. */

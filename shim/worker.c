@@ -136,13 +136,14 @@ static void *worker_run(void *unused)
 	gate_exempt_thread();
 	thread_schedule_as_process();
 	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway", 0, 0, 0, 0);
-	has_thread_store(1);
 	while (atomic_load(&state) == WORKER_RUNNING) {
 		uint32_t expected = atomic_load(sleep_word());
 		uint64_t due_ns;
 		uint64_t tend_ns;
 
 		atomic_store(&summoned, false);
+		/* Each time: the slot may be another one by now. */
+		has_thread_store(1);
 		level_tell(os_now_ns());
 		tend_ns = alone_tend(os_now_ns(), thread_create);
 		due_ns = scavenger_step(os_now_ns());

@@ -179,6 +179,30 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 	return 0;
 }
 
+int cgroup_leaf_adopt(struct cgroup_tree *tree, const char *directory, struct cgroup_leaf **leaf)
+{
+	struct cgroup_leaf *made = calloc(1, sizeof *made);
+	if (made == NULL)
+		return -ENOMEM;
+	made->tree = tree;
+	made->fd = -1;
+	int length = snprintf(made->path, sizeof made->path, "%s/%s", tree->base, directory);
+	int error = 0;
+	if (length >= (int)sizeof made->path || strchr(directory, '/') != NULL ||
+		tree->owner == NULL || !cgroup_leftover_is(made->path, tree->owner))
+		error = -ENOENT;
+	if (error == 0)
+		error = cgroup_directory_open(made->path, &made->fd);
+	if (error != 0) {
+		free_leaf(made);
+		return error;
+	}
+	made->next = tree->leaves;
+	tree->leaves = made;
+	*leaf = made;
+	return 0;
+}
+
 struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf)
 {
 	return leaf->tree;

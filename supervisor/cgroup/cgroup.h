@@ -39,13 +39,18 @@
 struct cgroup_tree;
 struct cgroup_leaf;
 
-/* 0, or -errno with the reason in words in why (rung 4, or a write that was refused). */
-int cgroup_tree_open(
-	const struct mode *mode, struct cgroup_tree **tree, char why[CGROUP_WHY_BYTES]);
+/* left: the BASE of an earlier supervisor, which is taken over where ours would stand beside it;
+ * NULL = none.  0, or -errno with the reason in words in why (rung 4, or a write that was refused).
+ */
+int cgroup_tree_open(const struct mode *mode, const char *left, struct cgroup_tree **tree,
+	char why[CGROUP_WHY_BYTES]);
 
-/* The tree is for owner, a text that outlives it: what an earlier supervisor has left for the same
- * one is ended (cgroup_leftover.h).  -EALREADY: one that lives has it. */
+/* The tree is for owner, a text that outlives it.  -EALREADY: another process has BASE. */
 int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner);
+
+/* Ends what an earlier supervisor has left for the same owner, but for leaves that were adopted
+ * (cgroup_leftover.h).  -EALREADY: one that lives runs them. */
+int cgroup_tree_end_leftovers(struct cgroup_tree *tree);
 
 /* Leaves have pids.max from now on.  0 or -errno. */
 int cgroup_tree_switch_pids_on(struct cgroup_tree *tree);
@@ -61,6 +66,10 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms);
  * that the kernel or we use already is changed, so ask the leaf for its directory. */
 int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_bytes,
 	uint64_t high_bytes, struct cgroup_leaf **leaf);
+
+/* The leaf of that directory's name that an earlier supervisor has left in BASE for the same owner,
+ * with the limits that it has.  -ENOENT: there is none. */
+int cgroup_leaf_adopt(struct cgroup_tree *tree, const char *directory, struct cgroup_leaf **leaf);
 struct cgroup_tree *cgroup_leaf_tree(const struct cgroup_leaf *leaf);
 const char *cgroup_leaf_directory(const struct cgroup_leaf *leaf);
 int cgroup_leaf_fd(const struct cgroup_leaf *leaf);

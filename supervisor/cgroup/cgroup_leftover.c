@@ -21,7 +21,6 @@
 #include "supervisor/base/log.h"
 
 #define ATTRIBUTE "user.spillway.owner"
-#define BASE_PREFIX "spillway-"
 
 int cgroup_leftover_lock(const char *base, int *lock_fd)
 {
@@ -42,7 +41,7 @@ int cgroup_leftover_mark(const char *leaf, const char *owner)
 	return setxattr(leaf, ATTRIBUTE, owner, strlen(owner), 0) == 0 ? 0 : -errno;
 }
 
-static bool is_ours(const char *leaf, const char *owner)
+bool cgroup_leftover_is(const char *leaf, const char *owner)
 {
 	char value[PATH_MAX];
 	struct stat status;
@@ -113,6 +112,8 @@ enum search_step {
 struct search {
 	const char *owner;
 	const char *own_base;
+	bool (*is_kept)(const char *leaf, const void *context); /* NULL = none is */
+	const void *context;
 	enum search_step step;
 	uint64_t until_ms; /* then SIGKILL */
 	unsigned leaves;   /* of owner */
@@ -123,9 +124,11 @@ struct search {
 static void visit_leaf(const char *path, void *context)
 {
 	struct search *search = context;
-	if (!is_ours(path, search->owner))
+	if (!cgroup_leftover_is(path, search->owner))
 		return;
 	search->leaves++;
+	if (search->is_kept != NULL && search->is_kept(path, search->context))
+		return;
 	if (search->step == SEARCH_TELLS)
 		search->ended += tell_leaf(path);
 	else if (search->step == SEARCH_ENDS)
@@ -141,9 +144,10 @@ static void end_leaves(const char *base, struct search *search)
 	each_below(base, "", visit_leaf, search);
 }
 
-unsigned cgroup_leftover_end(const char *base, const char *owner)
+unsigned cgroup_leftover_end(const char *base, const char *owner,
+	bool (*is_kept)(const char *leaf, const void *context), const void *context)
 {
-	struct search search = {.owner = owner};
+	struct search search = {.owner = owner, .is_kept = is_kept, .context = context};
 	end_leaves(base, &search);
 	return search.ended;
 }
@@ -184,7 +188,7 @@ int cgroup_leftover_end_beside(const char *base, const char *owner, unsigned *en
 	if (slash == NULL)
 		return 0;
 	*slash = '\0';
-	each_below(parent, BASE_PREFIX, visit_base, &search);
+	each_below(parent, CGROUP_LEFTOVER_BASE, visit_base, &search);
 	*ended = search.ended;
 	return search.is_alive ? -EALREADY : 0;
 }

@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_CGROUP_CGROUP_LEFTOVER_H
 #define SUPERVISOR_CGROUP_CGROUP_LEFTOVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,12 +13,14 @@
  *     was started.  A kernel that keeps no such attributes leaves nothing to be found.
  *
  * A leaf is a leftover when its BASE is not locked, it belongs to our user, and it was made for the
- * same file.  Its brake is lifted, its processes get SIGTERM and, after CGROUP_LEFTOVER_TERM_MS,
- * SIGKILL, and it is removed.  They are ended rather than adopted: they hold the link of a
- * supervisor that is gone, and are nobody's children that could be waited for.
+ * same file.  One that the caller does not keep is ended: its brake is lifted, its processes get
+ * SIGTERM and, after CGROUP_LEFTOVER_TERM_MS, SIGKILL, and it is removed.
  *
  * Ending waits, so it comes before the first service is started.
  */
+
+/* With this the name of a BASE that we make begins. */
+#define CGROUP_LEFTOVER_BASE "spillway-"
 
 #define CGROUP_LEFTOVER_TERM_MS 3000
 #define CGROUP_LEFTOVER_KILL_MS 1000
@@ -29,8 +32,13 @@ int cgroup_leftover_lock(const char *base, int *lock_fd);
 /* The leaf is for a service of owner.  Fails where the kernel keeps no attributes. */
 int cgroup_leftover_mark(const char *leaf, const char *owner);
 
-/* Ends the leftovers of owner in base, which nobody else has locked.  The count of processes. */
-unsigned cgroup_leftover_end(const char *base, const char *owner);
+/* It has that mark, and belongs to our user. */
+bool cgroup_leftover_is(const char *leaf, const char *owner);
+
+/* Ends the leftovers of owner in base, which nobody else has locked, but for those that is_kept
+ * (NULL = none) names.  The count of processes. */
+unsigned cgroup_leftover_end(const char *base, const char *owner,
+	bool (*is_kept)(const char *leaf, const void *context), const void *context);
 
 /* The same in every cgroup beside base whose name begins as that of a BASE that we make; an empty
  * one is removed.  0, or -EALREADY when a living supervisor has leaves of owner. */

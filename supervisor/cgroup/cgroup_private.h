@@ -30,6 +30,7 @@ struct cgroup_tree {
 	const char *owner; /* NULL = nobody */
 	int above_fd;      /* where "+memory" had to be written above BASE, else -1 */
 	bool everybody;    /* all of own's processes are ours to move */
+	bool is_left;      /* BASE is that of an earlier supervisor */
 	bool made_base;
 	bool made_self;
 	bool switched_on; /* memory, in BASE */

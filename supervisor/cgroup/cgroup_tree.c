@@ -43,9 +43,27 @@ static void say(char why[CGROUP_WHY_BYTES], const char *what, int error)
 static int name_base(struct cgroup_tree *tree, const char *parent)
 {
 	const char *slash = parent[0] == '\0' || parent[strlen(parent) - 1] != '/' ? "/" : "";
-	int length = snprintf(
-		tree->base, sizeof tree->base, "%s%sspillway-%ld", parent, slash, (long)getpid());
+	int length = snprintf(tree->base, sizeof tree->base, "%s%s" CGROUP_LEFTOVER_BASE "%ld",
+		parent, slash, (long)getpid());
 	return (size_t)length < sizeof tree->base ? 0 : -ENAMETOOLONG;
+}
+
+/* BASE is to be the one that was left, when that stands where ours would. */
+static void choose_left(struct cgroup_tree *tree, const char *left)
+{
+	struct stat status;
+	const char *name = strrchr(tree->base, '/');
+	if (left == NULL || name == NULL)
+		return;
+	size_t parent = (size_t)(name - tree->base) + 1;
+	const char *prefix = CGROUP_LEFTOVER_BASE;
+	if (strncmp(left, tree->base, parent) != 0 || strchr(left + parent, '/') != NULL ||
+		strncmp(left + parent, prefix, strlen(prefix)) != 0 ||
+		strlen(left) >= sizeof tree->base || lstat(left, &status) != 0 ||
+		!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+		return;
+	memcpy(tree->base, left, strlen(left) + 1);
+	tree->is_left = true;
 }
 
 /* Rung 3 of the ladder: may BASE stand beside our own cgroup? */
@@ -133,6 +151,9 @@ static int settle(struct cgroup_tree *tree, char why[CGROUP_WHY_BYTES])
 		say(why, "a leaf for the supervisor cannot be made", error);
 		return error;
 	}
+	/* To be removed as if we had made them. */
+	tree->made_base |= tree->is_left;
+	tree->made_self |= tree->is_left;
 	error = tree->everybody ? cgroup_directory_move_all(tree->own_fd, tree->self_fd)
 				: cgroup_directory_move(tree->self_fd, getpid());
 	if (error != 0) {
@@ -149,7 +170,8 @@ static int settle(struct cgroup_tree *tree, char why[CGROUP_WHY_BYTES])
 	return error;
 }
 
-int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char why[CGROUP_WHY_BYTES])
+int cgroup_tree_open(const struct mode *mode, const char *left, struct cgroup_tree **tree,
+	char why[CGROUP_WHY_BYTES])
 {
 	struct cgroup_tree *made = calloc(1, sizeof *made);
 	if (made == NULL) {
@@ -168,6 +190,8 @@ int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char wh
 		say(why, "our own cgroup cannot be opened", error);
 	else
 		error = choose_base(made, mode, why);
+	if (error == 0 && !made->everybody)
+		choose_left(made, left);
 	if (error == 0)
 		error = settle(made, why);
 	if (error != 0) {
@@ -180,15 +204,31 @@ int cgroup_tree_open(const struct mode *mode, struct cgroup_tree **tree, char wh
 
 int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner)
 {
-	unsigned ended = 0;
 	int error = cgroup_leftover_lock(tree->base, &tree->lock_fd);
-	if (error != 0)
-		return error;
-	if (tree->made_base)
-		error = cgroup_leftover_end_beside(tree->base, owner, &ended);
-	else
-		cgroup_leftover_end(tree->base, owner);
 	tree->owner = error == 0 ? owner : NULL;
+	return error;
+}
+
+static bool is_kept(const char *path, const void *context)
+{
+	const struct cgroup_tree *tree = context;
+	const struct cgroup_leaf *leaf = tree->leaves;
+	while (leaf != NULL && strcmp(leaf->path, path) != 0)
+		leaf = leaf->next;
+	return leaf != NULL;
+}
+
+int cgroup_tree_end_leftovers(struct cgroup_tree *tree)
+{
+	unsigned ended = 0;
+	int error = 0;
+	if (tree->owner == NULL)
+		return 0;
+	cgroup_leftover_end(tree->base, tree->owner, is_kept, tree);
+	if (tree->made_base)
+		error = cgroup_leftover_end_beside(tree->base, tree->owner, &ended);
+	if (error != 0)
+		tree->owner = NULL;
 	return error;
 }
 

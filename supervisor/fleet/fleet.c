@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "supervisor/fleet/fleet_private.h"
+#include "supervisor/fleet/service_left.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/control/control.h"
@@ -126,6 +127,17 @@ static int list_services(struct fleet *fleet)
 	return error;
 }
 
+/* What an earlier supervisor of the same file has left: adopted or ended.  0, or -EALREADY: it
+ * lives. */
+static int take_over(struct fleet *fleet)
+{
+	int error = tick_claim(fleet->host.tick, fleet->file_path);
+	if (error != 0)
+		return error;
+	fleet_adopt(fleet);
+	return tick_end_leftovers(fleet->host.tick, fleet->file_path);
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	fleet_check_budget(fleet);
@@ -157,11 +169,16 @@ static int fleet_init(struct fleet *fleet)
 	if (error != 0)
 		return error;
 	descriptors_set_aside(fleet->inherited);
-	error = tick_open(&fleet->host.tick);
+	error = fleet_adopt_open(fleet);
+	if (error != 0)
+		return error;
+	const struct tick_left left = {.base = fleet->left.base, .listener = fleet->left.listener};
+	error = tick_open(fleet->left.listener[0] != '\0' ? &left : NULL, &fleet->host.tick);
 	if (error == 0)
 		error = list_services(fleet);
 	if (error == 0 && !fleet->wrap)
-		error = tick_claim(fleet->host.tick, fleet->file_path);
+		error = take_over(fleet);
+	fleet->ran = error == 0;
 	return error;
 }
 
@@ -241,10 +258,14 @@ void fleet_free(struct fleet *fleet)
 {
 	fleet_control_close(fleet->control);
 	fleet_watches_drop(fleet->watch);
-	for (size_t i = 0; i < fleet->count; i++)
+	for (size_t i = 0; i < fleet->count; i++) {
 		fleet_watches_drop(fleet->service[i]->watch);
+		service_left_free(fleet->service[i]->left);
+		fleet->service[i]->left = NULL;
+	}
 	if (fleet->host.tick != NULL)
 		tick_close(fleet->host.tick, fleet->as.leaves_rest ? 0 : CLOSE_WAIT_MS);
+	fleet_adopt_close(fleet);
 	loop_watch_free(fleet->signal_watch);
 	loop_timer_free(fleet->timer);
 	loop_free(fleet->loop);

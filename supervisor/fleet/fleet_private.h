@@ -6,6 +6,7 @@
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/fleet/fleet_control.h"
+#include "supervisor/fleet/left_state.h"
 #include "supervisor/fleet/wrap.h"
 #include "supervisor/process/descendants.h"
 #include "supervisor/fleet/service.h"
@@ -26,6 +27,8 @@ struct fleet_reload {
 				     are the reload's own */
 	size_t count;
 };
+
+struct left_file;
 
 struct fleet {
 	bool wrap;
@@ -60,6 +63,12 @@ struct fleet {
 	uint64_t stop_told_ms;        /* when the wrapped command was told to end; 0 = it was not */
 	struct fleet_reload *reload;  /* NULL = none under way */
 	struct fleet_control *control; /* NULL = there is no control socket */
+
+	/* adopt = yes: */
+	struct left_file *left_file; /* NULL = it is off, or cannot be had */
+	struct left_state left;      /* of an earlier supervisor, until fleet_adopt() */
+	int left_error;              /* of the last note */
+	bool ran;                    /* what was left has become ours */
 };
 
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
@@ -120,5 +129,22 @@ int fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);
 
 void fleet_reload_drop(struct fleet *fleet);
+
+/*
+ * adopt = yes (fleet_adopt.c).  Before tick: locks the file's services for us, and reads what an
+ * earlier supervisor has noted.  0, or -EALREADY: one that lives has them, which was said.
+ */
+int fleet_adopt_open(struct fleet *fleet);
+
+/* Between tick_claim() and tick_end_leftovers(): makes services out of what was left, and ends what
+ * cannot be one. */
+void fleet_adopt(struct fleet *fleet);
+
+/* For struct service_host: notes what runs. */
+void fleet_adopt_note(void *context);
+
+/* After a reload: it may have been switched. */
+void fleet_adopt_reload(struct fleet *fleet);
+void fleet_adopt_close(struct fleet *fleet);
 
 #endif

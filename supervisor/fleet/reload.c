@@ -206,6 +206,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	log_info("%s: reloaded, %zu service%s", fleet->file, fleet->count,
 		fleet->count == 1 ? "" : "s");
 	fleet_check_budget(fleet);
+	fleet_adopt_reload(fleet);
 	fleet_reload_drop(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
 		if (fleet->service[i]->starts && !fleet->service[i]->held)

@@ -11,6 +11,7 @@
 #include "supervisor/process/descendants.h"
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_launch.h"
+#include "supervisor/fleet/service_left.h"
 
 /* After SIGKILL a process that is still there sits in the kernel, out of reach. */
 #define GIVE_UP_MS 2000U
@@ -38,6 +39,8 @@ void service_init(
 
 void service_fini(struct service *service)
 {
+	service_left_free(service->left);
+	service->left = NULL;
 	tick_service_fini(&service->memory);
 }
 
@@ -65,6 +68,15 @@ void service_exchange(
 	service->memory.policy_config = *policy;
 }
 
+/* To the group of the main process, where it is known to be that.  0, or -1 as kill has it. */
+static int signal_group(const struct service *service, int signal)
+{
+	if (service->pid > 1 && (service->left == NULL || service_left_owns_group(service->left)))
+		return kill(-service->pid, signal);
+	errno = ESRCH;
+	return -1;
+}
+
 /* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
 static int signal_strays(const struct service *service, int signal)
 {
@@ -75,15 +87,17 @@ static int signal_strays(const struct service *service, int signal)
 		return 0;
 	if (link_environment(link, value, sizeof value) != 0)
 		return 0;
-	snprintf(text, sizeof text, LINK_ENVIRONMENT "=%s", value);
-	return descendants_signal_marked(getpid(), text, service->pid, signal);
+	/* What was taken over is below the init of this place, and has the link of before. */
+	snprintf(text, sizeof text, LINK_ENVIRONMENT "=%s",
+		service->left != NULL ? service->left->link : value);
+	return descendants_signal_marked(
+		service->left != NULL ? 1 : getpid(), text, service->pid, signal);
 }
 
 static void kill_all(const struct service *service)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
-	if (service->pid > 1)
-		kill(-service->pid, SIGKILL);
+	signal_group(service, SIGKILL);
 	if (leaf != NULL)
 		cgroup_leaf_kill(leaf);
 	signal_strays(service, SIGKILL);
@@ -96,22 +110,23 @@ static void terminate_all(const struct service *service)
 	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
 		return;
-	if (service->pid > 1)
-		kill(-service->pid, SIGTERM);
+	signal_group(service, SIGTERM);
 	signal_strays(service, SIGTERM);
 }
 
 static bool nobody_left(const struct service *service)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
-	bool group_gone = kill(-service->pid, 0) != 0 && errno == ESRCH;
+	bool group_gone = signal_group(service, 0) != 0 && errno == ESRCH;
 	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
 	       signal_strays(service, 0) <= 0;
 }
 
 void service_signal(const struct service *service, int signal)
 {
-	if (service->lives)
+	if (service->lives && service->left != NULL)
+		service_left_signal(service->left, signal);
+	else if (service->lives)
 		kill(service->pid, signal);
 }
 
@@ -120,6 +135,15 @@ void service_signal_group(const struct service *service, int signal)
 {
 	if (service->lives && kill(-service->pid, signal) != 0)
 		service_signal(service, signal);
+}
+
+/* Starts the main process, or takes over the one that was left: 0 or -errno. */
+static int begin(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	if (service->left == NULL)
+		return service_launch(service, host, now_ms);
+	service_left_begin(service, host, now_ms);
+	return 0;
 }
 
 static void step(struct service *service, const struct service_host *host,
@@ -131,8 +155,8 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_NOTHING:
 		break;
 	case RESTART_DO_START:
-		event.kind = service_launch(service, host, now_ms) == 0 ? RESTART_ON_STARTED
-									: RESTART_ON_REFUSED;
+		event.kind =
+			begin(service, host, now_ms) == 0 ? RESTART_ON_STARTED : RESTART_ON_REFUSED;
 		step(service, host, event, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
@@ -203,6 +227,8 @@ static void say_end(const struct service *service, const struct service_host *ho
 	if (oom_kills > 0)
 		log_warn("%s: OOM-killed after %s (%llu so far)", name, lived,
 			(unsigned long long)service->oom_kills);
+	else if (code == 0)
+		log_info("%s: ended after %s; how is not known, as it was adopted", name, lived);
 	else if (code != CLD_EXITED)
 		(signals_is_fault(status) ? log_notice : plain)(
 			"%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
@@ -222,7 +248,7 @@ void service_died(struct service *service, const struct service_host *host, int 
 {
 	bool exited = code == CLD_EXITED;
 	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory, now_ms);
-	if (exited || status != SIGKILL)
+	if (code != 0 && (exited || status != SIGKILL))
 		oom_kills = 0;
 	service->lives = false;
 	service->died_ms = now_ms;
@@ -252,6 +278,8 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 {
 	struct restart_event event = {.kind = RESTART_ON_EXITED, .expected = service->expected};
 	service->pid = 0;
+	service_left_free(service->left);
+	service->left = NULL;
 	service->sweep_ms = SERVICE_NEVER;
 	step(service, host, event, service->died_ms);
 	if (service->restart.state == RESTART_BACKOFF)
@@ -285,6 +313,8 @@ void service_step(struct service *service, const struct service_host *host, uint
 		sweep(service, host, now_ms);
 		return;
 	}
+	if (service->left != NULL && service->lives)
+		service_left_step(service, now_ms);
 	if (service->shim_check_ms <= now_ms)
 		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
@@ -300,6 +330,8 @@ uint64_t service_deadline_ms(const struct service *service)
 	uint64_t hook_ms = hook_deadline_ms(&service->hook);
 	if (service->shim_check_ms < due_ms)
 		due_ms = service->shim_check_ms;
+	if (service->left != NULL && service_left_deadline_ms(service->left) < due_ms)
+		due_ms = service_left_deadline_ms(service->left);
 	return hook_ms < due_ms ? hook_ms : due_ms;
 }
 

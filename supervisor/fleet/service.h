@@ -53,10 +53,15 @@ struct service_host {
 	bool new_session;      /* services lead sessions, not only groups, of their own */
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
 	bool announce;         /* starts and plain ends are worth a line at the usual level */
+	/* Other processes run than before; called before a new one runs its program.  NULL = nobody
+	 * wants to know. */
+	void (*changed)(void *context);
+	void *context;
 };
 
 struct fleet;
 struct service;
+struct service_left;
 
 /* What the loop waits for on behalf of one service; service NULL: of all. */
 struct service_watch {
@@ -81,6 +86,9 @@ struct service {
 	struct hook hook;
 
 	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */
+	struct service_left
+		*left;        /* it is, or will be, one that was taken over; NULL = our child */
+	uint64_t start_ticks; /* of it, where host->changed is */
 	struct spawned spawned;
 	int exit_status; /* how that ended last, as a shell says it: 0..255, 128 + signal */
 	bool lives;      /* the main process has not been reaped */
@@ -121,7 +129,8 @@ void service_signal(const struct service *service, int signal);
 void service_signal_group(const struct service *service, int signal);
 
 /* The main process is a zombie, about to be reaped by the caller: until then its number cannot be
- * another's. code and status are those of siginfo. */
+ * another's. code and status are those of siginfo; code 0: one that was taken over has ended, and
+ * how is not known. */
 void service_died(struct service *service, const struct service_host *host, int code, int status,
 	uint64_t now_ms);
 

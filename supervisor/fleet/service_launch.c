@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/fleet/service_left.h"
 #include "supervisor/process/shim_check.h"
 
 #define SHIM_FIRST_LOOK_MS 20U
@@ -233,6 +234,10 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	service->started_ms = now_ms;
 	settle(service);
 	tick_service_started(&service->memory);
+	if (host->changed != NULL) {
+		service->start_ticks = service_left_start_ticks(service->pid);
+		host->changed(host->context);
+	}
 	spawn_go(&service->spawned);
 	if (host->descriptors != NULL)
 		descriptors_set_aside(host->descriptors);

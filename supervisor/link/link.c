@@ -214,6 +214,14 @@ static int note_files(struct link *link)
 
 int link_open(const char *name, struct link_listener *listener, struct link **link)
 {
+	char token[LINK_TOKEN_CHARS + 1];
+	int error = make_token(token);
+	return error == 0 ? link_open_again(name, listener, token, link) : error;
+}
+
+int link_open_again(
+	const char *name, struct link_listener *listener, const char *token, struct link **link)
+{
 	struct link *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
@@ -223,8 +231,7 @@ int link_open(const char *name, struct link_listener *listener, struct link **li
 		error = make_slots(made, name);
 	if (error == 0)
 		error = note_files(made);
-	if (error == 0)
-		error = make_token(made->token);
+	memcpy(made->token, token, LINK_TOKEN_CHARS);
 	if (error == 0 && listener != NULL)
 		error = link_listener_add(listener, made->token, made->fd);
 	if (error != 0) {

@@ -37,6 +37,11 @@ struct link_totals {
 
 /* listener may be NULL: then lost descriptors stay lost.  name is for /proc/PID/maps only. */
 int link_open(const char *name, struct link_listener *listener, struct link **link);
+
+/* The same for the token of a link that an earlier supervisor had: its processes get this one at
+ * the listener. */
+int link_open_again(
+	const char *name, struct link_listener *listener, const char *token, struct link **link);
 void link_close(struct link *link);
 
 /* The descriptors that a child inherits, LINK_FILES of them: high, close-on-exec here, so the child

@@ -49,27 +49,38 @@ static int watch_fd(struct link_listener *listener, int fd)
 	return epoll_ctl(listener->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
-static int listen_at_name(struct link_listener *listener)
+static int name_listener(struct link_listener *listener, const char *name)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	uint64_t random;
+	if (name != NULL)
+		return snprintf(listener->name, sizeof listener->name, "%s", name) <
+				       (int)sizeof listener->name
+			       ? 0
+			       : -ENAMETOOLONG;
 	int error = random_fill(&random, sizeof random);
 	if (error != 0)
 		return error;
-	int length = snprintf(listener->name, sizeof listener->name, "spillway-%ld-%016llx",
-		(long)getpid(), (unsigned long long)random);
-	memcpy(address.sun_path + 1, listener->name, (size_t)length);
+	snprintf(listener->name, sizeof listener->name, "spillway-%ld-%016llx", (long)getpid(),
+		(unsigned long long)random);
+	return 0;
+}
+
+static int listen_at_name(struct link_listener *listener)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(listener->name);
+	memcpy(address.sun_path + 1, listener->name, length);
 	listener->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->listen_fd < 0)
 		return -errno;
-	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
 	if (bind(listener->listen_fd, (struct sockaddr *)&address, size) != 0 ||
 		listen(listener->listen_fd, LINK_LISTENER_CONNECTIONS) != 0)
 		return -errno;
 	return watch_fd(listener, listener->listen_fd);
 }
 
-int link_listener_open(struct link_listener **listener)
+int link_listener_open(const char *name, struct link_listener **listener)
 {
 	struct link_listener *made = calloc(1, sizeof *made);
 	if (made == NULL)
@@ -79,7 +90,9 @@ int link_listener_open(struct link_listener **listener)
 	for (size_t i = 0; i < LINK_LISTENER_CONNECTIONS; i++)
 		made->connection[i].fd = -1;
 	made->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	int error = made->epoll_fd >= 0 ? listen_at_name(made) : -errno;
+	int error = made->epoll_fd >= 0 ? name_listener(made, name) : -errno;
+	if (error == 0)
+		error = listen_at_name(made);
 	if (error == 0) {
 		made->reserve_fd = fcntl(made->epoll_fd, F_DUPFD_CLOEXEC, 0);
 		error = made->reserve_fd >= 0 ? 0 : -errno;

@@ -29,7 +29,8 @@
 
 struct link_listener;
 
-int link_listener_open(struct link_listener **listener);
+/* At that name, which must be free; NULL = at a new one. */
+int link_listener_open(const char *name, struct link_listener **listener);
 void link_listener_close(struct link_listener *listener);
 
 /* Without its leading NUL. */

@@ -19,17 +19,18 @@
 /* How often it is looked whether somebody has removed a leaf. */
 #define LEAVES_LOOK_MS 1000U
 
-const char *tick_base_directory(const struct tick *tick)
+const char *tick_directory(const struct tick *tick)
 {
 	return tick->tree != NULL ? cgroup_tree_directory(tick->tree) : tick->mode.directory;
 }
 
-static void open_tree(struct tick *tick)
+static void open_tree(struct tick *tick, const struct tick_left *left)
 {
 	char why[CGROUP_WHY_BYTES] = "";
 	if (tick->mode.letter != MODE_A && tick->mode.letter != MODE_B)
 		return;
-	int error = cgroup_tree_open(&tick->mode, &tick->tree, why);
+	int error =
+		cgroup_tree_open(&tick->mode, left != NULL ? left->base : NULL, &tick->tree, why);
 	if (error != 0)
 		mode_degrade(&tick->mode, why);
 }
@@ -45,19 +46,32 @@ static int without_listener(int error)
 	return 0;
 }
 
-static int open_all(struct tick *tick)
+/* At the name where the processes of adopted services ask. */
+static int open_listener(struct tick *tick, const struct tick_left *left)
+{
+	int error = -ENOENT;
+	if (left != NULL)
+		error = link_listener_open(left->listener, &tick->listener);
+	if (left != NULL && error != 0)
+		log_warn("the listener of the earlier supervisor cannot be had (%s): what it has "
+			 "started runs without a link",
+			strerror(-error));
+	return error != 0 ? link_listener_open(NULL, &tick->listener) : 0;
+}
+
+static int open_all(struct tick *tick, const struct tick_left *left)
 {
 	tick->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (tick->root_fd < 0)
 		return -errno;
 	mode_probe(tick->root_fd, &tick->mode);
-	open_tree(tick);
+	open_tree(tick, left);
 	log_info("%s", tick->mode.line);
-	int error = link_listener_open(&tick->listener);
+	int error = open_listener(tick, left);
 	error = without_listener(error);
 	if (error == 0)
 		error = sampler_open(
-			tick->root_fd, &tick->mode, tick_base_directory(tick), &tick->sampler);
+			tick->root_fd, &tick->mode, tick_directory(tick), &tick->sampler);
 	if (error == 0 && tick->tree != NULL)
 		error = brake_worker_open(&tick->means.brake);
 	if (error != 0)
@@ -68,7 +82,7 @@ static int open_all(struct tick *tick)
 	return 0;
 }
 
-int tick_open(struct tick **tick)
+int tick_open(const struct tick_left *left, struct tick **tick)
 {
 	struct tick *made = calloc(1, sizeof *made);
 	if (made == NULL)
@@ -76,7 +90,7 @@ int tick_open(struct tick **tick)
 	made->psi = TICK_WATCHED_NONE;
 	made->events = TICK_WATCHED_NONE;
 	made->triggers_stale = true;
-	int error = open_all(made);
+	int error = open_all(made, left);
 	if (error != 0) {
 		tick_close(made, 0);
 		return error;
@@ -108,17 +122,6 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	free(tick->policy.service);
 	free(tick->plan.action);
 	free(tick);
-}
-
-int tick_claim(struct tick *tick, const char *file)
-{
-	int error = tick->tree != NULL ? cgroup_tree_claim(tick->tree, file) : 0;
-	if (error == -EALREADY)
-		log_error("%s: another supervisor runs its services: see the cgroups beside %s",
-			file, tick_base_directory(tick));
-	else if (error != 0)
-		log_warn("cgroup %s: not locked: %s", tick_base_directory(tick), strerror(-error));
-	return error == -EALREADY ? error : 0;
 }
 
 int tick_reserve(struct tick *tick, size_t count)
@@ -212,6 +215,24 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service)
 	if (error == 0)
 		note_made(tick, service);
 	return error;
+}
+
+int tick_service_adopt(
+	struct tick *tick, struct tick_service *service, const char *leaf, const char *token)
+{
+	struct tick_place place = place_of(tick);
+	if ((tick->tree != NULL) != (leaf[0] != '\0'))
+		return -ENOENT;
+	place.left_leaf = leaf;
+	place.left_token = token;
+	int error = tick_service_make(service, &place);
+	if (error != 0)
+		return error;
+	note_made(tick, service);
+	/* What was counted before is no news. */
+	service->oom_seen = sampler_oom_kills(tick->sampler, &service->sampler);
+	tick_service_reload(service, tick->means.brake, place.wall_bytes);
+	return 0;
 }
 
 int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
@@ -357,7 +378,10 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.sample.manual = service->manual;
 	service->policy.sample.manual_bytes = service->manual_bytes;
 	service->manual = LEVEL_CALM;
+	if (service->prepared)
+		tick_service_aim(service, tick->sampler, now_ms);
 	sampler_read_service(tick->sampler, &service->sampler, now_ms, &service->policy.sample);
+	tick_service_aimed(service);
 }
 
 static void observe_all(struct tick *tick, uint64_t now_ms)

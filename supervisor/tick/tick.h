@@ -30,13 +30,28 @@
 
 struct tick;
 
-/* Probes the mode, logs its line, makes the tree of cgroups where it can.  0 or -errno. */
-int tick_open(struct tick **tick);
+/* Of an earlier supervisor whose services are to be taken over: where its leaves are ("" = it had
+ * none), and the name of its listener. */
+struct tick_left {
+	const char *base;
+	const char *listener;
+};
 
-/* The services are those of that file (its absolute path, which outlives the tick): ends what an
- * earlier supervisor of it has left behind, in modes A and B.  -EALREADY when one that lives runs
- * them; other failures are logged. */
+/* Probes the mode, logs its line, makes the tree of cgroups where it can.  left NULL: nothing is
+ * taken over.  0 or -errno. */
+int tick_open(const struct tick_left *left, struct tick **tick);
+
+/* The services are those of that file (its absolute path, which outlives the tick).  -EALREADY when
+ * a supervisor that lives runs them; other failures are logged. */
 int tick_claim(struct tick *tick, const char *file);
+
+/* After tick_claim() and whatever tick_service_adopt(): ends what an earlier supervisor of the same
+ * file has left behind and nobody has adopted, in modes A and B.  -EALREADY as above. */
+int tick_end_leftovers(struct tick *tick, const char *file);
+
+/* What is to be known for a later supervisor. */
+const char *tick_base_directory(const struct tick *tick); /* "" = no leaves are made */
+const char *tick_listener_name(const struct tick *tick);
 
 /* Lifts brakes, removes leaves (killing what is left in them after wait_ms), undoes the tree.  What
  * is listed is unmade, not freed. */
@@ -53,6 +68,13 @@ void tick_add(struct tick *tick, struct tick_service *service);
  * what is there already, so it may be called before every start; makes it again where somebody has
  * removed the leaf.  0 or -errno. */
 int tick_service_prepare(struct tick *tick, struct tick_service *service);
+
+/* In the place of the first tick_service_prepare(), for a service whose processes an earlier
+ * supervisor has left running: takes the leaf of that name ("" = it has none) over, and gives it a
+ * link of the same token.  Limits are as configured afterwards, lower ones in steps.  0 or -errno.
+ */
+int tick_service_adopt(
+	struct tick *tick, struct tick_service *service, const char *leaf, const char *token);
 
 /*
  * Where the service's processes are told of memory pressure in systemd's way

@@ -37,7 +37,8 @@ struct tick {
 	uint64_t leaves_looked_ms; /* whether they are still there */
 };
 
-const char *tick_base_directory(const struct tick *tick);
+/* Where all services are: the tree's, else our own cgroup's. */
+const char *tick_directory(const struct tick *tick);
 
 /* memory.events of the cgroup of all services. */
 void tick_watches_open(struct tick *tick);

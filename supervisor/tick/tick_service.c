@@ -8,7 +8,10 @@
 #include "supervisor/base/log.h"
 #include "supervisor/base/size.h"
 #include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/cgroup/cgroup_directory.h"
+#include "supervisor/cgroup/cgroup_files.h"
 #include "supervisor/cgroup/cgroup_settings.h"
+#include "supervisor/policy/cgroup_text.h"
 #include "supervisor/policy/price.h"
 
 void tick_service_init(struct tick_service *service)
@@ -66,6 +69,16 @@ static void write_settings(const struct tick_service *service, uint64_t wall_byt
 	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 
+/* As it is in force. */
+static uint64_t limit_of(const struct cgroup_leaf *leaf)
+{
+	char text[32];
+	uint64_t bytes;
+	int length = cgroup_directory_read(cgroup_leaf_fd(leaf), "memory.max", text, sizeof text);
+	return length >= 0 && cgroup_text_u64(text, (size_t)length, &bytes) == 0 ? bytes
+										 : UINT64_MAX;
+}
+
 /* A leaf, and a slot of the worker that writes its limits later. */
 static int make_leaf(struct tick_service *service, const struct tick_place *place)
 {
@@ -73,10 +86,15 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 	int error = brake_worker_add(place->brake, &service->brake_slot);
 	if (error != 0)
 		return error;
-	error = cgroup_leaf_create(place->tree, service->config.name, service->limit.written_bytes,
-		service->high_bytes, &leaf);
+	if (place->left_leaf != NULL)
+		error = cgroup_leaf_adopt(place->tree, place->left_leaf, &leaf);
+	else
+		error = cgroup_leaf_create(place->tree, service->config.name,
+			service->limit.written_bytes, service->high_bytes, &leaf);
 	if (error == 0) {
 		service->leaf = leaf;
+		if (place->left_leaf != NULL)
+			service->limit.written_bytes = limit_of(leaf);
 		write_settings(service, place->wall_bytes);
 	} else {
 		brake_worker_forget(place->brake, service->brake_slot);
@@ -139,7 +157,10 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 		say_limits(service);
 	if (error != 0)
 		return error;
-	error = link_open(service->config.name, place->listener, &service->link);
+	error = place->left_token != NULL
+			? link_open_again(service->config.name, place->listener, place->left_token,
+				  &service->link)
+			: link_open(service->config.name, place->listener, &service->link);
 	if (error == 0)
 		error = notifier_open(link_listenerbell(service->link), &service->notifier);
 	if (error != 0) {
@@ -201,6 +222,7 @@ void tick_service_reload(
 	link_set_scavenge(service->link, &service->policy_config);
 	switch_dry_run(service, brake);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
+	service->target.looked = false;
 	if (service->leaf == NULL) {
 		service->limit.written_bytes =
 			cgroup_settings_bytes(service->config.memory_max, wall_bytes);
@@ -219,6 +241,30 @@ void tick_service_reload(
 	if (error != 0)
 		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
 	write_settings(service, wall_bytes);
+}
+
+void tick_service_aim(struct tick_service *service, struct sampler *sampler, uint64_t now_ms)
+{
+	const char *path = service->config.target_file;
+	uint64_t limit_bytes = is_soft(service) ? service->limit.written_bytes : SAMPLE_NO_LIMIT;
+	uint64_t target_bytes = target_file_step(&service->target, service->config.name, path,
+		path != NULL ? sampler_wall_bytes(sampler) : UINT64_MAX, now_ms);
+	if (service->leaf != NULL || path == NULL || service->config.shim == CONFIG_SHIM_OFF)
+		return;
+	service->sampler.soft_bytes = target_bytes < limit_bytes ? target_bytes : limit_bytes;
+}
+
+void tick_service_aimed(struct tick_service *service)
+{
+	struct wall_sample *own = &service->policy.sample.own;
+	if (service->leaf == NULL || !service->target.known ||
+		service->target.bytes >= own->limit_bytes)
+		return;
+	/* Without a limit of its own that was not read. */
+	if (own->limit_bytes == SAMPLE_NO_LIMIT)
+		(void)cgroup_files_reclaimable(&service->sampler.leaf, own);
+	own->limit_bytes = service->target.bytes;
+	own->current_bytes = service->policy.sample.current_bytes;
 }
 
 static void close_watched(struct tick_watched *watched)

@@ -17,6 +17,7 @@
 #include "supervisor/tick/oom_moment.h"
 #include "supervisor/tick/perform.h"
 #include "supervisor/tick/sampler.h"
+#include "supervisor/tick/target_file.h"
 
 /*
  * The memory side of one service: its settings, leaf, link, notifier, the two watches on the leaf's
@@ -55,6 +56,7 @@ struct tick_service {
 	size_t brake_slot; /* where there is a leaf */
 	uint64_t high_bytes;
 	struct limit limit; /* memory.max */
+	struct target_file target;
 	struct sampler_service sampler;
 	struct policy_service policy;
 	struct perform_service perform;
@@ -76,6 +78,9 @@ struct tick_place {
 	const char *wall_directory;
 	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
 	uint32_t window_ms;  /* the mode's */
+	/* Of a service that is taken over; NULL = everything is made. */
+	const char *left_leaf;
+	const char *left_token;
 };
 
 /* Empty, without settings. */
@@ -99,6 +104,12 @@ void tick_service_trigger(struct tick_service *service, uint32_t window_ms);
  * (policy/limit.h). */
 void tick_service_reload(
 	struct tick_service *service, struct brake_worker *brake, uint64_t wall_bytes);
+
+/* Between two reloads: the wall that its target_file names, which may be another one by now. */
+void tick_service_aim(struct tick_service *service, struct sampler *sampler, uint64_t now_ms);
+
+/* After the service was sampled: that wall in the place of its own, where it is nearer. */
+void tick_service_aimed(struct tick_service *service);
 
 /* Removes the leaf, then gives up the rest but the settings.  Nothing may wait for its descriptors
  * any more.  brake NULL: it holds nothing of the service, or has been closed. */

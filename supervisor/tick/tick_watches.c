@@ -29,7 +29,7 @@ static bool needs_care(const struct tick *tick, const struct tick_watched *trigg
 static int open_base(const struct tick *tick)
 {
 	const char *directory =
-		tick->mode.v2 ? tick_base_directory(tick) : tick->mode.pressure_directory;
+		tick->mode.v2 ? tick_directory(tick) : tick->mode.pressure_directory;
 	return directory[0] != '\0' ? root_open_directory(tick->root_fd, directory) : -1;
 }
 

@@ -17,6 +17,7 @@ static void test_every_key_reaches_its_field(void **state)
 	static const char text[] = "\xEF\xBB\xBF# a comment\r\n"
 				   "[supervisor]\r\n"
 				   "control = /run/other.sock\r\n"
+				   "adopt = yes\r\n"
 				   "pressure_signals = RTMIN+1:lazy, USR2:full 10:eager\r\n"
 				   "\r\n"
 				   "[service:web]\n"
@@ -67,6 +68,7 @@ static void test_every_key_reaches_its_field(void **state)
 	(void)state;
 	loading_succeeds(text, &config);
 	const struct config_service *web = &config.services[0];
+	assert_true(config.supervisor.adopt);
 	assert_int_equal(config.supervisor.pressure_signal_count, 3);
 	assert_string_equal(config.supervisor.control, "/run/other.sock");
 	assert_int_equal(config.supervisor.pressure_signals[0].number, SIGRTMIN + 1);

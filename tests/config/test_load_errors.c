@@ -76,7 +76,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 		{WEB "redirect_stderr = true\n",
 			{{3, "unknown key \"redirect_stderr\" in [service:NAME]: expected command, "
 			     "directory, user, environment, autorestart, stopsignal, stopwaitsecs, "
-			     "memory_max, memory_high, memory_min, memory_low, memory_swap_max, "
+			     "memory_max, memory_high, target_file, memory_min, memory_low, "
+			     "memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
 			     "memory_priority, dry_run, policy, shim"}}},
@@ -91,7 +92,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
 		{"[supervisor]\n" CHARS_48 " = 1\n",
 			{{2, "unknown key \"" CHARS_48 "\" in [supervisor]: expected "
-			     "pressure_signals, control, dry_run"}}},
+			     "pressure_signals, control, adopt, dry_run"}}},
 	};
 
 	(void)state;

@@ -50,7 +50,7 @@ static struct cgroup_tree *open_tree(const char *own)
 	char why[CGROUP_WHY_BYTES] = "";
 	struct cgroup_tree *tree = NULL;
 	const struct mode mode = fake_cgroup_mode(own);
-	if (cgroup_tree_open(&mode, &tree, why) != 0)
+	if (cgroup_tree_open(&mode, NULL, &tree, why) != 0)
 		fail_msg("cgroup_tree_open: %s", why);
 	return tree;
 }
@@ -80,7 +80,7 @@ static void test_in_a_namespace_of_our_own_everybody_moves_and_comes_back(void *
 	struct cgroup_tree *tree;
 	struct mode mode = fake_cgroup_mode("");
 	mode.namespace_root = true;
-	assert_int_equal(cgroup_tree_open(&mode, &tree, why), 0);
+	assert_int_equal(cgroup_tree_open(&mode, NULL, &tree, why), 0);
 	assert_true(fake_cgroup_has("supervisor", getpid()));
 	assert_true(fake_cgroup_has("supervisor", shell));
 	cgroup_tree_close(tree, 0);
@@ -124,7 +124,7 @@ static void test_a_limit_of_our_own_is_not_escaped_by_a_sibling(void **state)
 		fake_cgroup_put("session/us", fake_children_add(0)->pid);
 		fake_cgroup_set("session/us", rows[i].file, rows[i].text);
 		const struct mode mode = fake_cgroup_mode("session/us");
-		int error = cgroup_tree_open(&mode, &tree, why);
+		int error = cgroup_tree_open(&mode, NULL, &tree, why);
 		assert_int_equal(error, rows[i].escapes ? -EBUSY : 0);
 		if (rows[i].escapes)
 			assert_string_equal(why, "1 other process in it, and a cgroup beside it "
@@ -147,7 +147,7 @@ static void test_a_parent_without_memory_gives_no_sibling(void **state)
 	fake_cgroup_put("session/us", fake_children_add(0)->pid);
 	fake_cgroup_set("session", "cgroup.subtree_control", "cpu memory_numa pids\n");
 	const struct mode mode = fake_cgroup_mode("session/us");
-	assert_int_equal(cgroup_tree_open(&mode, &tree, why), -EOPNOTSUPP);
+	assert_int_equal(cgroup_tree_open(&mode, NULL, &tree, why), -EOPNOTSUPP);
 	assert_string_equal(why, "2 other processes in it, and its parent hands out no memory");
 }
 
@@ -208,7 +208,7 @@ static void test_what_is_refused_on_the_way_is_undone(void **state)
 		fake_cgroup.refuse_errno = rows[i].error;
 		if (rows[i].file == NULL)
 			fake_cgroup.refuse_mkdir_errno = rows[i].error;
-		assert_int_equal(cgroup_tree_open(&mode, &tree, why), -rows[i].error);
+		assert_int_equal(cgroup_tree_open(&mode, NULL, &tree, why), -rows[i].error);
 		assert_string_equal(why, rows[i].why);
 		assert_true(fake_cgroup_has("a/us", getpid()));
 		assert_false(fake_cgroup_exists("a/us/supervisor"));
@@ -230,7 +230,7 @@ static void test_a_list_that_cannot_be_read_is_not_an_empty_one(void **state)
 	/* Reading a folder fails where opening it does not. */
 	fake_cgroup_remove_file("a/us", "cgroup.procs");
 	fake_tree_make(&fake_cgroup.tree, "cgroup/a/us/cgroup.procs");
-	assert_int_equal(cgroup_tree_open(&mode, &tree, why), -EISDIR);
+	assert_int_equal(cgroup_tree_open(&mode, NULL, &tree, why), -EISDIR);
 	assert_string_equal(why, "cgroup.procs: Is a directory");
 	assert_false(fake_cgroup_exists("a/us/supervisor"));
 }

@@ -94,7 +94,7 @@ static void test_only_what_a_dead_one_made_for_the_same_file_goes(void **state)
 	assert_false(exists("spillway-4/web"));
 	assert_true(exists("spillway-4/db"));
 	assert_true(exists("other-5/web"));
-	cgroup_leftover_end(base, OWNER);
+	cgroup_leftover_end(base, OWNER, NULL, NULL);
 	assert_false(exists("spillway-1/web"));
 }
 

@@ -35,7 +35,7 @@ struct house {
 static int setup(void **state)
 {
 	static struct house house;
-	assert_int_equal(link_listener_open(&house.listener), 0);
+	assert_int_equal(link_listener_open(NULL, &house.listener), 0);
 	for (int i = 0; i < 2 * LINK_FILES; i++) {
 		house.file[i / LINK_FILES][i % LINK_FILES] = memfd_create("file", MFD_CLOEXEC);
 		assert_true(house.file[i / LINK_FILES][i % LINK_FILES] >= 0);

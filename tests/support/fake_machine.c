@@ -158,7 +158,7 @@ void fake_machine_reload(const char *config_text)
 
 void fake_machine_list(const char *config_text)
 {
-	assert_int_equal(tick_open(&machine.tick), 0);
+	assert_int_equal(tick_open(NULL, &machine.tick), 0);
 	fake_machine_reload(config_text);
 }
 
