@@ -1,6 +1,7 @@
 #!/bin/bash
 # A supervisor that is killed under load, with a brake on, and followed by another at once: the brake
 # comes off, no service runs twice, and the next one does all that the first did.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new takeover || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "nobody finds what a killed supervisor has left without cgroup v2"
