@@ -211,7 +211,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -243,6 +243,11 @@ soak-one: $(OUT)/tests/heap/soak
 	@. tests/support/progress.sh && TSAN_OPTIONS=halt_on_error=1 progress_run \
 		"soak: $(VARIANT), $$((3 - $(SOAKS_LEFT))) of 3" $$(($(MINUTES) * 60)) $$(($(SOAKS_LEFT) * $(MINUTES) * 60)) \
 		setarch -R $< $$(($(MINUTES) * 60)) $(SEED)
+
+soak-system: ## random pressure, kills, reloads and limits around services, MINUTES=20 (SEED=; VM=1: in the VM)
+	@tests/support/deps build system $(if $(VM),machine)
+	@$(MAKE) --no-print-directory all programs
+	@tests/soak/run $$(($(if $(filter file,$(origin MINUTES)),20,$(MINUTES)) * 60)) $(SEED)
 
 needs-demo: all $(addprefix $(DEMO)/,worker driver report)
 needs-alloc: all $(BENCH)/alloc/workloads $(COUNTED)

@@ -341,18 +341,13 @@ void link_suspect(struct link *link)
 
 bool link_has_process(const struct link *link, pid_t pid)
 {
-	for (size_t i = 0; i < LINK_SLOTS; i++) {
-		uint64_t owner = link->slots.seen[i].owner;
-		if (owner != 0 && (uint32_t)owner == (uint32_t)pid)
-			return true;
-	}
-	return false;
+	return link_slots_has_process(&link->slots, pid);
 }
 
 size_t link_processes(const struct link *link, pid_t *pid, size_t room)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < LINK_SLOTS && count < room; i++)
+	for (size_t i = 0; i < link->slots.seen_end && count < room; i++)
 		if (link->slots.seen[i].owner != 0)
 			pid[count++] = (pid_t)(uint32_t)link->slots.seen[i].owner;
 	return count;

@@ -110,11 +110,13 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	struct link_slot *slot = &slots->slot[index];
 	struct link_seen *seen = &slots->seen[index];
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
-	if (seen->owner != owner && seen->owner != 0)
+	if (index < slots->seen_end && seen->owner != owner && seen->owner != 0)
 		retire(slots, seen);
 	if (owner == 0 || !may_be_seen(slots, seen))
 		return;
 	seen->owner = owner;
+	if (index >= slots->seen_end)
+		slots->seen_end = index + 1;
 	bool whole = atomic_load_explicit(&slot->start_ticks, memory_order_acquire) != 0;
 	/* Read before the figures, since they are published before it: what was done is in them. */
 	uint32_t done = atomic_load_explicit(&slot->sequence_done, memory_order_acquire);
@@ -140,4 +142,14 @@ void link_slots_end(struct link_slots *slots)
 {
 	slots->suspect = false;
 	link_figures_add(&slots->sum, &slots->gone);
+}
+
+bool link_slots_has_process(const struct link_slots *slots, pid_t pid)
+{
+	for (size_t i = 0; i < slots->seen_end; i++) {
+		uint64_t owner = slots->seen[i].owner;
+		if (owner != 0 && (uint32_t)owner == (uint32_t)pid)
+			return true;
+	}
+	return false;
 }

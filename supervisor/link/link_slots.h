@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "shim/protocol.h"
 #include "supervisor/link/link_figures.h"
@@ -34,7 +35,8 @@ struct link_seen {
 
 struct link_slots {
 	struct link_slot *slot; /* the mapping, LINK_SLOTS of them */
-	struct link_seen *seen; /* as many, untouched pages cost nothing */
+	struct link_seen *seen; /* as many, untouched pages cost nothing: not even read ones do */
+	size_t seen_end;        /* none from there on had an owner yet */
 	bool suspect;
 	bool told_version;
 	uint32_t fresh; /* owners that may still be looked up for the first time, until */
@@ -57,5 +59,8 @@ void link_slots_begin(struct link_slots *slots, uint64_t now_ms);
 void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint32_t asked_sequence,
 	uint64_t now_ms);
 void link_slots_end(struct link_slots *slots);
+
+/* Whether the process had a slot at the last reading. */
+bool link_slots_has_process(const struct link_slots *slots, pid_t pid);
 
 #endif

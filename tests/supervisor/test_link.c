@@ -622,6 +622,33 @@ static void test_random_bytes_in_slots_are_survived(void **state)
 	}
 }
 
+/* Pages of the table that are there, be it as the kernel's page of zeroes. */
+static unsigned pages_there(const struct link_slots *slots)
+{
+	unsigned char there[LINK_SLOTS * sizeof(struct link_seen) / LINK_PAGE_BYTES];
+	unsigned count = 0;
+	assert_int_equal(mincore(slots->seen, sizeof there * LINK_PAGE_BYTES, there), 0);
+	for (size_t i = 0; i < sizeof there; i++)
+		count += there[i] & 1;
+	return count;
+}
+
+static void test_looking_for_a_process_touches_no_more_than_was_used(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slots slots;
+	assert_int_equal(link_slots_init(&slots, peer->slot), 0);
+	take(peer, 1, 100, 7000);
+	link_slots_begin(&slots, peer->now_ms);
+	for (size_t i = 0; i < LINK_PAGE_BYTES / LINK_SLOT_BYTES; i++)
+		link_slots_visit(&slots, i, peer->proc.fd, 0, peer->now_ms);
+	link_slots_end(&slots);
+	assert_true(link_slots_has_process(&slots, 100));
+	assert_false(link_slots_has_process(&slots, 101));
+	assert_int_equal(pages_there(&slots), 1);
+	link_slots_fini(&slots);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -652,6 +679,7 @@ int main(void)
 		TEST(test_publishing_wakes_only_who_waits_at_the_gate),
 		TEST(test_credit_taken_since_the_sample_is_not_given_twice),
 		TEST(test_random_bytes_in_slots_are_survived),
+		TEST(test_looking_for_a_process_touches_no_more_than_was_used),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
