@@ -46,11 +46,12 @@
  * process or its own limit is in the way, for GATE_WAIT_SELF_MS.  Then it grows, whatever the
  * limit.
  *
- * The machine's memory is the outermost wall, by MemAvailable of /proc/meminfo, where that is nearer
- * than any limit of the cgroups (supervisor/policy/machine.h).  Ours is what the process's cgroup
- * uses, or the heap's memory where there is no such cgroup.  While less than half of the way to
- * that wall is used, the thread ends at once where the heap holds nothing worth giving; where it does, looks
- * are as far apart as the fastest heaps would take to come half of the way, ten seconds at most.
+ * The machine's memory is the outermost wall, by MemAvailable of /proc/meminfo, where that is
+ * nearer than any limit of the cgroups (supervisor/policy/machine.h).  Ours is what the process's
+ * cgroup uses, or the heap's memory where there is no such cgroup.  While less than half of the
+ * way to that wall is used, the thread ends at once where the heap holds nothing worth giving;
+ * where it does, looks are as far apart as the fastest heaps would take to come half of the way,
+ * ten seconds at most.
  *
  * A limit of the process's own (a size or share) is never nearer than an eighth beyond what is in
  * use: what cannot be given back must not cost waiting and full releases for ever.
