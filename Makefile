@@ -115,7 +115,7 @@ NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 # What of the preload library can be tested without being preloaded.
-NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup environment limit) $(POLICY) $(SUPPORT)
+NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup environment family limit) $(POLICY) $(SUPPORT)
 NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)

@@ -87,6 +87,9 @@ enum config_autorestart {
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
+/* What may be done to a service before the kernel kills one. */
+enum config_last_resort { CONFIG_LAST_NONE, CONFIG_LAST_STOP, CONFIG_LAST_RESTART };
+
 #define CONFIG_MEMORY_PRIORITY_USUAL 100
 
 /* An amount of which 0 is one, too. */
@@ -120,7 +123,8 @@ struct config_service {
 	int on_pressure_signal; /* 0 = none */
 	enum level on_pressure_level;
 	int memory_priority; /* how dear its pages count; 0 = CONFIG_MEMORY_PRIORITY_USUAL */
-	bool dry_run;        /* what would be done about its memory is said, and not done */
+	enum config_last_resort last_resort;
+	bool dry_run; /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

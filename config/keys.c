@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config/command.h"
+#include "config/keys_choice.h"
 #include "config/units.h"
 
 #define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
@@ -208,69 +209,6 @@ static int parse_psi(const char *text, void *field, const char **why)
 	return units_parse_psi(text, field);
 }
 
-/* Which of the names it is. */
-static int parse_name(const char *text, const char *const *names, size_t count, size_t *index)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(names[i], text) == 0) {
-			*index = i;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static const char *const level_names[LEVELS - 1] = {
-	[LEVEL_LAZY - 1] = "lazy",
-	[LEVEL_EAGER - 1] = "eager",
-	[LEVEL_FULL - 1] = "full",
-};
-
-static int parse_level(const char *text, void *field, const char **why)
-{
-	size_t index;
-
-	(void)why;
-	if (parse_name(text, level_names, LEVELS - 1, &index) != 0)
-		return -EINVAL;
-	*(enum level *)field = (enum level)(index + LEVEL_LAZY);
-	return 0;
-}
-
-static int parse_scavenge(const char *text, void *field, const char **why)
-{
-	static const char *const names[CONFIG_SCAVENGES] = {
-		[CONFIG_SCAVENGE_ADAPTIVE] = "adaptive",
-		[CONFIG_SCAVENGE_OFF] = "off",
-		[CONFIG_SCAVENGE_GO1_11] = "go1.11",
-		[CONFIG_SCAVENGE_GO1_12] = "go1.12",
-		[CONFIG_SCAVENGE_GO1_13] = "go1.13",
-		[CONFIG_SCAVENGE_DECAY] = "decay",
-	};
-	size_t index;
-
-	(void)why;
-	if (parse_name(text, names, CONFIG_SCAVENGES, &index) != 0)
-		return -EINVAL;
-	*(enum config_scavenge *)field = (enum config_scavenge)index;
-	return 0;
-}
-
-static int parse_madvise(const char *text, void *field, const char **why)
-{
-	static const char *const names[CONFIG_MADVISES] = {
-		[CONFIG_MADVISE_AUTO] = "auto",
-		[CONFIG_MADVISE_DONTNEED] = "dontneed",
-	};
-	size_t index;
-
-	(void)why;
-	if (parse_name(text, names, CONFIG_MADVISES, &index) != 0)
-		return -EINVAL;
-	*(enum config_madvise *)field = (enum config_madvise)index;
-	return 0;
-}
-
 /* On the link 0 means the shim's default, which nobody means who writes it. */
 static int parse_cpu_share(const char *text, void *field, const char **why)
 {
@@ -330,7 +268,7 @@ static int pressure_signal_parse(char *text, struct config_signal *parsed, const
 		*why = "a signal that the supervisor needs for itself or cannot have";
 		return -EINVAL;
 	}
-	if (parse_level(level, &parsed->level, why) == 0)
+	if (keys_parse_level(level, &parsed->level, why) == 0)
 		return 0;
 	*why = "an unknown level (lazy, eager or full)";
 	return -EINVAL;
@@ -441,10 +379,12 @@ static const struct key service_keys[] = {
 	[KEY_ON_PRESSURE_SIGNAL] = {"on_pressure_signal",
 		"a signal such as USR1, SIGHUP or RTMIN+3, or off", parse_signal_or_off,
 		SERVICE(on_pressure_signal)},
-	[KEY_ON_PRESSURE_LEVEL] = {"on_pressure_level", "lazy, eager or full", parse_level,
+	[KEY_ON_PRESSURE_LEVEL] = {"on_pressure_level", "lazy, eager or full", keys_parse_level,
 		SERVICE(on_pressure_level)},
 	[KEY_MEMORY_PRIORITY] = {"memory_priority", "a number from 1 to 10000", parse_priority,
 		SERVICE(memory_priority)},
+	[KEY_LAST_RESORT] = {"last_resort", "none, stop or restart", keys_parse_last_resort,
+		SERVICE(last_resort)},
 	[KEY_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SERVICE(dry_run)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
@@ -478,8 +418,8 @@ static const struct key policy_keys[] = {
 	[KEY_BRAKE] = {"brake", EXPECTED_AMOUNT, parse_amount, POLICY(brake)},
 	[KEY_BRAKE_HOLD] = {"brake_hold", EXPECTED_DURATION, parse_duration, POLICY(brake_hold_ms)},
 	[KEY_SCAVENGE] = {"scavenge", "adaptive, off, go1.11, go1.12, go1.13 or decay",
-		parse_scavenge, POLICY(scavenge)},
-	[KEY_MADVISE] = {"madvise", "auto or dontneed", parse_madvise, POLICY(madvise)},
+		keys_parse_scavenge, POLICY(scavenge)},
+	[KEY_MADVISE] = {"madvise", "auto or dontneed", keys_parse_madvise, POLICY(madvise)},
 	[KEY_SCAVENGE_CPU] = {"scavenge_cpu", "a share of one CPU from 0.1% to 100%",
 		parse_cpu_share, POLICY(scavenge_cpu_permille)},
 	[KEY_CORE_WORTH] = {"core_worth", "a size from 16M to 1T", parse_core_worth,

@@ -1,6 +1,7 @@
 /* The thread that keeps a process without a supervisor below its limit. */
 #include "shim/alone.h"
 
+#include "shim/family.h"
 #include "shim/futex.h"
 #include "shim/gate.h"
 #include "shim/heap/base/os.h"
@@ -42,7 +43,9 @@ static uint32_t alone_step(uint64_t now_ns)
 
 static void *alone_run(void *unused)
 {
-	struct link_gate *gate = limit_gate();
+	_Atomic uint32_t *shared = family_word();
+	_Atomic uint32_t *word = shared != NULL ? shared : &limit_gate()->notify;
+	uint32_t bits = shared != NULL ? family_bits_own() : FUTEX_ALL_BITS;
 	uint32_t heard;
 
 	(void)unused;
@@ -50,20 +53,21 @@ static void *alone_run(void *unused)
 	gate_exempt_thread();
 	(void)kernel_call(SYS_prctl, PR_SET_NAME, (long)"spillway-limit", 0, 0, 0, 0);
 	if (look_begin()) {
-		limit_attend(true);
+		limit_attend(word, bits);
 		for (;;) {
 			uint64_t now_ns = os_now_ns();
 			uint32_t ms;
 
-			heard = atomic_load(&gate->notify);
+			heard = atomic_load(word);
 			ms = alone_step(now_ns);
 			if (ms == 0)
 				break;
-			futex_wait(&gate->notify, heard, FUTEX_ALL_BITS, now_ns + ms * MS_NS);
+			futex_wait(word, heard, bits | family_bits_wall(look_wall()),
+				now_ns + ms * MS_NS);
 		}
-		limit_attend(false);
+		limit_attend(NULL, 0);
 		/* Notified while this was being decided. */
-		if (atomic_load(&gate->notify) != heard && !atomic_load(&ended))
+		if (atomic_load(word) != heard && !atomic_load(&ended))
 			limit_want(true);
 		limit_lift();
 		look_end();

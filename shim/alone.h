@@ -35,8 +35,11 @@
  * trigger and memory.events speak when the OOM killer does (policy.h).  They are read, pressure at
  * most every 250 ms, and raise the level as under a supervisor.
  *
- * Several processes in one cgroup know nothing of each other but what its files say.  Each
- * hands itself headroom divided by the number of processes there, but what waits at the gate is
+ * Processes that were forked from one another tell each other what they wait for (family.h): the
+ * thread of a sibling then looks at once, counts that need beside its own as policy does with two
+ * services, and when its release is over it wakes the one who waits.  Others in one cgroup know
+ * nothing of each other but what its files say, and look by the times above.  Each hands itself
+ * headroom divided by the number of processes there, but what waits at the gate is
  * served whole where it fits, and looks at times that chance moves, so that who looks later
  * finds what the others gave back.  A heap that grows waits at the gate for GATE_WAIT_MS, longer
  * than the longest pause between two looks of a sibling; after a wait that brought nothing, for

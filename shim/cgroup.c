@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHORT_TEXT_BYTES 512
@@ -286,6 +287,15 @@ static void level_close(struct cgroup_level *level)
 	close_fd(&level->events_fd);
 }
 
+/* Its inode: a cgroup's files have the same in every mount.  0: not known. */
+static uint64_t file_id(int fd)
+{
+	struct statx status = {0};
+
+	(void)kernel_call(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)&status, 0);
+	return status.stx_ino;
+}
+
 /* False, and nothing stays open, where the folder has no limit or no usage. */
 static bool level_open(int directory_fd, enum cgroup_version version, struct cgroup_level *level)
 {
@@ -300,8 +310,10 @@ static bool level_open(int directory_fd, enum cgroup_version version, struct cgr
 	};
 	if (v2 && level->events_fd < 0)
 		level->events_fd = open_file(directory_fd, "memory.events");
-	if (level->limit_fd >= 0 && level->usage_fd >= 0)
+	if (level->limit_fd >= 0 && level->usage_fd >= 0) {
+		level->id = file_id(level->limit_fd);
 		return true;
+	}
 	level_close(level);
 	return false;
 }

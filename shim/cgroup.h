@@ -30,6 +30,7 @@ struct cgroup_level {
 	int usage_fd;
 	int stat_fd;
 	int events_fd; /* v1: memory.failcnt */
+	uint64_t id;   /* of the limit, the same for all who are below it */
 };
 
 /* Room for texts, since the caller's stack is small and stays. */

@@ -18,7 +18,9 @@ static struct link_slot slot;
 static _Atomic uint32_t level;
 static _Atomic uint32_t price_permille = LIMIT_PRICE_PERMILLE;
 static _Atomic uint32_t gate_wait_ms;
-static _Atomic bool attended;
+/* What the thread sleeps on; NULL: it is not there. */
+static _Atomic uint32_t *_Atomic attended_word;
+static _Atomic uint32_t attended_bits;
 static _Atomic bool wanted = true;
 
 int limit_parse(const char *text, struct limit_setting *parsed)
@@ -88,13 +90,15 @@ struct link_slot *limit_slot(void)
 
 void limit_notify(void)
 {
-	if (!atomic_load(&attended)) {
+	_Atomic uint32_t *word = atomic_load(&attended_word);
+
+	if (word == NULL) {
 		if (!atomic_exchange(&wanted, true) && wake_scavenger != NULL)
 			wake_scavenger();
 		return;
 	}
-	atomic_fetch_add(&gate.notify, 1);
-	futex_wake(&gate.notify, 1, FUTEX_ALL_BITS);
+	atomic_fetch_add(word, 1);
+	futex_wake(word, INT32_MAX, atomic_load(&attended_bits));
 }
 
 void limit_mark_pass(void)
@@ -104,14 +108,15 @@ void limit_mark_pass(void)
 		limit_notify();
 }
 
-void limit_attend(bool attends)
+void limit_attend(_Atomic uint32_t *word, uint32_t bits)
 {
-	atomic_store(&attended, attends);
+	atomic_store(&attended_bits, bits);
+	atomic_store(&attended_word, word);
 }
 
 bool limit_is_attended(void)
 {
-	return atomic_load(&attended);
+	return atomic_load(&attended_word) != NULL;
 }
 
 bool limit_is_wanted(void)
@@ -178,6 +183,6 @@ void limit_fork_child(void)
 	atomic_store(&gate.credit_bytes, UINT64_MAX);
 	atomic_store(&slot.wants_bytes, 0);
 	atomic_store(&limit_mark, LIMIT_NO_MARK);
-	limit_attend(false);
+	limit_attend(NULL, 0);
 	limit_want(true);
 }

@@ -75,8 +75,9 @@ static inline void limit_growth_note(uint64_t total_bytes)
 /* Someone waits at the gate. */
 void limit_notify(void);
 
-/* For alone.c.  A thread that is there is notified; otherwise the next one is wanted. */
-void limit_attend(bool attends);
+/* For alone.c.  A thread that is there is notified, by the word that it sleeps on with these bits;
+ * otherwise, word NULL, the next one is wanted. */
+void limit_attend(_Atomic uint32_t *word, uint32_t bits);
 bool limit_is_attended(void);
 bool limit_is_wanted(void);
 void limit_want(bool wants);

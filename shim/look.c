@@ -2,6 +2,7 @@
 #include "shim/look.h"
 
 #include "shim/cgroup.h"
+#include "shim/family.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/scavenge/scavenge.h"
@@ -53,16 +54,19 @@
 #define GATE_WAIT_SELF_MS 50U
 #define GATE_PATIENCE_MS 5000U
 #define CROWD_MAX 16U
+#define FAMILY_AGAIN_MS 50U
 
-/* What policy works on: mapped while the thread is there.  One service, one policy. */
+/* What policy works on: mapped while the thread is there.  This process is one service, and what
+ * its family (family.h) waits for is another, which is served by the same rules. */
 struct policy_memory {
 	struct policy_state state;
 	struct config_policy policy;
 	struct policy_service service;
-	struct policy_service *list[1];
+	struct policy_service family;
+	struct policy_service *list[2];
 	struct sample sample;
 	struct plan plan;
-	struct action action[PLAN_ACTIONS(1)];
+	struct action action[PLAN_ACTIONS(2)];
 	struct cgroup cgroup;
 };
 
@@ -80,8 +84,12 @@ static struct {
 	uint64_t given_credit_bytes;   /* what of that was put into force */
 	uint64_t seen_credit_bytes;    /* what was left of it at this look */
 	uint64_t idle_bytes;
-	uint64_t calm_ms;  /* since when there is nothing to do */
-	uint32_t quiet_ms; /* the last pause while nothing moves */
+	uint64_t wall;         /* the tightest limit's id */
+	uint64_t told_bytes;   /* what the family was last woken for */
+	uint64_t told_ms;      /* when */
+	bool gives_for_family; /* a release is under way while others wait */
+	uint64_t calm_ms;      /* since when there is nothing to do */
+	uint32_t quiet_ms;     /* the last pause while nothing moves */
 	uint64_t timeouts;
 	uint64_t timeout_ms; /* when a wait last brought nothing */
 	bool timed_out;
@@ -174,6 +182,7 @@ static void walls_read(struct sample *sample, uint64_t now_ms)
 	if (!look.has_cgroup)
 		return;
 	level = cgroup_read(&look.memory->cgroup, &sample->shared, &sample->shared_events);
+	look.wall = look.memory->cgroup.level[level].id;
 	/* There are others below an ancestor, or it would have no limit of its own. */
 	if (level > 0 && look.crowd == 1)
 		look.crowd = 2;
@@ -252,6 +261,8 @@ static void plan_perform(const struct plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct action *action = &plan->action[i];
 
+		if (action->service != 0)
+			continue;
 		if (action->kind == ACTION_LEVEL)
 			limit_level_set((enum heap_level)action->level);
 		else if (action->kind == ACTION_RELEASE)
@@ -285,7 +296,9 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 	const struct plan *plan = &look.memory->plan;
 	const struct heap_sample *heap = &look.memory->service.sample.heap;
 	bool gives = look.idle_bytes >= worth_giving(limit);
-	bool waits = heap->wants_bytes > 0 || !scavenger_has_answered();
+	uint32_t quiet_ms;
+	bool waits = heap->wants_bytes > 0 || look.memory->family.sample.heap.wants_bytes > 0 ||
+		     !scavenger_has_answered();
 
 	if (limit_level() == HEAP_CALM && !waits) {
 		if (gives) {
@@ -303,7 +316,10 @@ static uint32_t pause_ms(uint64_t limit, uint64_t now_ms)
 		look.quiet_ms = look.quiet_ms == 0 ? plan->next_ms
 						   : (uint32_t)less_of(2 * (uint64_t)look.quiet_ms,
 							     QUIET_MAX_MS);
-	return jitter((uint32_t)more_of(more_of(plan->next_ms, look.quiet_ms), 4));
+	quiet_ms = (uint32_t)more_of(more_of(plan->next_ms, look.quiet_ms), 4);
+	if (gives)
+		quiet_ms = (uint32_t)less_of(quiet_ms, giver_ms(&look.memory->sample));
+	return jitter(quiet_ms);
 }
 
 /* Ready for policy_step. */
@@ -312,15 +328,57 @@ static void policy_prepare(struct policy_memory *memory, uint32_t wait_ms)
 	memory->policy = default_policy;
 	memory->policy.gate_wait_ms = wait_ms;
 	memory->service.policy = &memory->policy;
+	memory->family.policy = &memory->policy;
 	memory->list[0] = &memory->service;
+	memory->list[1] = &memory->family;
 	memory->state.service = memory->list;
-	memory->state.service_count = 1;
+	memory->state.service_count = 2;
 	memory->plan.action = memory->action;
-	memory->plan.room = PLAN_ACTIONS(1);
+	memory->plan.room = PLAN_ACTIONS(2);
 }
 
-static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
+/* What the family waits for, as a service of which nothing else is known. */
+static void family_read(struct service_sample *family, uint64_t now_ns)
 {
+	uint64_t wants_bytes = family_needs(look.wall, now_ns);
+
+	*family = (struct service_sample){
+		.running = wants_bytes > 0,
+		.own = {.limit_bytes = SAMPLE_NO_LIMIT},
+		.heap =
+			{
+				.processes = 1,
+				.in_use_bytes = look.memory->sample.shared.current_bytes,
+				.wants_bytes = wants_bytes,
+				.credit_left_bytes = UINT64_MAX,
+				.answered = true,
+			},
+	};
+}
+
+/* Says what this process still waits for, and wakes those who could give it: for a need that is
+ * new, and again when it stands for FAMILY_AGAIN_MS.  When memory came back for others it wakes
+ * them. */
+static void family_tell(uint64_t wants_bytes, uint64_t credit_bytes, uint64_t now_ns)
+{
+	uint64_t now_ms = now_ns / MS_NS;
+	uint64_t need_bytes = fraction_less(wants_bytes, credit_bytes);
+	bool gave = look.gives_for_family && scavenger_has_answered();
+	bool calls = need_bytes > look.told_bytes ||
+		     (need_bytes > 0 && now_ms - look.told_ms >= FAMILY_AGAIN_MS);
+
+	family_need_set(look.wall, need_bytes, now_ns);
+	if (calls)
+		look.told_ms = now_ms;
+	look.told_bytes = need_bytes;
+	if (calls || gave)
+		family_wake(look.wall);
+	look.gives_for_family = look.memory->family.sample.running && !scavenger_has_answered();
+}
+
+static void policy_run(const struct heap_stats *stats, uint64_t now_ns)
+{
+	uint64_t now_ms = now_ns / MS_NS;
 	struct policy_memory *memory = look.memory;
 	struct sample *sample = &memory->sample;
 	struct policy_service *service = &memory->service;
@@ -329,6 +387,7 @@ static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
 	heap_read(&service->sample, stats);
 	service->sample.own.limit_bytes = own_limit_bytes(stats, sample->shared.limit_bytes);
 	sample->unseen_ms = look.crowd > 1 ? GATE_WAIT_MS : 0;
+	family_read(&memory->family.sample, now_ns);
 	policy_prepare(memory, wait_ms);
 	policy_step(&memory->state, sample, now_ms, &memory->plan);
 	limit_gate_wait_set(service->plan.gate_wait_ms);
@@ -336,6 +395,7 @@ static void policy_run(const struct heap_stats *stats, uint64_t now_ms)
 	limit_price_set(fraction_permille(
 		service->plan.price_ns, price_base_ns(memory->policy.core_worth_bytes)));
 	plan_perform(&memory->plan);
+	family_tell(service->sample.heap.wants_bytes, service->plan.credit_bytes, now_ns);
 }
 
 uint32_t look_step(uint64_t now_ns)
@@ -355,7 +415,7 @@ uint32_t look_step(uint64_t now_ns)
 		look_mark_set(LOOK_NO_LIMIT_BYTES);
 		return 0;
 	}
-	policy_run(&stats, now_ms);
+	policy_run(&stats, now_ns);
 	look.idle_bytes = idle_of(&stats);
 	look_mark_set(less_of(more_of(limit / MARK_SHARE, MARK_MIN_BYTES), MARK_MAX_BYTES));
 	return pause_ms(limit, now_ms);
@@ -403,6 +463,11 @@ void look_end(void)
 	look.memory = NULL;
 	atomic_signal_fence(memory_order_seq_cst);
 	os_unmap(memory, look.memory_bytes);
+}
+
+uint64_t look_wall(void)
+{
+	return look.wall;
 }
 
 bool look_finds_idle(void)

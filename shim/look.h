@@ -27,6 +27,9 @@ bool look_has_own_descriptors(void);
 /* The pause until the next look, in ms; 0: none is needed, and the mark says when one will be. */
 uint32_t look_step(uint64_t now_ns);
 
+/* Which limit the last look found to be the tightest, for family.h. */
+uint64_t look_wall(void);
+
 /* The rest by any thread. */
 /* The next look is due after so much growth. */
 void look_mark_set(uint64_t distance_bytes);

@@ -5,6 +5,7 @@
 #include "shim/heap/scavenge/background.h"
 #include "shim/heap/scavenge/scavenge.h"
 #include "shim/level.h"
+#include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/settings.h"
 
@@ -279,6 +280,8 @@ uint64_t scavenger_step(uint64_t now_ns)
 	atomic_store(&answered_count, work.count);
 	if (work.linked)
 		request_answer();
+	else if (limit_is_attended())
+		limit_notify(); /* its thread tells those who wait for it */
 	work.linked = false;
 	return SCAVENGER_AT_ONCE;
 }

@@ -1,6 +1,7 @@
 /* The constructor and the handlers that libc calls. */
 #include "shim/aside.h"
 #include "shim/environment.h"
+#include "shim/family.h"
 #include "shim/gate.h"
 #include "shim/heap/base/gate.h"
 #include "shim/heap/base/os.h"
@@ -82,6 +83,8 @@ static __thread bool streams_locked;
 static void on_fork_prepare(void)
 {
 	trim_before_fork();
+	if (!os_is_sandboxed() && !link_joined() && limit_setting()->kind != LIMIT_OFF)
+		family_fork_prepare();
 	streams_locked = !__libc_single_threaded && _IO_list_lock != NULL &&
 			 _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
 	if (streams_locked)

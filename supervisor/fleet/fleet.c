@@ -57,6 +57,8 @@ void fleet_turn(struct fleet *fleet)
 	fleet_ending_step(fleet, now_ms);
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
+		service_last_resort(fleet->service[i], &fleet->host, now_ms);
 	fleet_control_step(fleet->control, now_ms);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);

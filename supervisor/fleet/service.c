@@ -185,6 +185,18 @@ void service_restart(struct service *service, const struct service_host *host, u
 	step(service, host, (struct restart_event){.kind = RESTART_ON_RESTART}, now_ms);
 }
 
+void service_last_resort(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	bool wanted = service->memory.is_to_end && service->restart.state == RESTART_RUNNING;
+	service->memory.is_to_end = false;
+	if (!wanted)
+		return;
+	if (service->config->last_resort == CONFIG_LAST_STOP)
+		service_stop(service, host, now_ms);
+	else
+		service_restart(service, host, now_ms);
+}
+
 void service_kill(const struct service *service)
 {
 	if (service->pid != 0)

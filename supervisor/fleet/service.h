@@ -124,6 +124,9 @@ void service_stop(struct service *service, const struct service_host *host, uint
 void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms);
 void service_kill(const struct service *service);
 
+/* Stops or restarts it where tick wants that as the last resort. */
+void service_last_resort(struct service *service, const struct service_host *host, uint64_t now_ms);
+
 /* SIGNAL to the main process, or to its whole group; nothing where there is none. */
 void service_signal(const struct service *service, int signal);
 void service_signal_group(const struct service *service, int signal);

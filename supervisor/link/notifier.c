@@ -21,6 +21,8 @@
  * pace as well.
  */
 #define PAUSE_NS 200000
+/* How long the end of the thread is waited for at first; each wait is twice the last. */
+#define FIRST_PAUSE_NS 20000L
 #define BURST 64U
 #define REFILL_NS 10000000
 
@@ -69,6 +71,8 @@ static void *notifier_run(void *argument)
 			continue;
 		}
 		seen = now;
+		if (atomic_load(&notifier->stop))
+			break;
 		/* Full only when nobody has drained it, and then the message is there already. */
 		ssize_t ignored = write(notifier->event_fd, &one, sizeof one);
 		(void)ignored;
@@ -101,7 +105,7 @@ int notifier_open(_Atomic uint32_t *word, struct notifier **notifier)
 
 void notifier_close(struct notifier *notifier)
 {
-	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	struct timespec pause = {.tv_nsec = FIRST_PAUSE_NS};
 	if (notifier == NULL)
 		return;
 	atomic_store(&notifier->stop, true);
@@ -111,6 +115,8 @@ void notifier_close(struct notifier *notifier)
 		atomic_fetch_add(notifier->word, 1);
 		futex(notifier->word, FUTEX_WAKE, INT_MAX);
 		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < (long)PAUSE_NS)
+			pause.tv_nsec *= 2;
 	}
 	pthread_join(notifier->thread, NULL);
 	close(notifier->event_fd);

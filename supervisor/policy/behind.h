@@ -13,6 +13,9 @@ struct behind {
 	uint64_t heap_bytes; /* resident */
 };
 
+/* A full release so long ago still says what heaps have where nobody waits for it. */
+#define BEHIND_FRESH_MS UINT64_C(5000)
+
 /* within_ms: how long ago the full release may have been.  Without any heap emptied is true. */
 struct behind behind_service(const struct turn *turn, size_t i, uint64_t within_ms);
 struct behind behind_shared(const struct turn *turn, uint64_t within_ms);

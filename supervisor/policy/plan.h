@@ -21,6 +21,7 @@ enum reason_kind {
 	REASON_EVENTS_MAX,   /* value: how many since the last sample */
 	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
 	REASON_MANUAL,       /* asked for by the operator */
+	REASON_SLOWED,       /* something was slowed down for so long; value, threshold: ms */
 	REASON_DEADLINE,     /* the brake was on for as long as it may; value: ms */
 	/* Nothing idle is left and someone waits; value: the largest part of what is used, which is
 	 * meant, threshold: headroom. */
@@ -45,6 +46,7 @@ enum action_kind {
 	ACTION_BRAKE,    /* set the leaf's memory.high to high_bytes until until_ms at the latest */
 	ACTION_UNBRAKE,  /* give the leaf its configured memory.high back */
 	ACTION_CONCLUDE, /* say that waiting at the gate is in vain; shared: for all services */
+	ACTION_END,      /* the last resort: stop or restart the service, as its settings say */
 	ACTION_RECLAIM, /* have the kernel take back target_bytes of the leaf, or of all services */
 	ACTIONS
 };
@@ -86,7 +88,7 @@ struct service_plan {
 };
 
 /* So many actions are the most for that many services. */
-#define PLAN_ACTIONS(services) ((size_t)(services)*5 + 2)
+#define PLAN_ACTIONS(services) ((size_t)(services)*6 + 3)
 
 struct plan {
 	struct action *action; /* the caller's, with room for so many */

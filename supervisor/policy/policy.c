@@ -6,6 +6,7 @@
 #include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/grant.h"
+#include "supervisor/policy/last_resort_walls.h"
 #include "supervisor/policy/looks.h"
 #include "supervisor/policy/notice.h"
 #include "supervisor/policy/price.h"
@@ -15,9 +16,9 @@
 
 /*
  * One step, in this order: look at every wall, hand out headroom, set levels, ask the heaps
- * for memory, then the kernel, brake, and say when to look again.  Credit comes before the requests
- * since what cannot be granted is asked for.  In the plan all levels stand
- * before all requests, and these before the brakes, whose writes may take time.
+ * for memory, then the kernel, brake, end somebody where nothing else is left, and say when to look
+ * again.  Credit comes before the requests since what cannot be granted is asked for.  In the plan
+ * all levels stand before all requests, and these before the brakes, whose writes may take time.
  */
 
 static struct pressure_wall wall_view(const struct wall *wall, const struct stall *stall)
@@ -293,7 +294,8 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 		wanted = true;
 	struct brake_view view = {
 		.can_brake = turn->service[i]->sample.can_brake,
-		.wanted = wanted,
+		/* What is to end is not slowed down. */
+		.wanted = wanted && !state->leaves,
 		.far = is_clear(&service->own, service->policy) &&
 		       is_clear(&turn->shared, service->policy),
 		.current_bytes = service->leaf_bytes,
@@ -379,6 +381,7 @@ void policy_step(
 	conclude_step(&turn);
 	reclaim_walls_step(&turn);
 	brake(&turn);
+	last_resort_walls_step(&turn);
 	inform(&turn);
 	plan->next_ms = turn.concluded ? 1 : looks_next_ms(&turn);
 }

@@ -6,6 +6,7 @@
 #include "supervisor/policy/credit.h"
 #include "supervisor/policy/gate.h"
 #include "supervisor/policy/growth.h"
+#include "supervisor/policy/last_resort.h"
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/pressure.h"
 #include "supervisor/policy/reclaim.h"
@@ -47,6 +48,8 @@ struct service_state {
 	struct belief belief;
 	struct shortage shortage; /* of its own wall */
 	struct reclaim reclaim;   /* likewise */
+	struct last_resort last_resort;
+	bool leaves; /* it was told to end, by the last resort */
 };
 
 /* What the parts of one step find out about one service, in the order in which they run. */
@@ -72,8 +75,10 @@ struct service_turn {
 struct policy_service {
 	/* Set by the caller before every step. */
 	const struct config_policy *policy;
-	bool has_high;     /* memory.high is configured */
-	uint32_t priority; /* memory_priority; 0 = the usual one */
+	bool has_high;           /* memory.high is configured */
+	uint32_t priority;       /* memory_priority; 0 = the usual one */
+	bool may_end;            /* as the last resort */
+	uint64_t promised_bytes; /* memory_low */
 	struct service_sample sample;
 	/* Set by every step. */
 	struct service_plan plan;
@@ -93,6 +98,7 @@ struct policy_state {
 	struct charge shared_charge; /* for services without a leaf */
 	struct shortage shared_shortage;
 	struct reclaim shared_reclaim;
+	struct last_resort shared_last_resort;
 };
 
 /* Sets the plan of every service and all of *plan but its room, which is PLAN_ACTIONS() or actions

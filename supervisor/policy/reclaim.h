@@ -32,8 +32,6 @@
 #define RECLAIM_MS 1000U
 #define RECLAIM_REST_MS 500U
 #define RECLAIM_REST_MOST_MS 60000U
-/* A full release so long ago still says what the heaps have. */
-#define RECLAIM_FRESH_MS UINT64_C(5000)
 
 /* One wall in one step. */
 struct reclaim_view {

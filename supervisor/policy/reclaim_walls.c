@@ -48,7 +48,7 @@ static bool reclaim_own(struct turn *turn, size_t i, bool asked)
 {
 	const struct service_turn *service = &turn->service[i]->turn;
 	struct service_state *state = &turn->service[i]->state;
-	struct behind behind = behind_service(turn, i, RECLAIM_FRESH_MS);
+	struct behind behind = behind_service(turn, i, BEHIND_FRESH_MS);
 	struct reclaim_view view =
 		view_of(turn, &service->own, full_bytes(service->policy, &service->own), asked);
 	view.has_nothing = behind_has_nothing(&behind, service->own.limit_bytes);
@@ -76,7 +76,7 @@ static size_t laziest(const struct turn *turn)
 
 static void reclaim_shared(struct turn *turn, bool asked)
 {
-	struct behind behind = behind_shared(turn, RECLAIM_FRESH_MS);
+	struct behind behind = behind_shared(turn, BEHIND_FRESH_MS);
 	struct policy_state *state = turn->state;
 	uint64_t wanted_bytes = 0;
 	for (size_t i = 0; i < turn->count; i++) {

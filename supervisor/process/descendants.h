@@ -28,6 +28,8 @@ struct descendants_told {
  *   - group, if not 0, is signalled first, as one: no fork of a member escapes the kernel there,
  *     as it would escape a list that is read from /proc.  Other groups that hold nobody but
  *     untold descendants are signalled as one as well.
+ *   - Where the kernel lists children and root is us, nothing is done when group's leader, which has
+ *     ended and is not reaped, is the only one: what it had left would be ours.
  *   - A child of a process that was told and lives is that one's to end: it may well be what the
  *     handler of TERM runs.  Once it is an orphan it comes to us, and is told then.
  *   - One that is forked into such a group between the reading of the list and the signal can be

@@ -86,6 +86,10 @@ void perform_reason_text(char *text, size_t size, const struct reason *reason)
 	case REASON_MANUAL:
 		snprintf(text, size, "asked for by hand");
 		break;
+	case REASON_SLOWED:
+		snprintf(text, size, "slowed down for %llums below%s %s", number(reason->value),
+			reason->shared ? " the shared" : "", wall.text);
+		break;
 	case REASON_DEADLINE:
 		snprintf(text, size, "%llums are over", number(reason->value));
 		break;
@@ -238,6 +242,41 @@ static void perform_conclude(const struct tick_service *service, const struct ac
 		service->config.dry_run ? "could" : "may", headroom.text);
 }
 
+static void perform_end(struct brake_worker *brake, struct tick_service *service,
+	const struct action *action, uint64_t now_ms)
+{
+	char why[REASON_BYTES];
+	const struct heap_sample *heap = &service->sampler.totals.heap;
+	const char *what = service->config.last_resort == CONFIG_LAST_STOP ? "stop" : "restart";
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_warn("%s: %slast resort: %s: %s; %smemory.current %s (its heaps: live %s, idle %s)",
+		service->config.name, service->config.dry_run ? "dry run: would be the " : "", what,
+		why, service->perform.usage_shared ? "shared " : "",
+		size_text(service->perform.usage_bytes).text, size_text(heap->in_use_bytes).text,
+		size_text(heap->idle_dirty_bytes).text);
+	if (service->config.dry_run)
+		return;
+	/* Throttled, it would take longer to end. */
+	if (brake != NULL && service->leaf != NULL)
+		brake_worker_lift(brake, service->brake_slot);
+	service->perform.ends = true;
+	service->perform.ends_ms = now_ms;
+	service->is_to_end = true;
+}
+
+void perform_ended(
+	struct tick_service *service, uint64_t used_bytes, uint64_t limit_bytes, uint64_t now_ms)
+{
+	bool limited = limit_bytes != UINT64_MAX;
+	if (!service->perform.ended)
+		return;
+	service->perform.ended = false;
+	log_warn("%s: last resort: it ended after %llums; all services use %s%s%s now",
+		service->config.name, number(now_ms - service->perform.ends_ms),
+		size_text(used_bytes).text, limited ? " of " : "",
+		limited ? size_text(limit_bytes).text : "");
+}
+
 /* A change of level that comes with a release of the same service is told in the release's line,
  * unless that has a reason of its own. */
 static const struct action *find_release(const struct plan *plan, size_t after, size_t service)
@@ -288,6 +327,9 @@ void perform_plan(struct perform_means *means, const struct plan *plan,
 			break;
 		case ACTION_CONCLUDE:
 			perform_conclude(whose, action);
+			break;
+		case ACTION_END:
+			perform_end(means->brake, whose, action, now_ms);
 			break;
 		case ACTION_RECLAIM:
 			perform_reclaim_start(&means->reclaim, whose, action);

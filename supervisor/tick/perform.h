@@ -52,6 +52,9 @@ struct perform_service {
 	struct perform_ask ask;
 	uint64_t releases[LEVELS];
 	uint64_t brakes;
+	bool ends;  /* as the last resort */
+	bool ended; /* and is gone, which is to be told */
+	uint64_t ends_ms;
 	/* What is known at this moment, for the log: set before every call. */
 	uint64_t usage_bytes; /* as an operator would read it */
 	bool usage_shared;    /* it is that of all services together */
@@ -74,6 +77,11 @@ void perform_plan(struct perform_means *means, const struct plan *plan,
 
 /* Reports the release whose result is known by now. */
 void perform_settle(struct tick_service *service, uint64_t now_ms);
+
+/* The service, which was ended as the last resort, is gone: used_bytes of limit_bytes (UINT64_MAX =
+ * no limit) are in use by all services now.  Nothing where it was not, or was told. */
+void perform_ended(
+	struct tick_service *service, uint64_t used_bytes, uint64_t limit_bytes, uint64_t now_ms);
 
 /* The service has ended: its open release is dropped without a line. */
 void perform_forget(struct perform_service *service);

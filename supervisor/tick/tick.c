@@ -301,6 +301,8 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 	if (own)
 		brake_worker_lift(tick->means.brake, service->brake_slot);
 	perform_forget(&service->perform);
+	service->perform.ended = service->perform.ends;
+	service->perform.ends = false;
 	policy_service_forget(&service->policy);
 	if (service->link != NULL) {
 		link_suspect(service->link);
@@ -375,6 +377,8 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.policy = &service->policy_config;
 	service->policy.has_high = high->bytes != 0 || high->permille != 0;
 	service->policy.priority = (uint32_t)service->config.memory_priority;
+	service->policy.may_end = service->config.last_resort != CONFIG_LAST_NONE;
+	service->policy.promised_bytes = service->promised_bytes;
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;
 	service->policy.sample.manual_bytes = service->manual_bytes;
@@ -479,8 +483,11 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
 	tick_limits_aim(tick);
-	for (size_t i = 0; i < tick->count; i++)
+	for (size_t i = 0; i < tick->count; i++) {
 		perform_settle(tick->service[i], now_ms);
+		perform_ended(tick->service[i], tick->sample.shared.current_bytes,
+			tick->sample.shared.limit_bytes, now_ms);
+	}
 	perform_reclaim_settle(&tick->means.reclaim, &tick->sample.reclaim);
 	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
 	perform_plan(&tick->means, &tick->plan, tick->service, now_ms);

@@ -142,11 +142,18 @@ static void tell_wall_directory(const struct tick_service *service, const struct
 		service->link, own ? cgroup_leaf_directory(service->leaf) : place->wall_directory);
 }
 
+static uint64_t promised(const struct tick_service *service, uint64_t wall_bytes)
+{
+	uint64_t bytes = cgroup_settings_bytes(service->config.memory_low, wall_bytes);
+	return bytes != UINT64_MAX ? bytes : 0;
+}
+
 int tick_service_make(struct tick_service *service, const struct tick_place *place)
 {
 	const struct config_policy *policy = &service->policy_config;
 	int error = 0;
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, place->wall_bytes);
+	service->promised_bytes = promised(service, place->wall_bytes);
 	service->limit = (struct limit){.written_bytes = cgroup_settings_bytes(
 						service->config.memory_max, place->wall_bytes)};
 	service->oom_seen = 0;
@@ -223,6 +230,7 @@ void tick_service_reload(
 	switch_dry_run(service, brake);
 	service->high_bytes = cgroup_settings_bytes(service->config.memory_high, wall_bytes);
 	service->target.looked = false;
+	service->promised_bytes = promised(service, wall_bytes);
 	if (service->leaf == NULL) {
 		service->limit.written_bytes =
 			cgroup_settings_bytes(service->config.memory_max, wall_bytes);

@@ -42,9 +42,10 @@ struct tick_service {
 	struct config_policy policy_config;
 	bool prepared;
 	bool running;
-	bool was_dry_run;         /* before a reload */
-	enum level manual;        /* asked for by hand since the last turn; LEVEL_CALM = nothing */
-	uint64_t manual_bytes;    /* so much of it; 0 = all */
+	bool was_dry_run;      /* before a reload */
+	enum level manual;     /* asked for by hand since the last turn; LEVEL_CALM = nothing */
+	uint64_t manual_bytes; /* so much of it; 0 = all */
+	bool is_to_end;        /* as the last resort: set here, taken by the owner of this object */
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */
 	struct link *link;
@@ -55,7 +56,8 @@ struct tick_service {
 	struct tick_watched events;
 	size_t brake_slot; /* where there is a leaf */
 	uint64_t high_bytes;
-	struct limit limit; /* memory.max */
+	uint64_t promised_bytes; /* memory_low; 0 = nothing */
+	struct limit limit;      /* memory.max */
 	struct target_file target;
 	struct sampler_service sampler;
 	struct policy_service policy;

@@ -80,7 +80,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
-			     "memory_priority, dry_run, policy, shim"}}},
+			     "memory_priority, last_resort, dry_run, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},

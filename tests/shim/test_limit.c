@@ -166,7 +166,7 @@ static void test_a_mark_notifies_once(void **state)
 	uint32_t before;
 	(void)state;
 	limit_init(environment, wake);
-	limit_attend(false);
+	limit_attend(NULL, 0);
 	limit_want(false);
 	wakes = 0;
 	atomic_store(&limit_mark, 1000);
@@ -177,7 +177,7 @@ static void test_a_mark_notifies_once(void **state)
 	limit_growth_note(1001);
 	assert_int_equal(wakes, 1);
 	assert_true(limit_is_wanted());
-	limit_attend(true);
+	limit_attend(&limit_gate()->notify, UINT32_MAX);
 	limit_want(false);
 	before = atomic_load(&limit_gate()->notify);
 	atomic_store(&limit_mark, 2000);
@@ -191,7 +191,7 @@ static void test_a_mark_notifies_once(void **state)
 static void test_a_forked_child_begins_unlimited_and_wants_to_look(void **state)
 {
 	(void)state;
-	limit_attend(true);
+	limit_attend(&limit_gate()->notify, UINT32_MAX);
 	limit_want(false);
 	limit_level_set(HEAP_FULL);
 	limit_credit_set(0, UINT64_MAX);

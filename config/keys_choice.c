@@ -1,0 +1,87 @@
+/* Reads values that are one of a few names. */
+#include "config/keys_choice.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "config/config.h"
+
+/* Which of the names it is. */
+static int parse_name(const char *text, const char *const *names, size_t count, size_t *index)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(names[i], text) == 0) {
+			*index = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static const char *const level_names[LEVELS - 1] = {
+	[LEVEL_LAZY - 1] = "lazy",
+	[LEVEL_EAGER - 1] = "eager",
+	[LEVEL_FULL - 1] = "full",
+};
+
+int keys_parse_level(const char *text, void *field, const char **why)
+{
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, level_names, LEVELS - 1, &index) != 0)
+		return -EINVAL;
+	*(enum level *)field = (enum level)(index + LEVEL_LAZY);
+	return 0;
+}
+
+int keys_parse_last_resort(const char *text, void *field, const char **why)
+{
+	static const char *const names[] = {
+		[CONFIG_LAST_NONE] = "none",
+		[CONFIG_LAST_STOP] = "stop",
+		[CONFIG_LAST_RESTART] = "restart",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, sizeof names / sizeof names[0], &index) != 0)
+		return -EINVAL;
+	*(enum config_last_resort *)field = (enum config_last_resort)index;
+	return 0;
+}
+
+int keys_parse_scavenge(const char *text, void *field, const char **why)
+{
+	static const char *const names[CONFIG_SCAVENGES] = {
+		[CONFIG_SCAVENGE_ADAPTIVE] = "adaptive",
+		[CONFIG_SCAVENGE_OFF] = "off",
+		[CONFIG_SCAVENGE_GO1_11] = "go1.11",
+		[CONFIG_SCAVENGE_GO1_12] = "go1.12",
+		[CONFIG_SCAVENGE_GO1_13] = "go1.13",
+		[CONFIG_SCAVENGE_DECAY] = "decay",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, CONFIG_SCAVENGES, &index) != 0)
+		return -EINVAL;
+	*(enum config_scavenge *)field = (enum config_scavenge)index;
+	return 0;
+}
+
+int keys_parse_madvise(const char *text, void *field, const char **why)
+{
+	static const char *const names[CONFIG_MADVISES] = {
+		[CONFIG_MADVISE_AUTO] = "auto",
+		[CONFIG_MADVISE_DONTNEED] = "dontneed",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, CONFIG_MADVISES, &index) != 0)
+		return -EINVAL;
+	*(enum config_madvise *)field = (enum config_madvise)index;
+	return 0;
+}
