@@ -2,7 +2,6 @@
 #include "supervisor/fleet/fleet_control.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,186 +9,13 @@
 #include "config/keys.h"
 #include "config/units.h"
 #include "supervisor/base/log.h"
-#include "supervisor/control/control.h"
-#include "supervisor/fleet/fleet_private.h"
+#include "supervisor/fleet/fleet_control_private.h"
 
 #define SERVICES_PATH "/v1/services/"
 /* A stop may take stopwait_ms, and as long again for what is left of the service. */
 #define DOWN_SLACK_MS 5000U
 #define UP_WAIT_MS 30000U
 #define RELEASE_WAIT_MS 5000U
-
-enum wait_kind { WAIT_UP, WAIT_DOWN, WAIT_RELEASE };
-
-struct release_mark {
-	char name[CONFIG_NAME_BYTES];
-	uint64_t before_bytes;
-};
-
-/* A request that is answered later.  Services are known by name: a reload may remove them. */
-struct wait {
-	struct control_request *request;
-	struct wait *next;
-	enum wait_kind kind;
-	uint64_t deadline_ms;
-	uint64_t starts; /* of the service, as it was asked */
-	size_t count;
-	struct release_mark mark[];
-};
-
-/* A client that is told what happens. */
-struct listener {
-	struct control_request *request;
-	struct listener *next;
-};
-
-struct fleet_control {
-	struct fleet *fleet;
-	struct control *control;
-	struct wait *waits;
-	struct listener *listeners;
-	json_t *errors; /* of the reload that is being tried; else NULL */
-};
-
-static struct service *find(const struct fleet *fleet, const char *name)
-{
-	for (size_t i = 0; i < fleet->count; i++)
-		if (strcmp(fleet->service[i]->config->name, name) == 0)
-			return fleet->service[i];
-	return NULL;
-}
-
-/* Answers that come later -------------------------------------------------------- */
-
-static void forget_wait(struct fleet_control *control, struct wait *wait)
-{
-	struct wait **link = &control->waits;
-	while (*link != wait)
-		link = &(*link)->next;
-	*link = wait->next;
-	free(wait);
-}
-
-/* NULL, and answered: no memory. */
-static struct wait *wait_new(struct fleet_control *control, struct control_request *request,
-	enum wait_kind kind, size_t count)
-{
-	struct wait *wait = calloc(1, sizeof *wait + count * sizeof wait->mark[0]);
-	if (wait == NULL) {
-		control_refuse(request, 500, "out of memory");
-		return NULL;
-	}
-	wait->request = request;
-	wait->kind = kind;
-	wait->count = count;
-	wait->next = control->waits;
-	control->waits = wait;
-	*control_data(request) = wait;
-	return wait;
-}
-
-static void reply_service(
-	const struct fleet *fleet, struct control_request *request, const struct service *service)
-{
-	control_reply(request, 200, fleet_status_service(fleet, service, loop_now_ms()));
-}
-
-static bool is_up(const struct service *service, uint64_t now_ms)
-{
-	return service->lives && service->restart.state == RESTART_RUNNING &&
-	       now_ms - service->started_ms >= FLEET_CONTROL_UP_MS;
-}
-
-/* It was started and has ended since. */
-static bool has_failed(const struct wait *wait, const struct service *service)
-{
-	enum restart_state state = service->restart.state;
-	return (service->restart.starts > wait->starts && state == RESTART_BACKOFF) ||
-	       state == RESTART_EXITED || state == RESTART_FATAL;
-}
-
-/* Whether the wait is over; its request was answered then. */
-static bool settle_service(struct fleet *fleet, const struct wait *wait, uint64_t now_ms)
-{
-	const char *name = wait->mark[0].name;
-	const struct service *service = find(fleet, name);
-	bool wants_up = wait->kind == WAIT_UP;
-	if (service == NULL)
-		control_refuse(wait->request, 409, "%s was removed by a reload", name);
-	else if (wants_up ? service->restart.starts > wait->starts && is_up(service, now_ms)
-			  : service_is_down(service))
-		reply_service(fleet, wait->request, service);
-	else if (wants_up && has_failed(wait, service))
-		control_refuse(wait->request, 409, "%s did not stay up: %s, status %d", name,
-			restart_state_name(service->restart.state), service->exit_status);
-	else if (now_ms >= wait->deadline_ms)
-		control_refuse(wait->request, 409, "%s is still %s", name,
-			restart_state_name(service->restart.state));
-	else
-		return false;
-	return true;
-}
-
-static json_t *returned(const struct fleet *fleet, const struct release_mark *mark, bool *over)
-{
-	const struct service *service = find(fleet, mark->name);
-	struct tick_counts counts = {0};
-	uint64_t bytes = 0;
-	if (service != NULL) {
-		tick_counts(fleet->host.tick, &service->memory, &counts);
-		*over = *over && tick_release_is_over(&service->memory);
-	}
-	if (counts.heap.heap.released_bytes > mark->before_bytes)
-		bytes = counts.heap.heap.released_bytes - mark->before_bytes;
-	return json_pack("{s:s, s:I, s:I, s:b}", "name", mark->name, "heaps",
-		(json_int_t)counts.heap.heap.processes, "returned_bytes", (json_int_t)bytes,
-		"answered", counts.heap.heap.answered);
-}
-
-static bool settle_release(const struct fleet *fleet, const struct wait *wait, uint64_t now_ms)
-{
-	bool over = true;
-	json_t *services = json_array();
-	for (size_t i = 0; i < wait->count; i++)
-		json_array_append_new(services, returned(fleet, &wait->mark[i], &over));
-	if (over || now_ms >= wait->deadline_ms) {
-		control_reply(wait->request, 200, json_pack("{s:o}", "services", services));
-		return true;
-	}
-	json_decref(services);
-	return false;
-}
-
-void fleet_control_step(struct fleet_control *control, uint64_t now_ms)
-{
-	struct wait *next;
-	if (control == NULL)
-		return;
-	for (struct wait *wait = control->waits; wait != NULL; wait = next) {
-		next = wait->next;
-		if (wait->kind == WAIT_RELEASE ? settle_release(control->fleet, wait, now_ms)
-					       : settle_service(control->fleet, wait, now_ms))
-			forget_wait(control, wait);
-	}
-}
-
-uint64_t fleet_control_deadline_ms(const struct fleet_control *control)
-{
-	uint64_t due_ms = UINT64_MAX;
-	if (control == NULL)
-		return due_ms;
-	for (const struct wait *wait = control->waits; wait != NULL; wait = wait->next) {
-		uint64_t at_ms = wait->deadline_ms;
-		const struct service *service =
-			wait->kind == WAIT_UP ? find(control->fleet, wait->mark[0].name) : NULL;
-		if (service != NULL && service->lives &&
-			service->started_ms + FLEET_CONTROL_UP_MS < at_ms)
-			at_ms = service->started_ms + FLEET_CONTROL_UP_MS;
-		if (at_ms < due_ms)
-			due_ms = at_ms;
-	}
-	return due_ms;
-}
 
 /* What is asked ------------------------------------------------------------------ */
 
@@ -202,10 +28,10 @@ static void answer_or_wait(struct fleet_control *control, struct control_request
 	const struct service *service, enum wait_kind kind, uint64_t wait_ms)
 {
 	if (!wants_wait(request)) {
-		reply_service(control->fleet, request, service);
+		fleet_control_reply(control->fleet, request, service);
 		return;
 	}
-	struct wait *wait = wait_new(control, request, kind, 1);
+	struct wait *wait = fleet_control_wait_new(control, request, kind, 1);
 	if (wait == NULL)
 		return;
 	wait->deadline_ms = loop_now_ms() + wait_ms;
@@ -219,7 +45,7 @@ static void start(
 	struct fleet *fleet = control->fleet;
 	service->held = false;
 	if (service->lives && service->restart.state == RESTART_RUNNING) {
-		reply_service(fleet, request, service);
+		fleet_control_reply(fleet, request, service);
 		return;
 	}
 	if (fleet->stopping) {
@@ -270,7 +96,7 @@ static void send_signal(
 		control_refuse(request, 409, "%s does not run", service->config->name);
 	else {
 		service_signal(service, number);
-		reply_service(control->fleet, request, service);
+		fleet_control_reply(control->fleet, request, service);
 	}
 }
 
@@ -289,7 +115,7 @@ static void set_limit(
 	log_info("%s: memory_max %s, asked by hand", service->config->name, text);
 	tick_service_changed(control->fleet->host.tick, &service->memory);
 	control->fleet->tick_ms = 0;
-	reply_service(control->fleet, request, service);
+	fleet_control_reply(control->fleet, request, service);
 }
 
 static bool read_level(const char *text, enum level *level)
@@ -329,7 +155,7 @@ static void release(
 		return;
 	}
 	if (wants_wait(request)) {
-		struct wait *wait = wait_new(control, request, WAIT_RELEASE, count);
+		struct wait *wait = fleet_control_wait_new(control, request, WAIT_RELEASE, count);
 		if (wait == NULL)
 			return;
 		wait->deadline_ms = loop_now_ms() + RELEASE_WAIT_MS;
@@ -387,14 +213,14 @@ static void route_service(
 	if (length < sizeof name) {
 		memcpy(name, rest, length);
 		name[length] = '\0';
-		service = find(control->fleet, name);
+		service = fleet_control_find(control->fleet, name);
 	}
 	if (service == NULL) {
 		control_refuse(request, 404, "no such service: %.*s", (int)length, rest);
 		return;
 	}
 	if (action == NULL && !control_is_post(request)) {
-		reply_service(control->fleet, request, service);
+		fleet_control_reply(control->fleet, request, service);
 		return;
 	}
 	for (size_t i = 0; action != NULL && i < sizeof service_routes / sizeof service_routes[0];
@@ -462,7 +288,7 @@ static void on_gone(void *context, struct control_request *request)
 {
 	struct fleet_control *control = context;
 	if (*control_data(request) != NULL)
-		forget_wait(control, *control_data(request));
+		fleet_control_wait_drop(control, *control_data(request));
 	for (struct listener **link = &control->listeners; *link != NULL; link = &(*link)->next) {
 		struct listener *listener = *link;
 		if (listener->request != request)
@@ -531,7 +357,7 @@ void fleet_control_close(struct fleet_control *control)
 	log_listen(NULL, NULL);
 	control_close(control->control);
 	while (control->waits != NULL)
-		forget_wait(control, control->waits);
+		fleet_control_wait_drop(control, control->waits);
 	while (control->listeners != NULL) {
 		struct listener *listener = control->listeners;
 		control->listeners = listener->next;
