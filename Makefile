@@ -50,6 +50,9 @@ FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
 FLAGS_shared := -fPIC -fvisibility=hidden
+# Cold code: in the library its size counts, since mlockall locks every page.
+HOT := $(addprefix shim/,preload.c operators.c os_linux.c)
+small = $(if $(filter supervisor/policy/% config/%,$(1))$(filter-out shim/heap/% $(HOT),$(filter shim/%,$(1))),-Os)
 ifneq ($(SAN),)
 FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
@@ -95,7 +98,7 @@ $(OUT)/%.a:
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
-		$(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+		$(CPPFLAGS) $(CFLAGS) $(call small,$<) -c -o $@ $<
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
