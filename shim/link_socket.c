@@ -46,7 +46,7 @@ static int answer_receive(int s, int fd[LINK_FILES])
 /* As whom the listener was made: the name is free for everybody once its owner is gone. */
 static int listener_read(int s, uint32_t *listener)
 {
-	struct ucred peer;
+	struct ucred peer = {.uid = UINT32_MAX};
 	socklen_t size = sizeof peer;
 	long result = kernel_call(
 		SYS_getsockopt, s, SOL_SOCKET, SO_PEERCRED, (long)&peer, (long)&size, 0);
