@@ -148,7 +148,8 @@ static void test_level(void)
 	CHECK_SOON(5, stats_now().idle_dirty_bytes < MIB);
 	idle_make(40 * MIB);
 	CHECK_SOON(5, stats_now().idle_dirty_bytes < MIB);
-	CHECK(stats_now().released_eager_bytes >= before.released_eager_bytes + 78 * MIB);
+	/* A page on its way to the kernel is idle no more, and is counted when it has gone. */
+	CHECK_SOON(5, stats_now().released_eager_bytes >= before.released_eager_bytes + 78 * MIB);
 	CHECK(spillway_set_level(SPILLWAY_CALM) == 0 && stats_now().level == SPILLWAY_CALM);
 }
 
