@@ -18,6 +18,14 @@
 
 #define CLOSE_WAIT_MS 1000U
 
+struct service *fleet_find(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (strcmp(fleet->service[i]->config->name, name) == 0)
+			return fleet->service[i];
+	return NULL;
+}
+
 static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
 	uint64_t next_ms = fleet_ending_deadline_ms(fleet, now_ms);

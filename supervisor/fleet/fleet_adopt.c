@@ -48,14 +48,6 @@ void fleet_adopt_close(struct fleet *fleet)
 	fleet->host.changed = NULL;
 }
 
-static struct service *find(const struct fleet *fleet, const char *name)
-{
-	for (size_t i = 0; i < fleet->count; i++)
-		if (strcmp(fleet->service[i]->config->name, name) == 0)
-			return fleet->service[i];
-	return NULL;
-}
-
 static void on_end(void *context)
 {
 	struct service_left *left = context;
@@ -137,7 +129,7 @@ void fleet_adopt(struct fleet *fleet)
 	bool has_leaves = tick_base_directory(fleet->host.tick)[0] != '\0';
 	for (size_t i = 0; i < state->count; i++) {
 		struct left_service *noted = &state->service[i];
-		struct service *service = find(fleet, noted->name);
+		struct service *service = fleet_find(fleet, noted->name);
 		int error = 0;
 		if (service == NULL)
 			log_info("%s: left by an earlier supervisor: stopping, it was removed",

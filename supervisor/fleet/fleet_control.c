@@ -213,7 +213,7 @@ static void route_service(
 	if (length < sizeof name) {
 		memcpy(name, rest, length);
 		name[length] = '\0';
-		service = fleet_control_find(control->fleet, name);
+		service = fleet_find(control->fleet, name);
 	}
 	if (service == NULL) {
 		control_refuse(request, 404, "no such service: %.*s", (int)length, rest);

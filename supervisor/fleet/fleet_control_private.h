@@ -42,9 +42,6 @@ struct fleet_control {
 	json_t *errors; /* of the reload that is being tried; else NULL */
 };
 
-/* NULL = there is none of that name. */
-struct service *fleet_control_find(const struct fleet *fleet, const char *name);
-
 void fleet_control_reply(
 	const struct fleet *fleet, struct control_request *request, const struct service *service);
 

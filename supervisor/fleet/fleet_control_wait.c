@@ -4,14 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct service *fleet_control_find(const struct fleet *fleet, const char *name)
-{
-	for (size_t i = 0; i < fleet->count; i++)
-		if (strcmp(fleet->service[i]->config->name, name) == 0)
-			return fleet->service[i];
-	return NULL;
-}
-
 void fleet_control_wait_drop(struct fleet_control *control, struct wait *wait)
 {
 	struct wait **link = &control->waits;
@@ -62,7 +54,7 @@ static bool has_failed(const struct wait *wait, const struct service *service)
 static bool settle_service(struct fleet *fleet, const struct wait *wait, uint64_t now_ms)
 {
 	const char *name = wait->mark[0].name;
-	const struct service *service = fleet_control_find(fleet, name);
+	const struct service *service = fleet_find(fleet, name);
 	bool wants_up = wait->kind == WAIT_UP;
 	if (service == NULL)
 		control_refuse(wait->request, 409, "%s was removed by a reload", name);
@@ -82,7 +74,7 @@ static bool settle_service(struct fleet *fleet, const struct wait *wait, uint64_
 
 static json_t *returned(const struct fleet *fleet, const struct release_mark *mark, bool *over)
 {
-	const struct service *service = fleet_control_find(fleet, mark->name);
+	const struct service *service = fleet_find(fleet, mark->name);
 	struct tick_counts counts = {0};
 	uint64_t bytes = 0;
 	if (service != NULL) {
@@ -131,9 +123,8 @@ uint64_t fleet_control_deadline_ms(const struct fleet_control *control)
 	for (const struct wait *wait = control->waits; wait != NULL; wait = wait->next) {
 		uint64_t at_ms = wait->deadline_ms;
 		const struct service *service =
-			wait->kind == WAIT_UP
-				? fleet_control_find(control->fleet, wait->mark[0].name)
-				: NULL;
+			wait->kind == WAIT_UP ? fleet_find(control->fleet, wait->mark[0].name)
+					      : NULL;
 		if (service != NULL && service->lives &&
 			service->started_ms + FLEET_CONTROL_UP_MS < at_ms)
 			at_ms = service->started_ms + FLEET_CONTROL_UP_MS;

@@ -71,6 +71,9 @@ struct fleet {
 	bool ran;                    /* what was left has become ours */
 };
 
+/* The service in force of that name; NULL = there is none. */
+struct service *fleet_find(const struct fleet *fleet, const char *name);
+
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
 

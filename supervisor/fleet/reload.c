@@ -14,14 +14,6 @@
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
 
-static struct service *find(const struct fleet *fleet, const char *name)
-{
-	for (size_t i = 0; i < fleet->count; i++)
-		if (strcmp(fleet->service[i]->config->name, name) == 0)
-			return fleet->service[i];
-	return NULL;
-}
-
 /* What is kept, stops and starts.  What an earlier reload has stopped and this one keeps is down
  * all the same. */
 static void compare(const struct fleet *fleet, const struct fleet_reload *reload, bool is_second)
@@ -77,7 +69,7 @@ static struct config *read_config(const struct fleet *fleet)
 static void drop(const struct fleet *fleet, struct fleet_reload *reload)
 {
 	for (size_t i = 0; reload->service != NULL && i < reload->count; i++)
-		if (find(fleet, reload->config->services[i].name) == NULL)
+		if (fleet_find(fleet, reload->config->services[i].name) == NULL)
 			service_free(reload->service[i]);
 	free(reload->service);
 	config_free(reload->config);
@@ -100,7 +92,7 @@ static int make_services(struct fleet *fleet, struct fleet_reload *reload)
 	if (reload->service == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->service_count; i++) {
-		reload->service[i] = find(fleet, config->services[i].name);
+		reload->service[i] = fleet_find(fleet, config->services[i].name);
 		if (reload->service[i] == NULL)
 			reload->service[i] = service_new();
 		if (reload->service[i] == NULL)

@@ -40,11 +40,6 @@ static size_t named(const struct turn *turn)
 	return first;
 }
 
-static uint64_t full_bytes(const struct config_policy *policy, const struct wall *wall)
-{
-	return fraction_amount_bytes(policy->at[LEVEL_FULL].headroom, wall->limit_bytes);
-}
-
 static void end(struct turn *turn, struct last_resort *state, const struct last_resort_view *view,
 	size_t i, bool shared)
 {
@@ -87,7 +82,7 @@ static void end_own(struct turn *turn, size_t i)
 	const struct wall *own = &turn->service[i]->turn.own;
 	struct behind behind = behind_service(turn, i, BEHIND_FRESH_MS);
 	struct last_resort_view view =
-		view_of(own, &behind, full_bytes(turn->service[i]->turn.policy, own));
+		view_of(own, &behind, turn_full_bytes(turn->service[i]->turn.policy, own));
 	view.slowed = state->brake.on || shortage_is_hopeless(&state->shortage);
 	bool may_end = turn->service[i]->may_end && !state->leaves;
 	end(turn, &state->last_resort, &view, may_end ? i : turn->count, false);
@@ -99,7 +94,7 @@ static void end_shared(struct turn *turn)
 	bool slowed = shortage_is_hopeless(&turn->state->shared_shortage);
 	uint64_t full = 0;
 	for (size_t i = 0; i < turn->count; i++) {
-		uint64_t bytes = full_bytes(turn->service[i]->turn.policy, &turn->shared);
+		uint64_t bytes = turn_full_bytes(turn->service[i]->turn.policy, &turn->shared);
 		slowed |= turn->service[i]->state.brake.on;
 		if (turn->service[i]->sample.running && bytes > full)
 			full = bytes;

@@ -22,11 +22,6 @@ static struct reclaim_view view_of(
 	};
 }
 
-static uint64_t full_bytes(const struct config_policy *policy, const struct wall *wall)
-{
-	return fraction_amount_bytes(policy->at[LEVEL_FULL].headroom, wall->limit_bytes);
-}
-
 /* In the leaf of the service. */
 static struct action *ask(struct turn *turn, const struct reclaim_view *view, size_t service,
 	uint64_t bytes, bool shared)
@@ -49,8 +44,8 @@ static bool reclaim_own(struct turn *turn, size_t i, bool asked)
 	const struct service_turn *service = &turn->service[i]->turn;
 	struct service_state *state = &turn->service[i]->state;
 	struct behind behind = behind_service(turn, i, BEHIND_FRESH_MS);
-	struct reclaim_view view =
-		view_of(turn, &service->own, full_bytes(service->policy, &service->own), asked);
+	struct reclaim_view view = view_of(
+		turn, &service->own, turn_full_bytes(service->policy, &service->own), asked);
 	view.has_nothing = behind_has_nothing(&behind, service->own.limit_bytes);
 	view.is_short = state->shortage.concluded;
 	uint64_t bytes = reclaim_judge(&state->reclaim, &view, turn->now_ms);
@@ -80,7 +75,7 @@ static void reclaim_shared(struct turn *turn, bool asked)
 	struct policy_state *state = turn->state;
 	uint64_t wanted_bytes = 0;
 	for (size_t i = 0; i < turn->count; i++) {
-		uint64_t bytes = full_bytes(turn->service[i]->turn.policy, &turn->shared);
+		uint64_t bytes = turn_full_bytes(turn->service[i]->turn.policy, &turn->shared);
 		if (turn->service[i]->sample.running && bytes > wanted_bytes)
 			wanted_bytes = bytes;
 	}

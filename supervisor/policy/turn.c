@@ -5,6 +5,11 @@
 
 #include "supervisor/policy/fraction.h"
 
+uint64_t turn_full_bytes(const struct config_policy *policy, const struct wall *wall)
+{
+	return fraction_amount_bytes(policy->at[LEVEL_FULL].headroom, wall->limit_bytes);
+}
+
 struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t service)
 {
 	if (turn->plan->count == turn->plan->room)

@@ -35,6 +35,9 @@ void turn_observe(struct turn *turn);
 /* Nothing that was asked of this service is still out. */
 bool turn_has_answered(const struct turn *turn, size_t i);
 
+/* The headroom below which the policy asks for full below this wall. */
+uint64_t turn_full_bytes(const struct config_policy *policy, const struct wall *wall);
+
 /* A new action at the end of the plan; NULL where the plan is full. */
 struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t service);
 
