@@ -41,12 +41,46 @@ static uint32_t alone_step(uint64_t now_ns)
 	return 0;
 }
 
+/* What was meant for this process by then, below the wall that it knew. */
+struct heard {
+	uint32_t notified;
+	uint32_t calls;
+	uint64_t wall;
+};
+
+static struct heard hear(void)
+{
+	return (struct heard){
+		.notified = limit_notified(),
+		.calls = family_calls(look_wall()),
+		.wall = look_wall(),
+	};
+}
+
+static bool is_news(const struct heard *heard)
+{
+	return limit_notified() != heard->notified || family_calls(heard->wall) != heard->calls;
+}
+
+/* The word is read before what was meant for us, and changes after it: nothing is missed. */
+static void sleep_on(
+	_Atomic uint32_t *word, uint32_t bits, const struct heard *heard, uint64_t until_ns)
+{
+	for (;;) {
+		uint32_t value = atomic_load(word);
+
+		if (is_news(heard) || os_now_ns() >= until_ns)
+			return;
+		futex_wait(word, value, bits | family_bits_wall(look_wall()), until_ns);
+	}
+}
+
 static void *alone_run(void *unused)
 {
 	_Atomic uint32_t *shared = family_word();
 	_Atomic uint32_t *word = shared != NULL ? shared : &limit_gate()->notify;
 	uint32_t bits = shared != NULL ? family_bits_own() : FUTEX_ALL_BITS;
-	uint32_t heard;
+	struct heard heard;
 
 	(void)unused;
 	atomic_store(&thread_id, (int)kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0));
@@ -58,16 +92,15 @@ static void *alone_run(void *unused)
 			uint64_t now_ns = os_now_ns();
 			uint32_t ms;
 
-			heard = atomic_load(word);
+			heard = hear();
 			ms = alone_step(now_ns);
 			if (ms == 0)
 				break;
-			futex_wait(word, heard, bits | family_bits_wall(look_wall()),
-				now_ns + ms * MS_NS);
+			sleep_on(word, bits, &heard, now_ns + ms * MS_NS);
 		}
 		limit_attend(NULL, 0);
 		/* Notified while this was being decided. */
-		if (atomic_load(word) != heard && !atomic_load(&ended))
+		if (is_news(&heard) && !atomic_load(&ended))
 			limit_want(true);
 		limit_lift();
 		look_end();

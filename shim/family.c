@@ -22,6 +22,7 @@ struct family_row {
 
 struct family_page {
 	_Atomic uint32_t word;
+	_Atomic uint32_t calls[BITS]; /* by wall */
 	struct family_row row[ROWS];
 };
 
@@ -105,6 +106,14 @@ void family_wake(uint64_t wall)
 
 	if (shared == NULL)
 		return;
+	atomic_fetch_add(&shared->calls[wall % BITS], 1);
 	atomic_fetch_add(&shared->word, 1);
 	futex_wake(&shared->word, INT32_MAX, family_bits_wall(wall));
+}
+
+uint32_t family_calls(uint64_t wall)
+{
+	struct family_page *shared = atomic_load(&page);
+
+	return shared != NULL ? atomic_load(&shared->calls[wall % BITS]) : 0;
 }

@@ -20,7 +20,9 @@
  *	wall	for which memory it waits: an id of the limit that is in its way (cgroup.h).  Needs
  *		for other walls are not counted, since a worker may be moved to another cgroup
  *	word	a futex.  The thread of alone.h sleeps on it with two bits: one of its own, by
- *		which its process wakes it, and one of its wall, by which siblings do
+ *		which its process wakes it, and one of its wall, by which siblings do.  It changes
+ *		with every notification in the family, so that a change alone is no reason to look:
+ *		limit_notified and family_calls say whether one was meant for this process
  *
  * A need counts for FAMILY_NEED_MS.  Whoever still waits says it again with each look, so that the
  * need of a process that was killed does not stay.
@@ -45,5 +47,7 @@ void family_need_set(uint64_t wall, uint64_t bytes, uint64_t now_ns);
 uint64_t family_needs(uint64_t wall, uint64_t now_ns);
 /* Wakes the threads of all processes below that wall. */
 void family_wake(uint64_t wall);
+/* How often family_wake was called for that wall; 0 without a page. */
+uint32_t family_calls(uint64_t wall);
 
 #endif

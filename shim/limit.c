@@ -21,6 +21,7 @@ static _Atomic uint32_t gate_wait_ms;
 /* What the thread sleeps on; NULL: it is not there. */
 static _Atomic uint32_t *_Atomic attended_word;
 static _Atomic uint32_t attended_bits;
+static _Atomic uint32_t notified;
 static _Atomic bool wanted = true;
 
 int limit_parse(const char *text, struct limit_setting *parsed)
@@ -92,6 +93,7 @@ void limit_notify(void)
 {
 	_Atomic uint32_t *word = atomic_load(&attended_word);
 
+	atomic_fetch_add(&notified, 1);
 	if (word == NULL) {
 		if (!atomic_exchange(&wanted, true) && wake_scavenger != NULL)
 			wake_scavenger();
@@ -99,6 +101,11 @@ void limit_notify(void)
 	}
 	atomic_fetch_add(word, 1);
 	futex_wake(word, INT32_MAX, atomic_load(&attended_bits));
+}
+
+uint32_t limit_notified(void)
+{
+	return atomic_load(&notified);
 }
 
 void limit_mark_pass(void)

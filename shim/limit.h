@@ -74,6 +74,8 @@ static inline void limit_growth_note(uint64_t total_bytes)
 }
 /* Someone waits at the gate. */
 void limit_notify(void);
+/* How often it was called. */
+uint32_t limit_notified(void);
 
 /* For alone.c.  A thread that is there is notified, by the word that it sleeps on with these bits;
  * otherwise, word NULL, the next one is wanted. */

@@ -92,6 +92,16 @@ static void test_a_need_ends_by_word_or_by_time(void **state)
 	assert_int_equal(family_needs(WALL, NOW_NS - 1), 0);
 }
 
+static void test_a_call_is_counted_for_its_wall_alone(void **state)
+{
+	uint32_t calls = family_calls(WALL);
+	uint32_t others = family_calls(OTHER_WALL);
+	(void)state;
+	in_child(wake_all);
+	assert_int_equal(family_calls(WALL), calls + 1);
+	assert_int_equal(family_calls(OTHER_WALL), others);
+}
+
 /* It would sleep for ever otherwise: no time is given. */
 static void test_a_sleeper_is_woken_by_another_process(void **state)
 {
@@ -123,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_a_need_is_seen_by_the_others_below_that_wall),
 		cmocka_unit_test(test_the_own_need_is_not_one_of_the_others),
 		cmocka_unit_test(test_a_need_ends_by_word_or_by_time),
+		cmocka_unit_test(test_a_call_is_counted_for_its_wall_alone),
 		cmocka_unit_test(test_a_sleeper_is_woken_by_another_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
