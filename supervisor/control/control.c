@@ -38,7 +38,6 @@ struct control_request {
 	struct control_request *next;
 	json_t *body;
 	void *data;
-	bool streams;
 	char target[TARGET_BYTES];
 };
 
@@ -252,12 +251,12 @@ static void let_go(const struct control_request *request)
 	evhttp_connection_set_closecb(connection, NULL, NULL);
 }
 
-static void reply_with(
-	struct control_request *request, int status, const char *type, const char *text)
+static void reply_with(struct control_request *request, int status, const char *text)
 {
 	struct evhttp_request *http = request->http;
 	struct evbuffer *output = evhttp_request_get_output_buffer(http);
-	evhttp_add_header(evhttp_request_get_output_headers(http), "Content-Type", type);
+	evhttp_add_header(
+		evhttp_request_get_output_headers(http), "Content-Type", "application/json");
 	evbuffer_add(output, text, strlen(text));
 	let_go(request);
 	forget(request);
@@ -269,9 +268,9 @@ void control_reply(struct control_request *request, int status, json_t *body)
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (text == NULL)
-		reply_with(request, 500, "application/json", "{\"error\":\"out of memory\"}\n");
+		reply_with(request, 500, "{\"error\":\"out of memory\"}\n");
 	else
-		reply_with(request, status, "application/json", text);
+		reply_with(request, status, text);
 	free(text);
 }
 
@@ -285,15 +284,9 @@ void control_refuse(struct control_request *request, int status, const char *for
 	control_reply(request, status, json_pack("{s:s}", "error", text));
 }
 
-void control_reply_text(struct control_request *request, const char *type, const char *text)
-{
-	reply_with(request, 200, type, text);
-}
-
 void control_stream(struct control_request *request)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
-	request->streams = true;
 	/* It says nothing for as long as nothing happens. */
 	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, NULL);
 	evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type",

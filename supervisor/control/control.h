@@ -71,7 +71,6 @@ void **control_data(struct control_request *request);
 void control_reply(struct control_request *request, int status, json_t *body);
 void control_refuse(struct control_request *request, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void control_reply_text(struct control_request *request, const char *type, const char *text);
 
 /* From now on the answer is a stream of lines, each a JSON value, until the client leaves. */
 void control_stream(struct control_request *request);

@@ -11,7 +11,6 @@
  *   GET  /v1/status                    {supervisor: {...}, services: [...]}
  *   GET  /v1/services/NAME             one of these
  *   GET  /v1/events                    a stream, one object a line: time, level, service, text
- *   GET  /metrics                      the same figures for Prometheus
  *   POST /v1/reload                    reads the file; 409 with the errors, and nothing changed
  *   POST /v1/release                   of every service    {level, target_bytes, wait}
  *   POST /v1/services/NAME/release     of one
