@@ -14,7 +14,11 @@
  * test_heap_stream [FILE...]: plays streams of random bytes, the same ones in
  * every run, or the files' (what the fuzzer found, say).
  */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define STREAMS 300
+#else
 #define STREAMS 1500
+#endif
 #define BYTES_MAX 1024U
 
 static uint8_t bytes[1 << 20];

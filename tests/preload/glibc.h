@@ -226,9 +226,9 @@ static inline int glibc_posix_memalign(void **block, size_t alignment, size_t si
 
 /*
  * The main of every test: in a child, so that it may have to end by a signal, and
- * so that nothing of it is left.  A test's own limit is one of CPU time here: how
- * long it takes depends on what else the machine does.  The alarm is against a
- * hang.
+ * so that nothing of it is left.  A test's own limit is one of CPU time here, and ten
+ * times as long: how much it needs depends on what else the machine does.  The
+ * alarm is against a hang.
  */
 static inline int glibc_main(int (*test)(void), int seconds, int signal_wanted)
 {
@@ -239,8 +239,8 @@ static inline int glibc_main(int (*test)(void), int seconds, int signal_wanted)
 	child = xfork();
 	if (child == 0) {
 		setpgid(0, 0);
-		setrlimit(RLIMIT_CPU, &(struct rlimit){(rlim_t)seconds, RLIM_INFINITY});
-		alarm(600);
+		setrlimit(RLIMIT_CPU, &(struct rlimit){(rlim_t)seconds * 10, RLIM_INFINITY});
+		alarm(1800);
 		exit(test() != 0 || glibc_failures != 0);
 	}
 	setpgid(child, child);

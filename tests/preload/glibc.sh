@@ -76,6 +76,8 @@ compile() {
 		sed -i 's/posix_memalign (&/glibc_&/' "$source/malloc/$1.c"
 		also=(-include tests/preload/glibc.h)
 		;;
+	# Its 10 000 rounds are some 60 000 forks: minutes, with any malloc.
+	tst-mallocfork2) sed -i 's/iterations = 10000/iterations = 1000/' "$source/malloc/$1.c" ;;
 	tst-interpose-*) also=("$source/malloc/tst-interpose-aux-${1##*-}.c") ;;
 	esac
 	# The calls are to be made, whatever the compiler knows of malloc.
