@@ -1,5 +1,6 @@
 #!/bin/bash
 # A service whose files fill its cgroup is not at its wall: the kernel can have the cache back.
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new cache || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=128

@@ -1,5 +1,6 @@
 #!/bin/bash
 # In calm the supervisor wakes up once a second at the most, with a limit within reach of a burst.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new calm || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=256

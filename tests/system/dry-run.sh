@@ -1,5 +1,6 @@
 #!/bin/bash
 # With dry_run what would be done is logged, and the heap keeps what it has.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new dry || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=192

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What goes wrong around the services: the supervisor is stopped, a process dies in the middle of a
 # release, hundreds of processes and services, descriptors that run out.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new faults || tap_skip_all "$CGROUP_WHY"
 cgroup_limit "$CGROUP_MEMORY" $((1024 << 20))

@@ -2,6 +2,7 @@
 # A minute of heavy reading and writing of files, and of walking folders, fills the limit with what the
 # kernel takes back by itself.  With half of the limit free of anything else that is no pressure.
 # cpu limit: 240 s
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new files || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=192

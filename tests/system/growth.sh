@@ -1,5 +1,6 @@
 #!/bin/bash
 # A service that grows towards its wall is met by every level in order, and is not killed.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new growth || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=256

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What a process of a service does to its link is no business of the others, nor of the supervisor.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new hostile || tap_skip_all "$CGROUP_WHY"
 hostile=$BUILD/tests/system/hostile

@@ -1,5 +1,6 @@
 #!/bin/bash
 # After a stop there is no process left, not even one that hides, and no cgroup that we made.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new clean || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log

@@ -1,5 +1,6 @@
 #!/bin/bash
 # A reload that lowers memory_max below what a service holds idle gets that back first: nobody is killed.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new limit || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there is no leaf with a limit on cgroup v1"

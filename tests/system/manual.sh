@@ -1,5 +1,6 @@
 #!/bin/bash
 # Releases asked for by hand give back at least 90 % of memory known to be idle, as the cgroup counts it.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new manual || tap_skip_all "$CGROUP_WHY"
 IDLE_MIB=128

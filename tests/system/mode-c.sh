@@ -1,6 +1,7 @@
 #!/bin/bash
 # In a container's conditions, a cgroup namespace of its own with a read-only cgroupfs and without
 # CAP_SYS_RESOURCE, spillway finds mode C and does all that is left: levels, releases, OOM kills.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new box || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "the memory controller is on cgroup v1"

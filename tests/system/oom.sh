@@ -1,6 +1,7 @@
 #!/bin/bash
 # A service that really needs more than there is gets OOM-killed; this is noticed, counted, and it is
 # started again.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new oom || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log

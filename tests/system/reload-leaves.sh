@@ -1,5 +1,6 @@
 #!/bin/bash
 # A reload changes limits in place, removes the leaf of a service that is gone, and makes one for a new one.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new reload || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there are no leaves on cgroup v1"

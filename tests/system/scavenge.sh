@@ -1,6 +1,7 @@
 #!/bin/bash
 # What a policy says of scavenging reaches its services: at start, at a reload, and the price as the
 # wall comes near.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 link=$BUILD/tests/system/link
 [ -x "$link" ] || { echo "Bail out! $link is not built"; exit 1; }

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Where services have no cgroups of their own a memory_max is kept by us: idle memory goes when the
 # service comes near it, and that of another does not.
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new soft || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" && tap_skip_all "services have cgroups of their own here"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Services that speak systemd's memory pressure protocol are given something to watch, and are told.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new watch || tap_skip_all "$CGROUP_WHY"
 watcher=$BUILD/tests/system/watcher
