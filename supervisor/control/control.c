@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -17,12 +15,11 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
-#include "supervisor/base/log.h"
+#include "supervisor/control/control_listen.h"
 
 #define TARGET_BYTES 256
 #define HEADERS_MOST 8192
 #define REFUSAL_BYTES 256
-#define BACKLOG 16
 
 struct control {
 	struct control_handler handler;
@@ -55,67 +52,6 @@ int control_default_path(const char *file, char path[CONTROL_PATH_BYTES])
 	int written = snprintf(
 		path, CONTROL_PATH_BYTES, "%s/spillway/%.*s.sock", runtime, (int)length, name);
 	return written < CONTROL_PATH_BYTES ? 0 : -ENAMETOOLONG;
-}
-
-/* Somebody accepts connections there. */
-static bool is_answered(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered =
-		fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-				   errno == EAGAIN);
-	if (fd >= 0)
-		close(fd);
-	return answered;
-}
-
-static void make_directory(const char *path)
-{
-	char directory[CONTROL_PATH_BYTES];
-	snprintf(directory, sizeof directory, "%s", path);
-	char *slash = strrchr(directory, '/');
-	if (slash == NULL || slash == directory)
-		return;
-	*slash = '\0';
-	/* What hinders is said by bind. */
-	mkdir(directory, 0700);
-}
-
-/* Between bind and listen nobody can connect, so the mode is right before anybody may. */
-static int bind_to(int fd, const struct sockaddr_un *address)
-{
-	if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0) {
-		if (errno != EADDRINUSE)
-			return -errno;
-		if (is_answered(address))
-			return -EADDRINUSE;
-		unlink(address->sun_path);
-		if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
-			return -errno;
-	}
-	if (chmod(address->sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0)
-		return 0;
-	int error = -errno;
-	unlink(address->sun_path);
-	return error;
-}
-
-/* The descriptor or -errno. */
-static int listen_at(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof address.sun_path)
-		return -ENAMETOOLONG;
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	make_directory(path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	int error = bind_to(fd, &address);
-	if (error == 0)
-		return fd;
-	close(fd);
-	return error;
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *listener)
@@ -315,7 +251,7 @@ void control_stream_line(struct control_request *request, const json_t *value)
 
 static int make_server(struct control *control, struct loop *loop)
 {
-	int fd = listen_at(control->path);
+	int fd = control_listen(control->path);
 	if (fd < 0)
 		return fd;
 	control->http = evhttp_new(loop_base(loop));
