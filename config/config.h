@@ -135,9 +135,11 @@ struct config_signal {
 };
 
 #define CONFIG_SOCKET_BYTES 108 /* of struct sockaddr_un */
+#define CONFIG_ADDRESS_BYTES 56 /* [an IPv6 address]:port */
 
 struct config_supervisor {
-	char control[CONFIG_SOCKET_BYTES]; /* an absolute path, or "off"; "" = where it is usual */
+	char control[CONFIG_SOCKET_BYTES];  /* an absolute path, or "off"; "" = where it is usual */
+	char metrics[CONFIG_ADDRESS_BYTES]; /* address:port, both numbers; "" = nowhere */
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
 	bool adopt;   /* what an earlier supervisor of the file has left running is taken over */

@@ -1,9 +1,11 @@
 /* The keys of every section, and how their values are read. */
 #include "config/keys.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,6 +334,31 @@ static int parse_control(const char *text, void *field, const char **why)
 	return 0;
 }
 
+/* Both are numbers: a name would have to be looked up. */
+static int parse_metrics(const char *text, void *field, const char **why)
+{
+	(void)why;
+	char *address = field;
+	char host[CONFIG_ADDRESS_BYTES];
+	struct in6_addr bytes;
+	int port;
+	const char *colon = strrchr(text, ':');
+	if (strcmp(text, "off") == 0) {
+		address[0] = '\0';
+		return 0;
+	}
+	if (colon == NULL || strlen(text) >= CONFIG_ADDRESS_BYTES)
+		return -EINVAL;
+	size_t length = (size_t)(colon - text);
+	bool is_v6 = length > 2 && text[0] == '[' && text[length - 1] == ']';
+	snprintf(host, sizeof host, "%.*s", (int)(is_v6 ? length - 2 : length), text + is_v6);
+	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, host, &bytes) != 1 ||
+		units_parse_integer(colon + 1, 1, 65535, &port) != 0)
+		return -EINVAL;
+	memcpy(address, text, strlen(text) + 1);
+	return 0;
+}
+
 #define SUPERVISOR(member) offsetof(struct config_supervisor, member)
 
 static const struct key supervisor_keys[] = {
@@ -340,6 +367,8 @@ static const struct key supervisor_keys[] = {
 		parse_pressure_signals, 0},
 	[KEY_CONTROL] = {"control", "an absolute path of at most 107 bytes, or off", parse_control,
 		SUPERVISOR(control)},
+	[KEY_METRICS] = {"metrics", "an address and a port such as 127.0.0.1:9464, or off",
+		parse_metrics, SUPERVISOR(metrics)},
 	[KEY_ADOPT] = {"adopt", "yes or no", parse_boolean, SUPERVISOR(adopt)},
 	[KEY_SUPERVISOR_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SUPERVISOR(dry_run)},
 };

@@ -14,19 +14,21 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <event2/util.h>
 
 #include "supervisor/control/control_listen.h"
 
 #define TARGET_BYTES 256
 #define HEADERS_MOST 8192
 #define REFUSAL_BYTES 256
+#define JSON "application/json"
 
 struct control {
 	struct control_handler handler;
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	struct control_request *requests;
-	char path[CONTROL_PATH_BYTES];
+	char path[CONTROL_PATH_BYTES]; /* "" = it is a TCP address, and public */
 };
 
 struct control_request {
@@ -70,6 +72,11 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_rested, listener,
 		    &rest) == 0)
 		evconnlistener_disable(listener);
+}
+
+static bool is_public(const struct control *control)
+{
+	return control->path[0] == '\0';
 }
 
 /* Requests --------------------------------------------------------------------- */
@@ -146,7 +153,7 @@ static void on_request(struct evhttp_request *http, void *context)
 	control->requests = request;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(http), on_close, request);
 	copy_target(request);
-	if (!is_allowed(http)) {
+	if (!is_public(control) && !is_allowed(http)) {
 		control_refuse(request, 403, "only root and the supervisor's own user may ask");
 		return;
 	}
@@ -187,12 +194,12 @@ static void let_go(const struct control_request *request)
 	evhttp_connection_set_closecb(connection, NULL, NULL);
 }
 
-static void reply_with(struct control_request *request, int status, const char *text)
+static void reply_with(
+	struct control_request *request, int status, const char *type, const char *text)
 {
 	struct evhttp_request *http = request->http;
 	struct evbuffer *output = evhttp_request_get_output_buffer(http);
-	evhttp_add_header(
-		evhttp_request_get_output_headers(http), "Content-Type", "application/json");
+	evhttp_add_header(evhttp_request_get_output_headers(http), "Content-Type", type);
 	evbuffer_add(output, text, strlen(text));
 	let_go(request);
 	forget(request);
@@ -204,10 +211,15 @@ void control_reply(struct control_request *request, int status, json_t *body)
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (text == NULL)
-		reply_with(request, 500, "{\"error\":\"out of memory\"}\n");
+		reply_with(request, 500, JSON, "{\"error\":\"out of memory\"}\n");
 	else
-		reply_with(request, status, text);
+		reply_with(request, status, JSON, text);
 	free(text);
+}
+
+void control_reply_text(struct control_request *request, const char *type, const char *text)
+{
+	reply_with(request, 200, type, text);
 }
 
 void control_refuse(struct control_request *request, int status, const char *format, ...)
@@ -249,11 +261,8 @@ void control_stream_line(struct control_request *request, const json_t *value)
 
 /* Begin and end ----------------------------------------------------------------- */
 
-static int make_server(struct control *control, struct loop *loop)
+static int make_server(struct control *control, struct loop *loop, int fd)
 {
-	int fd = control_listen(control->path);
-	if (fd < 0)
-		return fd;
 	control->http = evhttp_new(loop_base(loop));
 	control->listener = evconnlistener_new(
 		loop_base(loop), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -261,34 +270,62 @@ static int make_server(struct control *control, struct loop *loop)
 		close(fd);
 		return -ENOMEM;
 	}
-	if (control->http == NULL || evhttp_bind_listener(control->http, control->listener) == NULL)
+	if (control->http == NULL ||
+		evhttp_bind_listener(control->http, control->listener) == NULL) {
+		evconnlistener_free(control->listener);
+		control->listener = NULL;
 		return -ENOMEM;
+	}
 	evconnlistener_set_error_cb(control->listener, on_accept_error);
-	evhttp_set_allowed_methods(control->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+	evhttp_set_allowed_methods(control->http,
+		is_public(control) ? EVHTTP_REQ_GET : EVHTTP_REQ_GET | EVHTTP_REQ_POST);
 	evhttp_set_max_headers_size(control->http, HEADERS_MOST);
 	evhttp_set_max_body_size(control->http, CONTROL_BODY_MOST);
-	evhttp_set_timeout(control->http, CONTROL_IDLE_S);
+	evhttp_set_timeout(
+		control->http, is_public(control) ? CONTROL_PUBLIC_IDLE_S : CONTROL_IDLE_S);
 	evhttp_set_gencb(control->http, on_request, control);
+	return 0;
+}
+
+/* path: what to remove in the end, "" at an address.  fd: becomes ours; below 0, why there is none.
+ */
+static int open_at(struct loop *loop, const char *path, int fd,
+	const struct control_handler *handler, struct control **control)
+{
+	if (fd < 0)
+		return fd;
+	struct control *made = calloc(1, sizeof *made);
+	if (made == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	made->handler = *handler;
+	snprintf(made->path, sizeof made->path, "%s", path);
+	int error = make_server(made, loop, fd);
+	if (error != 0) {
+		control_close(made);
+		return error;
+	}
+	*control = made;
 	return 0;
 }
 
 int control_open(struct loop *loop, const char *path, const struct control_handler *handler,
 	struct control **control)
 {
-	struct control *made = calloc(1, sizeof *made);
-	if (made == NULL)
-		return -ENOMEM;
-	made->handler = *handler;
-	snprintf(made->path, sizeof made->path, "%s", path);
-	int error = make_server(made, loop);
-	if (error == 0) {
-		*control = made;
-		return 0;
-	}
-	if (made->listener != NULL)
-		unlink(path);
-	control_close(made);
-	return error;
+	return open_at(loop, path, control_listen_unix(path), handler, control);
+}
+
+int control_open_public(struct loop *loop, const char *address,
+	const struct control_handler *handler, struct control **control)
+{
+	struct sockaddr_storage parsed = {0};
+	int length = sizeof parsed;
+	/* It takes numbers only, and asks nobody for a name. */
+	if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&parsed, &length) != 0)
+		return -EINVAL;
+	int fd = control_listen_tcp((const struct sockaddr *)&parsed, (socklen_t)length);
+	return open_at(loop, "", fd, handler, control);
 }
 
 void control_close(struct control *control)
@@ -301,11 +338,9 @@ void control_close(struct control *control)
 		let_go(request);
 		request_free(request);
 	}
-	if (control->http != NULL) {
+	if (!is_public(control))
 		unlink(control->path);
+	if (control->http != NULL)
 		evhttp_free(control->http); /* with the listener */
-	} else if (control->listener != NULL) {
-		evconnlistener_free(control->listener);
-	}
 	free(control);
 }

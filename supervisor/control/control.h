@@ -26,11 +26,15 @@
  *
  * Errors are JSON too: {"error": "one line"}.
  *
+ * The same over TCP is for whoever reaches the address, with no credentials of anybody: what is
+ * asked there can only be read, with GET, and a connection has CONTROL_PUBLIC_IDLE_S.
+ *
  * libevent's evhttp is seen by control.c and nobody else.
  */
 
 #define CONTROL_BODY_MOST 4096
 #define CONTROL_IDLE_S 60
+#define CONTROL_PUBLIC_IDLE_S 5
 #define CONTROL_REST_MS 1000
 #define CONTROL_UNREAD_MOST ((size_t)256 << 10)
 #define CONTROL_PATH_BYTES 108 /* of struct sockaddr_un */
@@ -54,6 +58,11 @@ int control_default_path(const char *file, char path[CONTROL_PATH_BYTES]);
 int control_open(struct loop *loop, const char *path, const struct control_handler *handler,
 	struct control **control);
 
+/* The same at a TCP address, "127.0.0.1:9464" or "[::1]:9464".  0, -EINVAL for what is none, or
+ * another -errno. */
+int control_open_public(struct loop *loop, const char *address,
+	const struct control_handler *handler, struct control **control);
+
 /* Once the loop has ended.  Requests that are open are dropped without an answer or a call of
  * gone(). */
 void control_close(struct control *control);
@@ -69,6 +78,8 @@ void **control_data(struct control_request *request);
 
 /* Answers and ends the request.  Takes the reference of body. */
 void control_reply(struct control_request *request, int status, json_t *body);
+/* Likewise, 200. */
+void control_reply_text(struct control_request *request, const char *type, const char *text);
 void control_refuse(struct control_request *request, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -57,7 +57,7 @@ static int bind_to(int fd, const struct sockaddr_un *address)
 	return error;
 }
 
-int control_listen(const char *path)
+int control_listen_unix(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof address.sun_path)
@@ -70,6 +70,21 @@ int control_listen(const char *path)
 	int error = bind_to(fd, &address);
 	if (error == 0)
 		return fd;
+	close(fd);
+	return error;
+}
+
+int control_listen_tcp(const struct sockaddr *address, socklen_t length)
+{
+	int yes = 1;
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Connections of an earlier supervisor may still be winding down there. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	if (bind(fd, address, length) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	int error = -errno;
 	close(fd);
 	return error;
 }

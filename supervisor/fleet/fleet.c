@@ -214,6 +214,19 @@ static void open_control(struct fleet *fleet)
 		log_debug("control: no socket: %s", strerror(-error));
 }
 
+/* Likewise. */
+static void open_metrics(struct fleet *fleet)
+{
+	const char *address = fleet->config.metrics;
+	if (address[0] == '\0')
+		return;
+	int error = fleet_control_open_metrics(fleet, address, &fleet->metrics);
+	if (error != 0)
+		log_warn("metrics: %s: %s", address, strerror(-error));
+	else
+		log_debug("metrics: listening at %s", address);
+}
+
 /* One object for each service of the config, which gives its settings up. */
 static int make_services(struct fleet *fleet, struct config *config)
 {
@@ -256,6 +269,8 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 		error = fleet_init(made);
 	if (error == 0 && start->control)
 		open_control(made);
+	if (error == 0)
+		open_metrics(made);
 	if (error != 0) {
 		fleet_free(made);
 		return error;
@@ -267,6 +282,7 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 void fleet_free(struct fleet *fleet)
 {
 	fleet_control_close(fleet->control);
+	control_close(fleet->metrics);
 	fleet_watches_drop(fleet->watch);
 	for (size_t i = 0; i < fleet->count; i++) {
 		fleet_watches_drop(fleet->service[i]->watch);

@@ -12,6 +12,7 @@
 #include "supervisor/fleet/fleet_control_private.h"
 
 #define SERVICES_PATH "/v1/services/"
+#define METRICS_PATH "/metrics"
 /* A stop may take stopwait_ms, and as long again for what is left of the service. */
 #define DOWN_SLACK_MS 5000U
 #define UP_WAIT_MS 30000U
@@ -260,6 +261,16 @@ static void route_post(struct fleet_control *control, struct control_request *re
 		control_refuse(request, 404, "no such path");
 }
 
+static void tell_metrics(const struct fleet *fleet, struct control_request *request)
+{
+	char *text = fleet_metrics(fleet);
+	if (text != NULL)
+		control_reply_text(request, "text/plain; version=0.0.4; charset=utf-8", text);
+	else
+		control_refuse(request, 500, "out of memory");
+	free(text);
+}
+
 static void route_get(struct fleet_control *control, struct control_request *request)
 {
 	const char *path = control_target(request);
@@ -267,6 +278,8 @@ static void route_get(struct fleet_control *control, struct control_request *req
 		control_reply(request, 200, fleet_status(control->fleet, loop_now_ms()));
 	else if (strcmp(path, "/v1/events") == 0)
 		listen_to(control, request);
+	else if (strcmp(path, METRICS_PATH) == 0)
+		tell_metrics(control->fleet, request);
 	else
 		control_refuse(request, 404, "no such path");
 }
@@ -364,4 +377,25 @@ void fleet_control_close(struct fleet_control *control)
 		free(listener);
 	}
 	free(control);
+}
+
+static void on_public(void *context, struct control_request *request)
+{
+	if (strcmp(control_target(request), METRICS_PATH) == 0)
+		tell_metrics(context, request);
+	else
+		control_refuse(request, 404, "only " METRICS_PATH " is here");
+}
+
+static void on_public_gone(void *context, struct control_request *request)
+{
+	(void)context;
+	(void)request;
+}
+
+int fleet_control_open_metrics(struct fleet *fleet, const char *address, struct control **control)
+{
+	const struct control_handler handler = {
+		.request = on_public, .gone = on_public_gone, .context = fleet};
+	return control_open_public(fleet->loop, address, &handler, control);
 }

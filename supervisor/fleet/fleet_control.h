@@ -10,6 +10,7 @@
  *
  *   GET  /v1/status                    {supervisor: {...}, services: [...]}
  *   GET  /v1/services/NAME             one of these
+ *   GET  /metrics                      for Prometheus
  *   GET  /v1/events                    a stream, one object a line: time, level, service, text
  *   POST /v1/reload                    reads the file; 409 with the errors, and nothing changed
  *   POST /v1/release                   of every service    {level, target_bytes, wait}
@@ -28,17 +29,23 @@
  * 404: no such service or path.  405: another method.  400: a wrong body.  409: what is asked for
  * cannot be now, such as a signal to what does not run.
  *
+ * At the address that "metrics" names, where everybody may ask, there is GET /metrics alone.
+ *
  * A stopped service does not count as one that has ended: the supervisor stays.
  */
 
 #define FLEET_CONTROL_UP_MS 1000U
 
+struct control;
 struct fleet;
 struct fleet_control;
 
 /* 0 or -errno. */
 int fleet_control_open(struct fleet *fleet, const char *path, struct fleet_control **control);
 void fleet_control_close(struct fleet_control *control);
+
+/* For whoever reaches the address (control_open_public).  0 or -errno. */
+int fleet_control_open_metrics(struct fleet *fleet, const char *address, struct control **control);
 
 /* Answers those who have waited long enough. */
 void fleet_control_step(struct fleet_control *control, uint64_t now_ms);
@@ -49,5 +56,9 @@ struct service;
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms);
 json_t *fleet_status(const struct fleet *fleet, uint64_t now_ms);
+
+/* fleet_metrics.c: Prometheus' text format, in base units.  The caller frees it; NULL = no memory.
+ */
+char *fleet_metrics(const struct fleet *fleet);
 
 #endif

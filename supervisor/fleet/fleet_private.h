@@ -63,6 +63,7 @@ struct fleet {
 	uint64_t stop_told_ms;        /* when the wrapped command was told to end; 0 = it was not */
 	struct fleet_reload *reload;  /* NULL = none under way */
 	struct fleet_control *control; /* NULL = there is no control socket */
+	struct control *metrics;       /* NULL = nobody else is told anything */
 
 	/* adopt = yes: */
 	struct left_file *left_file; /* NULL = it is off, or cannot be had */

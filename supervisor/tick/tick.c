@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
@@ -475,7 +476,7 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 	return (uint32_t)next_ms;
 }
 
-uint32_t tick_step(struct tick *tick, uint64_t now_ms)
+static uint32_t turn(struct tick *tick, uint64_t now_ms)
 {
 	if (tick->listener != NULL)
 		link_listener_resume(tick->listener, now_ms);
@@ -499,4 +500,17 @@ uint32_t tick_step(struct tick *tick, uint64_t now_ms)
 	}
 	note_moments(tick, now_ms);
 	return next_ms(tick, tick_limits_move(tick, now_ms), now_ms);
+}
+
+uint32_t tick_step(struct tick *tick, uint64_t now_ms)
+{
+	struct timespec began;
+	struct timespec ended;
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	tick_counts_levels(tick, now_ms);
+	uint32_t next_ms = turn(tick, now_ms);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	tick_counts_turn(tick, (uint64_t)(ended.tv_sec - began.tv_sec) * 1000000000U +
+				       (uint64_t)ended.tv_nsec - (uint64_t)began.tv_nsec);
+	return next_ms;
 }

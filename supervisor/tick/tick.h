@@ -140,7 +140,8 @@ void tick_watches_settled(struct tick *tick);
 void tick_woken(struct tick *tick, struct tick_service *service, enum tick_watch_kind kind,
 	uint64_t now_ms);
 
-/* For the last report, since the service's first start. */
+/* For the last report, status and metrics: totals since the service's first start, the rest as of
+ * the last turn. */
 struct tick_counts {
 	struct link_totals heap;
 	uint64_t oom_kills;
@@ -153,6 +154,12 @@ struct tick_counts {
 	bool usage_shared;    /* it is that of all services together */
 	uint64_t limit_bytes; /* the service's own; UINT64_MAX = none */
 	enum level level;
+	uint64_t level_ms[LEVELS]; /* how long it has been at each while it ran */
+	/* Below the nearer wall; UINT64_MAX = there is none, or it never comes. */
+	uint64_t headroom_bytes;
+	uint64_t time_to_wall_ms;
+	uint64_t price_ns;         /* of an idle page of 4 KiB for a second (policy/price.h) */
+	struct stall_sample stall; /* of its leaf */
 };
 
 void tick_counts(
@@ -163,6 +170,10 @@ struct tick_shared {
 	char mode; /* 'A' to 'D' */
 	uint64_t usage_bytes;
 	uint64_t limit_bytes; /* of the tightest wall; UINT64_MAX = none */
+	uint64_t turns;
+	uint64_t turns_ns; /* what all of them took */
+	uint64_t turns_most_ns;
+	struct stall_sample stall;
 };
 
 void tick_shared(const struct tick *tick, struct tick_shared *shared);

@@ -3,6 +3,29 @@
 
 #include <string.h>
 
+static enum level level_of(const struct tick_service *service)
+{
+	return service->link != NULL ? link_level(service->link) : LEVEL_CALM;
+}
+
+void tick_counts_levels(struct tick *tick, uint64_t now_ms)
+{
+	uint64_t since_ms =
+		tick->turn_ms != 0 && now_ms > tick->turn_ms ? now_ms - tick->turn_ms : 0;
+	for (size_t i = 0; i < tick->count; i++)
+		if (tick->service[i]->running)
+			tick->service[i]->level_ms[level_of(tick->service[i])] += since_ms;
+	tick->turn_ms = now_ms;
+}
+
+void tick_counts_turn(struct tick *tick, uint64_t ns)
+{
+	tick->turns++;
+	tick->turns_ns += ns;
+	if (ns > tick->turns_most_ns)
+		tick->turns_most_ns = ns;
+}
+
 void tick_counts(
 	const struct tick *tick, const struct tick_service *service, struct tick_counts *counts)
 {
@@ -16,9 +39,16 @@ void tick_counts(
 		.events_wakes = service->events_wakes,
 		.notifier_wakes = service->notifier_wakes,
 		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
-		.level = service->link != NULL ? link_level(service->link) : LEVEL_CALM,
+		.level = level_of(service),
+		.headroom_bytes = service->policy.plan.headroom_bytes,
+		.time_to_wall_ms = service->policy.turn.own.time_to_wall_ms,
+		.price_ns = service->policy.plan.price_ns,
+		.stall = service->sampler.stall.last,
 	};
 	counts->usage_shared = shared;
+	if (tick->policy.shared_time_to_wall_ms < counts->time_to_wall_ms && tick->turns > 0)
+		counts->time_to_wall_ms = tick->policy.shared_time_to_wall_ms;
+	memcpy(counts->level_ms, service->level_ms, sizeof counts->level_ms);
 	memcpy(counts->releases, service->perform.releases, sizeof counts->releases);
 }
 
@@ -28,5 +58,9 @@ void tick_shared(const struct tick *tick, struct tick_shared *shared)
 		.mode = (char)('A' + tick->mode.letter),
 		.usage_bytes = tick->sample.shared.current_bytes,
 		.limit_bytes = tick->sample.shared.limit_bytes,
+		.turns = tick->turns,
+		.turns_ns = tick->turns_ns,
+		.turns_most_ns = tick->turns_most_ns,
+		.stall = tick->sample.shared_stall,
 	};
 }

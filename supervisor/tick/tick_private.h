@@ -35,7 +35,18 @@ struct tick {
 	uint64_t oom_untold;
 	struct oom_moment oom_moment;
 	uint64_t leaves_looked_ms; /* whether they are still there */
+
+	uint64_t turn_ms; /* when the last one was; 0 = there was none */
+	uint64_t turns;
+	uint64_t turns_ns; /* what all of them took */
+	uint64_t turns_most_ns;
 };
+
+/* Before a turn: the levels that it finds have been in force since the last one. */
+void tick_counts_levels(struct tick *tick, uint64_t now_ms);
+
+/* After one that has taken so long. */
+void tick_counts_turn(struct tick *tick, uint64_t ns);
 
 /* Where all services are: the tree's, else our own cgroup's. */
 const char *tick_directory(const struct tick *tick);

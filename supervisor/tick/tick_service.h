@@ -70,6 +70,7 @@ struct tick_service {
 	uint64_t psi_wakes;
 	uint64_t events_wakes;
 	uint64_t notifier_wakes;
+	uint64_t level_ms[LEVELS]; /* how long it has been at each while it ran */
 };
 
 /* What is the same for all: where to make things. */

@@ -17,6 +17,7 @@ static void test_every_key_reaches_its_field(void **state)
 	static const char text[] = "\xEF\xBB\xBF# a comment\r\n"
 				   "[supervisor]\r\n"
 				   "control = /run/other.sock\r\n"
+				   "metrics = [::1]:9464\r\n"
 				   "adopt = yes\r\n"
 				   "pressure_signals = RTMIN+1:lazy, USR2:full 10:eager\r\n"
 				   "\r\n"
@@ -72,6 +73,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_true(config.supervisor.adopt);
 	assert_int_equal(config.supervisor.pressure_signal_count, 3);
 	assert_string_equal(config.supervisor.control, "/run/other.sock");
+	assert_string_equal(config.supervisor.metrics, "[::1]:9464");
 	assert_int_equal(config.supervisor.pressure_signals[0].number, SIGRTMIN + 1);
 	assert_int_equal(config.supervisor.pressure_signals[0].level, LEVEL_LAZY);
 	assert_int_equal(config.supervisor.pressure_signals[1].number, SIGUSR2);

@@ -92,7 +92,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "\" in [policy:NAME]: expected " ALL_OF_A_POLICY}}},
 		{"[supervisor]\n" CHARS_48 " = 1\n",
 			{{2, "unknown key \"" CHARS_48 "\" in [supervisor]: expected "
-			     "pressure_signals, control, adopt, dry_run"}}},
+			     "pressure_signals, control, metrics, adopt, dry_run"}}},
 	};
 
 	(void)state;
@@ -119,6 +119,28 @@ static void test_what_stands_twice_names_the_first(void **state)
 			{{3, "pressure_signals stands twice: expected once, the first one is on "
 			     "line 2"}}},
 	};
+
+	(void)state;
+	loading_all_fail(rows);
+}
+
+static void test_an_address_is_made_of_numbers(void **state)
+{
+#define METRICS_EXPECTED \
+	": not understood: expected an address and a port such as 127.0.0.1:9464, or off"
+	static const struct loading_row rows[] = {
+		{"[supervisor]\nmetrics = localhost:9464\n",
+			{{2, "metrics: \"localhost:9464\"" METRICS_EXPECTED}}},
+		{"[supervisor]\nmetrics = 9464\n", {{2, "metrics: \"9464\"" METRICS_EXPECTED}}},
+		{"[supervisor]\nmetrics = ::1:9464\n",
+			{{2, "metrics: \"::1:9464\"" METRICS_EXPECTED}}},
+		{"[supervisor]\nmetrics = [::1]:0\n",
+			{{2, "metrics: \"[::1]:0\"" METRICS_EXPECTED}}},
+		{"[supervisor]\nmetrics = 127.0.0.1:65536\n",
+			{{2, "metrics: \"127.0.0.1:65536\"" METRICS_EXPECTED}}},
+		{"[supervisor]\nmetrics = []:1\n", {{2, "metrics: \"[]:1\"" METRICS_EXPECTED}}},
+	};
+#undef METRICS_EXPECTED
 
 	(void)state;
 	loading_all_fail(rows);
@@ -420,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_keys_of_a_refused_section_are_not_held_against_it),
 		cmocka_unit_test(test_unknown_keys_get_a_suggestion),
 		cmocka_unit_test(test_what_stands_twice_names_the_first),
+		cmocka_unit_test(test_an_address_is_made_of_numbers),
 		cmocka_unit_test(test_a_service_needs_a_command),
 		cmocka_unit_test(test_a_policy_that_is_not_there_gets_a_suggestion),
 		cmocka_unit_test(test_names_are_checked),

@@ -1,0 +1,131 @@
+#!/bin/bash
+# What Prometheus is told of the services, at the address that the file names and over the control
+# socket, read by Prometheus' own client library, and by promtool where there is one.
+# kernels: 6.1
+. "$(dirname "$0")/../support/system.sh"
+cgroup_new metrics || tap_skip_all "$CGROUP_WHY"
+/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || tap_skip_all "python3-prometheus-client is not installed"
+socket=$TAP_DIR/app.sock
+ini=$TAP_DIR/app.ini
+log=$TAP_DIR/log
+text=$TAP_DIR/text
+IDLE_MIB=64
+free_port='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+port=$(python3 -c "$free_port")
+
+cat >"$ini" <<END
+[supervisor]
+control = $socket
+metrics = 127.0.0.1:$port
+[policy:default]
+scavenge = off
+lazy_time_to_wall = off
+eager_time_to_wall = off
+full_time_to_wall = off
+[service:web]
+command = $memory idle $IDLE_MIB 1 1000
+memory_max = 512M
+[service:bare]
+command = sleep 1000
+shim = off
+[service:short]
+command = sh -c 'exit 3'
+autorestart = false
+END
+
+# The status of an answer, and the answer in $text.
+asks() { # METHOD PATH [SOCKET]
+  python3 - "$text" "$port" "$@" <<'END'
+import http.client, socket, sys
+text, port, method, path = sys.argv[1:5]
+connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
+if len(sys.argv) > 5:
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(sys.argv[5])
+connection.request(method, path)
+answer = connection.getresponse()
+open(text, "wb").write(answer.read())
+print(answer.status, answer.getheader("Content-Type"))
+END
+}
+
+# What $text has for a sample; nothing where it has none.
+value() { # NAME [LABEL=VALUE...]
+  /usr/bin/python3 - "$text" "$@" <<'END'
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+wanted = dict(word.split("=") for word in sys.argv[3:])
+for family in text_string_to_metric_families(open(sys.argv[1]).read()):
+    for sample in family.samples:
+        if sample.name == sys.argv[2] and wanted.items() <= sample.labels.items():
+            print(int(sample.value) if sample.value.is_integer() else sample.value)
+END
+}
+
+at_least() { # NAME VALUE LEAST
+  tap_ok "$1" awk -v value="$2" -v least="$3" 'BEGIN { exit !(value != "" && value + 0 >= least) }'
+}
+
+is_idle() {
+  asks GET /metrics >/dev/null 2>&1 || return 1
+  [ "$(($(value spillway_service_heap_idle_bytes service=web) >> 20))" -ge $((IDLE_MIB / 2)) ]
+}
+
+(cgroup_exec "$spillway" run "$ini") >"$TAP_DIR/out" 2>"$log" &
+supervisor=$!
+at_exit_kill "$supervisor"
+wait_until 60 said empty "$TAP_DIR/out"
+kill -USR1 "$(pgrep -P "$supervisor" -f "^$memory idle")"
+tap_ok "the idle memory of a service is among the metrics" wait_until 60 is_idle
+tap_is "they have Prometheus' own type" "$(asks GET /metrics)" "200 text/plain; version=0.0.4; charset=utf-8"
+tap_is "a service that runs is up" "$(value spillway_service_up service=web)" 1
+tap_is "one that has ended is not" "$(value spillway_service_up service=short)" 0
+tap_is "and nothing is said of its heaps" "$(value spillway_service_heap_live_bytes service=short)" ""
+tap_is "a service without the library has no heap" "$(value spillway_service_heaps service=bare)" 0
+tap_is "there is one level, and it is calm" "$(value spillway_service_level service=web)" "$(printf '1\n0\n0\n0')"
+tap_is "the version is that of the program" "$(value spillway_info "version=$("$spillway" --version | awk '{ print $2 }')")" 1
+if cgroup_v2 "$CGROUP_MEMORY"; then
+  tap_is "the limit is the service's" "$(value spillway_service_memory_limit_bytes service=web)" $((512 << 20))
+  at_least "usage is that of its cgroup" "$(value spillway_service_memory_used_bytes service=web)" $((IDLE_MIB << 20))
+  at_least "its pressure is told" "$(value spillway_service_pressure_some_seconds_total service=web)" 0
+else
+  tap_is "usage that is not the service's alone is not told as such" \
+    "$(value spillway_service_memory_used_bytes service=web)" ""
+fi
+at_least "turns are counted" "$(value spillway_turn_duration_seconds_count)" 1
+if command -v promtool >/dev/null; then
+  tap_is "promtool has nothing to say" "$(promtool check metrics <"$text" 2>&1)" ""
+else
+  tap_skip "promtool has nothing to say" "promtool is not installed"
+fi
+
+kill -USR2 "$supervisor"
+is_returned() {
+  asks GET /metrics >/dev/null 2>&1 || return 1
+  [ "$(($(value spillway_service_returned_bytes_total service=web level=full) >> 20))" -ge $((IDLE_MIB / 2)) ]
+}
+tap_ok "what a release gives back is counted at its level" wait_until 60 is_returned
+tap_is "and so is the release" "$(value spillway_service_releases_total service=web level=full)" 1
+at_least "the time at a level is counted" "$(value spillway_service_level_seconds_total service=web level=calm)" 0.001
+
+tap_is "the control socket has them, too" "$(asks GET /metrics "$socket")" \
+  "200 text/plain; version=0.0.4; charset=utf-8"
+for path in / /v1/status /v1/events /v1/services/web; do
+  tap_is "$path is not for everybody" "$(asks GET "$path")" "404 application/json"
+done
+tap_is "nothing can be asked for there" "$(asks POST /v1/services/web/stop | cut -d ' ' -f 1)" 501
+tap_is "and the service runs on" "$(asks GET /metrics >/dev/null; value spillway_service_up service=web)" 1
+
+# Who takes the address first has it; the services run.
+sed -e "s,$socket,$TAP_DIR/second.sock," "$ini" >"$TAP_DIR/second.ini"
+(cgroup_exec "$spillway" run "$TAP_DIR/second.ini") >"$TAP_DIR/second.out" 2>"$TAP_DIR/second.log" &
+second=$!
+at_exit_kill "$second"
+tap_ok "an address that somebody has is named" wait_until 60 said "metrics: 127.0.0.1:$port: .*in use" "$TAP_DIR/second.log"
+tap_ok "and the services run" wait_until 60 said 'web: started' "$TAP_DIR/second.log"
+kill "$second"
+wait "$second"
+kill "$supervisor"
+wait "$supervisor"
+tap_is "the supervisor ends well" $? 0
+tap_done
