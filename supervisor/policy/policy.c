@@ -138,7 +138,7 @@ static struct proof_usage usage_of(const struct turn *turn, size_t i)
 	return usage;
 }
 
-static void release_service(struct turn *turn, size_t i, const struct target_supply *supply)
+static void release_service(struct turn *turn, size_t i, const struct supply *supply)
 {
 	const struct service_sample *sample = &turn->service[i]->sample;
 	struct release *state = &turn->service[i]->state.release;
@@ -182,7 +182,7 @@ static void release_service(struct turn *turn, size_t i, const struct target_sup
 /* Whoever holds most that is idle is asked first: it costs the least there. */
 static void release(struct turn *turn)
 {
-	struct target_supply supply = target_supply_of(turn);
+	struct supply supply = target_supply_of(turn);
 	for (size_t n = 0; n < supply.heaps; n++) {
 		size_t most = turn->count;
 		uint64_t most_bytes = 0;

@@ -3,14 +3,17 @@
 
 #include "supervisor/policy/fraction.h"
 
+uint64_t release_reach_bytes(enum level level, uint64_t dirty_bytes, uint64_t lazy_bytes)
+{
+	return level >= LEVEL_EAGER ? fraction_plus(dirty_bytes, lazy_bytes) : dirty_bytes;
+}
+
 uint64_t release_idle_bytes(
 	const struct release *release, const struct heap_sample *heap, enum level level)
 {
 	if (proof_is_doubted(&release->proof))
 		return 0;
-	if (level >= LEVEL_EAGER)
-		return fraction_plus(heap->idle_dirty_bytes, heap->lazy_bytes);
-	return heap->idle_dirty_bytes;
+	return release_reach_bytes(level, heap->idle_dirty_bytes, heap->lazy_bytes);
 }
 
 bool release_has_emptied(const struct release *release, uint64_t within_ms, uint64_t now_ms)

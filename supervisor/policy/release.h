@@ -73,7 +73,10 @@ void release_asked(struct release *release, enum level level, const struct relea
 /* A full release was asked for within the last within_ms, and answered or given up. */
 bool release_has_emptied(const struct release *release, uint64_t within_ms, uint64_t now_ms);
 
-/* What a release of that level could find in these heaps, as far as they are believed. */
+/* What a release of that level reaches of what is idle. */
+uint64_t release_reach_bytes(enum level level, uint64_t dirty_bytes, uint64_t lazy_bytes);
+
+/* What it could find in these heaps, as far as they are believed. */
 uint64_t release_idle_bytes(
 	const struct release *release, const struct heap_sample *heap, enum level level);
 

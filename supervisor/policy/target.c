@@ -47,54 +47,30 @@ static void missing_at_gate(
 		.kind = REASON_GATE, .value = wants_bytes, .threshold = credit_bytes};
 }
 
-static unsigned cost_of(const struct policy_service *service)
+/* memory_priority counts as if pages were so much dearer. */
+static uint64_t page_ns_of(const struct policy_service *service)
 {
-	uint64_t page_ns = service->sample.heap.page_ns;
-	unsigned cost = 0;
-	if (page_ns == 0)
-		page_ns = TARGET_PAGE_NS;
+	uint64_t page_ns = supply_page_ns(service->sample.heap.page_ns);
 	if (service->priority != 0)
 		page_ns = fraction_share(page_ns, service->priority, CONFIG_MEMORY_PRIORITY_USUAL);
-	for (; page_ns > 1; page_ns >>= 1)
-		cost++;
-	return cost;
+	return page_ns;
 }
 
-struct target_supply target_supply_of(const struct turn *turn)
+struct supply target_supply_of(const struct turn *turn)
 {
-	struct target_supply supply = {.idle_bytes = 0};
+	struct supply supply = {.idle_bytes = 0};
 	for (size_t i = 0; i < turn->count; i++) {
 		const struct service_sample *sample = &turn->service[i]->sample;
 		if (!sample->running || sample->heap.processes == 0)
 			continue;
-		uint64_t *equals_bytes = &supply.by_cost_bytes[cost_of(turn->service[i])];
-		uint64_t idle_bytes = release_idle_bytes(&turn->service[i]->state.release,
-			&sample->heap, turn->service[i]->turn.asks);
-		supply.heaps++;
-		supply.idle_bytes = fraction_plus(supply.idle_bytes, idle_bytes);
-		*equals_bytes = fraction_plus(*equals_bytes, idle_bytes);
+		supply_add(&supply, page_ns_of(turn->service[i]),
+			release_idle_bytes(&turn->service[i]->state.release, &sample->heap,
+				turn->service[i]->turn.asks));
 	}
 	return supply;
 }
 
-/* What one heap gives of what is missing. */
-static uint64_t part_bytes(const struct target_supply *supply, uint64_t missing_bytes,
-	const struct policy_service *service, uint64_t idle_bytes)
-{
-	unsigned cost = cost_of(service);
-	uint64_t equals_bytes = supply->by_cost_bytes[cost];
-	if (supply->idle_bytes == 0)
-		return missing_bytes / supply->heaps;
-	if (missing_bytes >= supply->idle_bytes)
-		return fraction_share(missing_bytes, idle_bytes, supply->idle_bytes);
-	for (unsigned cheaper = 0; cheaper < cost; cheaper++)
-		missing_bytes = fraction_less(missing_bytes, supply->by_cost_bytes[cheaper]);
-	if (missing_bytes > equals_bytes)
-		missing_bytes = equals_bytes;
-	return fraction_share(missing_bytes, idle_bytes, equals_bytes);
-}
-
-uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_supply *supply,
+uint64_t target_bytes(const struct turn *turn, size_t i, const struct supply *supply,
 	uint64_t idle_bytes, struct reason *reason)
 {
 	const struct service_turn *service = &turn->service[i]->turn;
@@ -108,7 +84,7 @@ uint64_t target_bytes(const struct turn *turn, size_t i, const struct target_sup
 		missing_at_gate(
 			service->wants_bytes, turn->service[i]->plan.credit_bytes, &own, &why_own);
 	missing_at_gate(turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
-	uint64_t part = part_bytes(supply, shared, turn->service[i], idle_bytes);
+	uint64_t part = supply_part(supply, shared, page_ns_of(turn->service[i]), idle_bytes);
 	if (service->rose && shared > 0 && part < RELEASE_LITTLE_BYTES)
 		part = RELEASE_LITTLE_BYTES;
 	*reason = part > own ? why_shared : why_own;

@@ -143,7 +143,7 @@ static void test_those_to_whom_a_page_costs_least_are_asked_first(void **state)
 	};
 	static const uint64_t missing_mib[] = {30, 60, 80, 200};
 	for (size_t r = 0; r < 4; r++) {
-		struct target_supply supply;
+		struct supply supply;
 		struct turn turn = {.service = fixture.list, .count = 4};
 		fixture_start(4, SAMPLE_NO_LIMIT);
 		turn.gate_wants_bytes = missing_mib[r] * MIB;
@@ -175,7 +175,7 @@ static void test_a_page_counts_for_as_much_as_its_service_has_priority(void **st
 		fixture.service[i].sample.heap.idle_dirty_bytes = 20 * MIB;
 		fixture.service[i].priority = priority[i];
 	}
-	struct target_supply supply = target_supply_of(&turn);
+	struct supply supply = target_supply_of(&turn);
 	static const uint64_t parts_mib[] = {0, 10, 20};
 	for (size_t i = 0; i < 3; i++) {
 		struct reason reason;
