@@ -102,7 +102,9 @@ enum figure_kind {
 	HEAP(lock_wait_ns, TOTAL, "lock_wait_ns") \
 	HEAP(lock_wait_max_ns, HIGHEST, "lock_wait_max_ns") \
 	/* free_slot_bytes above, which was public before it was linked: a row keeps its place. */ \
-	SLOT(free_slots_bytes, LEVEL, NULL)
+	SLOT(free_slots_bytes, LEVEL, NULL) \
+	/* refault_page_ns above, likewise. */ \
+	SLOT(fault_page_ns, HIGHEST, NULL)
 
 /* The rows of one struct, or of what goes from one to another, for a macro that takes a row. */
 #define FIGURES_OF_HEAP(F) FIGURES(F, F, F, FIGURE_NOT)

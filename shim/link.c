@@ -208,6 +208,22 @@ uint32_t link_sequence(void)
 	return header == NULL ? 0 : atomic_load_explicit(&header->sequence, memory_order_acquire);
 }
 
+static struct link_slot *slots_first(void)
+{
+	return (struct link_slot *)((char *)gate + LINK_PAGE_BYTES);
+}
+
+/* Without a slot a process is asked for all, as it cannot be told apart. */
+static uint64_t own_part(uint64_t target_bytes)
+{
+	uint64_t left = LINK_SPARED_WHOLE;
+
+	if (slot != NULL)
+		left -= atomic_load(&header->spared[slot - slots_first()]);
+	return target_bytes / LINK_SPARED_WHOLE * left +
+	       target_bytes % LINK_SPARED_WHOLE * left / LINK_SPARED_WHOLE;
+}
+
 void link_request_read(struct link_request *request)
 {
 	*request = (struct link_request){.release_level = LINK_CALM};
@@ -218,7 +234,7 @@ void link_request_read(struct link_request *request)
 	for (int attempt = 0; attempt < 8; attempt++) {
 		uint32_t before = atomic_load(&header->sequence);
 		uint32_t level = atomic_load(&header->release_level);
-		uint64_t target_bytes = atomic_load(&header->target_bytes);
+		uint64_t target_bytes = own_part(atomic_load(&header->target_bytes));
 
 		request->sequence = before;
 		request->release_level = level < LINK_LEVELS ? (enum link_level)level : LINK_CALM;
@@ -231,11 +247,6 @@ void link_request_read(struct link_request *request)
 _Atomic uint32_t *link_sequence_word(void)
 {
 	return header == NULL ? NULL : &header->sequence;
-}
-
-static struct link_slot *slots_first(void)
-{
-	return (struct link_slot *)((char *)gate + LINK_PAGE_BYTES);
 }
 
 uint32_t link_sequence_bits(void)
@@ -485,6 +496,7 @@ void link_slot_publish(void)
 	FIGURES_LINKED(PUBLISH)
 #undef PUBLISH
 	atomic_store_explicit(&own->free_slots_bytes, stats.free_slot_bytes, memory_order_relaxed);
+	atomic_store_explicit(&own->fault_page_ns, stats.refault_page_ns, memory_order_relaxed);
 	link_slot_leave();
 }
 

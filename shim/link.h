@@ -45,7 +45,7 @@ struct link_address {
 struct link_request {
 	uint32_t sequence;
 	enum link_level release_level; /* LINK_CALM: nothing is asked for */
-	uint64_t target_bytes;
+	uint64_t target_bytes;         /* of this process */
 };
 
 /* How to scavenge at calm; 0 = the shim's own default. */

@@ -71,6 +71,7 @@
 #define LINK_ENVIRONMENT "SPILLWAY_LINK"
 #define LINK_TOKEN_CHARS 32U
 #define LINK_WALL_DIRECTORY_BYTES 1024U
+#define LINK_SPARED_WHOLE 65535U
 
 /* In the order in which the environment and the socket have them. */
 enum link_file { LINK_FILE_HEADER, LINK_FILE_SLOTS, LINK_FILES };
@@ -101,7 +102,7 @@ struct link_header {
 	_Atomic uint32_t release_level;
 	/* How long a growing heap may wait for credit; 0: not at all. */
 	_Atomic uint32_t gate_wait_ms;
-	/* What the whole service should give back; UINT64_MAX = all it can. */
+	/* What the whole service should give back, divided by spared; UINT64_MAX = all it can. */
 	_Atomic uint64_t target_bytes;
 	/* Keeping one idle page (4 KiB) for one second, in nanoseconds of CPU time; 0 = the shim's
 	 * own default. */
@@ -122,6 +123,10 @@ struct link_header {
 	/* 0: growth costs no credit, whatever the gate says. */
 	_Atomic uint32_t gate_limited;
 	char wall_directory[LINK_WALL_DIRECTORY_BYTES];
+	/* What the process with that slot is spared of target_bytes, in parts of
+	 * LINK_SPARED_WHOLE: 0 = nothing, LINK_SPARED_WHOLE = it is asked for nothing, and answers.
+	 * Belongs to the release with this sequence number, as target_bytes does. */
+	_Atomic uint16_t spared[LINK_SLOTS];
 };
 
 /*

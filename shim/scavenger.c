@@ -199,7 +199,7 @@ static bool request_step(uint64_t now_ns)
 	const struct pace *pace = &paces[level];
 	uint64_t step_start_ns = now_ns;
 	uint64_t cpu_ns = os_cpu_ns();
-	bool more = true;
+	bool more = work.released_bytes < work.request.target_bytes;
 
 	while (more && now_ns - step_start_ns < REQUEST_STEP_NS) {
 		struct heap_pass pass = {

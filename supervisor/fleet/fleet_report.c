@@ -13,8 +13,9 @@ static void report(const char *name, const struct tick_counts *counts)
 		counts->heap.heap.released_bytes == 0)
 		return;
 	log_info("%s: in all: returned %s in the background, %s for growth, %s at lazy, %s at "
-		 "eager, %s at full; asked %llu, %llu, %llu times; %s wanted again (%s touched), "
-		 "%s of it too soon; %s kept too long; %llums of CPU in the background; %llu gate "
+		 "eager, %s at full; asked %llu, %llu, %llu times; a page costs %lluns; %s wanted "
+		 "again (%s touched), %s of it too soon; %s kept too long; %llums of CPU in the "
+		 "background; %llu gate "
 		 "waits, %llu of them in vain; %llu brakes; %llu OOM kills",
 		name, size_text(figures->released_background_bytes).text,
 		size_text(figures->released_growth_bytes).text,
@@ -22,6 +23,7 @@ static void report(const char *name, const struct tick_counts *counts)
 		size_text(figures->released_eager_bytes).text,
 		size_text(figures->released_full_bytes).text, (unsigned long long)asked[LEVEL_LAZY],
 		(unsigned long long)asked[LEVEL_EAGER], (unsigned long long)asked[LEVEL_FULL],
+		(unsigned long long)counts->heap.heap.page_ns,
 		size_text(figures->refault_bytes).text,
 		size_text(figures->refault_touched_bytes).text,
 		size_text(figures->regret_release_bytes).text,

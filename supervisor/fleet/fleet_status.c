@@ -29,6 +29,8 @@ static void put_heap(json_t *object, const struct tick_counts *counts, bool live
 		put_bytes(object, "lazy_bytes", heap->lazy_bytes);
 	}
 	put_bytes(object, "released_bytes", heap->released_bytes);
+	if (heap->page_ns != 0)
+		put_bytes(object, "page_ns", heap->page_ns);
 	put_bytes(object, "refault_bytes", figures->refault_bytes);
 	put_bytes(object, "gate_waits", figures->gate_waits);
 	put_bytes(object, "gate_timeouts", figures->gate_timeouts);

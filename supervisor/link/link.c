@@ -15,6 +15,7 @@
 
 #include "supervisor/base/random.h"
 #include "supervisor/link/link_listener.h"
+#include "supervisor/link/link_parts.h"
 #include "supervisor/link/link_slots.h"
 
 /* Below it is what services number by hand, as shells do with 3 to 9 and daemons up to 20. */
@@ -40,6 +41,7 @@ struct link {
 	/* The last release that was asked for; every process has done it once answered. */
 	bool asked;
 	uint32_t asked_sequence;
+	uint32_t spared_processes;
 	uint64_t credit_left_bytes; /* at the last read */
 	uint64_t wants_bytes;
 };
@@ -445,9 +447,15 @@ uint32_t link_ask(struct link *link, enum level level, uint64_t target_bytes)
 {
 	atomic_store(&link->header->target_bytes, target_bytes);
 	atomic_store(&link->header->release_level, (uint32_t)level);
+	link->spared_processes = link_parts_write(link->header, &link->slots, level, target_bytes);
 	link->asked = true;
 	link->asked_sequence = raise_sequence(link);
 	return link->asked_sequence;
+}
+
+uint32_t link_spared_processes(const struct link *link)
+{
+	return link->spared_processes;
 }
 
 enum level link_level(const struct link *link)

@@ -92,4 +92,7 @@ uint32_t link_set_level(struct link *link, enum level level);
 uint32_t link_ask(struct link *link, enum level level, uint64_t target_bytes);
 enum level link_level(const struct link *link);
 
+/* How many processes that can answer the last release asked for nothing (link_parts.h). */
+uint32_t link_spared_processes(const struct link *link);
+
 #endif

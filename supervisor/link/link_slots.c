@@ -112,6 +112,8 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
 	if (index < slots->seen_end && seen->owner != owner && seen->owner != 0)
 		retire(slots, seen);
+	if (index < slots->seen_end)
+		seen->answers = false;
 	if (owner == 0 || !may_be_seen(slots, seen))
 		return;
 	seen->owner = owner;
@@ -132,6 +134,7 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	slots->processes++;
 	if (atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0) {
 		slots->threads++;
+		seen->answers = true;
 		if ((int32_t)(done - asked_sequence) < 0)
 			slots->answered = false;
 	}

@@ -30,6 +30,7 @@
 struct link_seen {
 	uint64_t owner;
 	uint64_t checked_ms;
+	bool answers; /* as of the last read: it has a scavenger thread */
 	struct link_figures figures;
 };
 

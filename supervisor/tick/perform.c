@@ -119,9 +119,30 @@ static bool is_news(const struct perform_ask *ask, uint64_t returned_bytes)
 	       (ask->processes > 0 && returned_bytes > 0);
 }
 
+/* "12M of 1 of 2 processes" */
+static void asked_text(char *text, size_t size, const struct perform_ask *ask)
+{
+	char some[16] = "";
+	if (ask->spared != 0 && ask->spared < ask->processes)
+		snprintf(some, sizeof some, "%u of ", ask->processes - ask->spared);
+	snprintf(text, size, "%s of %s%u process%s",
+		ask->target_bytes == UINT64_MAX ? "all" : size_text(ask->target_bytes).text, some,
+		ask->processes, ask->processes == 1 ? "" : "es");
+}
+
+/* What a page of this service costs, which decides who is asked first. */
+static void cost_text(char *text, size_t size, const struct heap_sample *heap)
+{
+	text[0] = '\0';
+	if (heap->page_ns != 0)
+		snprintf(text, size, " at %lluns a page", number(heap->page_ns));
+}
+
 static void report(struct tick_service *service, uint64_t now_ms)
 {
 	char decision[REASON_BYTES + DECISION_BYTES];
+	char whom[64];
+	char cost[48];
 	const char *name = service->config.name;
 	const struct heap_sample *heap = &service->sampler.totals.heap;
 	struct perform_ask *ask = &service->perform.ask;
@@ -129,7 +150,6 @@ static void report(struct tick_service *service, uint64_t now_ms)
 					  ? heap->released_bytes - ask->returned_before_bytes
 					  : 0;
 	const char *unanswered = heap->answered ? "" : " so far, not all answered";
-	struct size_text asked = size_text(ask->target_bytes);
 	struct size_text returned = size_text(returned_bytes);
 	struct size_text before = size_text(ask->usage_before_bytes);
 	struct size_text after = size_text(service->perform.usage_bytes);
@@ -142,11 +162,10 @@ static void report(struct tick_service *service, uint64_t now_ms)
 			heap->processes == 0 ? "no heap has joined" : "no scavenger runs yet");
 		return;
 	}
-	say("%s: %s; asked %s of %u process%s; returned %s in %llums%s (%smemory.current %s "
-	    "-> %s)",
-		name, decision, ask->target_bytes == UINT64_MAX ? "all" : asked.text,
-		ask->processes, ask->processes == 1 ? "" : "es", returned.text,
-		number(now_ms - ask->asked_ms), unanswered,
+	asked_text(whom, sizeof whom, ask);
+	cost_text(cost, sizeof cost, heap);
+	say("%s: %s; asked %s; returned %s in %llums%s%s (%smemory.current %s -> %s)", name,
+		decision, whom, returned.text, number(now_ms - ask->asked_ms), cost, unanswered,
 		service->perform.usage_shared ? "shared " : "", before.text, after.text);
 }
 
@@ -191,6 +210,7 @@ static void perform_release(
 	};
 	state->releases[action->level]++;
 	link_ask(service->link, action->level, action->target_bytes);
+	state->ask.spared = link_spared_processes(service->link);
 	if (state->ask.processes == 0)
 		report(service, now_ms);
 }

@@ -94,6 +94,41 @@ static void test_release(uint32_t level, size_t block, const char *name)
 	puppet_end(&puppet);
 }
 
+/* The first of two processes is spared all, then a half of what is asked for. */
+static void test_parts_of_a_target(void)
+{
+	long before_kib[2];
+	long left_kib;
+	link_make();
+	struct puppet puppets[] = {idle_puppet(&before_kib[0]), idle_puppet(&before_kib[1])};
+	struct link_slot *slot = slot_of(puppets[0].pid);
+	struct link_slot *other = slot_of(puppets[1].pid);
+	char command[64];
+	snprintf(command, sizeof command, "idle %ld 1000", IDLE_KIB);
+	for (int i = 0; i < 2; i++)
+		puppet_ask(&puppets[i], command);
+	long idle_kib = rss_kib(puppets[0].pid);
+
+	play.header->spared[slot - play.slots] = LINK_SPARED_WHOLE;
+	uint32_t sequence = link_ask_for(LINK_CALM, LINK_EAGER, UINT64_MAX);
+	tap_ok(WAIT_UNTIL(
+		       WAIT_S, slot->sequence_done == sequence && other->sequence_done == sequence),
+		"a process that is asked for nothing answers as well");
+	tap_ok(slot->released_eager_bytes == 0 && rss_kib(puppets[0].pid) > idle_kib * 9 / 10,
+		"and gives nothing");
+	tap_ok(rss_kib(puppets[1].pid) - before_kib[1] < IDLE_KIB / 10, "while the other does");
+
+	play.header->spared[slot - play.slots] = LINK_SPARED_WHOLE / 2;
+	sequence = link_ask_for(LINK_CALM, LINK_EAGER, IDLE_KIB * KIB);
+	tap_ok(WAIT_UNTIL(WAIT_S, slot->sequence_done == sequence),
+		"a process is asked for a half of the target");
+	left_kib = rss_kib(puppets[0].pid) - before_kib[0];
+	tap_ok(left_kib > IDLE_KIB / 4 && left_kib < IDLE_KIB * 3 / 4, "and gives that much");
+	printf("# of %ld KiB, left %ld KiB\n", IDLE_KIB, left_kib);
+	for (int i = 0; i < 2; i++)
+		puppet_end(&puppets[i]);
+}
+
 static void test_requests_in_a_row(void)
 {
 	long before_kib;
@@ -462,6 +497,7 @@ int main(int count, char **arguments)
 	test_release(LINK_EAGER, 65536, "eager");
 	test_release(LINK_EAGER, 2000000, "eager");
 	test_release(LINK_FULL, 500, "full");
+	test_parts_of_a_target();
 	test_requests_in_a_row();
 	test_requests_under_use();
 	test_level_in_force();

@@ -310,15 +310,21 @@ static inline struct link_slot *slot_of(pid_t pid)
 }
 
 /* Writes the level in force and a request (LINK_CALM: none), and wakes everybody. */
-static inline uint32_t link_ask(uint32_t level, uint32_t release_level)
+static inline uint32_t link_ask_for(uint32_t level, uint32_t release_level, uint64_t target_bytes)
 {
 	atomic_store(&play.header->level, level);
 	atomic_store(&play.header->release_level, release_level);
-	atomic_store(&play.header->target_bytes, UINT64_MAX);
+	atomic_store(&play.header->target_bytes, target_bytes);
 	heart_beat();
 	uint32_t sequence = atomic_fetch_add(&play.header->sequence, 1) + 1;
 	syscall(SYS_futex, &play.header->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	return sequence;
+}
+
+/* The same for all that there is. */
+static inline uint32_t link_ask(uint32_t level, uint32_t release_level)
+{
+	return link_ask_for(level, release_level, UINT64_MAX);
 }
 
 static inline long rss_kib(pid_t pid)

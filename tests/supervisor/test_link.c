@@ -27,6 +27,8 @@
 /* One thread, so there is nothing for TSan. */
 /* variants: release asan */
 
+#define MIB ((uint64_t)1024 * 1024)
+
 /* What a shim does: maps the descriptor that it was given. */
 struct peer {
 	struct link *link;
@@ -469,6 +471,81 @@ static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void 
 	assert_true(read_totals(peer).heap.answered);
 }
 
+/* A process that has given back 10 MiB, of which again_mib were wanted again, and holds 20 idle. */
+static void fill_giver(struct link_slot *slot, uint64_t again_mib)
+{
+	slot->released_eager_bytes = 10 * MIB;
+	slot->advise_ns = 2560 * 300;
+	slot->fault_page_ns = 1600;
+	slot->refault_touched_bytes = again_mib * MIB;
+	slot->idle_dirty_bytes = 12 * MIB;
+	slot->lazy_bytes = 8 * MIB;
+}
+
+/* The process of that slot is to give so much, by what the header says. */
+static void assert_part(const struct peer *peer, size_t index, uint64_t expected_bytes)
+{
+	uint64_t bytes = peer->header->target_bytes / LINK_SPARED_WHOLE *
+			 (LINK_SPARED_WHOLE - peer->header->spared[index]);
+	uint64_t far_bytes =
+		bytes > expected_bytes ? bytes - expected_bytes : expected_bytes - bytes;
+	assert_true(far_bytes < MIB / 100);
+	assert_true((bytes == 0) == (expected_bytes == 0));
+}
+
+static void test_processes_where_a_page_costs_least_are_asked_first(void **state)
+{
+	struct peer *peer = *state;
+	fill_giver(take(peer, 0, 100, 7000), 9);
+	fill_giver(take(peer, 1, 101, 7000), 0);
+	fill_giver(take(peer, 2, 102, 7000), 0);
+	take(peer, 3, 103, 7000);
+	read_totals(peer);
+	link_ask(peer->link, LEVEL_EAGER, 30 * MIB);
+	assert_int_equal(link_spared_processes(peer->link), 2);
+	assert_part(peer, 0, 0);
+	assert_part(peer, 1, 15 * MIB);
+	assert_part(peer, 2, 15 * MIB);
+	assert_part(peer, 3, 0);
+	/* What the cheap ones do not have is asked of the dear one. */
+	link_ask(peer->link, LEVEL_EAGER, 50 * MIB);
+	assert_int_equal(link_spared_processes(peer->link), 1);
+	assert_part(peer, 0, 10 * MIB);
+	/* Lazily freed memory is nothing that lazy could find. */
+	link_ask(peer->link, LEVEL_LAZY, 30 * MIB);
+	assert_part(peer, 0, 6 * MIB);
+	/* One that has no thread does not answer. */
+	peer->slot[1].has_thread = 0;
+	read_totals(peer);
+	link_ask(peer->link, LEVEL_EAGER, 30 * MIB);
+	assert_part(peer, 0, 10 * MIB);
+	assert_part(peer, 1, 0);
+	assert_part(peer, 2, 20 * MIB);
+}
+
+static void test_all_are_asked_for_all_where_what_they_hold_does_not_do(void **state)
+{
+	struct peer *peer = *state;
+	static const uint64_t target_bytes[] = {40 * MIB, UINT64_MAX};
+	fill_giver(take(peer, 0, 100, 7000), 9);
+	fill_giver(take(peer, 1, 101, 7000), 0);
+	read_totals(peer);
+	for (size_t i = 0; i < 2; i++) {
+		link_ask(peer->link, LEVEL_EAGER, 1 * MIB);
+		assert_int_equal(link_spared_processes(peer->link), 1);
+		assert_int_equal(peer->header->spared[0], LINK_SPARED_WHOLE);
+		link_ask(peer->link, LEVEL_EAGER, target_bytes[i]);
+		assert_int_equal(link_spared_processes(peer->link), 0);
+		assert_int_equal(peer->header->spared[0], 0);
+		assert_int_equal(peer->header->spared[1], 0);
+	}
+	/* Who comes into the slot of one that is gone is spared nothing. */
+	peer->slot[0].owner = 0;
+	read_totals(peer);
+	link_ask(peer->link, LEVEL_EAGER, 1 * MIB);
+	assert_int_equal(peer->header->spared[0], 0);
+}
+
 static void test_answers_survive_the_sequence_wrapping(void **state)
 {
 	struct peer *peer = *state;
@@ -671,6 +748,8 @@ int main(void)
 		TEST(test_new_owners_are_looked_up_at_a_bounded_rate),
 		TEST(test_a_slot_of_another_version_does_not_count),
 		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
+		TEST(test_processes_where_a_page_costs_least_are_asked_first),
+		TEST(test_all_are_asked_for_all_where_what_they_hold_does_not_do),
 		TEST(test_answers_survive_the_sequence_wrapping),
 		TEST(test_a_new_level_does_not_call_off_an_open_release),
 		TEST(test_another_way_to_scavenge_comes_with_a_new_sequence),

@@ -123,6 +123,12 @@ static void test_a_page_costs_its_advice_and_the_faults_that_were_seen(void **st
 	assert_int_equal(link_figures_page_ns(&figures), 250);
 	figures.refault_touched_bytes = 200 * (uint64_t)4096;
 	assert_int_equal(link_figures_page_ns(&figures), 250 + 250 * 9 / 5);
+	/* By what the heap has measured, where it says so. */
+	figures.fault_page_ns = 1600;
+	assert_int_equal(link_figures_page_ns(&figures), 250 + 1600 / 5);
+	figures.fault_page_ns = UINT64_MAX;
+	assert_int_equal(link_figures_page_ns(&figures), 250 + 1000000000 / 5);
+	figures.fault_page_ns = 0;
 	/* Whatever is in a slot. */
 	figures.refault_touched_bytes = UINT64_MAX;
 	assert_int_equal(link_figures_page_ns(&figures), 2500);
@@ -141,7 +147,8 @@ static void test_the_figures_of_version_3_are_where_they_were(void **state)
 		"released_growth_bytes", "released_lazy_bytes", "released_eager_bytes",
 		"released_full_bytes", "advise_calls", "advise_ns", "refault_bytes", "gate_waits",
 		"gate_timeouts", "gate_wait_ns", "refault_touched_bytes", "regret_release_bytes",
-		"regret_hold_bytes", "break_even_ns", "background_cpu_ns", "free_slots_bytes"};
+		"regret_hold_bytes", "break_even_ns", "background_cpu_ns", "free_slots_bytes",
+		"fault_page_ns"};
 #define NAME(name, kind, attribute) #name,
 	static const char *const names[] = {FIGURES_OF_SLOT(NAME)};
 #undef NAME

@@ -118,6 +118,20 @@ static void test_a_release_is_one_line_when_all_have_answered(void **state)
 	assert_string_equal(logged(stage), "");
 }
 
+static void test_what_a_page_costs_is_said_where_it_is_known(void **state)
+{
+	struct stage *stage = *state;
+	ask(stage, 5000);
+	stage->service.perform.ask.spared = 1;
+	stage->service.sampler.totals.heap.answered = true;
+	stage->service.sampler.totals.heap.released_bytes += 12 * MIB;
+	stage->service.sampler.totals.heap.page_ns = 310;
+	perform_settle(&stage->service, 5007);
+	assert_string_equal(logged(stage),
+		"web: eager (was lazy): headroom 18.1M < 25.6M of 256M; asked 12M of 1 of 2 "
+		"processes; returned 12M in 7ms at 310ns a page (memory.current 241M -> 241M)");
+}
+
 static void test_who_does_not_answer_is_reported_after_a_second(void **state)
 {
 	struct stage *stage = *state;
@@ -298,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_release_is_one_line_when_all_have_answered),
+		TEST(test_what_a_page_costs_is_said_where_it_is_known),
 		TEST(test_who_does_not_answer_is_reported_after_a_second),
 		TEST(test_without_a_heap_there_is_nobody_to_wait_for),
 		TEST(test_asking_again_for_nothing_is_no_news),

@@ -179,4 +179,49 @@ wait "$pid"
 tap_ok "the socket goes with the supervisor" test ! -e "$socket"
 ctl_is "and nobody is there any more" 4 status
 ctl_is "whom a release could be asked of" 7 release all
+
+# Of the processes of one service those are asked first where a page costs least: the first one
+# took back all that it had given, the second one never gave anything.
+log=$TAP_DIR/pair.log
+out=$TAP_DIR/pair.out
+cat >"$ini" <<END
+[supervisor]
+control = $socket
+[policy:default]
+scavenge = off
+[service:pair]
+command = sh -c '$memory idle $IDLE_MIB 1 1000 & $memory idle $IDLE_MIB 1 1000 & wait'
+END
+said_times() { # TIMES PATTERN
+  [ "$(grep -c "$2" "$out")" -ge "$1" ]
+}
+holds_mib() {
+  [ "$(asks GET /v1/services/pair | sed 's/^200 //' |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["idle_bytes"] >> 20)')" -ge "$1" ]
+}
+rss_mib() { # PID
+  awk '/^Rss:/ { print int($2 / 1024) }' "/proc/$1/smaps_rollup"
+}
+(cgroup_exec "$spillway" run "$ini") >"$out" 2>"$log" &
+pid=$!
+at_exit_kill "$pid"
+tap_ok "two processes of one service are up" wait_until 60 said_times 2 empty
+set -- $(pgrep -P "$(pgrep -P "$pid" -f wait)")
+kill -USR1 "$1"
+tap_ok "the first one holds idle memory" wait_until 60 holds_mib $((IDLE_MIB * 3 / 4))
+ctl_is "and gives all of it" 0 release pair
+kill -USR1 "$1"
+kill -USR1 "$2"
+tap_ok "both hold as much" wait_until 60 holds_mib $((IDLE_MIB * 3 / 2))
+before=$(rss_mib "$1")/$(rss_mib "$2")
+ctl_is "a part of it is asked for" 0 release pair --level=eager --target=16M
+after=$(rss_mib "$1")/$(rss_mib "$2")
+tap_ok "which the second one gives ($before -> $after MiB)" \
+  test $((${before%/*} - ${after%/*})) -lt 4 -a $((${before#*/} - ${after#*/})) -ge 14
+tap_ok "the log says of how many, and what a page costs" \
+  said 'pair: eager: .*; asked 16M of 1 of [23] processes; returned .* at [0-9]*ns a page' "$log"
+tap_diag "$(grep 'pair: eager' "$log")"
+kill "$pid"
+wait "$pid"
+tap_ok "as does the report" said 'pair: in all: .*; a page costs [0-9]*ns; ' "$log"
 tap_done
