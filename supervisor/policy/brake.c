@@ -42,6 +42,7 @@ enum brake_change brake_step(struct brake *brake, const struct brake_view *view,
 			return BRAKE_KEEP;
 		if (!over || (!is_called_for(view) && !still_drives(brake, view))) {
 			brake->on = false;
+			brake->watch_ms = now_ms + BRAKE_WATCH_MS;
 			return BRAKE_OFF;
 		}
 		if (brake->high_bytes < bytes)

@@ -25,6 +25,8 @@
  * it gave back does not grow, and is let go.
  */
 
+/* After it has come off growth is still measured over a time in which it was held. */
+#define BRAKE_WATCH_MS 500U
 /* Less growth than this within one hold is none. */
 #define BRAKE_LITTLE_BYTES (UINT64_C(128) << 10)
 
@@ -45,6 +47,7 @@ struct brake {
 	uint64_t set_bytes; /* usage then */
 	uint64_t high_bytes;
 	uint64_t until_ms;
+	uint64_t watch_ms; /* it has come off, and its growth is not known until then */
 };
 
 /* ON also when it is put on anew. */

@@ -128,6 +128,70 @@ static void test_nor_beside_one_that_never_answers(void **state)
 	run_odd(MUTE);
 }
 
+/* What grows without asking is slowed down near the wall until the others have given it room, and
+ * is looked at when the brake comes off.  Growth that is through between two looks in calm is left
+ * out: nobody tells of it. */
+static void test_nor_beside_a_stranger_that_can_be_braked(void **state)
+{
+	(void)state;
+	static const uint64_t stranger_ms[] = {1500, 15000, 30000};
+	uint64_t peaks_bytes[2] = {0};
+	uint64_t brakes_on = 0;
+	for (size_t p = 0; p < sizeof stranger_ms / sizeof stranger_ms[0]; p++) {
+		for (int brakes = 0; brakes < 2; brakes++) {
+			world_begin(stranger_ms[p], &usual, STRANGER | (brakes != 0 ? BRAKE : 0));
+			world_run(true, true, true);
+			world_print();
+			assert_few_changes();
+			brakes_on += world.brakes;
+			assert_true(brakes == 0 || world.crossed == 0);
+			assert_true(world.peak_live_bytes > 220 * MIB);
+			peaks_bytes[brakes] += world.peak_bytes;
+		}
+	}
+	assert_true(brakes_on > 0);
+	assert_true(peaks_bytes[1] < peaks_bytes[0]);
+}
+
+/* Those who ask before they grow are braked as well, and lose little by it. */
+static void test_nor_where_all_can_be_braked(void **state)
+{
+	(void)state;
+	uint64_t brakes_on = 0;
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		world_begin(periods_ms[p], &usual, BRAKE);
+		world_run(true, true, true);
+		world_print();
+		assert_int_equal(world.crossed, 0);
+		assert_int_equal(world.timeouts, 0);
+		assert_int_equal(world.expired, 0);
+		assert_few_changes();
+		assert_true(world.behind_ms < HEAPS * RUN_MS / 50);
+		brakes_on += world.brakes;
+	}
+	assert_true(brakes_on > 0);
+}
+
+/* What costs nobody anything is free before it is needed, and so fewer find the wall hit. */
+static void test_nor_where_the_kernel_takes_back_what_it_can(void **state)
+{
+	(void)state;
+	uint64_t hits[2] = {0};
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		for (int reclaims = 0; reclaims < 2; reclaims++) {
+			world_begin(periods_ms[p], &usual,
+				SLAB | TIGHT | BRAKE | (reclaims != 0 ? RECLAIM : 0));
+			world_run(true, true, true);
+			world_print();
+			assert_int_equal(world.crossed, 0);
+			assert_few_changes();
+			assert_true((world.reclaims > 0) == (reclaims != 0));
+			hits[reclaims] += world.events_max;
+		}
+	}
+	assert_true(hits[1] < hits[0]);
+}
+
 static void test_the_same_heaps_without_policy_cross_it(void **state)
 {
 	(void)state;
@@ -150,6 +214,9 @@ int main(void)
 		cmocka_unit_test(test_nor_beside_a_crawler),
 		cmocka_unit_test(test_nor_beside_a_liar),
 		cmocka_unit_test(test_nor_beside_one_that_never_answers),
+		cmocka_unit_test(test_nor_beside_a_stranger_that_can_be_braked),
+		cmocka_unit_test(test_nor_where_all_can_be_braked),
+		cmocka_unit_test(test_nor_where_the_kernel_takes_back_what_it_can),
 		cmocka_unit_test(test_the_same_heaps_without_policy_cross_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

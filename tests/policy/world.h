@@ -15,6 +15,11 @@
  * not.  A heap reuses its idle bytes except for UNFIT_BYTES of holes, takes
  * credit for the rest, populates it, and answers a release some ms after it was asked.
  * Between sample and plan the heaps go on, so credit is stored as plan.h says.
+ *
+ * Above memory.high the kernel takes the heap's lazily freed pages, and then slows it
+ * down the more the further above it is; a brake that has reached its deadline comes off by
+ * itself.  memory.reclaim takes RECLAIM_BYTES_PER_MS of what costs nobody anything, as
+ * the kernel does at the wall.
  */
 
 #define HEAPS 4
@@ -23,6 +28,10 @@
 #define BASE_BYTES (4 * MIB)
 #define UNFIT_BYTES (6 * MIB)
 #define RELEASE_BYTES_PER_MS (2 * MIB)
+/* At 1/1000 over memory.high, and at twice as much a quarter of it (Linux, mm/memcontrol.c,
+ * calculate_high_delay). */
+#define PENALISED_BYTES_PER_MS (4 * MIB)
+#define RECLAIM_BYTES_PER_MS (256 * KIB)
 
 /* How fast the machine is on that day. */
 struct speed {
@@ -41,11 +50,16 @@ enum {
 	SLAB = 4,      /* a crawler fills the kernel's caches, which it takes back by itself */
 	LIAR = 8,      /* says that it gave what it was asked for, and holds more */
 	MUTE = 16,     /* never answers */
+	STRANGER = 32, /* has no heap of ours: asks nobody, and keeps nothing that is freed */
+	BRAKE = 64,    /* leaves have a memory.high that may be written */
+	RECLAIM = 128, /* and a memory.reclaim */
+	TIGHT = 256,   /* the wall leaves less than full's threshold when most is live */
 };
 #define OWN_WALL_BYTES (140 * MIB)
 #define LOWERED_MS 20000
 #define RAISED_MS 40000
 #define SLAB_BYTES_PER_MS (64 * KIB)
+#define TIGHTER_BYTES (16 * MIB)
 
 struct heap {
 	uint64_t live_bytes;
@@ -61,6 +75,9 @@ struct heap {
 	uint64_t target_bytes;
 	uint64_t answers_ms; /* it begins to */
 	uint64_t credit_bytes;
+	uint64_t high_bytes; /* memory.high */
+	uint64_t high_until_ms;
+	uint64_t events_high;
 };
 
 static struct world {
@@ -86,6 +103,16 @@ static struct world {
 	uint64_t releases[LEVELS];
 	uint64_t returned_bytes;
 	uint64_t steps;
+	struct {
+		bool under_way;
+		size_t heap; /* HEAPS = all */
+		uint64_t left_bytes;
+		uint64_t got_bytes;
+		uint64_t until_ms;
+	} reclaim;
+	uint64_t reclaims;
+	uint64_t brakes;
+	uint64_t expired;        /* brakes that the deadline took off */
 	uint64_t behind_ms;      /* heap-milliseconds spent short of what was wanted */
 	unsigned changes[HEAPS]; /* of level */
 } world;
@@ -127,10 +154,32 @@ static inline uint64_t wanted_live_bytes(size_t i, uint64_t now_ms)
 	return 10 * MIB + 110 * MIB * part / 1000;
 }
 
+static inline uint64_t lazy_take(struct heap *heap, uint64_t bytes)
+{
+	uint64_t taken = least(bytes, heap->lazy_kept_bytes);
+	heap->lazy_kept_bytes -= taken;
+	return taken;
+}
+
+/* What a heap may populate in this ms. */
+static inline uint64_t high_allows(struct heap *heap)
+{
+	uint64_t bytes = least(heap->to_charge_bytes, world.speed.populate_bytes_per_ms);
+	uint64_t used_bytes = charged_bytes(heap) + bytes;
+	if (bytes == 0 || used_bytes <= heap->high_bytes)
+		return bytes;
+	heap->events_high++;
+	uint64_t over_bytes = used_bytes - heap->high_bytes;
+	if (lazy_take(heap, over_bytes) == over_bytes)
+		return bytes;
+	uint64_t over_permille = over_bytes * 1000 / heap->high_bytes + 1;
+	return least(bytes, PENALISED_BYTES_PER_MS / (over_permille * over_permille));
+}
+
 /* The kernel: at the wall it takes its caches and lazily freed pages, whoever they belong to. */
 static inline void heap_charge(struct heap *heap)
 {
-	uint64_t bytes = least(heap->to_charge_bytes, world.speed.populate_bytes_per_ms);
+	uint64_t bytes = least(heap->to_charge_bytes, high_allows(heap));
 	uint64_t used_bytes = usage_bytes();
 	heap->to_charge_bytes -= bytes;
 	world.crossed += charged_bytes(heap) > world.own_wall_bytes[heap - world.heap] ? 1 : 0;
@@ -141,11 +190,8 @@ static inline void heap_charge(struct heap *heap)
 	world.slab_bytes -= slab_bytes;
 	over_bytes -= slab_bytes;
 	world.events_max++;
-	for (size_t i = 0; i < HEAPS; i++) {
-		uint64_t taken = least(over_bytes, world.heap[i].lazy_kept_bytes);
-		world.heap[i].lazy_kept_bytes -= taken;
-		over_bytes -= taken;
-	}
+	for (size_t i = 0; i < HEAPS; i++)
+		over_bytes -= lazy_take(&world.heap[i], over_bytes);
 	world.crossed += over_bytes > 0 ? 1 : 0;
 }
 
@@ -191,7 +237,7 @@ static inline void heap_answer(struct heap *heap, uint64_t now_ms)
 /* Grows by need in fresh pages: credit, own idle bytes, credit again, waiting, anyway. */
 static inline bool heap_pay(struct heap *heap, uint64_t need, uint64_t now_ms)
 {
-	if (!world.steered)
+	if (!world.steered || is_odd(heap, STRANGER))
 		return true;
 	if (heap->wants_bytes == 0 && heap->credit_bytes < need) {
 		uint64_t given = heap_give(heap, LEVEL_EAGER, need);
@@ -225,7 +271,7 @@ static inline void heap_live(struct heap *heap, uint64_t wanted_bytes, uint64_t 
 		uint64_t freed = least(
 			heap->live_bytes - wanted_bytes, heap->live_bytes - heap->to_charge_bytes);
 		heap->live_bytes -= freed;
-		heap->dirty_bytes += freed;
+		heap->dirty_bytes += is_odd(heap, STRANGER) ? 0 : freed;
 		heap->wants_bytes = 0;
 		return;
 	}
@@ -299,8 +345,14 @@ static inline void sample_take(void)
 			.credit_left_bytes = heap->credit_bytes,
 			.answered = heap->asked == LEVEL_CALM,
 		};
+		if (is_odd(heap, STRANGER))
+			service->heap = (struct heap_sample){.answered = true};
+		service->events.known = true;
+		service->events.high = heap->events_high;
 		kept_bytes += heap->lazy_kept_bytes;
 	}
+	fixture.sample.reclaim.under_way = world.reclaim.under_way;
+	fixture.sample.reclaim.got_bytes = world.reclaim.got_bytes;
 	fixture.sample.shared.limit_bytes = world.wall_bytes;
 	fixture.sample.shared.current_bytes = usage_bytes();
 	fixture.sample.shared.reclaimable_known = world.reclaimable_known;
@@ -308,6 +360,42 @@ static inline void sample_take(void)
 	fixture.sample.shared.cache_bytes = kept_bytes + world.slab_bytes;
 	fixture.sample.shared_events.known = true;
 	fixture.sample.shared_events.max = world.events_max;
+}
+
+static inline void action_perform(const struct action *action, uint64_t now_ms)
+{
+	struct heap *heap = &world.heap[action->service];
+	switch (action->kind) {
+	case ACTION_LEVEL:
+		world.changes[action->service]++;
+		break;
+	case ACTION_RELEASE:
+		world.releases[action->level]++;
+		heap->asked = is_odd(heap, STRANGER) ? LEVEL_CALM : action->level;
+		heap->target_bytes = action->target_bytes;
+		heap->answers_ms = now_ms + world.speed.answer_ms;
+		break;
+	case ACTION_BRAKE:
+		world.brakes++;
+		heap->high_bytes = action->high_bytes;
+		heap->high_until_ms = action->until_ms;
+		break;
+	case ACTION_UNBRAKE:
+		heap->high_bytes = UINT64_MAX;
+		break;
+	case ACTION_RECLAIM:
+		world.reclaims++;
+		world.reclaim.under_way = true;
+		world.reclaim.heap = action->all ? HEAPS : action->service;
+		world.reclaim.left_bytes = action->target_bytes;
+		world.reclaim.got_bytes = 0;
+		world.reclaim.until_ms = action->until_ms;
+		break;
+	case ACTION_CONCLUDE:
+	case ACTION_END:
+	case ACTIONS:
+		break;
+	}
 }
 
 static inline void plan_perform(uint64_t now_ms)
@@ -321,14 +409,7 @@ static inline void plan_perform(uint64_t now_ms)
 	}
 	for (size_t a = 0; a < fixture.plan.count; a++) {
 		const struct action *action = &fixture.plan.action[a];
-		world.changes[action->service] += action->kind == ACTION_LEVEL ? 1 : 0;
-		if (action->kind != ACTION_RELEASE)
-			continue;
-		struct heap *heap = &world.heap[action->service];
-		world.releases[action->level]++;
-		heap->asked = action->level;
-		heap->target_bytes = action->target_bytes;
-		heap->answers_ms = now_ms + world.speed.answer_ms;
+		action_perform(action, now_ms);
 	}
 }
 
@@ -348,9 +429,44 @@ static inline void walls_tick(uint64_t now_ms)
 		world.own_wall_bytes[0] = world.lowered.written_bytes;
 }
 
+static inline void brakes_tick(uint64_t now_ms)
+{
+	for (size_t i = 0; i < HEAPS; i++) {
+		struct heap *heap = &world.heap[i];
+		if (heap->high_bytes == UINT64_MAX || now_ms < heap->high_until_ms)
+			continue;
+		heap->high_bytes = UINT64_MAX;
+		world.expired++;
+	}
+}
+
+/* The thread that writes memory.reclaim. */
+static inline void reclaim_tick(uint64_t now_ms)
+{
+	uint64_t piece_bytes = least(world.reclaim.left_bytes, RECLAIM_BYTES_PER_MS);
+	uint64_t got_bytes = 0;
+	if (!world.reclaim.under_way)
+		return;
+	if (world.reclaim.heap == HEAPS) {
+		got_bytes = least(piece_bytes, world.slab_bytes);
+		world.slab_bytes -= got_bytes;
+	}
+	for (size_t i = 0; i < HEAPS; i++)
+		if (world.reclaim.heap == HEAPS || world.reclaim.heap == i)
+			got_bytes += lazy_take(&world.heap[i], piece_bytes - got_bytes);
+	world.reclaim.left_bytes -= got_bytes;
+	world.reclaim.got_bytes += got_bytes;
+	if (world.reclaim.left_bytes > 0 && got_bytes == piece_bytes &&
+		now_ms < world.reclaim.until_ms)
+		return;
+	world.reclaim.under_way = false;
+}
+
 static inline void world_tick(uint64_t now_ms)
 {
 	walls_tick(now_ms);
+	brakes_tick(now_ms);
+	reclaim_tick(now_ms);
 	heaps_tick(now_ms);
 }
 
@@ -363,6 +479,7 @@ static inline void world_begin(uint64_t period_ms, const struct speed *speed, in
 	world.seed = 88172645463325252U + period_ms;
 	/* What the odd one keeps is no room. */
 	world.wall_bytes = WALL_BYTES + ((odds & (LIAR | MUTE)) != 0 ? 120 * MIB : 0);
+	world.wall_bytes -= (odds & TIGHT) != 0 ? TIGHTER_BYTES : 0;
 	for (size_t i = 0; i < HEAPS; i++)
 		world.own_wall_bytes[i] =
 			(odds & OWN_WALLS) != 0 ? OWN_WALL_BYTES : SAMPLE_NO_LIMIT;
@@ -370,8 +487,11 @@ static inline void world_begin(uint64_t period_ms, const struct speed *speed, in
 		world.own_wall_bytes[0] = WALL_BYTES;
 	world.lowered.written_bytes = world.own_wall_bytes[0];
 	fixture_start(HEAPS, world.wall_bytes);
-	for (size_t i = 0; i < HEAPS; i++)
-		fixture.service[i].sample.can_brake = false;
+	fixture.sample.reclaim.possible = (odds & RECLAIM) != 0;
+	for (size_t i = 0; i < HEAPS; i++) {
+		world.heap[i].high_bytes = UINT64_MAX;
+		fixture.service[i].sample.can_brake = (odds & BRAKE) != 0;
+	}
 }
 
 /* timed: time to wall counts; without it the lazy level has its turn. */
@@ -401,7 +521,8 @@ static inline void world_print(void)
 {
 	print_message("# period %llu ms: peak %llu MiB, live %llu MiB, %llu steps, %llu waits of "
 		      "%llu ms, %llu timeouts, %llu ms behind, releases %llu/%llu/%llu, %llu MiB "
-		      "returned, max events %llu, crossed %llu, %u %u %u %u changes\n",
+		      "returned, max events %llu, crossed %llu, %llu brakes, %llu reclaims, "
+		      "%u %u %u %u changes\n",
 		(unsigned long long)world.period_ms, (unsigned long long)(world.peak_bytes / MIB),
 		(unsigned long long)(world.peak_live_bytes / MIB), (unsigned long long)world.steps,
 		(unsigned long long)world.waits, (unsigned long long)world.waited_ms,
@@ -411,6 +532,7 @@ static inline void world_print(void)
 		(unsigned long long)world.releases[LEVEL_FULL],
 		(unsigned long long)(world.returned_bytes / MIB),
 		(unsigned long long)world.events_max, (unsigned long long)world.crossed,
+		(unsigned long long)world.brakes, (unsigned long long)world.reclaims,
 		world.changes[0], world.changes[1], world.changes[2], world.changes[3]);
 }
 
