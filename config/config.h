@@ -124,7 +124,8 @@ struct config_service {
 	enum level on_pressure_level;
 	int memory_priority; /* how dear its pages count; 0 = CONFIG_MEMORY_PRIORITY_USUAL */
 	enum config_last_resort last_resort;
-	bool dry_run; /* what would be done about its memory is said, and not done */
+	uint32_t freeze_ms; /* for so long at a time it may be frozen; 0 = it may not */
+	bool dry_run;       /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
 	size_t policy; /* index into policies[] */
 };

@@ -414,6 +414,8 @@ static const struct key service_keys[] = {
 		SERVICE(memory_priority)},
 	[KEY_LAST_RESORT] = {"last_resort", "none, stop or restart", keys_parse_last_resort,
 		SERVICE(last_resort)},
+	[KEY_FREEZE] = {"freeze", "yes, no, or a duration of at most 1m such as 500ms",
+		keys_parse_freeze, SERVICE(freeze_ms)},
 	[KEY_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SERVICE(dry_run)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},

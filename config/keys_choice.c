@@ -1,4 +1,4 @@
-/* Reads values that are one of a few names. */
+/* Reads values that are one of a few names, or may be. */
 #include "config/keys_choice.h"
 
 #include <errno.h>
@@ -6,6 +6,11 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "config/units.h"
+
+/* Longer than a release takes, and shorter than what health checks wait for. */
+#define FREEZE_USUAL_MS 500U
+#define FREEZE_MOST_MS 60000U
 
 /* Which of the names it is. */
 static int parse_name(const char *text, const char *const *names, size_t count, size_t *index)
@@ -49,6 +54,22 @@ int keys_parse_last_resort(const char *text, void *field, const char **why)
 	if (parse_name(text, names, sizeof names / sizeof names[0], &index) != 0)
 		return -EINVAL;
 	*(enum config_last_resort *)field = (enum config_last_resort)index;
+	return 0;
+}
+
+int keys_parse_freeze(const char *text, void *field, const char **why)
+{
+	uint32_t freeze_ms = 0;
+	int error = 0;
+
+	(void)why;
+	if (strcmp(text, "yes") == 0)
+		freeze_ms = FREEZE_USUAL_MS;
+	else if (strcmp(text, "no") != 0 && strcmp(text, "off") != 0)
+		error = units_parse_duration(text, &freeze_ms);
+	if (error != 0 || freeze_ms > FREEZE_MOST_MS)
+		return -EINVAL;
+	*(uint32_t *)field = freeze_ms;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 /* Values that are one of a few names; as key.parse of keys.h. */
 int keys_parse_level(const char *text, void *field, const char **why);
 int keys_parse_last_resort(const char *text, void *field, const char **why);
+int keys_parse_freeze(const char *text, void *field, const char **why);
 int keys_parse_scavenge(const char *text, void *field, const char **why);
 int keys_parse_madvise(const char *text, void *field, const char **why);
 

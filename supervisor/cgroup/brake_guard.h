@@ -5,11 +5,11 @@
 #include <stdint.h>
 
 /*
- * A process that lifts the brakes when the supervisor cannot.
+ * A process that lifts the brakes when the supervisor cannot, and thaws what is frozen.
  *
- * A brake is memory.high below the usage.  When the supervisor is killed or
- * stopped while one is on, nobody takes it off, and the service is throttled for
- * ever.  The guard is told of each brake before it goes on.  It gives memory.high its
+ * A brake is memory.high below the usage, or cgroup.freeze, whose configured value is 0.  When the
+ * supervisor is killed or stopped while one is on, nobody takes it off, and the service is
+ * throttled for ever.  The guard is told of each brake before it goes on.  It gives memory.high its
  * configured value back when
  *   - the supervisor's end of the socket is closed, which the kernel does for a killed one;
  *   - the deadline of the brake is over by BRAKE_GUARD_GRACE_MS, as when the supervisor is
@@ -40,8 +40,8 @@ struct brake_guard {
 
 struct brake_guard_order {
 	size_t slot;
-	int file_fd;           /* memory.high, open for writing; the guard has a duplicate */
-	uint64_t normal_bytes; /* UINT64_MAX = "max" */
+	int file_fd;           /* memory.high or cgroup.freeze, open for writing; duplicated */
+	uint64_t normal_bytes; /* UINT64_MAX = "max"; of cgroup.freeze 0 */
 	uint64_t until_ms;     /* CLOCK_MONOTONIC */
 };
 

@@ -1,4 +1,4 @@
-/* The thread that writes memory.high and memory.max, and what it tells the guard. */
+/* The thread that writes memory.high, memory.max and cgroup.freeze, and what it tells the guard. */
 
 #include "supervisor/cgroup/brake_worker.h"
 
@@ -15,7 +15,8 @@
 #include "supervisor/base/thread.h"
 
 /*
- * One slot per service, under one lock, which is never held across a write.
+ * Slots of which each holds one file at a value for a time, under one lock, which is never held
+ * across a write.  For cgroup.freeze the values are 1 and 0 bytes.
  * While a slot is busy its file is in the thread's hands: nobody else closes it.
  *
  *   due:  wanted differs from written, or until_ms has passed while on
@@ -287,36 +288,60 @@ static int set_once_locked(struct once *once, int directory_fd, const char *file
 	return once->fd >= 0 ? 0 : -errno;
 }
 
+/* What holds a slot's file at a value for a time. */
+struct hold {
+	const char *file;
+	uint64_t bytes;
+	uint64_t normal_bytes;
+	uint64_t until_ms;
+};
+
+static int hold_locked(struct brake_worker *worker, struct brake_slot *slot, int directory_fd,
+	const struct hold *hold)
+{
+	if (slot->file_fd < 0) {
+		slot->file_fd = openat(directory_fd, hold->file, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		if (slot->file_fd < 0)
+			return -errno;
+	}
+	struct brake_guard_order order = {.slot = slot->number,
+		.file_fd = slot->file_fd,
+		.normal_bytes = hold->normal_bytes,
+		.until_ms = hold->until_ms};
+	int error = tell_guard_locked(worker, &order);
+	if (error != 0)
+		return error;
+	worker->end_guard = false;
+	slot->on = true;
+	slot->due = true;
+	slot->high_bytes = hold->bytes;
+	slot->normal_bytes = hold->normal_bytes;
+	slot->until_ms = hold->until_ms;
+	pthread_cond_signal(&worker->work);
+	return 0;
+}
+
+static int hold(
+	struct brake_worker *worker, size_t number, int directory_fd, const struct hold *hold)
+{
+	pthread_mutex_lock(&worker->lock);
+	int error = hold_locked(worker, worker->slot[number], directory_fd, hold);
+	pthread_mutex_unlock(&worker->lock);
+	return error;
+}
+
 int brake_worker_set(struct brake_worker *worker, size_t number, int directory_fd,
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms)
 {
-	struct brake_slot *slot = worker->slot[number];
-	int error = 0;
-	pthread_mutex_lock(&worker->lock);
-	if (slot->file_fd < 0) {
-		slot->file_fd =
-			openat(directory_fd, "memory.high", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-		if (slot->file_fd < 0)
-			error = -errno;
-	}
-	if (error == 0) {
-		struct brake_guard_order order = {.slot = number,
-			.file_fd = slot->file_fd,
-			.normal_bytes = normal_bytes,
-			.until_ms = until_ms};
-		error = tell_guard_locked(worker, &order);
-	}
-	if (error == 0) {
-		worker->end_guard = false;
-		slot->on = true;
-		slot->due = true;
-		slot->high_bytes = high_bytes;
-		slot->normal_bytes = normal_bytes;
-		slot->until_ms = until_ms;
-		pthread_cond_signal(&worker->work);
-	}
-	pthread_mutex_unlock(&worker->lock);
-	return error;
+	const struct hold high = {"memory.high", high_bytes, normal_bytes, until_ms};
+	return hold(worker, number, directory_fd, &high);
+}
+
+int brake_worker_freeze(
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t until_ms)
+{
+	const struct hold frozen = {"cgroup.freeze", 1, 0, until_ms};
+	return hold(worker, number, directory_fd, &frozen);
 }
 
 int brake_worker_normal(

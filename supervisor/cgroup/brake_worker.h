@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * memory.high and memory.max of the leaves, written by a thread.
+ * memory.high, memory.max and cgroup.freeze of the leaves, written by a thread.
  *
  * Lowering memory.high reclaims inside the write, for as long as the kernel
  * finds it worth while, so the loop must not do it.  O_NONBLOCK, which newer kernels
@@ -14,8 +14,9 @@
  *
  * The deadline belongs to the thread and not to policy: at until_ms it gives the leaf
  * its configured memory.high back even when nobody has called since.  A brake that
- * stays on hangs a service, which is worse than no brake.  What the deadline is for a thread that
- * hangs, brake_guard.h is for a supervisor that was killed or stopped.
+ * stays on hangs a service, which is worse than no brake; a service that stays frozen is worse
+ * still.  What the deadline is for a thread that hangs, brake_guard.h is for a supervisor that was
+ * killed or stopped.
  */
 
 struct brake_worker;
@@ -25,7 +26,8 @@ int brake_worker_open(struct brake_worker **worker);
 /* Lifts every brake and ends the thread and the guard. */
 void brake_worker_close(struct brake_worker *worker);
 
-/* The number of a slot for one service, its own until brake_worker_forget().  0 or -ENOMEM. */
+/* The number of a slot for one file of a service, its own until brake_worker_forget().  0 or
+ * -ENOMEM. */
 int brake_worker_add(struct brake_worker *worker, size_t *number);
 
 /* directory_fd is the leaf's, duplicated here.  normal_bytes is what to put back (UINT64_MAX =
@@ -33,6 +35,11 @@ int brake_worker_add(struct brake_worker *worker, size_t *number);
 int brake_worker_set(struct brake_worker *worker, size_t number, int directory_fd,
 	uint64_t high_bytes, uint64_t normal_bytes, uint64_t until_ms);
 void brake_worker_lift(struct brake_worker *worker, size_t number);
+
+/* The same with cgroup.freeze, in a slot of its own, which is used for nothing else: what is in the
+ * leaf stands still until the slot is lifted or the deadline is over. */
+int brake_worker_freeze(
+	struct brake_worker *worker, size_t number, int directory_fd, uint64_t until_ms);
 
 /* Has memory.max written, which reclaims as well when it is lowered.  0 or -errno. */
 int brake_worker_limit(

@@ -55,8 +55,9 @@ static unsigned tell_leaf(const char *leaf)
 	int fd = -1;
 	if (cgroup_directory_open(leaf, &fd) != 0)
 		return 0;
-	/* A throttled process takes its time to end. */
+	/* A throttled process takes its time to end, and a frozen one does not. */
 	cgroup_directory_write(fd, "memory.high", "max");
+	cgroup_directory_write(fd, "cgroup.freeze", "0");
 	int count = cgroup_directory_signal(fd, SIGTERM);
 	close(fd);
 	if (count > 0)

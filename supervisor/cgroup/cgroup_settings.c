@@ -9,7 +9,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/cgroup/cgroup_directory.h"
 
-#define SETTINGS 6
+#define SETTINGS 7
 
 uint64_t cgroup_settings_bytes(struct config_amount amount, uint64_t wall_bytes)
 {
@@ -59,6 +59,8 @@ static void describe(
 	settings[5] = (struct setting){"pids_max", "pids.max",
 		config->pids_max != 0 ? (uint64_t)config->pids_max : UINT64_MAX,
 		config->pids_max != 0};
+	/* One that an earlier supervisor has frozen goes on. */
+	settings[6] = (struct setting){"freeze", "cgroup.freeze", 0, config->freeze_ms != 0};
 }
 
 void cgroup_settings_asked(const struct config_service *config, char names[CGROUP_SETTINGS_TEXT])

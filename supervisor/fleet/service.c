@@ -160,6 +160,7 @@ static void step(struct service *service, const struct service_host *host,
 		step(service, host, event, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
+		tick_service_leaves(host->tick, &service->memory);
 		service_signal(service, service->config->stopsignal);
 		break;
 	case RESTART_DO_KILL:

@@ -13,7 +13,7 @@ static void add(struct behind *behind, const struct turn *turn, size_t i, uint64
 	uint64_t idle_bytes = release_idle_bytes(release, heap, LEVEL_FULL);
 	uint64_t slot_bytes = heap->free_slot_bytes < heap->in_use_bytes ? heap->free_slot_bytes
 									 : heap->in_use_bytes;
-	if (!turn->service[i]->sample.running || heap->processes == 0)
+	if (!turn_can_give(turn, i))
 		return;
 	if (!release_has_emptied(release, within_ms, turn->now_ms))
 		behind->emptied = false;

@@ -45,11 +45,14 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 	const struct service_turn *service = &turn->service[i]->turn;
 	enum level asked = state->pressure.asks;
 	uint64_t next_ms = asked_ms[asked];
-	if (state->brake.on || turn->now_ms < state->brake.watch_ms || service->wants_bytes > 0 ||
-		!turn_has_answered(turn, i))
+	bool was_held =
+		turn->now_ms < state->brake.watch_ms || turn->now_ms < state->freeze.next_ms;
+	if (state->brake.on || was_held || service->wants_bytes > 0 || !turn_has_answered(turn, i))
 		next_ms = LOOKS_NEAR_MS;
 	if (state->brake.on)
 		next_ms = less_of(next_ms, fraction_less(state->brake.until_ms, turn->now_ms));
+	if (state->freeze.on)
+		next_ms = less_of(next_ms, fraction_less(state->freeze.until_ms, turn->now_ms));
 	next_ms = less_of(next_ms, wall_next_ms(&service->own, service->policy, asked));
 	return less_of(next_ms, wall_next_ms(&turn->shared, service->policy, asked));
 }

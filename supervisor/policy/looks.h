@@ -12,8 +12,8 @@
  * wall, and before the wall.
  *
  * Beyond a threshold the looks are as frequent as what the numbers ask for now; a level that is
- * only held needs none.  LOOKS_NEAR_MS while a brake is on or has just come off, someone waits at
- * the gate, or a release or memory.reclaim is out.
+ * only held needs none.  LOOKS_NEAR_MS while a brake is on, where one has just come off or a
+ * service was thawed, someone waits at the gate, or a release or memory.reclaim is out.
  */
 
 #define LOOKS_FAR_MS 1000U

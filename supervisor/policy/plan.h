@@ -22,7 +22,7 @@ enum reason_kind {
 	REASON_GATE,         /* value: bytes wanted, threshold: bytes of credit left */
 	REASON_MANUAL,       /* asked for by the operator */
 	REASON_SLOWED,       /* something was slowed down for so long; value, threshold: ms */
-	REASON_DEADLINE,     /* the brake was on for as long as it may; value: ms */
+	REASON_DEADLINE,     /* it was braked or frozen for as long as it may be; value: ms */
 	/* Nothing idle is left and someone waits; value: the largest part of what is used, which is
 	 * meant, threshold: headroom. */
 	REASON_LIVE,       /* live memory of the heaps */
@@ -47,6 +47,8 @@ enum action_kind {
 	ACTION_UNBRAKE,  /* give the leaf its configured memory.high back */
 	ACTION_CONCLUDE, /* say that waiting at the gate is in vain; shared: for all services */
 	ACTION_END,      /* the last resort: stop or restart the service, as its settings say */
+	ACTION_FREEZE, /* let the leaf stand still until until_ms at the latest, for needy's sake */
+	ACTION_THAW,   /* let it go on */
 	ACTION_RECLAIM, /* have the kernel take back target_bytes of the leaf, or of all services */
 	ACTIONS
 };
@@ -58,7 +60,8 @@ struct action {
 	enum level previous;
 	uint64_t target_bytes; /* ACTION_RELEASE, UINT64_MAX = all it can; ACTION_RECLAIM */
 	uint64_t high_bytes;   /* ACTION_BRAKE */
-	uint64_t until_ms;     /* ACTION_BRAKE, ACTION_RECLAIM */
+	uint64_t until_ms;     /* ACTION_BRAKE, ACTION_FREEZE, ACTION_RECLAIM */
+	size_t needy;          /* ACTION_FREEZE; as service */
 	bool all;              /* ACTION_RECLAIM: in the cgroup of all services */
 	struct reason reason;
 };
@@ -88,7 +91,7 @@ struct service_plan {
 };
 
 /* So many actions are the most for that many services. */
-#define PLAN_ACTIONS(services) ((size_t)(services)*6 + 3)
+#define PLAN_ACTIONS(services) ((size_t)(services)*7 + 3)
 
 struct plan {
 	struct action *action; /* the caller's, with room for so many */

@@ -5,6 +5,7 @@
 
 #include "supervisor/policy/conclude.h"
 #include "supervisor/policy/fraction.h"
+#include "supervisor/policy/freeze_walls.h"
 #include "supervisor/policy/grant.h"
 #include "supervisor/policy/last_resort_walls.h"
 #include "supervisor/policy/looks.h"
@@ -16,9 +17,10 @@
 
 /*
  * One step, in this order: look at every wall, hand out headroom, set levels, ask the heaps
- * for memory, then the kernel, brake, end somebody where nothing else is left, and say when to look
- * again.  Credit comes before the requests since what cannot be granted is asked for.  In the plan
- * all levels stand before all requests, and these before the brakes, whose writes may take time.
+ * for memory, then the kernel, freeze, brake, end somebody where nothing else is left, and say when
+ * to look again.  Credit comes before the requests since what cannot be granted is asked for.  In
+ * the plan all levels stand before all requests, and these before the brakes, whose writes may take
+ * time.
  */
 
 static struct pressure_wall wall_view(const struct wall *wall, const struct stall *stall)
@@ -138,68 +140,90 @@ static struct proof_usage usage_of(const struct turn *turn, size_t i)
 	return usage;
 }
 
-static void release_service(struct turn *turn, size_t i, const struct supply *supply)
+static struct release_view release_view_of(const struct turn *turn, size_t i)
 {
-	const struct service_sample *sample = &turn->service[i]->sample;
-	struct release *state = &turn->service[i]->state.release;
-	struct reason reason;
-	struct release_view view = {
-		.level = turn->service[i]->turn.asks,
-		.rose = turn->service[i]->turn.rose,
-		.answered = sample->heap.answered,
-		.urgent = turn->gate_wants_bytes > 0 || turn->service[i]->turn.own_short,
+	const struct heap_sample *heap = &turn->service[i]->sample.heap;
+	const struct service_turn *service = &turn->service[i]->turn;
+	return (struct release_view){
+		.level = service->asks,
+		.rose = service->rose,
+		.answered = heap->answered,
+		.urgent = turn->gate_wants_bytes > 0 || service->own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
-		.released_bytes = sample->heap.released_bytes,
+		.idle_bytes =
+			release_idle_bytes(&turn->service[i]->state.release, heap, service->asks),
+		.released_bytes = heap->released_bytes,
 		.usage = usage_of(turn, i),
 	};
-	view.idle_bytes = release_idle_bytes(state, &sample->heap, view.level);
+}
+
+static void release_service(struct turn *turn, size_t i, const struct supply *supply)
+{
+	struct reason reason;
+	struct release_view view = release_view_of(turn, i);
 	view.target_bytes = target_bytes(turn, i, supply, view.idle_bytes, &reason);
 	if (view.rose)
 		reason = turn->service[i]->turn.reason;
 	uint64_t bytes = UINT64_MAX;
-	enum level level = release_step(state, &view, turn->now_ms, &bytes);
-	struct action *action;
-	if (level != LEVEL_CALM) {
-		action = turn_action_add(turn, ACTION_RELEASE, i);
-		if (action == NULL)
-			return;
-		action->level = level;
-		action->target_bytes = bytes;
-		action->reason = reason;
-	}
+	enum level level =
+		release_step(&turn->service[i]->state.release, &view, turn->now_ms, &bytes);
+	if (level == LEVEL_CALM)
+		return;
+	struct action *action = turn_action_add(turn, ACTION_RELEASE, i);
+	if (action == NULL)
+		return;
+	action->level = level;
+	action->target_bytes = bytes;
+	action->reason = reason;
+}
+
+static void release_by_hand(struct turn *turn, size_t i)
+{
+	const struct service_sample *sample = &turn->service[i]->sample;
+	struct release_view view = release_view_of(turn, i);
 	if (sample->manual == LEVEL_CALM)
 		return;
-	action = turn_action_add(turn, ACTION_RELEASE, i);
+	struct action *action = turn_action_add(turn, ACTION_RELEASE, i);
 	if (action == NULL)
 		return;
 	view.target_bytes = sample->manual_bytes != 0 ? sample->manual_bytes : UINT64_MAX;
-	release_asked(state, sample->manual, &view, turn->now_ms);
+	release_asked(&turn->service[i]->state.release, sample->manual, &view, turn->now_ms);
 	action->level = sample->manual;
 	action->target_bytes = view.target_bytes;
 	action->reason = (struct reason){.kind = REASON_MANUAL};
 }
 
-/* Whoever holds most that is idle is asked first: it costs the least there. */
+/* The one that holds most that is idle, of those that were not visited; count where there is none
+ * left. */
+static size_t richest(const struct turn *turn)
+{
+	size_t most = turn->count;
+	uint64_t most_bytes = 0;
+	for (size_t i = 0; i < turn->count; i++) {
+		const struct service_sample *sample = &turn->service[i]->sample;
+		uint64_t bytes = release_idle_bytes(
+			&turn->service[i]->state.release, &sample->heap, LEVEL_FULL);
+		if (turn->service[i]->turn.visited || !sample->running ||
+			sample->heap.processes == 0)
+			continue;
+		if (most == turn->count || bytes > most_bytes) {
+			most = i;
+			most_bytes = bytes;
+		}
+	}
+	return most;
+}
+
+/* Whoever holds most that is idle is asked first: it costs the least there.  What the operator asks
+ * for is asked of a frozen service too, which goes on for that. */
 static void release(struct turn *turn)
 {
 	struct supply supply = target_supply_of(turn);
-	for (size_t n = 0; n < supply.heaps; n++) {
-		size_t most = turn->count;
-		uint64_t most_bytes = 0;
-		for (size_t i = 0; i < turn->count; i++) {
-			const struct service_sample *sample = &turn->service[i]->sample;
-			uint64_t bytes = release_idle_bytes(
-				&turn->service[i]->state.release, &sample->heap, LEVEL_FULL);
-			if (turn->service[i]->turn.visited || !sample->running ||
-				sample->heap.processes == 0)
-				continue;
-			if (most == turn->count || bytes > most_bytes) {
-				most = i;
-				most_bytes = bytes;
-			}
-		}
-		turn->service[most]->turn.visited = true;
-		release_service(turn, most, &supply);
+	for (size_t i = richest(turn); i < turn->count; i = richest(turn)) {
+		turn->service[i]->turn.visited = true;
+		if (turn_can_give(turn, i))
+			release_service(turn, i, &supply);
+		release_by_hand(turn, i);
 	}
 }
 
@@ -266,14 +290,6 @@ static bool is_close(
 	return wall_brakes(&service->own, service, false, &room_bytes, reason) || shared;
 }
 
-static bool is_clear(const struct wall *wall, const struct config_policy *policy)
-{
-	const struct config_threshold *eager = &policy->at[LEVEL_EAGER];
-	return !wall->exists ||
-	       (wall->headroom_bytes >= fraction_amount_bytes(eager->headroom, wall->limit_bytes) &&
-		       wall->time_to_wall_ms >= eager->time_to_wall_ms);
-}
-
 /* Of a brake that just came off. */
 static struct reason unbrake_reason(const struct turn *turn, size_t i)
 {
@@ -308,10 +324,10 @@ static void brake_service(struct turn *turn, size_t i, size_t drivers, uint64_t 
 		.close = close && !state->leaves,
 		.hit = service->events_high > 0,
 		.can_brake = turn->service[i]->sample.can_brake,
-		/* What is to end is not slowed down. */
-		.wanted = wanted && !state->leaves,
-		.far = is_clear(&service->own, service->policy) &&
-		       is_clear(&turn->shared, service->policy),
+		/* What is to end is not slowed down, nor what stands still. */
+		.wanted = wanted && !state->leaves && !state->freeze.on,
+		.far = turn_is_clear(&service->own, service->policy) &&
+		       turn_is_clear(&turn->shared, service->policy),
 		.current_bytes = service->leaf_bytes,
 		.room_bytes = own_room < shared_room ? own_room : shared_room,
 		.hold_ms = service->policy->brake_hold_ms,
@@ -394,6 +410,7 @@ void policy_step(
 	release(&turn);
 	conclude_step(&turn);
 	reclaim_walls_step(&turn);
+	freeze_walls_step(&turn);
 	brake(&turn);
 	last_resort_walls_step(&turn);
 	inform(&turn);

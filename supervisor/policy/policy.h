@@ -4,6 +4,7 @@
 #include "supervisor/policy/belief.h"
 #include "supervisor/policy/brake.h"
 #include "supervisor/policy/credit.h"
+#include "supervisor/policy/freeze.h"
 #include "supervisor/policy/gate.h"
 #include "supervisor/policy/growth.h"
 #include "supervisor/policy/last_resort.h"
@@ -44,6 +45,7 @@ struct service_state {
 	struct gate gate;
 	struct release release;
 	struct brake brake;
+	struct freeze freeze;
 	struct credit credit;
 	struct belief belief;
 	struct shortage shortage; /* of its own wall */
@@ -78,6 +80,7 @@ struct policy_service {
 	bool has_high;           /* memory.high is configured */
 	uint32_t priority;       /* memory_priority; 0 = the usual one */
 	bool may_end;            /* as the last resort */
+	uint32_t freeze_ms;      /* may be frozen for so long; 0 = it may not */
 	uint64_t promised_bytes; /* memory_low */
 	struct service_sample sample;
 	/* Set by every step. */

@@ -61,7 +61,7 @@ struct supply target_supply_of(const struct turn *turn)
 	struct supply supply = {.idle_bytes = 0};
 	for (size_t i = 0; i < turn->count; i++) {
 		const struct service_sample *sample = &turn->service[i]->sample;
-		if (!sample->running || sample->heap.processes == 0)
+		if (!turn_can_give(turn, i))
 			continue;
 		supply_add(&supply, page_ns_of(turn->service[i]),
 			release_idle_bytes(&turn->service[i]->state.release, &sample->heap,

@@ -10,6 +10,14 @@ uint64_t turn_full_bytes(const struct config_policy *policy, const struct wall *
 	return fraction_amount_bytes(policy->at[LEVEL_FULL].headroom, wall->limit_bytes);
 }
 
+bool turn_is_clear(const struct wall *wall, const struct config_policy *policy)
+{
+	const struct config_threshold *eager = &policy->at[LEVEL_EAGER];
+	return !wall->exists ||
+	       (wall->headroom_bytes >= fraction_amount_bytes(eager->headroom, wall->limit_bytes) &&
+		       wall->time_to_wall_ms >= eager->time_to_wall_ms);
+}
+
 struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t service)
 {
 	if (turn->plan->count == turn->plan->room)
@@ -19,11 +27,17 @@ struct action *turn_action_add(struct turn *turn, enum action_kind kind, size_t 
 	return action;
 }
 
+bool turn_can_give(const struct turn *turn, size_t i)
+{
+	const struct policy_service *service = turn->service[i];
+	return service->sample.running && service->sample.heap.processes > 0 &&
+	       !service->state.freeze.on;
+}
+
 bool turn_has_answered(const struct turn *turn, size_t i)
 {
 	const struct heap_sample *heap = &turn->service[i]->sample.heap;
-	return !turn->service[i]->sample.running || heap->processes == 0 || heap->answered ||
-	       !turn->service[i]->state.release.asked;
+	return !turn_can_give(turn, i) || heap->answered || !turn->service[i]->state.release.asked;
 }
 
 /* What a counter rose by; one that fell belongs to a new cgroup and counts from 0. */
@@ -58,6 +72,8 @@ static void service_retire(struct turn *turn, size_t i)
 	}
 	if (service->brake.on && turn->service[i]->sample.can_brake)
 		turn_action_add(turn, ACTION_UNBRAKE, i);
+	if (service->freeze.on)
+		turn_action_add(turn, ACTION_THAW, i);
 	memset(service, 0, sizeof *service);
 }
 

@@ -35,6 +35,12 @@ void turn_observe(struct turn *turn);
 /* Nothing that was asked of this service is still out. */
 bool turn_has_answered(const struct turn *turn, size_t i);
 
+/* It runs, has a heap that can be asked, and is not frozen. */
+bool turn_can_give(const struct turn *turn, size_t i);
+
+/* There is as much headroom and time to this wall as eager wants, or no wall. */
+bool turn_is_clear(const struct wall *wall, const struct config_policy *policy);
+
 /* The headroom below which the policy asks for full below this wall. */
 uint64_t turn_full_bytes(const struct config_policy *policy, const struct wall *wall);
 

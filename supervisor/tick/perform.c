@@ -252,6 +252,41 @@ static void perform_unbrake(
 	log_notice("%s: brake off: %s; memory.high %s", service->config.name, why, high.text);
 }
 
+static void perform_freeze(struct brake_worker *brake, struct tick_service *service,
+	const struct tick_service *needy, const struct action *action, uint64_t now_ms)
+{
+	char why[REASON_BYTES];
+	const char *name = service->config.name;
+	uint64_t for_ms = action->until_ms > now_ms ? action->until_ms - now_ms : 0;
+	if (brake == NULL || service->leaf == NULL)
+		return;
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_notice("%s: %s for at most %llums, as %s needs memory that others give back: %s", name,
+		service->config.dry_run ? "dry run: would be frozen" : "frozen", number(for_ms),
+		needy->config.name, why);
+	if (service->config.dry_run)
+		return;
+	int error = brake_worker_freeze(
+		brake, service->freeze_slot, cgroup_leaf_fd(service->leaf), action->until_ms);
+	if (error != 0)
+		log_warn("%s: not frozen: cgroup.freeze: %s", name, strerror(-error));
+	service->perform.frozen = error == 0;
+	service->perform.frozen_ms = now_ms;
+}
+
+static void perform_thaw(struct brake_worker *brake, struct tick_service *service,
+	const struct action *action, uint64_t now_ms)
+{
+	char why[REASON_BYTES];
+	if (!service->perform.frozen || service->leaf == NULL)
+		return;
+	service->perform.frozen = false;
+	brake_worker_lift(brake, service->freeze_slot);
+	perform_reason_text(why, sizeof why, &action->reason);
+	log_notice("%s: thawed after %llums: %s", service->config.name,
+		number(now_ms - service->perform.frozen_ms), why);
+}
+
 static void perform_conclude(const struct tick_service *service, const struct action *action)
 {
 	char why[REASON_BYTES];
@@ -276,9 +311,8 @@ static void perform_end(struct brake_worker *brake, struct tick_service *service
 		size_text(heap->idle_dirty_bytes).text);
 	if (service->config.dry_run)
 		return;
-	/* Throttled, it would take longer to end. */
-	if (brake != NULL && service->leaf != NULL)
-		brake_worker_lift(brake, service->brake_slot);
+	/* Throttled, it would take longer to end, and frozen it would not. */
+	tick_service_let_go(service, brake);
 	service->perform.ends = true;
 	service->perform.ends_ms = now_ms;
 	service->is_to_end = true;
@@ -345,6 +379,12 @@ void perform_plan(struct perform_means *means, const struct plan *plan,
 		case ACTION_UNBRAKE:
 			perform_unbrake(means->brake, whose, action);
 			break;
+		case ACTION_FREEZE:
+			perform_freeze(means->brake, whose, service[action->needy], action, now_ms);
+			break;
+		case ACTION_THAW:
+			perform_thaw(means->brake, whose, action, now_ms);
+			break;
 		case ACTION_CONCLUDE:
 			perform_conclude(whose, action);
 			break;
@@ -373,6 +413,7 @@ void perform_settle(struct tick_service *service, uint64_t now_ms)
 void perform_forget(struct perform_service *service)
 {
 	service->ask.open = false;
+	service->frozen = false;
 }
 
 uint64_t perform_due_ms(const struct perform_service *service)

@@ -53,8 +53,10 @@ struct perform_service {
 	struct perform_ask ask;
 	uint64_t releases[LEVELS];
 	uint64_t brakes;
-	bool ends;  /* as the last resort */
-	bool ended; /* and is gone, which is to be told */
+	bool frozen;
+	uint64_t frozen_ms; /* since */
+	bool ends;          /* as the last resort */
+	bool ended;         /* and is gone, which is to be told */
 	uint64_t ends_ms;
 	/* What is known at this moment, for the log: set before every call. */
 	uint64_t usage_bytes; /* as an operator would read it */

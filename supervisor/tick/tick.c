@@ -260,6 +260,13 @@ int tick_service_pressure(struct tick *tick, struct tick_service *service, bool 
 void tick_service_started(struct tick_service *service)
 {
 	service->running = true;
+	service->leaves = false;
+}
+
+void tick_service_leaves(struct tick *tick, struct tick_service *service)
+{
+	service->leaves = true;
+	tick_service_let_go(service, tick->means.brake);
 }
 
 /* A leaf's kills are the service's; without leaves nobody knows whose they were. */
@@ -299,8 +306,7 @@ uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uin
 	if (!own)
 		service->oom_kills += kills;
 	service->running = false;
-	if (own)
-		brake_worker_lift(tick->means.brake, service->brake_slot);
+	tick_service_let_go(service, tick->means.brake);
 	perform_forget(&service->perform);
 	service->perform.ended = service->perform.ends;
 	service->perform.ends = false;
@@ -379,6 +385,8 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->policy.has_high = high->bytes != 0 || high->permille != 0;
 	service->policy.priority = (uint32_t)service->config.memory_priority;
 	service->policy.may_end = service->config.last_resort != CONFIG_LAST_NONE;
+	service->policy.freeze_ms =
+		service->leaf != NULL && !service->leaves ? service->config.freeze_ms : 0;
 	service->policy.promised_bytes = service->promised_bytes;
 	service->policy.sample.running = service->running;
 	service->policy.sample.manual = service->manual;

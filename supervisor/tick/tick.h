@@ -94,6 +94,9 @@ int tick_service_pressure(struct tick *tick, struct tick_service *service, bool 
 
 void tick_service_started(struct tick_service *service);
 
+/* It is told to stop: nothing holds it back from now on. */
+void tick_service_leaves(struct tick *tick, struct tick_service *service);
+
 /* Returns how many OOM kills the kernel has counted in the service's cgroup since it was last
  * asked.  Without a leaf the count is that of all services together: then any is
  * reported to the first caller only, so ask for a process that died of SIGKILL. */

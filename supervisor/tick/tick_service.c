@@ -79,11 +79,36 @@ static uint64_t limit_of(const struct cgroup_leaf *leaf)
 										 : UINT64_MAX;
 }
 
-/* A leaf, and a slot of the worker that writes its limits later. */
+static void forget_slots(const struct tick_service *service, struct brake_worker *brake)
+{
+	brake_worker_forget(brake, service->brake_slot);
+	brake_worker_forget(brake, service->freeze_slot);
+}
+
+static int add_slots(struct tick_service *service, struct brake_worker *brake)
+{
+	int error = brake_worker_add(brake, &service->brake_slot);
+	if (error != 0)
+		return error;
+	error = brake_worker_add(brake, &service->freeze_slot);
+	if (error != 0)
+		brake_worker_forget(brake, service->brake_slot);
+	return error;
+}
+
+void tick_service_let_go(const struct tick_service *service, struct brake_worker *brake)
+{
+	if (service->leaf == NULL || brake == NULL)
+		return;
+	brake_worker_lift(brake, service->brake_slot);
+	brake_worker_lift(brake, service->freeze_slot);
+}
+
+/* A leaf, and slots of the worker that writes its limits later. */
 static int make_leaf(struct tick_service *service, const struct tick_place *place)
 {
 	struct cgroup_leaf *leaf;
-	int error = brake_worker_add(place->brake, &service->brake_slot);
+	int error = add_slots(service, place->brake);
 	if (error != 0)
 		return error;
 	if (place->left_leaf != NULL)
@@ -97,7 +122,7 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 			service->limit.written_bytes = limit_of(leaf);
 		write_settings(service, place->wall_bytes);
 	} else {
-		brake_worker_forget(place->brake, service->brake_slot);
+		forget_slots(service, place->brake);
 	}
 	return error;
 }
@@ -195,7 +220,7 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 	retire(&service->psi);
 	retire(&service->events);
 	if (service->leaf != NULL) {
-		brake_worker_forget(place->brake, service->brake_slot);
+		forget_slots(service, place->brake);
 		/* First of all: the new one is to have the same name. */
 		cgroup_leaf_remove(service->leaf, 0);
 		service->leaf = NULL;
@@ -219,8 +244,7 @@ static void switch_dry_run(struct tick_service *service, struct brake_worker *br
 	policy_service_forget(&service->policy);
 	perform_forget(&service->perform);
 	link_set_level(service->link, LEVEL_CALM);
-	if (service->leaf != NULL)
-		brake_worker_lift(brake, service->brake_slot);
+	tick_service_let_go(service, brake);
 }
 
 void tick_service_reload(
@@ -287,7 +311,7 @@ void tick_service_unmake(struct tick_service *service, struct brake_worker *brak
 	struct config_policy policy = service->policy_config;
 	sampler_service_close(&service->sampler);
 	if (service->leaf != NULL && brake != NULL)
-		brake_worker_forget(brake, service->brake_slot);
+		forget_slots(service, brake);
 	close_watched(&service->psi);
 	close_watched(&service->events);
 	/* What is not removed now is tried again when the tree is closed. */

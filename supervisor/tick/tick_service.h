@@ -45,6 +45,7 @@ struct tick_service {
 	bool was_dry_run;      /* before a reload */
 	enum level manual;     /* asked for by hand since the last turn; LEVEL_CALM = nothing */
 	uint64_t manual_bytes; /* so much of it; 0 = all */
+	bool leaves;           /* it was told to stop */
 	bool is_to_end;        /* as the last resort: set here, taken by the owner of this object */
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */
@@ -55,6 +56,7 @@ struct tick_service {
 	struct config_psi psi_wanted; /* what psi was made for, or was refused */
 	struct tick_watched events;
 	size_t brake_slot; /* where there is a leaf */
+	size_t freeze_slot;
 	uint64_t high_bytes;
 	uint64_t promised_bytes; /* memory_low; 0 = nothing */
 	struct limit limit;      /* memory.max */
@@ -110,6 +112,9 @@ void tick_service_reload(
 
 /* Between two reloads: the wall that its target_file names, which may be another one by now. */
 void tick_service_aim(struct tick_service *service, struct sampler *sampler, uint64_t now_ms);
+
+/* What holds it back: the brake comes off, and it is thawed. */
+void tick_service_let_go(const struct tick_service *service, struct brake_worker *brake);
 
 /* After the service was sampled: that wall in the place of its own, where it is nearer. */
 void tick_service_aimed(struct tick_service *service);

@@ -111,6 +111,7 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "on_pressure_level = lazy\n",
 		WEB "memory_priority = 7\n",
 		WEB "last_resort = stop\n",
+		WEB "freeze = yes\n",
 		WEB "dry_run = yes\n",
 		WEB "[supervisor]\ndry_run = yes\n",
 		WEB "shim = off\n",

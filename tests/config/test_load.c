@@ -43,6 +43,7 @@ static void test_every_key_reaches_its_field(void **state)
 				   "on_pressure_level = eager\n"
 				   "memory_priority = 250\n"
 				   "last_resort = restart\n"
+				   "freeze = 2s\n"
 				   "dry_run = yes\n"
 				   "policy = swift\n"
 				   "shim = off\n"
@@ -115,6 +116,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_int_equal(web->on_pressure_level, LEVEL_EAGER);
 	assert_int_equal(web->memory_priority, 250);
 	assert_int_equal(web->last_resort, CONFIG_LAST_RESTART);
+	assert_int_equal(web->freeze_ms, 2000);
 	assert_true(web->dry_run);
 	assert_false(config.supervisor.dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
@@ -170,6 +172,7 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_int_equal(web->on_pressure_level, LEVEL_FULL);
 	assert_int_equal(web->memory_priority, 0);
 	assert_int_equal(web->last_resort, CONFIG_LAST_NONE);
+	assert_int_equal(web->freeze_ms, 0);
 	assert_false(web->dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
 	assert_int_equal(web->policy, 0);

@@ -80,7 +80,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
-			     "memory_priority, last_resort, dry_run, policy, shim"}}},
+			     "memory_priority, last_resort, freeze, dry_run, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -281,6 +281,9 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "on_pressure_level = calm\n",
 			{{3, "on_pressure_level: \"calm\": not understood: expected lazy, eager or "
 			     "full"}}},
+		{WEB "freeze = 61s\n",
+			{{3, "freeze: \"61s\": not understood: expected yes, no, or a duration of "
+			     "at most 1m such as 500ms"}}},
 		{WEB "oom_group = all\n",
 			{{3, "oom_group: \"all\": not understood: expected yes or no"}}},
 		{WEB "oom_score_adj = 1001\n", {{3, "oom_score_adj: \"1001\": out of range: "

@@ -391,6 +391,8 @@ static inline void action_perform(const struct action *action, uint64_t now_ms)
 		world.reclaim.got_bytes = 0;
 		world.reclaim.until_ms = action->until_ms;
 		break;
+	case ACTION_FREEZE:
+	case ACTION_THAW:
 	case ACTION_CONCLUDE:
 	case ACTION_END:
 	case ACTIONS:

@@ -231,6 +231,27 @@ static void test_a_leaf_without_the_file_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void test_what_is_frozen_is_thawed_by_hand_by_deadline_and_at_the_end(void **state)
+{
+	struct yard *yard = *state;
+	const uint64_t far_ms = clock_ms() + HOUR_MS;
+	fake_tree_write(&yard->tree, "web/cgroup.freeze", "0\n");
+	fake_tree_write(&yard->tree, "db/cgroup.freeze", "0\n");
+	assert_int_equal(brake_worker_freeze(yard->worker, 0, yard->web, far_ms), 0);
+	assert_true(becomes(&yard->tree, "web/cgroup.freeze", "1"));
+	brake_worker_lift(yard->worker, 0);
+	assert_true(becomes(&yard->tree, "web/cgroup.freeze", "0"));
+	assert_true(says(&yard->tree, "web/memory.high", "max"));
+	assert_int_equal(brake_worker_freeze(yard->worker, 0, yard->web, clock_ms() + 50), 0);
+	assert_true(WAIT_UNTIL(10, brake_worker_expired_count(yard->worker, 0) == 1));
+	assert_true(becomes(&yard->tree, "web/cgroup.freeze", "0"));
+	assert_int_equal(brake_worker_freeze(yard->worker, 1, yard->db, far_ms), 0);
+	assert_true(becomes(&yard->tree, "db/cgroup.freeze", "1"));
+	brake_worker_close(yard->worker);
+	yard->worker = NULL;
+	assert_true(says(&yard->tree, "db/cgroup.freeze", "0"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +265,7 @@ int main(void)
 		TEST(test_a_refused_write_is_told_of_once),
 		TEST(test_a_killed_guard_is_replaced),
 		TEST(test_a_leaf_without_the_file_is_refused),
+		TEST(test_what_is_frozen_is_thawed_by_hand_by_deadline_and_at_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

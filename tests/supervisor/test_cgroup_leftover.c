@@ -118,6 +118,22 @@ static void test_what_a_living_one_has_is_left_alone_and_told(void **state)
 	assert_false(exists("spillway-2"));
 }
 
+/* It would not hear that it is to end.  The leaf of the test stays, as there are files in it. */
+static void test_what_is_left_frozen_is_thawed(void **state)
+{
+	char text[2] = "";
+	(void)state;
+	if (!has_attributes)
+		skip();
+	make_leaf("spillway-1/web", OWNER);
+	fake_tree_write(&tree, "spillway-1/web/cgroup.freeze", "1\n");
+	cgroup_leftover_end(path_of("spillway-1"), OWNER, NULL, NULL);
+	int fd = openat(tree.fd, "spillway-1/web/cgroup.freeze", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, text, 1), 1);
+	close(fd);
+	assert_string_equal(text, "0");
+}
+
 #define LEFTOVER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -126,6 +142,7 @@ int main(void)
 		LEFTOVER_TEST(test_one_supervisor_has_the_lock),
 		LEFTOVER_TEST(test_only_what_a_dead_one_made_for_the_same_file_goes),
 		LEFTOVER_TEST(test_what_a_living_one_has_is_left_alone_and_told),
+		LEFTOVER_TEST(test_what_is_left_frozen_is_thawed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

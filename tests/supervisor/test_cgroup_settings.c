@@ -50,6 +50,7 @@ static void make_leaf(const struct fake_tree *tree)
 	fake_tree_write(tree, "web/memory.swap.max", "max");
 	fake_tree_write(tree, "web/memory.oom.group", "0");
 	fake_tree_write(tree, "web/pids.max", "max");
+	fake_tree_write(tree, "web/cgroup.freeze", "1");
 }
 
 static void test_what_is_asked_for_is_written_and_taken_back(void **state)
@@ -67,6 +68,7 @@ static void test_what_is_asked_for_is_written_and_taken_back(void **state)
 	expect_file(&tree, "memory.zswap.max", "4096");
 	expect_file(&tree, "memory.oom.group", "1");
 	expect_file(&tree, "pids.max", "20");
+	expect_file(&tree, "cgroup.freeze", "0");
 	write_leaf(&tree, &asks_nothing);
 	expect_file(&tree, "memory.min", "0");
 	expect_file(&tree, "memory.low", "0");

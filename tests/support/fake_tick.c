@@ -20,6 +20,7 @@ struct life life;
 int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service);
 int __wrap_tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
 	struct tick_pressure *pressure);
+void __wrap_tick_service_leaves(struct tick *tick, struct tick_service *service);
 uint64_t __wrap_tick_service_ended(
 	struct tick *tick, struct tick_service *service, uint64_t now_ms);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
@@ -45,6 +46,12 @@ int __wrap_tick_service_pressure(struct tick *tick, struct tick_service *service
 	fake_tick.pressure_other_user = other_user;
 	*pressure = fake_tick.pressure;
 	return fake_tick.pressure_error;
+}
+
+void __wrap_tick_service_leaves(struct tick *tick, struct tick_service *service)
+{
+	(void)tick;
+	service->leaves = true;
 }
 
 uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)

@@ -105,6 +105,8 @@ fi
 # Once more, as whoever is killed once is killed twice.
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
+# As if it was frozen then, and nobody was left to thaw it.
+[ -z "$leaves" ] || echo 1 | tee "$root"/spillway-*/idle/cgroup.freeze >/dev/null
 begin third
 tap_ok "a third one adopts it as well" wait_until 60 said "idle: adopted, pid $idle," "$log"
 tap_ok "which joins again" wait_until 60 said 'idle: shim: active, on a new link' "$log"
