@@ -68,6 +68,7 @@ void fleet_turn(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
 		service_last_resort(fleet->service[i], &fleet->host, now_ms);
 	fleet_control_step(fleet->control, now_ms);
+	fleet_adopt_step(fleet);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);

@@ -187,9 +187,17 @@ void fleet_adopt_note(void *context)
 			note(fleet->service[i], &state.service[state.count++]);
 	int error = left_file_write(fleet->left_file, &state);
 	if (error != 0 && error != fleet->left_error)
-		log_warn("what runs cannot be noted for a later supervisor: %s", strerror(-error));
+		log_warn("what runs cannot be noted for a later supervisor: %s",
+			error == -EINPROGRESS ? "its file system does not answer"
+					      : strerror(-error));
 	fleet->left_error = error;
 	left_state_free(&state);
+}
+
+void fleet_adopt_step(struct fleet *fleet)
+{
+	if (fleet->left_error == -EINPROGRESS)
+		fleet_adopt_note(fleet);
 }
 
 void fleet_adopt_reload(struct fleet *fleet)

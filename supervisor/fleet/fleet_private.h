@@ -147,6 +147,9 @@ void fleet_adopt(struct fleet *fleet);
 /* For struct service_host: notes what runs. */
 void fleet_adopt_note(void *context);
 
+/* Notes it anew after a note that the file system held up. */
+void fleet_adopt_step(struct fleet *fleet);
+
 /* After a reload: it may have been switched. */
 void fleet_adopt_reload(struct fleet *fleet);
 void fleet_adopt_close(struct fleet *fleet);

@@ -10,15 +10,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/base/chore.h"
+
 #define STATE "state"
 #define STATE_NEW "state.new"
 /* Some 20 000 services. */
 #define STATE_BYTES_MOST (8U << 20)
 
+/* What the thread writes. */
+struct note {
+	int fd; /* the directory */
+	char *text;
+	size_t length;
+	int error;
+};
+
 struct left_file {
 	int parent_fd;
 	int fd; /* locked */
 	char name[24];
+	struct chore *chore; /* NULL = nothing was written yet */
 };
 
 /* FNV-1a: it names a directory, and no more. */
@@ -173,29 +184,102 @@ int left_file_read(const struct left_file *file, struct left_state *state)
 	return -ENOENT;
 }
 
-int left_file_write(const struct left_file *file, struct left_state *state)
+static int write_state(const struct note *note)
 {
-	read_here(state->boot, &state->pid_namespace);
-	int fd = openat(file->fd, STATE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+	int fd = openat(note->fd, STATE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 		S_IRUSR | S_IWUSR);
-	FILE *stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (stream == NULL) {
+	if (fd < 0)
+		return -errno;
+	size_t written = 0;
+	int error = 0;
+	while (error == 0 && written < note->length) {
+		ssize_t count = write(fd, note->text + written, note->length - written);
+		if (count < 0 && errno != EINTR)
+			error = -errno;
+		written += count > 0 ? (size_t)count : 0;
+	}
+	if (close(fd) != 0 && error == 0)
+		error = -errno;
+	if (error != 0)
+		return error;
+	return renameat(note->fd, STATE_NEW, note->fd, STATE) == 0 ? 0 : -errno;
+}
+
+static void note_write(void *data)
+{
+	struct note *note = data;
+	note->error = write_state(note);
+}
+
+static void note_drop(void *data)
+{
+	struct note *note = data;
+	if (note == NULL)
+		return;
+	if (note->fd >= 0)
+		close(note->fd);
+	free(note->text);
+	free(note);
+}
+
+static int open_chore(struct left_file *file)
+{
+	static const struct chore_kind kind = {note_write, note_drop};
+	if (file->chore != NULL)
+		return 0;
+	struct note *note = calloc(1, sizeof *note);
+	if (note == NULL)
+		return -ENOMEM;
+	/* Opened anew, as it may outlive ours, and a duplicate would keep the lock. */
+	note->fd = openat(file->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (note->fd < 0) {
 		int error = -errno;
-		if (fd >= 0)
-			close(fd);
+		note_drop(note);
 		return error;
 	}
+	return chore_open(&kind, note, &file->chore);
+}
+
+static int format(const struct left_state *state, char **text, size_t *length)
+{
+	FILE *stream = open_memstream(text, length);
+	if (stream == NULL)
+		return -errno;
 	left_state_format(state, stream);
 	bool failed = ferror(stream) != 0;
-	if (fclose(stream) != 0 || failed)
-		return errno != 0 ? -errno : -EIO;
-	return renameat(file->fd, STATE_NEW, file->fd, STATE) == 0 ? 0 : -errno;
+	if (fclose(stream) == 0 && !failed)
+		return 0;
+	free(*text);
+	return -ENOMEM;
+}
+
+int left_file_write(struct left_file *file, struct left_state *state)
+{
+	char *text = NULL;
+	size_t length = 0;
+	int error = open_chore(file);
+	if (error == 0 && !chore_is_idle(file->chore))
+		error = -EINPROGRESS;
+	if (error != 0)
+		return error;
+	read_here(state->boot, &state->pid_namespace);
+	error = format(state, &text, &length);
+	if (error != 0)
+		return error;
+	struct note *note = chore_data(file->chore);
+	free(note->text);
+	note->text = text;
+	note->length = length;
+	error = chore_start(file->chore, LEFT_FILE_WAIT_MS);
+	return error == 0 ? note->error : error;
 }
 
 void left_file_close(struct left_file *file, bool keep)
 {
 	if (file == NULL)
 		return;
+	chore_close(file->chore);
+	file->chore = NULL;
 	if (!keep)
 		unlinkat(file->fd, STATE, 0);
 	unlinkat(file->fd, STATE_NEW, 0);

@@ -23,8 +23,11 @@ int left_file_open(const char *config_path, struct left_file **file);
  * now; or another -errno. */
 int left_file_read(const struct left_file *file, struct left_state *state);
 
-/* boot and pid_namespace are filled in. */
-int left_file_write(const struct left_file *file, struct left_state *state);
+/* boot and pid_namespace are filled in.  A thread writes, and is waited for for LEFT_FILE_WAIT_MS:
+ * -EINPROGRESS when the file system hangs.  What the thread had then may still be written; who has
+ * something newer calls this again. */
+#define LEFT_FILE_WAIT_MS 200U
+int left_file_write(struct left_file *file, struct left_state *state);
 
 /* Nothing is left: removes the state as well, unless what it says is kept. */
 void left_file_close(struct left_file *file, bool keep);

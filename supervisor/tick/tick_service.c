@@ -309,6 +309,7 @@ void tick_service_unmake(struct tick_service *service, struct brake_worker *brak
 {
 	struct config_service config = service->config;
 	struct config_policy policy = service->policy_config;
+	target_file_close(&service->target);
 	sampler_service_close(&service->sampler);
 	if (service->leaf != NULL && brake != NULL)
 		forget_slots(service, brake);
