@@ -129,6 +129,39 @@ static void test_kill_comes_when_the_stop_has_had_its_time_and_not_before(void *
 	assert_int_equal(life.service.restart.state, RESTART_STOPPED);
 }
 
+/* It is let go before it is told, and what was asked is asked once. */
+static void test_the_last_resort_stops_or_restarts_what_runs(void **state)
+{
+	static const struct {
+		enum config_last_resort what;
+		size_t spawned;
+	} rows[] = {{CONFIG_LAST_STOP, 1}, {CONFIG_LAST_RESTART, 2}};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		life.config.last_resort = rows[i].what;
+		life_init();
+		struct fake_child *child = life_start();
+		size_t before = fake_children_spawned("web") - 1;
+		life.now_ms += RESTART_STEADY_MS;
+		life_step_at(life.now_ms);
+		service_last_resort(&life.service, &life.host, life.now_ms);
+		assert_int_equal(fake_children_signalled(child->pid, SIGTERM), 0);
+		life.service.memory.is_to_end = true;
+		service_last_resort(&life.service, &life.host, life.now_ms);
+		assert_true(life.service.memory.leaves);
+		assert_false(life.service.memory.is_to_end);
+		assert_int_equal(fake_children_signalled(child->pid, SIGTERM), 1);
+		/* What stops already is not told again. */
+		life.service.memory.is_to_end = true;
+		service_last_resort(&life.service, &life.host, life.now_ms);
+		assert_false(life.service.memory.is_to_end);
+		assert_int_equal(fake_children_signalled(child->pid, SIGTERM), 1);
+		life_reap(child);
+		life_step_at(life.now_ms);
+		assert_int_equal(fake_children_spawned("web") - before, rows[i].spawned);
+	}
+}
+
 static void test_a_process_that_the_kernel_holds_is_killed_every_second(void **state)
 {
 	(void)state;
@@ -295,6 +328,7 @@ int main(void)
 		TEST(test_a_service_that_crashes_waits_twice_as_long_each_time),
 		TEST(test_how_it_ended_decides_whether_it_comes_back),
 		TEST(test_an_oom_kill_is_one_of_the_main_process_only),
+		TEST(test_the_last_resort_stops_or_restarts_what_runs),
 		TEST(test_kill_comes_when_the_stop_has_had_its_time_and_not_before),
 		TEST(test_a_process_that_the_kernel_holds_is_killed_every_second),
 		TEST(test_what_the_main_process_left_shares_the_time_of_the_stop),
