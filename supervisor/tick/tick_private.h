@@ -51,6 +51,15 @@ void tick_counts_turn(struct tick *tick, uint64_t ns);
 /* Where all services are: the tree's, else our own cgroup's. */
 const char *tick_directory(const struct tick *tick);
 
+/* Makes leaves again that somebody has removed.  They go while nothing runs in them, between two
+ * starts or when all of a service has been moved elsewhere, and with them the limits and what is
+ * known. */
+void tick_look_for_leaves(struct tick *tick, uint64_t now_ms);
+
+/* Counts and tells the kernel's OOM kills.  A leaf's kills are the service's; without leaves nobody
+ * knows whose they were. */
+void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms);
+
 /* memory.events of the cgroup of all services. */
 void tick_watches_open(struct tick *tick);
 

@@ -1,0 +1,164 @@
+/* One turn: reads all there is to know, has policy decide, performs the plan. */
+#include <time.h>
+
+#include "supervisor/policy/fraction.h"
+#include "supervisor/policy/price.h"
+#include "supervisor/tick/tick_private.h"
+
+/* How often usage is looked at while a limit moves down. */
+#define LIMIT_LOOK_MS 20U
+
+/* For what may be killed before the next turn. */
+static void note_moments(struct tick *tick, uint64_t now_ms)
+{
+	tick->oom_moment = oom_moment_shared(&tick->policy, &tick->sample, now_ms);
+	for (size_t i = 0; i < tick->count; i++)
+		tick->service[i]->oom_moment =
+			oom_moment_own(&tick->service[i]->policy, &tick->sample, now_ms);
+}
+
+/* What policy and perform must know of a service. */
+static void observe(struct tick *tick, struct tick_service *service, uint64_t now_ms)
+{
+	const struct config_amount *high = &service->config.memory_high;
+	service->policy.policy = &service->policy_config;
+	service->policy.has_high = high->bytes != 0 || high->permille != 0;
+	service->policy.priority = (uint32_t)service->config.memory_priority;
+	service->policy.may_end = service->config.last_resort != CONFIG_LAST_NONE;
+	service->policy.freeze_ms =
+		service->leaf != NULL && !service->leaves ? service->config.freeze_ms : 0;
+	service->policy.promised_bytes = service->promised_bytes;
+	service->policy.sample.running = service->running;
+	service->policy.sample.manual = service->manual;
+	service->policy.sample.manual_bytes = service->manual_bytes;
+	service->manual = LEVEL_CALM;
+	if (service->prepared)
+		tick_service_aim(service, tick->sampler, now_ms);
+	sampler_read_service(tick->sampler, &service->sampler, now_ms, &service->policy.sample);
+	tick_service_aimed(service);
+}
+
+static void observe_all(struct tick *tick, uint64_t now_ms)
+{
+	uint64_t heaps_bytes = 0;
+	tick->means.reclaim.any_dry_run = false;
+	for (size_t i = 0; i < tick->count; i++) {
+		tick->means.reclaim.any_dry_run |= tick->service[i]->config.dry_run;
+		const struct heap_sample *heap = &tick->service[i]->policy.sample.heap;
+		observe(tick, tick->service[i], now_ms);
+		heaps_bytes += heap->in_use_bytes + heap->idle_dirty_bytes;
+	}
+	sampler_read(tick->sampler, now_ms, heaps_bytes, &tick->sample);
+	for (size_t i = 0; i < tick->count; i++) {
+		struct perform_service *told = &tick->service[i]->perform;
+		told->usage_bytes = sampler_usage(
+			tick->sampler, &tick->service[i]->sampler, &told->usage_shared);
+	}
+}
+
+/* Nobody waits at the gate of a dry run, and nothing is dearer than at calm. */
+static void publish_nothing(const struct tick_service *service, uint64_t now_ms)
+{
+	const struct link_news news = {
+		.now_ms = now_ms,
+		.headroom_bytes = UINT64_MAX,
+		.credit_bytes = UINT64_MAX,
+		.notice_bytes = service->policy.plan.notice_bytes,
+	};
+	link_publish(service->link, &news);
+	link_set_price(service->link, price_base_ns(service->policy_config.core_worth_bytes));
+}
+
+static void publish(const struct tick_service *service, uint64_t now_ms)
+{
+	const struct service_plan *plan = &service->policy.plan;
+	const struct link_news news = {
+		.now_ms = now_ms,
+		.headroom_bytes = plan->headroom_bytes,
+		.credit_bytes = plan->credit_bytes,
+		.gate_wait_ms = plan->gate_wait_ms,
+		.notice_bytes = plan->notice_bytes,
+	};
+	if (service->link == NULL)
+		return;
+	if (service->config.dry_run) {
+		publish_nothing(service, now_ms);
+		return;
+	}
+	link_publish(service->link, &news);
+	link_set_price(service->link, plan->price_ns);
+	if (service->pressure != NULL)
+		pressure_socket_tell(service->pressure, link_level(service->link), now_ms);
+}
+
+/* When to look again at services that grow. */
+static uint32_t follow(struct tick *tick, uint64_t now_ms)
+{
+	uint64_t usage_bytes = tick->sample.shared.current_bytes;
+	uint64_t heap_bytes = 0;
+	bool notified = tick->notified;
+	tick->notified = false;
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct service_sample *sample = &tick->service[i]->policy.sample;
+		usage_bytes = fraction_plus(usage_bytes, sample->current_bytes);
+		heap_bytes = fraction_plus(heap_bytes,
+			fraction_plus(sample->heap.in_use_bytes, sample->heap.idle_dirty_bytes));
+	}
+	return follow_step(&tick->follow, notified, heap_bytes, usage_bytes, now_ms);
+}
+
+static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
+{
+	uint64_t next_ms = tick->plan.next_ms;
+	uint32_t follow_ms = follow(tick, now_ms);
+	if (follow_ms < next_ms)
+		next_ms = follow_ms;
+	for (size_t i = 0; i < tick->count; i++) {
+		uint64_t due_ms = perform_due_ms(&tick->service[i]->perform);
+		uint64_t in_ms = due_ms > now_ms ? due_ms - now_ms : 1;
+		if (in_ms < next_ms)
+			next_ms = in_ms;
+	}
+	if (limits_move && next_ms > LIMIT_LOOK_MS)
+		next_ms = LIMIT_LOOK_MS;
+	return (uint32_t)next_ms;
+}
+
+static uint32_t turn(struct tick *tick, uint64_t now_ms)
+{
+	if (tick->listener != NULL)
+		link_listener_resume(tick->listener, now_ms);
+	tick_look_for_leaves(tick, now_ms);
+	tick_watches_renew(tick);
+	observe_all(tick, now_ms);
+	tick_limits_aim(tick);
+	for (size_t i = 0; i < tick->count; i++) {
+		perform_settle(tick->service[i], now_ms);
+		perform_ended(tick->service[i], tick->sample.shared.current_bytes,
+			tick->sample.shared.limit_bytes, now_ms);
+	}
+	perform_reclaim_settle(&tick->means.reclaim, &tick->sample.reclaim);
+	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
+	perform_plan(&tick->means, &tick->plan, tick->service, now_ms);
+	tick_limits_check(tick);
+	for (size_t i = 0; i < tick->count; i++) {
+		publish(tick->service[i], now_ms);
+		if (tick->service[i]->prepared)
+			tick_note_oom_kills(tick, tick->service[i], now_ms);
+	}
+	note_moments(tick, now_ms);
+	return next_ms(tick, tick_limits_move(tick, now_ms), now_ms);
+}
+
+uint32_t tick_step(struct tick *tick, uint64_t now_ms)
+{
+	struct timespec began;
+	struct timespec ended;
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	tick_counts_levels(tick, now_ms);
+	uint32_t next_ms = turn(tick, now_ms);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	tick_counts_turn(tick, (uint64_t)(ended.tv_sec - began.tv_sec) * 1000000000U +
+				       (uint64_t)ended.tv_nsec - (uint64_t)began.tv_nsec);
+	return next_ms;
+}
