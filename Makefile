@@ -106,7 +106,7 @@ $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 
 $(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_json)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
@@ -155,6 +155,8 @@ $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
 		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LIBS_tests)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
+# Of the client only what neither asks nor draws.
+$(OUT)/tests/supervisor/test_client_top: $(OUT)/supervisor/client/top_model.o
 unit: $(UNIT) ## build the unit tests of this variant
 $(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
 	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)

@@ -147,22 +147,29 @@ static int read_head(FILE *stream)
 	return -EPROTO;
 }
 
+int client_request(const char *path, const char *target, const json_t *body)
+{
+	int fd = connect_to(path);
+	if (fd < 0)
+		return fd;
+	int error = send_request(fd, target, body);
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
 /* A stream of the answer, whose head is to be read; NULL with *error. */
 static FILE *open_answer(const char *path, const char *target, const json_t *body, int *error)
 {
-	int fd = connect_to(path);
-	if (fd < 0) {
-		*error = fd;
-		return NULL;
-	}
-	*error = send_request(fd, target, body);
-	FILE *stream = *error == 0 ? fdopen(fd, "r") : NULL;
-	if (stream != NULL)
-		return stream;
-	if (*error == 0)
+	int fd = client_request(path, target, body);
+	FILE *stream = fd >= 0 ? fdopen(fd, "r") : NULL;
+	*error = fd < 0 ? fd : 0;
+	if (stream == NULL && fd >= 0) {
 		*error = -errno;
-	close(fd);
-	return NULL;
+		close(fd);
+	}
+	return stream;
 }
 
 static json_t *read_body(FILE *stream)

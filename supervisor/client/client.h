@@ -22,6 +22,10 @@
 #define CLIENT_ERROR_BYTES 512
 int client_find(char path[CLIENT_PATH_BYTES], char error[CLIENT_ERROR_BYTES]);
 
+/* Connects and sends a request, GET where body is NULL.  A descriptor from which to read the
+ * answer, or -errno. */
+int client_request(const char *path, const char *target, const json_t *body);
+
 /* body NULL: GET, else POST with it, whose reference is taken.  The status of HTTP, with *answer
  * what came with it (NULL = no JSON), or -errno: the supervisor cannot be reached, or left. */
 int client_ask(const char *path, const char *target, json_t *body, json_t **answer);

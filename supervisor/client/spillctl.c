@@ -12,6 +12,7 @@
 #include "supervisor/base/size.h"
 #include "supervisor/client/client.h"
 #include "supervisor/client/status.h"
+#include "supervisor/client/top.h"
 
 /* As the Linux Standard Base has them for init scripts; status has numbers of its own. */
 enum exit_code {
@@ -50,6 +51,7 @@ static const char help[] =
 	"  limit SERVICE SIZE|SHARE|off       its memory_max, until the next reload\n"
 	"  reload                             reads the configuration file again\n"
 	"  events [--json]                    tells what happens, until it is interrupted\n"
+	"  top                                shows all of it live; q leaves\n"
 	"  check FILE                         says whether a configuration file is right\n"
 	"\n"
 	"  -s, --socket=PATH   the supervisor's control socket, or SPILLWAY_SOCKET; else that of "
@@ -301,6 +303,12 @@ static int do_events(struct request *request)
 	return complain(EXIT_NOT_RUNNING, request->path, strerror(-error));
 }
 
+static int do_top(struct request *request)
+{
+	const char *why;
+	return top_run(request->path, &why) == 0 ? EXIT_DONE : complain(EXIT_REFUSED, "top", why);
+}
+
 /* The supervisor's program, which lies beside us, knows the files. */
 static int do_check(struct request *request)
 {
@@ -338,6 +346,7 @@ static const struct command commands[] = {
 	{"limit", 2, 2, false, do_limit},
 	{"reload", 0, 0, false, do_reload},
 	{"events", 0, 0, false, do_events},
+	{"top", 0, 0, false, do_top},
 	{"check", 1, 1, true, do_check},
 };
 
