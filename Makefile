@@ -118,7 +118,7 @@ NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 # What of the preload library can be tested without being preloaded.
-NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup environment family limit) $(POLICY) $(SUPPORT)
+NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup cgroup_place environment family limit) $(POLICY) $(SUPPORT)
 $(OUT)/tests/shim/test_link: $(OUT)/shim/link.o
 NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
