@@ -47,7 +47,11 @@ static void test_where_nothing_moves_a_look_a_second_is_enough(void **state)
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
 	fixture_use(0, 100 * MIB);
 	fixture_step(61300);
+	/* What has just been let go is looked at, and then that is over. */
+	assert_non_null(fixture_action(ACTION_UNBRAKE, 0));
 	fixture_step(61400);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_NEAR_MS);
+	fixture_step(61300 + BRAKE_WATCH_MS);
 	assert_int_equal(fixture_level(0), LEVEL_FULL);
 	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 }
