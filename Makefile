@@ -310,14 +310,22 @@ tidy: ## run clang-tidy over every source
 	@tests/support/deps build house
 	@tests/support/tidy
 
+SHARE = $(DESTDIR)$(PREFIX)/share
 install: all ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
 	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/spillctl
 	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
 	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
+	install -D -m 644 -t $(SHARE)/man/man1 packaging/man/spillway.1 packaging/man/spillctl.1
+	install -d $(SHARE)/man/man5 && packaging/man/ini README.md >$(SHARE)/man/man5/spillway.ini.5
+	install -D -m 644 packaging/completions/spillctl.bash $(SHARE)/bash-completion/completions/spillctl
+	install -D -m 644 -t $(SHARE)/zsh/site-functions packaging/completions/_spillctl
+	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completions/spillctl.fish
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
+	rm -f $(SHARE)/man/man1/spillway.1 $(SHARE)/man/man1/spillctl.1 $(SHARE)/man/man5/spillway.ini.5
+	rm -f $(SHARE)/bash-completion/completions/spillctl $(SHARE)/zsh/site-functions/_spillctl $(SHARE)/fish/vendor_completions.d/spillctl.fish
 
 clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
 	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy
