@@ -29,6 +29,7 @@ static struct pressure_wall wall_view(const struct wall *wall, const struct stal
 		.exists = wall->exists,
 		.wall_bytes = wall->limit_bytes,
 		.headroom_bytes = wall->headroom_bytes,
+		.growable_bytes = wall->growable_bytes,
 		.reclaimable_known = wall->reclaimable_known,
 		.time_to_wall_ms = wall->time_to_wall_ms,
 		.stall = stall,

@@ -28,7 +28,7 @@ static bool is_near_for(
 	if (level == LEVEL_FULL)
 		return lazy_bytes == 0 || wall->headroom_bytes < lazy_bytes;
 	if (level == LEVEL_EAGER)
-		return wall->headroom_bytes < wall->wall_bytes / 2;
+		return wall->growable_bytes < wall->wall_bytes / 2;
 	return true;
 }
 

@@ -18,10 +18,12 @@
  *
  * Time to wall extrapolates, and the steeper a burst the more it does: 100 MiB
  * filled in 50 ms are half a second from a wall of 1 GiB.  So alone it brings a
- * service to lazy anywhere, to eager where headroom is less than half of the
- * wall, and to full where it is under lazy's threshold.  Full reaches into the
+ * service to lazy anywhere, to eager where more than half of the wall is used by other things than
+ * cache, and to full where headroom is under lazy's threshold.  Full reaches into the
  * caches of running threads.  The same holds for stall, which files that are read and
- * written cause as well: a release of idle heap would be no help.
+ * written cause as well: a release of idle heap would be no help.  Headroom would not do for eager:
+ * of cache that has to be written first it counts half, so while files are written a burst that
+ * leaves most of the wall to them would look near it.
  *
  * What waits at the gate raises no level (gate.h).
  */
@@ -32,6 +34,7 @@ struct pressure_wall {
 	bool shared;
 	uint64_t wall_bytes;
 	uint64_t headroom_bytes; /* free, and what the kernel takes back by itself */
+	uint64_t growable_bytes; /* free, and all cache */
 	bool reclaimable_known;  /* the difference was read from the kernel */
 	uint64_t time_to_wall_ms;
 	const struct stall *stall; /* known even where there is no wall */

@@ -60,16 +60,19 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		.limit_bytes = sample->limit_bytes,
 		.used_bytes = used(sample, lazy_bytes),
 		.free_bytes = UINT64_MAX,
+		.growable_bytes = UINT64_MAX,
 		.headroom_bytes = wall_headroom_bytes(sample, lazy_bytes),
 		.time_to_wall_ms = GROWTH_NEVER_MS,
 	};
-	growth_step(growth, now_ms, grown(sample, lazy_bytes));
+	uint64_t grown_bytes = grown(sample, lazy_bytes);
+	growth_step(growth, now_ms, grown_bytes);
 	if (!wall.exists) {
 		wall.bytes_per_s = growth_bytes_per_s(growth, 0);
 		return wall;
 	}
 	wall.bytes_per_s = growth_bytes_per_s(growth, wall.limit_bytes / WALL_NOISE_SHARE);
 	wall.free_bytes = fraction_less(sample->limit_bytes, sample->current_bytes);
+	wall.growable_bytes = fraction_less(sample->limit_bytes, grown_bytes);
 	wall.unused_cache_bytes = unused_cache(sample, lazy_bytes);
 	wall.used_cache_bytes = used_cache(sample);
 	wall.time_to_wall_ms = growth_time_to_wall_ms(wall.bytes_per_s, wall.headroom_bytes);

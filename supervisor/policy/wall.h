@@ -22,10 +22,11 @@
 struct wall {
 	bool exists;
 	bool reclaimable_known;
-	uint64_t limit_bytes; /* UINT64_MAX where it does not exist; so are the next two */
+	uint64_t limit_bytes; /* UINT64_MAX where it does not exist; so are the next three */
 	uint64_t used_bytes;
 	uint64_t free_bytes;     /* limit less usage */
 	uint64_t headroom_bytes; /* limit less used */
+	uint64_t growable_bytes; /* limit less usage without any cache */
 	/* Of what the kernel could take: what nobody misses, lazily freed pages with it, and file
 	 * cache that is in use or has to be written first. */
 	uint64_t unused_cache_bytes;

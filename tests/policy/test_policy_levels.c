@@ -278,6 +278,28 @@ static void test_reading_a_file_is_no_growth(void **state)
 	}
 }
 
+/* Files are written as fast as they can be, so that all cache is dirty, while a heap fills a sixth
+ * of the limit at once.  A release would be no help to the writers. */
+static void test_a_burst_beside_dirty_cache_asks_for_lazy_at_most(void **state)
+{
+	(void)state;
+	fixture_start(1, 192 * MIB);
+	fixture.sample.shared.reclaimable_known = true;
+	fixture.sample.shared.reclaimable_bytes = 80 * MIB;
+	fixture.sample.shared.cache_bytes = 160 * MIB;
+	fixture_use(0, 160 * MIB);
+	fixture_step(1000);
+	assert_int_equal(fixture_level(0), LEVEL_CALM);
+	fixture_use(0, 192 * MIB);
+	fixture_step(1020);
+	assert_int_equal(fixture_level(0), LEVEL_LAZY);
+	/* Where it has used more than half of the limit it may be on its way to the wall. */
+	fixture.sample.shared.reclaimable_bytes = 85 * MIB;
+	fixture.sample.shared.cache_bytes = 90 * MIB;
+	fixture_step(1040);
+	assert_int_equal(fixture_level(0), LEVEL_EAGER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_request_by_hand_is_independent_of_the_level),
 		cmocka_unit_test(test_lazily_freed_bytes_are_headroom),
 		cmocka_unit_test(test_reading_a_file_is_no_growth),
+		cmocka_unit_test(test_a_burst_beside_dirty_cache_asks_for_lazy_at_most),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

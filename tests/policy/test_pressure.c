@@ -8,6 +8,7 @@ static struct pressure_view view_of(uint64_t headroom_bytes, uint64_t time_to_wa
 					      .exists = true,
 					      .wall_bytes = 1000 * MIB,
 					      .headroom_bytes = headroom_bytes,
+					      .growable_bytes = headroom_bytes,
 					      .time_to_wall_ms = time_to_wall_ms,
 				      }};
 }
