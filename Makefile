@@ -100,6 +100,8 @@ $(OUT)/%.o: %.c | deps-build
 	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
 		$(CPPFLAGS) $(CFLAGS) $(call small,$<) -c -o $@ $<
 
+$(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
+
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)

@@ -381,10 +381,13 @@ void fleet_control_close(struct fleet_control *control)
 
 static void on_public(void *context, struct control_request *request)
 {
-	if (strcmp(control_target(request), METRICS_PATH) == 0)
+	const char *path = control_target(request);
+	if (strcmp(path, METRICS_PATH) == 0)
 		tell_metrics(context, request);
+	else if (strcmp(path, "/") == 0)
+		control_reply_text(request, "text/html; charset=utf-8", fleet_dashboard);
 	else
-		control_refuse(request, 404, "only " METRICS_PATH " is here");
+		control_refuse(request, 404, "only / and " METRICS_PATH " are here");
 }
 
 static void on_public_gone(void *context, struct control_request *request)

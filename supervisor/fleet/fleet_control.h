@@ -29,7 +29,8 @@
  * 404: no such service or path.  405: another method.  400: a wrong body.  409: what is asked for
  * cannot be now, such as a signal to what does not run.
  *
- * At the address that "metrics" names, where everybody may ask, there is GET /metrics alone.
+ * At the address that "metrics" names, where everybody may ask, there are GET /metrics and GET /, a
+ * page that shows the same in a browser, and nothing else.
  *
  * A stopped service does not count as one that has ended: the supervisor stays.
  */
@@ -60,5 +61,8 @@ json_t *fleet_status(const struct fleet *fleet, uint64_t now_ms);
 /* fleet_metrics.c: Prometheus' text format, in base units.  The caller frees it; NULL = no memory.
  */
 char *fleet_metrics(const struct fleet *fleet);
+
+/* fleet_dashboard.c: a page of HTML that reads these every second and draws them. */
+extern const char fleet_dashboard[];
 
 #endif

@@ -110,7 +110,24 @@ at_least "the time at a level is counted" "$(value spillway_service_level_second
 
 tap_is "the control socket has them, too" "$(asks GET /metrics "$socket")" \
   "200 text/plain; version=0.0.4; charset=utf-8"
-for path in / /v1/status /v1/events /v1/services/web; do
+tap_is "the page is there for a browser" "$(asks GET /)" "200 text/html; charset=utf-8"
+tap_is "as it is in the tree" "$(cmp "$text" supervisor/fleet/dashboard.html 2>&1)" ""
+tap_is "and takes nothing from elsewhere" \
+  "$(grep -oE '(src|href)="[^"]*"|https?://[^"]*' "$text" | grep -v 'href="data:,"\|www.w3.org/2000/svg')" ""
+if command -v chromium >/dev/null; then
+  drawn() { # SCHEME
+    timeout 120 chromium --headless=new --no-sandbox --disable-gpu --virtual-time-budget=5000 --timeout=60000 \
+      --blink-settings=preferredColorScheme="$1" --dump-dom "http://127.0.0.1:$port/" >"$TAP_DIR/dom" 2>/dev/null
+    grep -oE 'data-service="[a-z]*"|<path d="M[0-9]|aria-pressed="true"' "$TAP_DIR/dom" | sort | uniq -c | tr -s ' \n' ' '
+  }
+  for scheme in 0 1; do
+    tap_is "a browser draws every service and one chart of four parts (scheme $scheme)" "$(drawn $scheme)" \
+      ' 4 <path d="M9 1 aria-pressed="true" 1 data-service="bare" 1 data-service="short" 1 data-service="web" '
+  done
+else
+  tap_skip "a browser draws every service" "chromium is not installed"
+fi
+for path in /v1/status /v1/events /v1/services/web; do
   tap_is "$path is not for everybody" "$(asks GET "$path")" "404 application/json"
 done
 tap_is "nothing can be asked for there" "$(asks POST /v1/services/web/stop | cut -d ' ' -f 1)" 501
