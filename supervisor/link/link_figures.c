@@ -5,6 +5,8 @@
 /* A fault on a page that was given back costs so many times what the advice did where the heap does
  * not say: 53 ms for 100 MiB were measured, and 5.9. */
 #define FAULT_ADVISES 9U
+/* Fewer pages say what a system call costs, and not what a page does. */
+#define PAGES_LEAST 256U
 /* More is no cost but a wrong number. */
 #define PAGE_NS_MOST UINT64_C(1000000000)
 
@@ -81,7 +83,7 @@ uint64_t link_figures_page_ns(const struct link_figures *figures)
 {
 	uint64_t pages = link_figures_released(figures) / PAGE_BYTES;
 	uint64_t again = figures->refault_touched_bytes / PAGE_BYTES;
-	if (pages == 0)
+	if (pages < PAGES_LEAST)
 		return 0;
 	if (again > pages)
 		again = pages;

@@ -35,7 +35,7 @@ uint64_t link_figures_released(const struct link_figures *figures);
 uint64_t link_figures_gone(const struct link_figures *figures);
 
 /* What it costs to give back a page of 4 KiB, by the advice that was given, with a fault for the
- * part of them that was wanted again; 0 = nothing was given back yet. */
+ * part of them that was wanted again; 0 = too little was given back yet. */
 uint64_t link_figures_page_ns(const struct link_figures *figures);
 
 uint64_t link_figures_sum(uint64_t a, uint64_t b); /* saturating */

@@ -118,6 +118,11 @@ static void test_a_page_costs_its_advice_and_the_faults_that_were_seen(void **st
 	(void)state;
 	struct link_figures figures = {0};
 	assert_int_equal(link_figures_page_ns(&figures), 0);
+	/* A call for a page or two is no measure. */
+	figures.released_full_bytes = 2 * (uint64_t)4096;
+	figures.advise_ns = 10000;
+	assert_int_equal(link_figures_page_ns(&figures), 0);
+	figures.released_full_bytes = 0;
 	figures.released_eager_bytes = 1000 * (uint64_t)4096;
 	figures.advise_ns = 250000;
 	assert_int_equal(link_figures_page_ns(&figures), 250);
