@@ -475,7 +475,7 @@ static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void 
 static void fill_giver(struct link_slot *slot, uint64_t again_mib)
 {
 	slot->released_eager_bytes = 10 * MIB;
-	slot->advise_ns = 2560 * 300;
+	slot->advise_ns = 768000;
 	slot->fault_page_ns = 1600;
 	slot->refault_touched_bytes = again_mib * MIB;
 	slot->idle_dirty_bytes = 12 * MIB;
