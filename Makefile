@@ -202,6 +202,8 @@ $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthet
 BUSY := $(BENCH)/busy/busy
 $(BUSY): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 $(BENCH)/sizes/sizes: $(OUT)/shim/heap/base/size_class.o
+SURVIVAL := $(BENCH)/survival/burst $(BENCH)/survival/requests
+$(SURVIVAL): $(BENCH)/survival/load.o
 ELASTIC := $(BENCH)/elastic/elastic
 $(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
@@ -262,7 +264,7 @@ needs-alloc: all $(BENCH)/alloc/workloads $(COUNTED)
 needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)
-needs-survival: all $(BENCH)/survival/burst
+needs-survival: all $(SURVIVAL)
 needs-simulate: $(SHIM) $(SIMULATE)
 needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-simulate:
 	@:
@@ -295,7 +297,7 @@ bench-busy: ## what releases and forks take beside busy threads, by allocator: b
 	@$(MAKE) --no-print-directory needs-busy
 	@tests/bench/busy/run
 
-bench-survival: ## the lowest limit at which bursting workers survive, by allocator: build/bench (SCENARIOS=)
+bench-survival: ## the lowest limit at which bursting workers survive, by allocator: build/bench (SCENARIOS=, STEPS=, AT=)
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-survival
 	@tests/bench/survival/run
