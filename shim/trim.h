@@ -18,8 +18,8 @@ uint64_t trim_full(size_t cushion_bytes);
  *
  * A fork in a signal's handler that interrupted the heap gives nothing back.
  */
-#define TRIM_FORK_BYTES ((uint64_t)16 * 1024 * 1024)
-#define TRIM_FORK_NS ((uint64_t)5000000)
+#define TRIM_FORK_BYTES ((uint64_t)64 * 1024 * 1024)
+#define TRIM_FORK_NS ((uint64_t)10000000)
 
 void trim_before_fork(void);
 

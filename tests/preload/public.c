@@ -328,8 +328,8 @@ static void test_fork_release(void)
 	level_settle(SPILLWAY_EAGER);
 	CHECK(fork_leaves(8 * MIB, 256 * KIB));
 	CHECK(stats_now().idle_dirty_bytes < 256 * KIB);
-	CHECK(fork_leaves(40 * MIB, 39 * MIB));
-	CHECK(fork_keeps(40 * MIB, 19 * MIB));
+	CHECK(fork_leaves(40 * MIB, 20 * MIB));
+	CHECK(fork_keeps(160 * MIB, 79 * MIB));
 	level_settle(SPILLWAY_FULL);
 	CHECK(fork_leaves(8 * MIB, 256 * KIB));
 	level_settle(SPILLWAY_LAZY);
