@@ -193,7 +193,7 @@ $(COUNTED): $(filter-out %/preload.o,$(call room,shim)) $(OUT)/lines/shim/preloa
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst \
 		-Wl,--version-script=shim/exports.map $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
-IDLE := $(BENCH)/idle/idle $(BENCH)/idle/pause
+IDLE := $(addprefix $(BENCH)/idle/,idle pause bare)
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.
 SIMULATE := $(BENCH)/simulate/simulate
