@@ -29,7 +29,7 @@ static const struct load_shape shapes[] = {
 	{.name = "mixed", .least_shift = 4, .shifts = 12},
 	{.name = "tiny", .least_shift = 4, .shifts = 2},
 	{.name = "large", .least_shift = 16, .shifts = 4},
-	{.name = "drift", .least_shift = 8, .shifts = 7, .drifts = true},
+	{.name = "drift", .least_shift = 11, .shifts = 6, .drifts = true},
 };
 
 static volatile uint64_t used_hash;

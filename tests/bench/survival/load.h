@@ -15,8 +15,9 @@
  *	mixed	16 bytes to 64 KiB, small ones as often as large ones
  *	tiny	16 to 64 bytes
  *	large	64 KiB to 1 MiB
- *	drift	256 bytes to 32 KiB, each load those of one power of two only, the next one those of
- *		the next: what the last load left lies between blocks that fit none of the new ones
+ *	drift	2 to 128 KiB, each load those of one power of two only, the next one those of the
+ *next: what the last load left lies between blocks that fit none of the new ones.  Smaller blocks
+ *would leave something on so many pages that no allocator could help it
  */
 
 #define LOAD_MIB ((size_t)1 << 20)
