@@ -260,9 +260,8 @@ void service_died(struct service *service, const struct service_host *host, int 
 	uint64_t now_ms)
 {
 	bool exited = code == CLD_EXITED;
-	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory, now_ms);
-	if (code != 0 && (exited || status != SIGKILL))
-		oom_kills = 0;
+	bool was_killed = code == 0 || (!exited && status == SIGKILL);
+	uint64_t oom_kills = tick_service_ended(host->tick, &service->memory, was_killed, now_ms);
 	service->lives = false;
 	service->died_ms = now_ms;
 	service->exit_status = exited ? status : 128 + status;

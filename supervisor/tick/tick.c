@@ -263,41 +263,10 @@ void tick_service_leaves(struct tick *tick, struct tick_service *service)
 	tick_service_let_go(service, tick->means.brake);
 }
 
-void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms)
+uint64_t tick_service_ended(
+	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms)
 {
-	char why[OOM_MOMENT_TEXT];
-	const char *fastest = NULL;
-
-	bool own = service->leaf != NULL;
-	const struct oom_moment *moment =
-		service->oom_moment.known ? &service->oom_moment : &tick->oom_moment;
-	uint64_t *seen = own ? &service->oom_seen : &tick->oom_seen;
-	uint64_t *untold = own ? &service->oom_untold : &tick->oom_untold;
-	uint64_t kills = sampler_oom_kills(tick->sampler, &service->sampler);
-	if (kills <= *seen)
-		return;
-	uint64_t fresh = kills - *seen;
-	*seen = kills;
-	*untold += fresh;
-	if (own)
-		service->oom_kills += fresh;
-	if (moment->is_shared && moment->fastest < tick->count)
-		fastest = tick->service[moment->fastest]->config.name;
-	oom_moment_format(moment, fastest, now_ms, why);
-	log_warn("%s: the kernel OOM-killed %llu process%s%s%s",
-		own ? service->config.name : "all services", (unsigned long long)fresh,
-		fresh == 1 ? "" : "es", own ? "" : " in the cgroup they share", why);
-}
-
-uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)
-{
-	bool own = service->leaf != NULL;
-	uint64_t *untold = own ? &service->oom_untold : &tick->oom_untold;
-	tick_note_oom_kills(tick, service, now_ms);
-	uint64_t kills = *untold;
-	*untold = 0;
-	if (!own)
-		service->oom_kills += kills;
+	uint64_t kills = tick_take_oom_kills(tick, service, was_killed, now_ms);
 	service->running = false;
 	tick_service_let_go(service, tick->means.brake);
 	perform_forget(&service->perform);

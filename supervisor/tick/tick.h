@@ -97,10 +97,13 @@ void tick_service_started(struct tick_service *service);
 /* It is told to stop: nothing holds it back from now on. */
 void tick_service_leaves(struct tick *tick, struct tick_service *service);
 
-/* Returns how many OOM kills the kernel has counted in the service's cgroup since it was last
- * asked.  Without a leaf the count is that of all services together: then any is
- * reported to the first caller only, so ask for a process that died of SIGKILL. */
-uint64_t tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms);
+/* The main process has ended.  was_killed: by SIGKILL, or it is not known how.  Returns how many
+ * OOM kills were counted in the service's cgroup since the last end, 0 for one that was not killed.
+ * Without a leaf the count is that of all services together: each main process that was killed
+ * takes one, within TICK_OOM_END_MS after the count rose. */
+#define TICK_OOM_END_MS 10000U
+uint64_t tick_service_ended(
+	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 
 /* All services are down: lifts the brakes and ends the process that guards them, which is a child
  * of ours.  What starts all the same may be braked again. */

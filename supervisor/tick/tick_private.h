@@ -33,6 +33,7 @@ struct tick {
 	uint64_t generation;
 	uint64_t oom_seen; /* without leaves: of all services */
 	uint64_t oom_untold;
+	uint64_t oom_noted_ms; /* the last of these */
 	struct oom_moment oom_moment;
 	uint64_t leaves_looked_ms; /* whether they are still there */
 
@@ -59,6 +60,10 @@ void tick_look_for_leaves(struct tick *tick, uint64_t now_ms);
 /* Counts and tells the kernel's OOM kills.  A leaf's kills are the service's; without leaves nobody
  * knows whose they were. */
 void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms);
+
+/* As tick_service_ended() has it. */
+uint64_t tick_take_oom_kills(
+	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 
 /* memory.events of the cgroup of all services. */
 void tick_watches_open(struct tick *tick);

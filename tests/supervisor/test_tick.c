@@ -226,67 +226,6 @@ static void test_reclaimable_is_no_more_than_what_is_used(void **state)
 	}
 }
 
-static void test_an_oom_kill_is_counted_and_told_once(void **state)
-{
-	(void)state;
-	fake_machine_start(WEB_AND_DB);
-	fake_machine_turn(1000);
-	fake_machine_events("box/db", 3, 1);
-	fake_machine_turn(1000);
-	fake_machine_turn(1000);
-	assert_int_equal(said("db: the kernel OOM-killed 1 process: used "), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 0);
-	tick_service_started(machine.service[1]);
-	/* Two more, noticed by the death and not by a turn. */
-	fake_machine_events("box/db", 3, 3);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 2);
-	assert_int_equal(said("db: the kernel OOM-killed 2 processes"), 1);
-	/* A count that cannot be read, or falls, is no kill; nor is its return. */
-	fake_cgroup_set("box/db", "memory.events", "");
-	fake_machine_turn(1000);
-	fake_machine_events("box/db", 0, 1);
-	fake_machine_turn(1000);
-	fake_machine_events("box/db", 3, 3);
-	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 0);
-	assert_int_equal(fake_machine_counts(1).oom_kills, 3);
-	assert_int_equal(fake_machine_counts(0).oom_kills, 0);
-}
-
-static void be_beside_strangers(void)
-{
-	fake_cgroup_put("box", fake_children_add(0)->pid);
-}
-
-static void test_without_leaves_a_kill_is_told_to_the_first_who_asks(void **state)
-{
-	(void)state;
-	be_beside_strangers();
-	fake_machine_start(WEB_AND_DB);
-	assert_null(machine.service[0]->leaf);
-	fake_machine_events("box", 0, 1);
-	fake_machine_turn(1000);
-	assert_int_equal(said("all services: the kernel OOM-killed 1 process in the cgroup they "
-			      "share"),
-		1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 1);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
-	assert_int_equal(fake_machine_counts(1).oom_kills, 1);
-}
-
-static void test_kills_from_before_are_nobodys(void **state)
-{
-	(void)state;
-	be_beside_strangers();
-	fake_machine_events("box", 0, 7);
-	fake_machine_start(WEB);
-	fake_machine_turn(1000);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
-	assert_int_equal(said("OOM-killed"), 0);
-}
-
 static void write_v1(void)
 {
 	char text[256];
@@ -314,7 +253,8 @@ static void refuse_the_leaf(void)
 
 static void use_nearly_all(void)
 {
-	be_beside_strangers();
+	/* A stranger. */
+	fake_cgroup_put("box", fake_children_add(0)->pid);
 	fake_cgroup_set("box", "memory.current", "251658240\n");
 }
 
@@ -360,7 +300,7 @@ static void test_every_mode_does_what_it_can(void **state)
 		assert_int_equal(count_watches(), rows[i].watches);
 		assert_int_equal(fake_machine_level(0), rows[i].level);
 		assert_true(fake_cgroup_has(rows[i].leaf ? "box/supervisor" : "box", getpid()));
-		assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
+		assert_int_equal(tick_service_ended(machine.tick, machine.service[0], true, 0), 0);
 		if (i + 1 == sizeof rows / sizeof rows[0])
 			break;
 		fake_machine_close();
@@ -383,7 +323,7 @@ static void test_the_brake_goes_on_near_the_wall_and_off_with_the_service(void *
 	fake_machine_turn(50);
 	assert_true(fake_machine_counts(0).brakes >= 1);
 	assert_true(WAIT_UNTIL(30, !fake_cgroup_reads("box/db", "memory.high", "94371840")));
-	tick_service_ended(machine.tick, machine.service[0], 0);
+	tick_service_ended(machine.tick, machine.service[0], true, 0);
 	assert_true(WAIT_UNTIL(30, fake_cgroup_reads("box/db", "memory.high", "94371840")));
 	assert_int_equal(fake_machine_level(0), LEVEL_CALM);
 }
@@ -497,9 +437,6 @@ int main(void)
 		TEST(test_broken_files_press_nobody),
 		TEST(test_broken_extra_files_change_nothing),
 		TEST(test_reclaimable_is_no_more_than_what_is_used),
-		TEST(test_an_oom_kill_is_counted_and_told_once),
-		TEST(test_without_leaves_a_kill_is_told_to_the_first_who_asks),
-		TEST(test_kills_from_before_are_nobodys),
 		TEST(test_every_mode_does_what_it_can),
 		TEST(test_the_brake_goes_on_near_the_wall_and_off_with_the_service),
 		TEST(test_a_link_full_of_rubbish_decides_nothing),

@@ -75,8 +75,8 @@ static void test_services_move_with_all_that_is_theirs(void **state)
 	fake_machine_turn(1000);
 	assert_int_equal(said("OOM-killed 2 processes"), 1);
 	assert_int_equal(fake_machine_counts(1).oom_kills, 2);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], 0), 2);
-	assert_int_equal(tick_service_ended(machine.tick, machine.service[2], 0), 0);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[1], true, 0), 2);
+	assert_int_equal(tick_service_ended(machine.tick, machine.service[2], true, 0), 0);
 }
 
 static void test_a_level_goes_with_its_service(void **state)
@@ -101,7 +101,7 @@ static void test_a_leaf_that_was_removed_is_made_again(void **state)
 {
 	(void)state;
 	fake_machine_start(WEB DB);
-	tick_service_ended(machine.tick, machine.service[1], 0);
+	tick_service_ended(machine.tick, machine.service[1], true, 0);
 	assert_int_equal(tick_service_prepare(machine.tick, machine.service[1]), 0);
 	struct cgroup_leaf *before = machine.service[1]->leaf;
 	assert_false(cgroup_leaf_gone(before));
@@ -186,7 +186,7 @@ static void test_a_leaf_that_cannot_be_made_again_is_tried_again(void **state)
 	assert_int_equal(said("db: its cgroup was removed, and cannot be made again yet: No space "
 			      "left on device"),
 		1);
-	assert_int_equal(tick_service_ended(machine.tick, db, 0), 0);
+	assert_int_equal(tick_service_ended(machine.tick, db, true, 0), 0);
 	assert_int_equal(tick_service_prepare(machine.tick, db), -ENOSPC);
 	tick_service_started(db);
 	fake_machine_reload(DB WEB);
@@ -244,7 +244,7 @@ static void test_a_new_memory_high_outlives_the_brake(void **state)
 	fake_machine_turn(600000);
 	assert_true(fake_machine_counts(0).brakes > 0);
 	fake_machine_reload("[service:db]\ncommand = y\nmemory_max = 64M\nmemory_high = 48M\n");
-	tick_service_ended(machine.tick, machine.service[0], 0);
+	tick_service_ended(machine.tick, machine.service[0], true, 0);
 	assert_true(WAIT_UNTIL(10, fake_cgroup_reads("box/db", "memory.high", "50331648")));
 }
 
@@ -356,7 +356,7 @@ static void test_a_service_that_cannot_be_prepared_is_tried_again(void **state)
 		/* It runs on without: turns, its end, its removal. */
 		tick_service_started(machine.service[0]);
 		fake_machine_turn(1000);
-		assert_int_equal(tick_service_ended(machine.tick, machine.service[0], 0), 0);
+		assert_int_equal(tick_service_ended(machine.tick, machine.service[0], true, 0), 0);
 		tick_service_remove(machine.tick, machine.service[0], 0);
 	}
 	assert_int_equal(tick_service_prepare(machine.tick, machine.service[0]), 0);

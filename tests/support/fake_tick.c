@@ -22,7 +22,7 @@ int __wrap_tick_service_pressure(struct tick *tick, struct tick_service *service
 	struct tick_pressure *pressure);
 void __wrap_tick_service_leaves(struct tick *tick, struct tick_service *service);
 uint64_t __wrap_tick_service_ended(
-	struct tick *tick, struct tick_service *service, uint64_t now_ms);
+	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
 int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
@@ -54,14 +54,15 @@ void __wrap_tick_service_leaves(struct tick *tick, struct tick_service *service)
 	service->leaves = true;
 }
 
-uint64_t __wrap_tick_service_ended(struct tick *tick, struct tick_service *service, uint64_t now_ms)
+uint64_t __wrap_tick_service_ended(
+	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms)
 {
 	(void)now_ms;
 	uint64_t kills = fake_tick.oom_kills;
 	(void)tick;
 	(void)service;
 	fake_tick.oom_kills = 0;
-	return kills;
+	return was_killed ? kills : 0;
 }
 
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid)
