@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -153,6 +154,20 @@ unsigned cgroup_leftover_end(const char *base, const char *owner,
 	return search.ended;
 }
 
+/* It is named after the process that made it, which is gone. */
+static bool is_abandoned(const char *path)
+{
+	struct stat status;
+	char *end;
+	const char *number = strrchr(path, '/') + sizeof CGROUP_LEFTOVER_BASE;
+	errno = 0;
+	long pid = strtol(number, &end, 10);
+	if (errno != 0 || *end != '\0' || pid <= 1 || pid > INT_MAX)
+		return false;
+	return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+	       kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 static void visit_base(const char *path, void *context)
 {
 	struct search *search = context;
@@ -171,8 +186,9 @@ static void visit_base(const char *path, void *context)
 	if (error != 0)
 		return;
 	search->ended += here.ended;
-	/* Fails for what others have in it, which is as it should be. */
-	if (here.leaves > 0) {
+	/* A supervisor that was killed before it made a leaf has left no mark of its file.  Fails
+	 * for what others have in it, which is as it should be. */
+	if (here.leaves > 0 || is_abandoned(path)) {
 		snprintf(self, sizeof self, "%s/supervisor", path);
 		rmdir(self);
 		rmdir(path);

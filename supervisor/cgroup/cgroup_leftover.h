@@ -14,7 +14,8 @@
  *
  * A leaf is a leftover when its BASE is not locked, it belongs to our user, and it was made for the
  * same file.  One that the caller does not keep is ended: its brake is lifted, its processes get
- * SIGTERM and, after CGROUP_LEFTOVER_TERM_MS, SIGKILL, and it is removed.
+ * SIGTERM and, after CGROUP_LEFTOVER_TERM_MS, SIGKILL, and it is removed.  So is a BASE without
+ * leaves whose supervisor is gone, whatever its file was.
  *
  * Ending waits, so it comes before the first service is started.
  */

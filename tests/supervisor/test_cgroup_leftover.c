@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <stdarg.h>
@@ -134,6 +135,34 @@ static void test_what_is_left_frozen_is_thawed(void **state)
 	assert_string_equal(text, "0");
 }
 
+/* A supervisor that is killed early has made its BASE, and has marked no leaf yet. */
+static void test_a_base_without_leaves_goes_with_its_process(void **state)
+{
+	char base[256];
+	char alive[64];
+	char dead[64];
+	unsigned ended;
+	(void)state;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	snprintf(dead, sizeof dead, "spillway-%d", (int)child);
+	snprintf(alive, sizeof alive, "spillway-%d", (int)getpid());
+	fake_tree_make(&tree, dead);
+	snprintf(base, sizeof base, "%s/supervisor", dead);
+	fake_tree_make(&tree, base);
+	fake_tree_make(&tree, alive);
+	fake_tree_make(&tree, "spillway-x");
+	snprintf(base, sizeof base, "%s", path_of("spillway-1"));
+	assert_int_equal(cgroup_leftover_end_beside(base, OWNER, &ended), 0);
+	assert_false(exists(dead));
+	assert_true(exists(alive));
+	assert_true(exists("spillway-x"));
+	assert_true(exists("spillway-1"));
+}
+
 #define LEFTOVER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -143,6 +172,7 @@ int main(void)
 		LEFTOVER_TEST(test_only_what_a_dead_one_made_for_the_same_file_goes),
 		LEFTOVER_TEST(test_what_a_living_one_has_is_left_alone_and_told),
 		LEFTOVER_TEST(test_what_is_left_frozen_is_thawed),
+		LEFTOVER_TEST(test_a_base_without_leaves_goes_with_its_process),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

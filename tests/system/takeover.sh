@@ -63,6 +63,8 @@ old=$(cgroup_pids "$CGROUP_MEMORY/spillway-$first" | grep -vx "$first")
 kill -USR1 "$(pgrep -P "$pid" -f "^$memory idle")"
 kill -KILL "$first"
 wait "$first"
+# What a supervisor leaves that is killed before it has made a leaf.
+mkdir -p "$CGROUP_MEMORY/spillway-$(sh -c 'echo $$')/supervisor"
 begin next
 tap_is "no service runs twice" "$(count grow) $(count idle)" "1 1"
 old_are_gone() {
