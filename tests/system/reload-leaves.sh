@@ -55,6 +55,23 @@ tap_ok "the leaf is removed" rmdir "$CGROUP_MEMORY/second"
 tap_ok "it is made again" wait_until 60 max_is second $((48 << 20))
 tap_ok "which the log says" wait_until 60 grep -q 'second: its cgroup was removed, and is made again' "$log"
 tap_ok "the service ran on" kill -0 "$was"
+
+# The same while nothing of it runs, before the next start.
+third_of() {
+  sed -n 's/.* third: started, pid \([0-9]*\).*/\1/p' "$log" | tail -n 1
+}
+ends_and_goes() {
+  kill -KILL "$(third_of)" 2>/dev/null
+  rmdir "$CGROUP_MEMORY/third" 2>/dev/null
+}
+starts_in_its_leaf() {
+  populated third && [ "$(cat "$CGROUP_MEMORY/third/cgroup.procs")" = "$(third_of)" ]
+}
+was=$(third_of)
+tap_ok "a leaf goes between two starts" wait_until 60 ends_and_goes
+tap_ok "the next start is in one again" wait_until 60 starts_in_its_leaf
+tap_ok "with its limit" max_is third $((16 << 20))
+tap_ok "which is another process" [ "$(third_of)" != "$was" ]
 kill -TERM "$pid"
 wait "$pid"
 tap_is "it stops cleanly" $? 0
