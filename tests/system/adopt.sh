@@ -4,6 +4,8 @@
 # kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 IDLE_MIB=64
+LIMIT_MIB=128
+STEP_MIB=4
 WORKERS=${WORKERS:-60}
 run=(env)
 root=$(cgroup_mount cgroup2)
@@ -59,6 +61,28 @@ write_ini() {
 	service workers "$memory prefork 4 $WORKERS 1"
 	service changed "sleep $1"
 	[ -z "$2" ] || service removed "$2"
+	[ -z "$leaves" ] || cat <<-INI
+		[policy:long]
+		brake_hold = 10m
+		[service:rush]
+		command = $memory grow $STEP_MIB
+		memory_max = ${LIMIT_MIB}M
+		policy = long
+		shim = off
+	INI
+}
+
+high_is_set() {
+	[ "$(cat "$root"/spillway-*/rush/memory.high)" != max ]
+}
+
+# As fast as it can, and near the wall one step for each look of the supervisor.
+grows_until_braked() {
+	grown_mib=0
+	until high_is_set; do
+		[ $grown_mib -lt $LIMIT_MIB ] && grow "$rush" $((LIMIT_MIB * 7 / 8)) || return 1
+		[ $grown_mib -lt $((LIMIT_MIB * 7 / 8)) ] || supervisor_looks "$pid" || return 1
+	done
 }
 
 write_ini 1000 'sleep 1000' >"$ini"
@@ -72,6 +96,10 @@ tap_ok "one holds idle memory" wait_until 60 times_said idle "$out" $((WORKERS +
 tap_is "a second supervisor does not start" $? 1
 tap_ok "and says why" said "another supervisor runs its services" "$TAP_DIR/log.twin"
 
+if [ -n "$leaves" ]; then
+	rush=$(pid_of rush)
+	tap_ok "one is braked" grows_until_braked
+fi
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 write_ini 1001 '' >"$ini"
@@ -98,17 +126,20 @@ tap_diag "$(grep -o 'workers: \(eager\|full\).*' "$log" | tail -n 1 | cut -c 1-2
 if [ -n "$leaves" ]; then
 	tap_is "it is in the cgroup of before" "$(cat "$root"/spillway-*/idle/cgroup.procs)" "$idle"
 	tap_is "with its limit" "$(cat "$root"/spillway-*/idle/memory.max)" $((512 << 20))
-	tap_is "and no brake" "$(cat "$root"/spillway-*/idle/memory.high)" max
+	tap_ok "the one that was braked is adopted as well" said "rush: adopted, pid $rush," "$log"
+	tap_ok "and its brake has come off" wait_until 60 eval '! high_is_set'
 	tap_is "there is one tree" "$(find "$root" -maxdepth 1 -name 'spillway-*' | wc -l)" 1
 fi
 
-# Once more, as whoever is killed once is killed twice.
+# Once more, as whoever is killed once is killed twice; where there are leaves, in mode B.
+[ -z "$leaves" ] || run=(setpriv --bounding-set -sys_resource --inh-caps -sys_resource)
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 # As if it was frozen then, and nobody was left to thaw it.
 [ -z "$leaves" ] || echo 1 | tee "$root"/spillway-*/idle/cgroup.freeze >/dev/null
 begin third
 tap_ok "a third one adopts it as well" wait_until 60 said "idle: adopted, pid $idle," "$log"
+[ -z "$leaves" ] || tap_ok "without CAP_SYS_RESOURCE" said 'mode B: ' "$log"
 tap_ok "which joins again" wait_until 60 said 'idle: shim: active, on a new link' "$log"
 kill -KILL "$idle"
 tap_ok "when it ends it is started again" wait_until 60 eval 'idle=$(pid_of idle); [ -n "$idle" ]'
