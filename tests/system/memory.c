@@ -12,16 +12,20 @@
  *                             "idle" and sleeps; then goes on as grow STEP
  *   memory hog MIB_PER_S      grows at that speed until something ends it
  *   memory read FILE          reads the file over and over
+ *   memory bomb ATTEMPTS      says "bomb"; it and its children fork until they have tried so often
+ *                             in all; then they sleep
  *
  * All of them end with 0 on SIGTERM.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -228,6 +232,21 @@ static int read_for_ever(const char *path)
 	}
 }
 
+/* The attempts are counted in memory that all of them share.  A refused fork is one as well. */
+static int fork_for_ever(unsigned long attempts)
+{
+	_Atomic unsigned long *tried = mmap(
+		NULL, sizeof *tried, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (tried == MAP_FAILED)
+		return 3;
+	say("bomb");
+	while (atomic_fetch_add(tried, 1) < attempts)
+		if (fork() < 0)
+			nap_ms(100);
+	for (;;)
+		pause();
+}
+
 int main(int count, char **argument)
 {
 	signal(SIGUSR1, on_user);
@@ -249,7 +268,9 @@ int main(int count, char **argument)
 		grow_for_ever(strtoul(argument[2], NULL, 10));
 	if (count == 3 && strcmp(argument[1], "read") == 0)
 		return read_for_ever(argument[2]);
+	if (count == 3 && strcmp(argument[1], "bomb") == 0)
+		return fork_for_ever(strtoul(argument[2], NULL, 10));
 	fprintf(stderr, "usage: memory idle MIB THREADS MIB_PER_S | grow MIB | "
-			"prefork MIB WORKERS STEP | hog MIB_PER_S | read FILE\n");
+			"prefork MIB WORKERS STEP | hog MIB_PER_S | read FILE | bomb ATTEMPTS\n");
 	return 2;
 }
