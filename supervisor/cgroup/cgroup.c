@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libcgroup.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,35 +16,10 @@
 #include "supervisor/base/clock.h"
 #include "supervisor/base/log.h"
 
-/*
- * Leaves are made, filled and removed by libcgroup.  Version 2.0.2 has its limits, and
- * where one is met the same is done on the files:
- *
- *   - names are relative to the mount point it found first, so it is of no use where
- *     that is not ours;
- *   - creating writes "+memory" to the parents' subtree_control even where memory is
- *     on, which fails without write access to all of them;
- *   - a cgroup without controllers is not created at all, and nothing is attached
- *     to it, so BASE and BASE/supervisor are plain mkdir;
- *   - removing moves what still runs to the parent, unless asked for empty ones only.
- */
-
-static int open_library(struct cgroup_tree *tree)
-{
-	char *point = NULL;
-	int error = cgroup_init();
-	if (error == 0)
-		error = cgroup_get_subsys_mount_point("memory", &point);
-	tree->library = error == 0 && strcmp(point, tree->mount) == 0;
-	free(point);
-	return tree->library ? 0 : -ENOSYS;
-}
-
 static void free_leaf(struct cgroup_leaf *leaf)
 {
 	if (leaf->fd >= 0)
 		close(leaf->fd);
-	cgroup_free(&leaf->library);
 	free(leaf);
 }
 
@@ -58,9 +32,6 @@ static int remove_directory(struct cgroup_leaf *leaf, uint32_t wait_ms)
 			return -EBUSY;
 	}
 	cgroup_directory_remove_below(leaf->path);
-	if (leaf->library != NULL &&
-		cgroup_delete_cgroup_ext(leaf->library, CGFLAG_DELETE_EMPTY_ONLY) == 0)
-		return 0;
 	return rmdir(leaf->path) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
@@ -110,40 +81,29 @@ static int limit_by_hand(int fd, uint64_t max_bytes, uint64_t high_bytes)
 	return error;
 }
 
-/* -ENOSYS: do it by hand. */
-static int create_with_library(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
+static int create_by_hand(const struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
 {
-	struct cgroup_tree *tree = leaf->tree;
-	const char *name = leaf->path + strlen(tree->mount);
-	char max[32] = "max";
-	char high[32] = "max";
-	if (!tree->library && open_library(tree) != 0)
-		return -ENOSYS;
-	if (max_bytes != UINT64_MAX)
-		snprintf(max, sizeof max, "%llu", (unsigned long long)max_bytes);
-	if (high_bytes != UINT64_MAX)
-		snprintf(high, sizeof high, "%llu", (unsigned long long)high_bytes);
-	while (*name == '/')
-		name++;
-	struct cgroup *group = cgroup_new_cgroup(name);
-	struct cgroup_controller *memory =
-		group != NULL ? cgroup_add_controller(group, "memory") : NULL;
-	if (memory == NULL || cgroup_add_value_string(memory, "memory.max", max) != 0 ||
-		cgroup_add_value_string(memory, "memory.high", high) != 0 ||
-		cgroup_create_cgroup(group, 1) != 0) {
-		cgroup_free(&group);
-		return -ENOSYS;
-	}
-	leaf->library = group;
-	return 0;
-}
-
-static int create_by_hand(const struct cgroup_leaf *leaf)
-{
+	int fd = -1;
 	/* libcgroup may have come as far as making the folder. */
 	if (mkdir(leaf->path, 0755) != 0 && errno != EEXIST)
 		return -errno;
-	return 0;
+	int error = cgroup_directory_open(leaf->path, &fd);
+	if (error == 0)
+		error = limit_by_hand(fd, max_bytes, high_bytes);
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* The library is not asked again where it cannot do it. */
+static int create(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
+{
+	struct cgroup_tree *tree = leaf->tree;
+	if (!tree->by_hand && cgroup_library_create(&tree->library, tree->mount, leaf->path,
+				      max_bytes, high_bytes) == 0)
+		return 0;
+	tree->by_hand = true;
+	return create_by_hand(leaf, max_bytes, high_bytes);
 }
 
 int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_bytes,
@@ -159,13 +119,9 @@ int cgroup_leaf_create(struct cgroup_tree *tree, const char *name, uint64_t max_
 		free(made);
 		return error;
 	}
-	bool by_hand = create_with_library(made, max_bytes, high_bytes) != 0;
-	if (by_hand)
-		error = create_by_hand(made);
+	error = create(made, max_bytes, high_bytes);
 	if (error == 0)
 		error = cgroup_directory_open(made->path, &made->fd);
-	if (error == 0 && by_hand)
-		error = limit_by_hand(made->fd, max_bytes, high_bytes);
 	if (error != 0) {
 		rmdir(made->path);
 		free_leaf(made);
@@ -220,8 +176,6 @@ int cgroup_leaf_fd(const struct cgroup_leaf *leaf)
 
 int cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid)
 {
-	if (leaf->library != NULL && cgroup_attach_task_pid(leaf->library, pid) == 0)
-		return 0;
 	return cgroup_directory_move(leaf->fd, pid);
 }
 

@@ -30,8 +30,8 @@
  * Closing undoes all of it in reverse order: leaves removed, memory switched
  * off where it was off, everybody moved back, made directories removed.
  *
- * libcgroup is used for creating, limiting, attaching and removing; it is
- * initialised with the first tree, because its tables cost 850 kB.
+ * Leaves are made and given their limits by libcgroup (cgroup_library.h), in a process that
+ * cgroup_tree_settle() ends, and by hand where it cannot do that.
  */
 
 #define CGROUP_WHY_BYTES 256
@@ -51,6 +51,9 @@ int cgroup_tree_claim(struct cgroup_tree *tree, const char *owner);
 /* Ends what an earlier supervisor has left for the same owner, but for leaves that were adopted
  * (cgroup_leftover.h).  -EALREADY: one that lives runs them. */
 int cgroup_tree_end_leftovers(struct cgroup_tree *tree);
+
+/* No leaf is expected to be made soon. */
+void cgroup_tree_settle(struct cgroup_tree *tree);
 
 /* Leaves have pids.max from now on.  0 or -errno. */
 int cgroup_tree_switch_pids_on(struct cgroup_tree *tree);

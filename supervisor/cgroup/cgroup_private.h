@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "supervisor/cgroup/cgroup.h"
+#include "supervisor/cgroup/cgroup_library.h"
 
 /* What the tree (cgroup_tree.c) and its leaves (cgroup.c) share.  For nobody else. */
 
@@ -15,7 +16,6 @@ struct cgroup_leaf {
 	struct cgroup_leaf *next;
 	char path[CGROUP_PATH_BYTES];
 	int fd;
-	struct cgroup *library; /* NULL = by hand */
 };
 
 /* The flags say what has to be undone. */
@@ -36,7 +36,8 @@ struct cgroup_tree {
 	bool switched_on; /* memory, in BASE */
 	bool pids_on;     /* pids likewise */
 	bool pids_above;  /* had to be written above BASE as well */
-	bool library;
+	struct cgroup_library library;
+	bool by_hand; /* it cannot make our leaves */
 	struct cgroup_leaf *leaves;
 };
 

@@ -183,6 +183,7 @@ int cgroup_tree_open(const struct mode *mode, const char *left, struct cgroup_tr
 	made->self_fd = -1;
 	made->above_fd = -1;
 	made->lock_fd = -1;
+	made->library = CGROUP_LIBRARY_NONE;
 	memcpy(made->own, mode->directory, strlen(mode->directory) + 1);
 	memcpy(made->mount, mode->mount, strlen(mode->mount) + 1);
 	int error = cgroup_directory_open(made->own, &made->own_fd);
@@ -230,6 +231,11 @@ int cgroup_tree_end_leftovers(struct cgroup_tree *tree)
 	if (error != 0)
 		tree->owner = NULL;
 	return error;
+}
+
+void cgroup_tree_settle(struct cgroup_tree *tree)
+{
+	cgroup_library_end(&tree->library);
 }
 
 int cgroup_tree_switch_pids_on(struct cgroup_tree *tree)
@@ -303,6 +309,7 @@ void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms)
 {
 	if (tree == NULL)
 		return;
+	cgroup_tree_settle(tree);
 	cgroup_leaves_remove(tree, wait_ms);
 	unsettle(tree);
 	close_fd(&tree->self_fd);

@@ -128,6 +128,8 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 {
 	if (tick->listener != NULL)
 		link_listener_resume(tick->listener, now_ms);
+	if (tick->tree != NULL)
+		cgroup_tree_settle(tick->tree);
 	tick_look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
