@@ -66,6 +66,8 @@ static int open_all(struct tick *tick, const struct tick_left *left)
 	int error = open_listener(tick, left);
 	error = without_listener(error);
 	if (error == 0)
+		error = notifier_threads_open(&tick->notifiers);
+	if (error == 0)
 		error = sampler_open(
 			tick->root_fd, &tick->mode, tick_directory(tick), &tick->sampler);
 	if (error == 0 && tick->tree != NULL)
@@ -109,6 +111,7 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 		if (tick->service[i]->prepared)
 			tick_service_unmake(tick->service[i], NULL, wait_ms);
 	pressure_directory_close(tick->pressure);
+	notifier_threads_close(tick->notifiers);
 	link_listener_close(tick->listener);
 	if (tick->tree != NULL)
 		cgroup_tree_close(tick->tree, wait_ms);
@@ -164,6 +167,7 @@ static struct tick_place place_of(struct tick *tick)
 		.tree = tick->tree,
 		.brake = tick->means.brake,
 		.listener = tick->listener,
+		.notifiers = tick->notifiers,
 		.wall_bytes = sampler_wall_bytes(tick->sampler),
 		.wall_directory = sampler_wall_directory(tick->sampler),
 		.window_ms = tick->mode.window_ms,

@@ -14,6 +14,7 @@ struct tick {
 	struct cgroup_tree *tree;   /* NULL in modes C and D */
 	struct perform_means means; /* a brake where there is a tree */
 	struct link_listener *listener;
+	struct notifier_threads *notifiers;
 	struct pressure_directory *pressure; /* NULL: no service has a socket */
 	struct sampler *sampler;
 
@@ -25,6 +26,7 @@ struct tick {
 	struct plan plan;
 	struct follow follow;
 	bool notified; /* since the last turn */
+	bool is_deaf;  /* to what heaps tell of their growth, and that was said */
 
 	struct tick_watched psi; /* of the cgroup of all services */
 	struct config_psi psi_wanted;

@@ -80,6 +80,7 @@ struct tick_place {
 	struct cgroup_tree *tree; /* NULL in modes C and D */
 	struct brake_worker *brake;
 	struct link_listener *listener;
+	struct notifier_threads *notifiers;
 	const char *wall_directory;
 	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
 	uint32_t window_ms;  /* the mode's */

@@ -1,6 +1,8 @@
 /* One turn: reads all there is to know, has policy decide, performs the plan. */
+#include <string.h>
 #include <time.h>
 
+#include "supervisor/base/log.h"
 #include "supervisor/policy/fraction.h"
 #include "supervisor/policy/price.h"
 #include "supervisor/tick/tick_private.h"
@@ -54,6 +56,18 @@ static void observe_all(struct tick *tick, uint64_t now_ms)
 		told->usage_bytes = sampler_usage(
 			tick->sampler, &tick->service[i]->sampler, &told->usage_shared);
 	}
+}
+
+/* As soon as there is one.  What was said before is heard then. */
+static void listen_to_shims(struct tick *tick)
+{
+	bool is_any = false;
+	for (size_t i = 0; i < tick->count; i++)
+		is_any |= tick->service[i]->policy.sample.heap.processes > 0;
+	int error = is_any ? notifier_settle(tick->notifiers) : 0;
+	if (error != 0 && !tick->is_deaf)
+		log_warn("no thread for what heaps tell of their growth: %s", strerror(-error));
+	tick->is_deaf = error != 0;
 }
 
 /* Nobody waits at the gate of a dry run, and nothing is dearer than at calm. */
@@ -133,6 +147,7 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 	tick_look_for_leaves(tick, now_ms);
 	tick_watches_renew(tick);
 	observe_all(tick, now_ms);
+	listen_to_shims(tick);
 	tick_limits_aim(tick);
 	for (size_t i = 0; i < tick->count; i++) {
 		perform_settle(tick->service[i], now_ms);
