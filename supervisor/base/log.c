@@ -104,13 +104,11 @@ static bool is_heard(enum log_level level)
 static void put_line(char *line, size_t start, size_t length)
 {
 	line[start + length] = '\n';
-	if (writer != NULL) {
-		log_writer_put(writer, line, start + length + 1);
-	} else {
-		/* A stderr that is closed or full is nothing we could tell anybody about. */
-		ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
-		(void)ignored;
-	}
+	if (writer != NULL && log_writer_put(writer, line, start + length + 1))
+		return;
+	/* A stderr that is closed or full is nothing we could tell anybody about. */
+	ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
+	(void)ignored;
 }
 
 static void write_line(enum log_level level, const char *format, va_list arguments)

@@ -8,7 +8,7 @@
  *
  * The second word is the level.  Control characters in the text become '?', so
  * that a line is a line whatever a service is called; a text that is too long
- * is cut and ends in "...".  Nothing is allocated and errno is kept, so a line
+ * is cut and ends in "...".  errno is kept, so a line
  * can be written between any call and the look at its errno.
  *
  * From log_start() to log_stop() nobody waits for stderr: the lines are written by
@@ -33,7 +33,8 @@ enum log_level {
 /* What is above it is left out.  LOG_LEVEL_INFO at the start. */
 void log_set_level(enum log_level level);
 
-/* After signals_open(), since it starts a thread.  0 or -errno: the caller goes on writing. */
+/* After signals_open(), since the first line starts a thread.  Where no thread can be had, the
+ * caller of each line writes it.  0 or -errno: the callers go on writing. */
 int log_start(void);
 
 /* Waits for the last lines as long as stderr takes any; lines that it does not take are lost. */

@@ -35,6 +35,7 @@ struct log_writer {
 	pthread_t thread;
 	int fd;
 	log_writer_lost say_lost;
+	bool runs; /* the thread */
 	bool stop;
 	bool busy;
 	bool failing;
@@ -43,7 +44,7 @@ struct log_writer {
 	uint64_t written;
 	size_t first;
 	size_t used;
-	char buffer[LOG_WRITER_BYTES];
+	char buffer[]; /* of LOG_WRITER_BYTES, left as it comes */
 };
 
 static void copy_in(struct log_writer *writer, const void *bytes, size_t length)
@@ -65,10 +66,8 @@ static void copy_out(struct log_writer *writer, void *bytes, size_t length)
 	writer->first = writer->used == 0 ? 0 : (at + length) % LOG_WRITER_BYTES;
 }
 
-void log_writer_put(struct log_writer *writer, const char *line, size_t length)
+static void put_locked(struct log_writer *writer, const char *line, size_t length)
 {
-	int saved_errno = errno;
-	pthread_mutex_lock(&writer->lock);
 	if (LOG_WRITER_BYTES - writer->used < sizeof(struct line_head) + length) {
 		writer->lost++;
 	} else {
@@ -81,8 +80,6 @@ void log_writer_put(struct log_writer *writer, const char *line, size_t length)
 		copy_in(writer, line, length);
 	}
 	pthread_cond_signal(&writer->work);
-	pthread_mutex_unlock(&writer->lock);
-	errno = saved_errno;
 }
 
 /* Whole or not at all, as far as the kernel allows.  Whoever else has the description may have made
@@ -178,6 +175,20 @@ static void *log_writer_run(void *argument)
 	return NULL;
 }
 
+bool log_writer_put(struct log_writer *writer, const char *line, size_t length)
+{
+	int saved_errno = errno;
+	pthread_mutex_lock(&writer->lock);
+	if (!writer->runs)
+		writer->runs = thread_start(&writer->thread, log_writer_run, writer) == 0;
+	bool runs = writer->runs;
+	if (runs)
+		put_locked(writer, line, length);
+	pthread_mutex_unlock(&writer->lock);
+	errno = saved_errno;
+	return runs;
+}
+
 static void init_locks(struct log_writer *writer)
 {
 	pthread_condattr_t monotonic;
@@ -191,17 +202,11 @@ static void init_locks(struct log_writer *writer)
 
 int log_writer_open(int fd, log_writer_lost lost, struct log_writer **writer)
 {
-	struct log_writer *made = calloc(1, sizeof *made);
+	struct log_writer *made = malloc(sizeof *made + LOG_WRITER_BYTES);
 	if (made == NULL)
 		return -ENOMEM;
-	made->fd = fd;
-	made->say_lost = lost;
+	*made = (struct log_writer){.fd = fd, .say_lost = lost};
 	init_locks(made);
-	int error = thread_start(&made->thread, log_writer_run, made);
-	if (error != 0) {
-		free(made);
-		return error;
-	}
 	*writer = made;
 	return 0;
 }
@@ -252,7 +257,9 @@ void log_writer_close(struct log_writer *writer, uint32_t wait_ms)
 		pthread_mutex_unlock(&writer->lock);
 		return;
 	}
+	bool runs = writer->runs;
 	pthread_mutex_unlock(&writer->lock);
-	pthread_join(writer->thread, NULL);
+	if (runs)
+		pthread_join(writer->thread, NULL);
 	free_writer(writer);
 }

@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_BASE_LOG_WRITER_H
 #define SUPERVISOR_BASE_LOG_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,8 @@
  * The price is that a line is written shortly after log_writer_put() has
  * returned, so it may stand after a line that a service wrote meanwhile.
  *
- * The thread blocks all signals, SIGPIPE included.
+ * The thread starts with the first line, so that a log in which nothing is said costs none.  It
+ * blocks all signals, SIGPIPE included.
  */
 
 #define LOG_WRITER_BYTES ((size_t)64 << 10)
@@ -40,8 +42,9 @@ typedef size_t (*log_writer_lost)(char *line, size_t size, uint64_t count);
 /* fd stays the caller's.  0 or -errno. */
 int log_writer_open(int fd, log_writer_lost lost, struct log_writer **writer);
 
-/* Any thread may call it.  Keeps errno. */
-void log_writer_put(struct log_writer *writer, const char *line, size_t length);
+/* Any thread may call it.  Keeps errno.  false: the thread cannot be started, and the line is the
+ * caller's to write. */
+bool log_writer_put(struct log_writer *writer, const char *line, size_t length);
 
 /* Waits until all lines are written, but only for wait_ms after the last one that got
  * through.  A thread that is blocked in a write is then left behind, with its

@@ -50,6 +50,7 @@ struct brake_worker {
 	pthread_cond_t work;  /* the thread waits for it */
 	pthread_cond_t quiet; /* brake_worker_forget waits for it */
 	pthread_t thread;
+	bool runs; /* the thread, from the first write on */
 	bool stop;
 	bool end_guard;           /* as soon as no brake is on and none is to be lifted */
 	struct brake_guard guard; /* under the lock as well, since nothing of it waits */
@@ -171,6 +172,14 @@ static void *brake_worker_run(void *argument)
 	return NULL;
 }
 
+/* 0 or -errno: what is asked for cannot be written. */
+static int start_locked(struct brake_worker *worker)
+{
+	int error = worker->runs ? 0 : thread_start(&worker->thread, brake_worker_run, worker);
+	worker->runs = error == 0;
+	return error;
+}
+
 static void init_locks(struct brake_worker *worker)
 {
 	pthread_condattr_t monotonic;
@@ -189,11 +198,6 @@ int brake_worker_open(struct brake_worker **worker)
 		return -ENOMEM;
 	made->guard = BRAKE_GUARD_NONE;
 	init_locks(made);
-	int error = thread_start(&made->thread, brake_worker_run, made);
-	if (error != 0) {
-		free(made);
-		return error;
-	}
 	*worker = made;
 	return 0;
 }
@@ -207,8 +211,10 @@ void brake_worker_close(struct brake_worker *worker)
 		lift_locked(worker->slot[i]);
 	worker->stop = true;
 	pthread_cond_signal(&worker->work);
+	bool runs = worker->runs;
 	pthread_mutex_unlock(&worker->lock);
-	pthread_join(worker->thread, NULL);
+	if (runs)
+		pthread_join(worker->thread, NULL);
 	brake_guard_close(&worker->guard);
 	for (size_t i = 0; i < worker->slot_count; i++) {
 		if (worker->slot[i]->file_fd >= 0)
@@ -325,7 +331,9 @@ static int hold(
 	struct brake_worker *worker, size_t number, int directory_fd, const struct hold *hold)
 {
 	pthread_mutex_lock(&worker->lock);
-	int error = hold_locked(worker, worker->slot[number], directory_fd, hold);
+	int error = start_locked(worker);
+	if (error == 0)
+		error = hold_locked(worker, worker->slot[number], directory_fd, hold);
 	pthread_mutex_unlock(&worker->lock);
 	return error;
 }
@@ -348,9 +356,9 @@ int brake_worker_normal(
 	struct brake_worker *worker, size_t number, int directory_fd, uint64_t normal_bytes)
 {
 	struct brake_slot *slot = worker->slot[number];
-	int error = 0;
 	pthread_mutex_lock(&worker->lock);
-	if (slot->file_fd < 0)
+	int error = start_locked(worker);
+	if (error == 0 && slot->file_fd < 0)
 		error = set_once_locked(
 			&slot->once[ONCE_HIGH], directory_fd, "memory.high", normal_bytes);
 	slot->normal_bytes = normal_bytes;
@@ -384,7 +392,10 @@ int brake_worker_limit(
 {
 	struct brake_slot *slot = worker->slot[number];
 	pthread_mutex_lock(&worker->lock);
-	int error = set_once_locked(&slot->once[ONCE_MAX], directory_fd, "memory.max", max_bytes);
+	int error = start_locked(worker);
+	if (error == 0)
+		error = set_once_locked(
+			&slot->once[ONCE_MAX], directory_fd, "memory.max", max_bytes);
 	pthread_cond_signal(&worker->work);
 	pthread_mutex_unlock(&worker->lock);
 	return error;

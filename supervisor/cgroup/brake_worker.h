@@ -17,6 +17,8 @@
  * stays on hangs a service, which is worse than no brake; a service that stays frozen is worse
  * still.  What the deadline is for a thread that hangs, brake_guard.h is for a supervisor that was
  * killed or stopped.
+ *
+ * The thread starts with the first limit that is to be written.
  */
 
 struct brake_worker;
