@@ -69,13 +69,17 @@ static int run(struct service *service, const struct service_host *host)
 		.signals = host->signals,
 		.descriptors = host->descriptors,
 	};
+	if (service->memory.leaf != NULL) {
+		spawn.has_cgroup = true;
+		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
+	}
 	if (error == 0)
 		error = spawn_start(&spawn, &hook->spawned);
 	service_identity_fini(&identity);
 	if (error != 0)
 		return error;
 	hook->pid = hook->spawned.pid;
-	if (service->memory.leaf != NULL)
+	if (service->memory.leaf != NULL && !hook->spawned.in_cgroup)
 		(void)cgroup_leaf_attach(service->memory.leaf, hook->pid);
 	spawn_go(&hook->spawned);
 	return 0;

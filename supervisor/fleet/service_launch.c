@@ -173,7 +173,7 @@ static void settle(const struct service *service)
 {
 	const struct config_service *config = service->config;
 	int error = 0;
-	if (service->memory.leaf != NULL)
+	if (service->memory.leaf != NULL && !service->spawned.in_cgroup)
 		error = cgroup_leaf_attach(service->memory.leaf, service->pid);
 	if (error != 0)
 		log_warn("%s: not in its cgroup: %s", config->name, strerror(-error));
@@ -224,6 +224,10 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.take_terminal = host->take_terminal,
 		.new_session = host->new_session,
 	};
+	if (service->memory.leaf != NULL) {
+		spawn.has_cgroup = true;
+		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
+	}
 	if (host->descriptors != NULL)
 		descriptors_give_up(host->descriptors);
 	error = spawn_start(&spawn, &service->spawned);

@@ -15,8 +15,11 @@
  * it is in its cgroup before it runs a single instruction of its own:
  *
  *   spawn_start   the child exists, in a process group of its own, and waits
- *   (attach it)
+ *   (attach it, unless spawned says that it was made in its cgroup)
  *   spawn_go      it goes on to exec
+ *
+ * A child is made in its cgroup with CLONE_INTO_CGROUP, which is Linux 5.7's.  Moving one there
+ * afterwards waits for a grace period of RCU: 10 ms against 0.13 ms.
  *
  * What keeps it from running comes back over a pipe that exec closes.  Between
  * fork and exec only async-signal-safe calls are made; all lookups, formatting
@@ -38,6 +41,8 @@ struct spawn {
 	bool null_stdin;    /* it reads /dev/null and not what we do */
 	bool take_terminal; /* its group becomes the terminal's foreground */
 	bool new_session;   /* it leads a session, whose terminal is that of stdin if it is free */
+	bool has_cgroup;
+	int cgroup_fd; /* of its cgroup's directory, where has_cgroup */
 };
 
 /* How far a child came that could not run. */
@@ -51,6 +56,7 @@ struct spawn_failure {
 /* Owns two descriptors until spawn_close. */
 struct spawned {
 	pid_t pid;
+	bool in_cgroup; /* else it is to be attached */
 	int gate_fd;
 	int result_fd; /* readable: it has run exec, or failed to */
 };

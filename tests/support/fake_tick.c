@@ -24,6 +24,7 @@ void __wrap_tick_service_leaves(struct tick *tick, struct tick_service *service)
 uint64_t __wrap_tick_service_ended(
 	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid);
+int __wrap_cgroup_leaf_fd(const struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
 bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf);
@@ -70,6 +71,12 @@ int __wrap_cgroup_leaf_attach(struct cgroup_leaf *leaf, pid_t pid)
 	if (leaf->attach_error == 0)
 		leaf->member[leaf->count++] = pid;
 	return leaf->attach_error;
+}
+
+int __wrap_cgroup_leaf_fd(const struct cgroup_leaf *leaf)
+{
+	(void)leaf;
+	return -1;
 }
 
 int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf)
