@@ -23,6 +23,7 @@ static void init(struct service *service)
 		.spawned = {.gate_fd = -1, .result_fd = -1},
 		.sweep_ms = SERVICE_NEVER,
 		.shim_check_ms = SERVICE_NEVER,
+		.told_ms = SERVICE_NEVER,
 	};
 	tick_service_init(&service->memory);
 	hook_init(&service->hook);
@@ -267,8 +268,11 @@ void service_died(struct service *service, const struct service_host *host, int 
 	service->exit_status = exited ? status : 128 + status;
 	service->expected = restart_expected(exited, status, oom_kills > 0);
 	service->oom_kills += oom_kills > 0;
-	if (!say_failure(service))
+	if (!say_failure(service)) {
+		service_tell_start(service);
 		say_end(service, host, code, status, oom_kills);
+	}
+	service->told_ms = SERVICE_NEVER;
 	spawn_close(&service->spawned);
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;
@@ -327,6 +331,8 @@ void service_step(struct service *service, const struct service_host *host, uint
 	}
 	if (service->left != NULL && service->lives)
 		service_left_step(service, now_ms);
+	if (service->told_ms <= now_ms)
+		service_look_for_start(service, now_ms);
 	if (service->shim_check_ms <= now_ms)
 		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
@@ -342,6 +348,8 @@ uint64_t service_deadline_ms(const struct service *service)
 	uint64_t hook_ms = hook_deadline_ms(&service->hook);
 	if (service->shim_check_ms < due_ms)
 		due_ms = service->shim_check_ms;
+	if (service->told_ms < due_ms)
+		due_ms = service->told_ms;
 	if (service->left != NULL && service_left_deadline_ms(service->left) < due_ms)
 		due_ms = service_left_deadline_ms(service->left);
 	return hook_ms < due_ms ? hook_ms : due_ms;

@@ -90,9 +90,10 @@ struct service {
 		*left;        /* it is, or will be, one that was taken over; NULL = our child */
 	uint64_t start_ticks; /* of it, where host->changed is */
 	struct spawned spawned;
-	int exit_status; /* how that ended last, as a shell says it: 0..255, 128 + signal */
-	bool lives;      /* the main process has not been reaped */
-	bool expected;   /* how it ended, as policy/restart.h has it */
+	uint64_t told_ms; /* when to look whether it runs, to say so; SERVICE_NEVER = it was said */
+	int exit_status;  /* how that ended last, as a shell says it: 0..255, 128 + signal */
+	bool lives;       /* the main process has not been reaped */
+	bool expected;    /* how it ended, as policy/restart.h has it */
 	bool sweep_killed;
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */

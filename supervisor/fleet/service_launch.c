@@ -11,6 +11,7 @@
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/process/shim_check.h"
 
+#define TELL_FIRST_MS 1U
 #define SHIM_FIRST_LOOK_MS 20U
 #define SHIM_LAST_LOOK_MS 60000U
 
@@ -164,7 +165,8 @@ static void note_shim(struct service *service, const struct shim_verdict *verdic
 	service->shim_wanted = verdict->load;
 	service->shim_missed = false;
 	service->shim_check_ms = verdict->load ? now_ms + SHIM_FIRST_LOOK_MS : SERVICE_NEVER;
-	if (!verdict->load)
+	/* Of a program that is not there its start says more. */
+	if (!verdict->load && !verdict->is_missing)
 		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
 }
 
@@ -245,9 +247,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	spawn_go(&service->spawned);
 	if (host->descriptors != NULL)
 		descriptors_set_aside(host->descriptors);
-	if (host->announce)
-		log_info("%s: started, pid %d", config->name, (int)service->pid);
-	else
+	service->told_ms = host->announce ? now_ms + TELL_FIRST_MS : SERVICE_NEVER;
+	if (!host->announce)
 		log_debug("%s: started, pid %d", config->name, (int)service->pid);
 	note_shim(service, &launch.verdict, now_ms);
 out:
@@ -258,6 +259,26 @@ out:
 	}
 	service_identity_fini(&launch.identity);
 	return error;
+}
+
+void service_tell_start(struct service *service)
+{
+	if (service->told_ms == SERVICE_NEVER)
+		return;
+	log_info("%s: started, pid %d", service->config->name, (int)service->pid);
+	service->told_ms = SERVICE_NEVER;
+}
+
+void service_look_for_start(struct service *service, uint64_t now_ms)
+{
+	struct spawn_failure failure;
+	int result = spawn_result(&service->spawned, &failure);
+	if (result == 0) {
+		service_tell_start(service);
+		spawn_close(&service->spawned);
+	} else {
+		service->told_ms = now_ms + (now_ms - service->started_ms) + 1;
+	}
 }
 
 /* Looks again after twice the time each time, so that a service costs a dozen looks and then

@@ -213,6 +213,7 @@ static void judge(const struct search *search, const char *name, struct shim_ver
 	struct elf_file file;
 	if (!find_program(search->directory, search->check->path, name, path)) {
 		refuse(verdict, "%.80s was not found", name);
+		verdict->is_missing = search->depth == 0;
 		return;
 	}
 	int fd = openat(search->directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -37,6 +37,7 @@ struct shim_check {
 
 struct shim_verdict {
 	bool load;
+	bool is_missing;                      /* why not: the program itself was not found */
 	char reason[SHIM_CHECK_REASON_BYTES]; /* why not; empty where it loads */
 };
 

@@ -161,6 +161,8 @@ struct fake_child *life_start(void)
 	assert_non_null(child);
 	assert_true(child->went);
 	assert_int_equal(life.service.pid, child->pid);
+	/* It runs, which is said. */
+	service_step(&life.service, &life.host, life.now_ms + 1);
 	return child;
 }
 

@@ -110,6 +110,7 @@ tap_is "when one has not, with 1" "$("$spillway" -q run "$ini"; echo $?)" 1
 printf '[service:a]\ncommand = /no/such/program\nautorestart = false\n' >"$ini"
 tap_is "a program that is not there is such a one" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
+tap_is "in the only line about it" "$(times ' a: ' "$log")" 1
 
 # --- many services, few descriptors -----------------------------------------------------------
 
