@@ -158,13 +158,60 @@ static void mark_marked(struct table *table, const char *text)
 	}
 }
 
+/* It may be an empty folder, or that of another PID namespace. */
+static bool is_our_proc(int proc_fd)
+{
+	char text[16];
+	ssize_t length = readlinkat(proc_fd, "self", text, sizeof text - 1);
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	return strtol(text, NULL, 10) == (long)getpid();
+}
+
+/* NULL with errno. */
+static DIR *open_proc(void)
+{
+	DIR *directory = opendir("/proc");
+	if (directory == NULL || is_our_proc(dirfd(directory)))
+		return directory;
+	closedir(directory);
+	errno = ENOENT;
+	return NULL;
+}
+
+/* Whether our only child is that one (0: there is none), whose own children were left to us when it
+ * ended.  Not known
+ * where the kernel has no such list (CONFIG_PROC_CHILDREN); a thread other than the first never
+ * forks. */
+static bool has_no_child_but(int proc_fd, pid_t only)
+{
+	char path[48];
+	char text[64];
+	char *end = text;
+	snprintf(path, sizeof path, "self/task/%d/children", (int)getpid());
+	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	if (length == 0)
+		return true;
+	long first = strtol(text, &end, 10);
+	return first == (long)only && end[strspn(end, " ")] == '\0';
+}
+
 int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
 {
 	struct table table = {0};
 	DIR *directory = opendir("/proc");
 	if (directory == NULL)
 		return -errno;
-	int result = read_table(directory, &table);
+	bool is_none = root == getpid() && has_no_child_but(dirfd(directory), 0);
+	int result = is_none ? 0 : read_table(directory, &table);
 	closedir(directory);
 	if (result == 0) {
 		mark_below(&table, root);
@@ -274,51 +321,6 @@ static int remember(struct descendants_told *told, const struct table *table)
 			told->process[told->count++] = identity_of(&table->process[i]);
 	/* They are in the order of their numbers, as the table is. */
 	return 0;
-}
-
-/* It may be an empty folder, or that of another PID namespace. */
-static bool is_our_proc(int proc_fd)
-{
-	char text[16];
-	ssize_t length = readlinkat(proc_fd, "self", text, sizeof text - 1);
-	if (length < 0)
-		return false;
-	text[length] = '\0';
-	return strtol(text, NULL, 10) == (long)getpid();
-}
-
-/* NULL with errno. */
-static DIR *open_proc(void)
-{
-	DIR *directory = opendir("/proc");
-	if (directory == NULL || is_our_proc(dirfd(directory)))
-		return directory;
-	closedir(directory);
-	errno = ENOENT;
-	return NULL;
-}
-
-/* Whether our only child is that one, whose own children were left to us when it ended.  Not known
- * where the kernel has no such list (CONFIG_PROC_CHILDREN); a thread other than the first never
- * forks. */
-static bool has_no_child_but(int proc_fd, pid_t only)
-{
-	char path[48];
-	char text[64];
-	char *end = text;
-	snprintf(path, sizeof path, "self/task/%d/children", (int)getpid());
-	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t length = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (length < 0)
-		return false;
-	text[length] = '\0';
-	if (length == 0)
-		return true;
-	long first = strtol(text, &end, 10);
-	return first == (long)only && end[strspn(end, " ")] == '\0';
 }
 
 static void terminate_blindly(pid_t group)

@@ -47,6 +47,8 @@ void descendants_told_free(struct descendants_told *told);
  * started with, and for what is below one of these.  Members of except_group are left out.
  * Signal 0 only counts.
  *
+ * Where the kernel lists children, the table is not read when root is us and we have none.
+ *
  * A process can put the text into its own environment and into nobody else's, so one that lies
  * is signalled itself and no other is.
  */
