@@ -60,12 +60,15 @@ void cgroup_walls_close(struct cgroup_walls *walls)
 	walls->count = 0;
 }
 
-/* false where the level tells nothing: no usage. */
-static bool read_level(const struct cgroup_files *files, struct wall_sample *wall)
+/* false where the level is no wall: it tells no usage, or it is not our own and has no limit.
+ * memory.stat, which takes the kernel longer than all other files, is not read for nothing. */
+static bool read_level(const struct cgroup_files *files, bool is_own, struct wall_sample *wall)
 {
 	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
 	if (cgroup_files_limit(files, &wall->limit_bytes) != 0)
 		wall->limit_bytes = SAMPLE_NO_LIMIT;
+	if (!is_own && wall->limit_bytes == SAMPLE_NO_LIMIT)
+		return false;
 	if (cgroup_files_usage(files, &wall->current_bytes) != 0)
 		return false;
 	(void)cgroup_files_reclaimable(files, wall);
@@ -80,7 +83,7 @@ void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wal
 	*level = 0;
 	for (size_t i = 0; i < walls->count; i++) {
 		struct wall_sample here;
-		if (!read_level(&walls->level[i], &here))
+		if (!read_level(&walls->level[i], i == 0, &here))
 			continue;
 		if (i == 0 || wall_is_tighter(&here, wall)) {
 			*wall = here;

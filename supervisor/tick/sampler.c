@@ -27,6 +27,7 @@ struct sampler {
 	struct stall_source machine;
 	int meminfo_fd; /* -1 = none */
 	uint64_t usage_bytes;
+	uint64_t wall_bytes; /* as last read */
 };
 
 static int open_pressure(int root_fd, const struct mode *mode, const char *base_directory)
@@ -38,6 +39,13 @@ static int open_pressure(int root_fd, const struct mode *mode, const char *base_
 		return -1;
 	snprintf(path, sizeof path, "%s/memory.pressure", directory);
 	return root_open_file(root_fd, path);
+}
+
+static void read_walls(struct sampler *sampler, struct wall_sample *wall)
+{
+	cgroup_walls_read(&sampler->walls, wall, &sampler->wall_level);
+	sampler->limited = wall->limit_bytes != SAMPLE_NO_LIMIT;
+	sampler->wall_bytes = wall->limit_bytes;
 }
 
 int sampler_open(
@@ -56,6 +64,8 @@ int sampler_open(
 	made->meminfo_fd = root_open_file(root_fd, "proc/meminfo");
 	made->machine.fd =
 		made->stall.fd < 0 ? root_open_file(root_fd, "proc/pressure/memory") : -1;
+	struct wall_sample wall;
+	read_walls(made, &wall);
 	*sampler = made;
 	return 0;
 }
@@ -184,9 +194,8 @@ static void read_machine(struct sampler *sampler, uint64_t heaps_bytes, struct s
 void sampler_read(
 	struct sampler *sampler, uint64_t now_ms, uint64_t heaps_bytes, struct sample *sample)
 {
-	cgroup_walls_read(&sampler->walls, &sample->shared, &sampler->wall_level);
+	read_walls(sampler, &sample->shared);
 	cgroup_walls_events(&sampler->walls, &sample->shared_events);
-	sampler->limited = sample->shared.limit_bytes != SAMPLE_NO_LIMIT;
 	if (sampler->walls.count == 0 ||
 		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
 		sampler->usage_bytes = 0;
@@ -214,12 +223,9 @@ uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_s
 	return events.oom_kill;
 }
 
-uint64_t sampler_wall_bytes(struct sampler *sampler)
+uint64_t sampler_wall_bytes(const struct sampler *sampler)
 {
-	struct wall_sample wall;
-	cgroup_walls_read(&sampler->walls, &wall, &sampler->wall_level);
-	sampler->limited = wall.limit_bytes != SAMPLE_NO_LIMIT;
-	return wall.limit_bytes;
+	return sampler->wall_bytes;
 }
 
 const char *sampler_wall_directory(const struct sampler *sampler)

@@ -86,8 +86,9 @@ uint64_t sampler_usage(
 /* OOM kills as the kernel counts them now, in the leaf, else in the cgroup of all services. */
 uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_service *service);
 
-/* The limit of the tightest shared wall, read now; SAMPLE_NO_LIMIT. */
-uint64_t sampler_wall_bytes(struct sampler *sampler);
+/* The limit of the tightest shared wall, as of the last sampler_read(), or of the start;
+ * SAMPLE_NO_LIMIT.  Services that start together do not each read all files of all walls. */
+uint64_t sampler_wall_bytes(const struct sampler *sampler);
 
 /* The directory of the tightest shared wall as last read; "" where there is none. */
 const char *sampler_wall_directory(const struct sampler *sampler);
