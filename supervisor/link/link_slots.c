@@ -20,6 +20,7 @@ int link_slots_init(struct link_slots *slots, struct link_slot *slot)
 		slots->seen = NULL;
 		return -ENOMEM;
 	}
+	madvise(slots->seen, SEEN_BYTES, MADV_DONTFORK);
 	slots->slot = slot;
 	return 0;
 }
