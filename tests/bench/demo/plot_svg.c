@@ -11,6 +11,7 @@
 #define PANEL_GAP 78.0
 #define BOTTOM 58.0
 #define TICK_MIB 64U
+#define KILL_STEP 14.0
 
 /* Plain rules twice instead of custom properties, which not every viewer knows. */
 static const char style[] =
@@ -131,6 +132,7 @@ static void svg_current(FILE *file, const struct frame *frame, const struct reco
 static void svg_limit_and_kills(FILE *file, const struct frame *frame, const struct record *record)
 {
 	double y = frame_y(frame, frame->limit_bytes);
+	double up = 0;
 
 	(void)fprintf(file,
 		"<path class=\"limit\" d=\"M%.1f %.1fH%.1f\"/>"
@@ -140,10 +142,12 @@ static void svg_limit_and_kills(FILE *file, const struct frame *frame, const str
 	for (size_t i = 0; i < record->kill_count; i++) {
 		double x = frame_x(frame, record->kill_ms[i]);
 
+		/* Those of one moment stand above each other, or they would look like one. */
+		up = i > 0 && record->kill_ms[i] == record->kill_ms[i - 1] ? up + KILL_STEP : 0;
 		(void)fprintf(file,
 			"<path class=\"kill\" d=\"M%.1f %.1fl10 10m0 -10l-10 10\">"
 			"<title>killed by the kernel at %.1f s</title></path>\n",
-			x - 5, y - 5, record->kill_ms[i] / 1000.0);
+			x - 5, y - 5 - up, record->kill_ms[i] / 1000.0);
 	}
 }
 

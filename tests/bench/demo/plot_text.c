@@ -17,7 +17,7 @@ static const char *const blocks[EIGHTHS + 1] = {" ", "▁", "▂", "▃", "▄",
 struct column {
 	uint64_t current_bytes; /* the highest within the column's time */
 	uint64_t live_bytes;
-	bool kill;
+	unsigned kills;
 	bool any;
 };
 
@@ -53,7 +53,7 @@ static void panel_fill(struct panel *panel, const struct record *record)
 		column->any = true;
 	}
 	for (size_t i = 0; i < record->kill_count; i++)
-		panel->columns[panel_column(panel, record->kill_ms[i])].kill = true;
+		panel->columns[panel_column(panel, record->kill_ms[i])].kills++;
 }
 
 static void panel_put(FILE *file, const struct panel *panel, const char *colour, const char *glyph)
@@ -67,6 +67,7 @@ static void panel_put(FILE *file, const struct panel *panel, const char *colour,
 /* row counts from the bottom, which is 0. */
 static void panel_cell(FILE *file, const struct panel *panel, unsigned column_index, unsigned row)
 {
+	static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 	const struct column *column = &panel->columns[column_index];
 	uint64_t row_bytes = panel->scale_bytes / ROWS;
 	uint64_t bottom = row * row_bytes;
@@ -77,7 +78,9 @@ static void panel_cell(FILE *file, const struct panel *panel, unsigned column_in
 		eighths = (column->current_bytes - bottom) * EIGHTHS / row_bytes;
 	if (eighths > EIGHTHS)
 		eighths = EIGHTHS;
-	if (column->kill && row == limit_row)
+	if (column->kills > 1 && row == limit_row)
+		panel_put(file, panel, BOLD RED, digits[column->kills < 9 ? column->kills : 9]);
+	else if (column->kills == 1 && row == limit_row)
 		panel_put(file, panel, BOLD RED, panel->glyphs ? "✗" : "X");
 	else if (column->any && column->live_bytes / row_bytes == row)
 		panel_put(file, panel, BOLD, panel->glyphs ? "●" : "o");
@@ -136,7 +139,7 @@ void plot_text(FILE *file, const struct plot *plots, size_t count, bool glyphs, 
 		panel_print(file, &panel);
 	}
 	(void)fprintf(file, glyphs ? "  █ memory.current   ● live bytes of all workers   "
-				     "╌ the limit   ✗ killed by the kernel\n"
+				     "╌ the limit   ✗ killed by the kernel, or how many\n"
 				   : "  # memory.current   o live bytes of all workers   "
-				     "- the limit   X killed by the kernel\n");
+				     "- the limit   X killed by the kernel, or how many\n");
 }
