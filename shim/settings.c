@@ -16,7 +16,7 @@
 
 #define SECOND_NS ((uint64_t)1000000000)
 #define PRICED_PAGE_BYTES ((uint64_t)4096)
-#define CORE_WORTH_MIN_BYTES ((uint64_t)1 << 20)
+#define CORE_WORTH_MIN_BYTES ((uint64_t)16 << 20)
 #define CORE_WORTH_MAX_BYTES ((uint64_t)1 << 40)
 
 _Static_assert((int)HEAP_POLICIES == (int)LINK_SCAVENGES &&
@@ -99,7 +99,7 @@ static const struct variable {
 	{"SPILLWAY_MADVISE", madvise_parse, "auto or dontneed"},
 	{"SPILLWAY_SCAVENGE_CPU", cpu_parse,
 		"a share of one CPU from 0.1% to 100%, such as 1% or 0.5%"},
-	{"SPILLWAY_CORE_WORTH", core_worth_parse, "a size from 1M to 1T, such as 2G"},
+	{"SPILLWAY_CORE_WORTH", core_worth_parse, "a size from 16M to 1T, such as 2G"},
 };
 
 static void environment_read(char **environment)

@@ -15,7 +15,7 @@
  *	SPILLWAY_SCAVENGE	adaptive (default), off, go1.11, go1.12, go1.13, decay
  *	SPILLWAY_MADVISE	auto (default), dontneed
  *	SPILLWAY_SCAVENGE_CPU	share of one CPU over any ten seconds, 0.1% to 100%: 1%
- *	SPILLWAY_CORE_WORTH	so much idle memory costs as much as one busy CPU, 1M to 1T: 2G
+ *	SPILLWAY_CORE_WORTH	so much idle memory costs as much as one busy CPU, 16M to 1T: 2G
  *
  * and, where the process keeps a limit by itself (limit.h, which has SPILLWAY_LIMIT), what the
  * wall adds to the price.
