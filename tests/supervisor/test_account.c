@@ -5,7 +5,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,6 +110,62 @@ static void test_a_child_becomes_it_for_good(void **state)
 	assert_int_equal(become_and_look(&account), 0);
 }
 
+enum { MANY_GROUPS = 700, FIRST_GROUP = 70000 };
+
+/* A file in the place of /etc/group, for this process only.  false: it cannot be put there. */
+static bool replace_groups(const char *path, const char *member)
+{
+	FILE *file = fopen(path, "w");
+	if (file == NULL)
+		return false;
+	for (int i = 0; i < MANY_GROUPS; i++)
+		fprintf(file, "many%d:x:%d:%s\n", i, FIRST_GROUP + i, member);
+	bool written = fclose(file) == 0;
+	return written && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount(path, "/etc/group", NULL, MS_BIND, NULL) == 0;
+}
+
+enum { ALL_KEPT, NOT_RESOLVED, NOT_FOUND, NOT_BECOME, NOT_KEPT, NO_PLACE };
+
+/* In a child: which of these it is. */
+static int keep_many_groups(const char *path, const char *name)
+{
+	static gid_t groups[MANY_GROUPS + 2];
+	if (!replace_groups(path, name))
+		return NO_PLACE;
+	if (resolve(name) != 0)
+		return NOT_RESOLVED;
+	if (account.group_count != MANY_GROUPS + 1)
+		return NOT_FOUND;
+	if (account_become(&account) != 0)
+		return NOT_BECOME;
+	int count = getgroups(MANY_GROUPS + 2, groups);
+	return count == MANY_GROUPS + 1 ? ALL_KEPT : NOT_KEPT;
+}
+
+static void test_no_group_of_hundreds_is_dropped(void **state)
+{
+	char path[] = "/tmp/spillway-groups-XXXXXX";
+	int status = -1;
+	(void)state;
+	skip_unless_root();
+	if (getpwnam("nobody") == NULL)
+		skip_because("there is no user nobody");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(keep_many_groups(path, "nobody"));
+	waitpid(pid, &status, 0);
+	unlink(path);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NO_PLACE)
+		skip_because("nothing can be mounted here");
+	assert_int_equal(WEXITSTATUS(status), ALL_KEPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_a_number_without_one_does_as_well),
 		cmocka_unit_test(test_what_is_nobody_is_refused),
 		cmocka_unit_test(test_a_child_becomes_it_for_good),
+		cmocka_unit_test(test_no_group_of_hundreds_is_dropped),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	account_free(&account);
