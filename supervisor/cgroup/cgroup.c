@@ -95,13 +95,17 @@ static int create_by_hand(const struct cgroup_leaf *leaf, uint64_t max_bytes, ui
 	return error;
 }
 
-/* The library is not asked again where it cannot do it. */
+/* The library is not asked again where it has failed. */
 static int create(struct cgroup_leaf *leaf, uint64_t max_bytes, uint64_t high_bytes)
 {
 	struct cgroup_tree *tree = leaf->tree;
-	if (!tree->by_hand && cgroup_library_create(&tree->library, tree->mount, leaf->path,
-				      max_bytes, high_bytes) == 0)
+	int error = tree->by_hand ? -ENOSYS
+				  : cgroup_library_create(&tree->library, tree->mount, leaf->path,
+					    max_bytes, high_bytes);
+	if (error == 0)
 		return 0;
+	if (!tree->by_hand)
+		log_debug("cgroups are made by hand, not by libcgroup: %s", strerror(-error));
 	tree->by_hand = true;
 	return create_by_hand(leaf, max_bytes, high_bytes);
 }

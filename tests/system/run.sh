@@ -124,6 +124,17 @@ at_exit_kill "$PID"
 tap_ok "a hundred services start where 256 descriptors are usual" wait_until 60 at_least starts 100
 tap_is "and each has the limit that we were given" "$(grep -c '^starts 256$' "$notes")" 100
 tap_is "nothing went without descriptors" "$(times 'Too many open files' "$log")" 0
+tasks() {
+	cat "/proc/$PID/task"/*/comm | wc -l
+}
+# Its own, the log's, and one that hears of the growth of all heaps.
+tap_ok "no service has a thread" [ "$(tasks)" -le 3 ]
+one_process() {
+	[ "$(cat /proc/[0-9]*/stat 2>/dev/null | awk -v ours="$PID" '/\(spillway/ && $4 == ours' | wc -l)" -eq 0 ]
+}
+tap_ok "one process does it all" wait_until 60 one_process
+dirty=$(awk '$1 == "Private_Dirty:" { print $2 }' "/proc/$PID/smaps_rollup")
+tap_ok "$dirty kB are its own, less than 1500" [ "$dirty" -lt 1500 ]
 end
 printf '[service:a]\ncommand = true\n' >"$ini"
 (ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
@@ -410,7 +421,7 @@ limit_is() {
 	[ "$(cat "$leaf/memory.max")" = "$1" ]
 }
 limit_ini 64M
-begin
+begin -vv
 wait_until 60 noted 'lim starts'
 if logged 'mode [AB]'; then
 	leaf=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(pid_of lim)/cgroup")
@@ -419,6 +430,7 @@ if logged 'mode [AB]'; then
 	kill -HUP "$PID"
 	tap_ok "reload changes it" wait_until 60 limit_is $((96 << 20))
 	tap_is "under the same process" "$(times 'lim starts' "$notes")" 1
+	tap_is "libcgroup has made its cgroup" "$(times 'made by hand' "$log")" 0
 	end
 	tap_ok "no cgroup is left" test ! -e "$leaf" -a ! -e "$(dirname "$leaf")"
 else
