@@ -50,9 +50,10 @@ FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
 FLAGS_shared := -fPIC -fvisibility=hidden
-# Cold code: in the library its size counts, since mlockall locks every page.
+# Cold code: in the library its size counts, since mlockall locks every page, and in the supervisor
+# each page that is mapped is memory of its own.
 HOT := $(addprefix shim/,preload.c operators.c os_linux.c)
-small = $(if $(filter supervisor/policy/% config/%,$(1))$(filter-out shim/heap/% $(HOT),$(filter shim/%,$(1))),-Os)
+small = $(if $(filter supervisor/% config/%,$(1))$(filter-out shim/heap/% $(HOT),$(filter shim/%,$(1))),-Os)
 ifneq ($(SAN),)
 FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
@@ -61,11 +62,12 @@ FLAGS += -Werror
 endif
 
 LIBS_config := -linih
-# What only the control socket needs is linked in where the compiler finds an archive, so that a
-# wrapped command does not load it.
+# Linked in where the compiler finds an archive: loading a library takes a wrapped command longer than
+# all that it does with it.
 archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 LIBS_json := $(call archive,jansson)
 LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
+LIBS_program := $(foreach l,cgroup event_extra jansson event_core inih,$(call archive,$(l)))
 LIBS_tests := -lcmocka
 
 comma := ,
@@ -104,7 +106,7 @@ $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 
 $(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_supervisor) $(LIBS_config)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_program)
 
 $(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 	@mkdir -p $(@D)
