@@ -202,6 +202,7 @@ $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 SIMULATE := $(BENCH)/simulate/simulate
 $(SIMULATE): $(patsubst %,$(BENCH)/simulate/%.o,simulate recorded replay synthetic sim_os) $(HEAP)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=memcpy,--wrap=memset -o $@ $(filter %.o %.a,$^) -lm
+FOOTPRINT := $(BENCH)/footprint/service
 BUSY := $(BENCH)/busy/busy
 $(BUSY): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 $(BENCH)/sizes/sizes: $(OUT)/shim/heap/base/size_class.o
@@ -223,8 +224,8 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival simulate install uninstall clean help format tidy
+.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate
+.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -268,8 +269,9 @@ needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)
 needs-survival: all $(SURVIVAL)
+needs-footprint: all $(FOOTPRINT)
 needs-simulate: $(SHIM) $(SIMULATE)
-needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-simulate:
+needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate:
 	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
@@ -304,6 +306,11 @@ bench-survival: ## the lowest limit at which bursting workers survive, by alloca
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-survival
 	@tests/bench/survival/run
+
+bench-footprint: ## start time, memory, threads and wake-ups of the supervisor beside others: build/bench (PEERS=, COUNTS=)
+	@tests/support/deps build bench
+	@$(MAKE) --no-print-directory needs-footprint
+	@tests/bench/footprint/run
 
 simulate: ## what each policy of giving back costs on made-up and recorded lives: build/bench (TRACES=, POLICIES=)
 	@tests/support/deps build bench
