@@ -13,6 +13,7 @@
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/check.h"
 #include "supervisor/options.h"
+#include "supervisor/pause.h"
 #include "supervisor/process/signals.h"
 
 static int fatal(const char *what, int error)
@@ -154,6 +155,8 @@ static int obey(int argc, char **argv, struct descriptors *inherited)
 	case OPTIONS_LICENCE:
 		fputs(options_licence(), stdout);
 		return EXIT_SUCCESS;
+	case OPTIONS_PAUSE:
+		return pause_run();
 	default:
 		return run(&options, inherited);
 	}

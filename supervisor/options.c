@@ -31,8 +31,8 @@ enum long_option {
 };
 
 /* The small init programs' letters have their meaning: tini's s p w g e l, dumb-init's c r,
- * catatonit's L. */
-#define SHORT_OPTIONS "+:vqhVsp:wge:lcr:L"
+ * catatonit's L P. */
+#define SHORT_OPTIONS "+:vqhVsp:wge:lcr:LP"
 
 /* Of these, what is said about a wrapped command. */
 #define SHORT_WRAP "spwgecr"
@@ -228,6 +228,9 @@ static int parse_option(int option, struct reading *reading, char *error)
 		return 0;
 	case 'V':
 		options->command = OPTIONS_VERSION;
+		return 0;
+	case 'P':
+		options->command = OPTIONS_PAUSE;
 		return 0;
 	case 'l':
 	case 'L':

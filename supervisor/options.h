@@ -21,6 +21,7 @@ enum options_command {
 	OPTIONS_WRAP,
 	OPTIONS_RUN,
 	OPTIONS_CHECK,
+	OPTIONS_PAUSE, /* what stands after the options is not looked at */
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 	OPTIONS_LICENCE

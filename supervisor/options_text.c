@@ -58,6 +58,7 @@ const char *options_help(void)
 	       "  -p SIGNAL                 get it when our parent ends, and pass it on\n"
 	       "  -w                        tell of each orphan that is reaped\n"
 	       "  -s                        accepted: orphans are always reaped\n"
+	       "  -P                        run nothing, reap orphans until TERM or INT\n"
 	       "\n"
 	       "A wrapped command's exit status is passed on, 128+N where signal N ended it; 127 "
 	       "it\n"

@@ -304,6 +304,19 @@ reaps() {
 both "orphans are reaped" reaps tini -s
 both "orphans are reaped" reaps catatonit
 
+# Without a command: what ends it, and what does not.
+pauses() {
+	local signal
+	for signal in INT TERM; do
+		start "$@" true
+		wait_until 60 is_in_state "$PID" S
+		kill -HUP "$PID"
+		kill "-$signal" "$PID"
+		finish
+	done
+}
+both "nothing is run, and TERM and INT end it" pauses catatonit -P
+
 # What the command leaves behind when it ends.
 leaves() {
 	local left
