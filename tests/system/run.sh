@@ -275,7 +275,7 @@ command = sh -c 'cat; echo read-\$?'
 autorestart = false
 shim = off
 [service:lists]
-command = sh -c 'ls /proc/self/fd | tr "\n" " "; echo'
+command = sh -c 'echo \$(ls /proc/self/fd)'
 autorestart = false
 shim = off
 [service:watched]
@@ -286,7 +286,7 @@ INI
 echo secret | sh -c 'WATCHDOG_PID=$$ exec "$0" -q run "$1"' "$spillway" "$ini" >"$TAP_DIR/out" 2>"$log" 8</dev/null
 tap_is "services read /dev/null, and not what is meant for us" \
 	"$(grep -e read -e secret "$TAP_DIR/out")" read-0
-tap_ok "a descriptor of ours that nobody asked for is not theirs" grep -qx '0 1 2 3 ' "$TAP_DIR/out"
+tap_ok "a descriptor of ours that nobody asked for is not theirs" grep -qx '0 1 2 3' "$TAP_DIR/out"
 tap_ok "WATCHDOG_PID is made the service's" grep -qx own-watchdog "$TAP_DIR/out"
 
 mkdir "$TAP_DIR/goes"
