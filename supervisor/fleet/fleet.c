@@ -18,6 +18,9 @@
 
 #define CLOSE_WAIT_MS 1000U
 
+/* A wrapped command that has ended by then costs no look at its memory. */
+#define WRAP_FIRST_TICK_MS 5U
+
 struct service *fleet_find(const struct fleet *fleet, const char *name)
 {
 	for (size_t i = 0; i < fleet->count; i++)
@@ -328,8 +331,10 @@ int fleet_run(struct fleet *fleet)
 		int ignored = chdir("/");
 		(void)ignored;
 	}
-	if (fleet->wrap)
+	if (fleet->wrap) {
+		fleet->tick_ms = now_ms + WRAP_FIRST_TICK_MS;
 		descriptors_close(fleet->inherited);
+	}
 	/* What died before the signals were looked at has left one. */
 	fleet_reap(fleet, now_ms);
 	fleet_turn(fleet);
