@@ -38,6 +38,8 @@ void config_service_free(struct config_service *service)
 	free(service->directory);
 	free(service->user);
 	free(service->target_file);
+	for (size_t i = 0; i < CONFIG_STREAMS; i++)
+		free(service->log[i].path);
 	command_free(service->environment);
 	command_free(service->on_pressure);
 	memset(service, 0, sizeof *service);
@@ -89,13 +91,34 @@ static bool cgroup_equal(const struct config_service *a, const struct config_ser
 	       a->oom_group == b->oom_group && a->pids_max == b->pids_max;
 }
 
+static bool logs_equal(const struct config_service *a, const struct config_service *b)
+{
+	for (size_t i = 0; i < CONFIG_STREAMS; i++)
+		if (a->log[i].kind != b->log[i].kind ||
+			!text_equal(a->log[i].path, b->log[i].path) ||
+			a->log[i].max_bytes != b->log[i].max_bytes ||
+			a->log[i].backups != b->log[i].backups)
+			return false;
+	return a->redirect_stderr == b->redirect_stderr;
+}
+
+static bool life_equal(const struct config_service *a, const struct config_service *b)
+{
+	return a->autostart == b->autostart && a->autorestart == b->autorestart &&
+	       a->backoff == b->backoff &&
+	       memcmp(a->exitcodes, b->exitcodes, sizeof a->exitcodes) == 0 &&
+	       a->startsecs_ms == b->startsecs_ms && a->startretries == b->startretries &&
+	       a->priority == b->priority && a->stopsignal == b->stopsignal &&
+	       a->stopasgroup == b->stopasgroup && a->stopwait_ms == b->stopwait_ms;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
-	return text_equal(a->name, b->name) && list_equal(a->argv, b->argv) &&
-	       text_equal(a->directory, b->directory) && text_equal(a->user, b->user) &&
-	       list_equal(a->environment, b->environment) && a->autorestart == b->autorestart &&
-	       a->stopsignal == b->stopsignal && a->stopwait_ms == b->stopwait_ms &&
-	       list_equal(a->on_pressure, b->on_pressure) &&
+	return a->is_program == b->is_program && text_equal(a->name, b->name) &&
+	       list_equal(a->argv, b->argv) && text_equal(a->directory, b->directory) &&
+	       text_equal(a->user, b->user) && list_equal(a->environment, b->environment) &&
+	       life_equal(a, b) && logs_equal(a, b) && a->has_umask == b->has_umask &&
+	       a->umask == b->umask && list_equal(a->on_pressure, b->on_pressure) &&
 	       a->on_pressure_signal == b->on_pressure_signal &&
 	       a->on_pressure_level == b->on_pressure_level && cgroup_equal(a, b) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
@@ -103,6 +126,12 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->last_resort == b->last_resort && a->freeze_ms == b->freeze_ms &&
 	       a->dry_run == b->dry_run && a->shim == b->shim &&
 	       text_equal(a->target_file, b->target_file);
+}
+
+bool config_service_expects(const struct config_service *service, int status)
+{
+	return status >= 0 && status <= UINT8_MAX &&
+	       (service->exitcodes[status / 8] & (1U << (status % 8))) != 0;
 }
 
 static bool threshold_equal(const struct config_threshold *a, const struct config_threshold *b)

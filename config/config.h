@@ -19,7 +19,8 @@
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32
-#define CONFIG_ERROR_BYTES 384
+#define CONFIG_ERROR_BYTES 768
+#define CONFIG_FILE_BYTES 192
 #define CONFIG_SIGNALS_MAX 8
 #define CONFIG_BYTES_NONE UINT64_MAX
 #define CONFIG_CORE_WORTH_LEAST_BYTES (UINT64_C(16) << 20)
@@ -81,9 +82,15 @@ struct config_policy {
 
 enum config_autorestart {
 	CONFIG_RESTART_NEVER,
-	CONFIG_RESTART_UNEXPECTED, /* unless it exited with 0 */
+	CONFIG_RESTART_UNEXPECTED, /* unless it exited with one of its exitcodes */
 	CONFIG_RESTART_ALWAYS
 };
+
+/* How long it is waited before a new start: supervisor/policy/restart.h. */
+enum config_backoff { CONFIG_BACKOFF_DOUBLING, CONFIG_BACKOFF_LINEAR };
+
+#define CONFIG_RETRIES_ENDLESS UINT32_MAX
+#define CONFIG_PRIORITY_USUAL 999
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
@@ -98,15 +105,48 @@ struct config_optional {
 	struct config_amount amount;
 };
 
+/* Where what a service writes goes. */
+enum config_log_kind {
+	CONFIG_LOG_INHERITED, /* to our own of that number */
+	CONFIG_LOG_STDOUT,    /* to our stdout, whichever it is of the service */
+	CONFIG_LOG_STDERR,
+	CONFIG_LOG_NONE,
+	CONFIG_LOG_AUTO, /* as the next, but the loader made up its name: it begins anew */
+	CONFIG_LOG_FILE
+};
+
+struct config_log {
+	enum config_log_kind kind;
+	char *path;         /* owned; of the last two */
+	uint64_t max_bytes; /* 0 = it is never rotated */
+	int backups;
+};
+
+enum config_stream { CONFIG_STDOUT, CONFIG_STDERR, CONFIG_STREAMS };
+
 struct config_service {
+	/* It comes from supervisord's [program:x]: the user's HOME, USER, LOGNAME and SHELL are not
+	 * set, and what it leaves behind when it ends well runs on. */
+	bool is_program;
 	char name[CONFIG_NAME_BYTES];
 	char **argv;        /* owned, NULL-terminated, argv[0] not empty */
 	char *directory;    /* owned; NULL = the supervisor's */
 	char *user;         /* owned; NULL = the supervisor's */
 	char **environment; /* owned, NULL-terminated "KEY=value"s; NULL = nothing added */
+	bool autostart;     /* else it waits until it is started by hand */
 	enum config_autorestart autorestart;
+	enum config_backoff backoff;
+	uint8_t exitcodes[32]; /* a bit for each status that is expected */
+	uint32_t startsecs_ms; /* it is up when it has run for so long */
+	uint32_t startretries; /* starts that may fail one after another, beside the first */
+	int priority;          /* a lower one starts earlier and stops later */
 	int stopsignal;
+	bool stopasgroup; /* that goes to the process group, and not to the main process alone */
 	uint32_t stopwait_ms;
+	struct config_log log[CONFIG_STREAMS];
+	bool redirect_stderr; /* its stderr is its stdout */
+	bool has_umask;       /* else the supervisor's */
+	int umask;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
 	char *target_file; /* owned; names a wall below these; NULL = none */
@@ -143,6 +183,9 @@ struct config_supervisor {
 	char metrics[CONFIG_ADDRESS_BYTES]; /* address:port, both numbers; "" = nowhere */
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];
 	size_t pressure_signal_count;
+	/* It goes on when no service runs any more, as supervisord does: one may be started by
+	 * hand. */
+	bool stays;
 	bool adopt;   /* what an earlier supervisor of the file has left running is taken over */
 	bool dry_run; /* of the services that do not say */
 };
@@ -157,6 +200,7 @@ struct config {
 
 /* line 0 = it concerns the file as a whole. */
 struct config_error {
+	char file[CONFIG_FILE_BYTES]; /* that was included; "" = the one that was asked for */
 	unsigned line;
 	char text[CONFIG_ERROR_BYTES];
 };
@@ -164,6 +208,9 @@ struct config_error {
 struct config_errors {
 	size_t count; /* may exceed CONFIG_ERRORS_MAX: only so many are kept */
 	struct config_error error[CONFIG_ERRORS_MAX];
+	/* What has no effect here, and does no harm.  There may be some where there is no error. */
+	size_t note_count; /* may exceed CONFIG_ERRORS_MAX */
+	struct config_error note[CONFIG_ERRORS_MAX];
 };
 
 /* No service, the default policy, run mode's signals (USR1 eager, USR2 full). */
@@ -180,10 +227,18 @@ int config_load_text(
 
 /* One "PATH:LINE: text" per error, in the order of the lines. */
 void config_errors_print(const char *path, const struct config_errors *errors, FILE *stream);
+void config_notes_print(const char *path, const struct config_errors *errors, FILE *stream);
+
+/* The same line into text. */
+void config_error_format(
+	const char *path, const struct config_error *error, char *text, size_t text_bytes);
 
 /* For reload.  Every setting but the policy index, which means something only
  * within one config: what the two indices stand for is compared by the other. */
 bool config_service_equal(const struct config_service *a, const struct config_service *b);
+
+/* Whether that exit status is among its exitcodes. */
+bool config_service_expects(const struct config_service *service, int status);
 
 /* Every setting but the name. */
 bool config_policy_equal(const struct config_policy *a, const struct config_policy *b);

@@ -3,13 +3,24 @@
 
 #include <signal.h>
 
+/* supervisord's */
+#define LOG_BYTES (UINT64_C(50) << 20)
+#define LOG_BACKUPS 10
+
 const struct config_supervisor default_supervisor = {
 	.pressure_signals = {{SIGUSR1, LEVEL_EAGER}, {SIGUSR2, LEVEL_FULL}},
 	.pressure_signal_count = 2,
 };
 
 const struct config_service default_service = {
+	.autostart = true,
 	.autorestart = CONFIG_RESTART_UNEXPECTED,
+	.backoff = CONFIG_BACKOFF_DOUBLING,
+	.exitcodes = {1}, /* bit 0 */
+	.startretries = CONFIG_RETRIES_ENDLESS,
+	.log = {{.max_bytes = LOG_BYTES, .backups = LOG_BACKUPS},
+		{.max_bytes = LOG_BYTES, .backups = LOG_BACKUPS}},
+	.priority = CONFIG_PRIORITY_USUAL,
 	.stopsignal = SIGTERM,
 	.stopwait_ms = 10000,
 	.on_pressure_level = LEVEL_FULL,

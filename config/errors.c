@@ -4,34 +4,75 @@
 #include <stdarg.h>
 #include <string.h>
 
-void errors_note(struct config_errors *errors, unsigned line, const char *format, ...)
+#include "config/place.h"
+
+static void note(struct config_error *list, size_t *count, unsigned place, const char *format,
+	va_list arguments)
 {
-	size_t index = errors->count++;
-	va_list arguments;
+	size_t index = (*count)++;
 
 	if (index >= CONFIG_ERRORS_MAX)
 		return;
-	errors->error[index].line = line;
+	list[index].file[0] = '\0';
+	list[index].line = place;
+	vsnprintf(list[index].text, CONFIG_ERROR_BYTES, format, arguments);
+}
+
+void errors_note(struct config_errors *errors, unsigned place, const char *format, ...)
+{
+	va_list arguments;
+
 	va_start(arguments, format);
-	vsnprintf(errors->error[index].text, CONFIG_ERROR_BYTES, format, arguments);
+	note(errors->error, &errors->count, place, format, arguments);
 	va_end(arguments);
 }
 
-static size_t kept(const struct config_errors *errors)
+void errors_remark(struct config_errors *errors, unsigned place, const char *format, ...)
 {
-	return errors->count < CONFIG_ERRORS_MAX ? errors->count : CONFIG_ERRORS_MAX;
+	va_list arguments;
+
+	va_start(arguments, format);
+	note(errors->note, &errors->note_count, place, format, arguments);
+	va_end(arguments);
+}
+
+static size_t kept(size_t count)
+{
+	return count < CONFIG_ERRORS_MAX ? count : CONFIG_ERRORS_MAX;
 }
 
 /* Insertion sort: few, nearly sorted, and it must be stable. */
+static void sort(struct config_error *list, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct config_error moving = list[i];
+		size_t at = i;
+		for (; at > 0 && list[at - 1].line > moving.line; at--)
+			list[at] = list[at - 1];
+		list[at] = moving;
+	}
+}
+
 void errors_sort(struct config_errors *errors)
 {
-	for (size_t i = 1; i < kept(errors); i++) {
-		struct config_error moving = errors->error[i];
-		size_t at = i;
-		for (; at > 0 && errors->error[at - 1].line > moving.line; at--)
-			errors->error[at] = errors->error[at - 1];
-		errors->error[at] = moving;
+	sort(errors->error, kept(errors->count));
+	sort(errors->note, kept(errors->note_count));
+}
+
+static void settle(struct config_error *list, size_t count, char *const *files)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned place = list[i].line;
+		list[i].line = place_line(place);
+		if (place_file(place) != 0)
+			snprintf(list[i].file, CONFIG_FILE_BYTES, "%s", files[place_file(place)]);
 	}
+}
+
+void errors_settle(struct config_errors *errors, char *const *files)
+{
+	settle(errors->error, kept(errors->count), files);
+	settle(errors->note, kept(errors->note_count), files);
 }
 
 const char *errors_quote(char quoted[ERRORS_QUOTE_BYTES], const char *text)
@@ -50,15 +91,35 @@ const char *errors_quote(char quoted[ERRORS_QUOTE_BYTES], const char *text)
 	return quoted;
 }
 
+void config_error_format(
+	const char *path, const struct config_error *error, char *text, size_t text_bytes)
+{
+	if (error->file[0] != '\0')
+		path = error->file;
+	if (error->line == 0)
+		snprintf(text, text_bytes, "%s: %s", path, error->text);
+	else
+		snprintf(text, text_bytes, "%s:%u: %s", path, error->line, error->text);
+}
+
+static void print(const char *path, const struct config_error *list, size_t count, FILE *stream)
+{
+	char text[CONFIG_ERROR_BYTES + CONFIG_FILE_BYTES + 32];
+
+	for (size_t i = 0; i < kept(count); i++) {
+		config_error_format(path, &list[i], text, sizeof text);
+		fprintf(stream, "%s\n", text);
+	}
+	if (count > CONFIG_ERRORS_MAX)
+		fprintf(stream, "%s: and %zu more\n", path, count - CONFIG_ERRORS_MAX);
+}
+
 void config_errors_print(const char *path, const struct config_errors *errors, FILE *stream)
 {
-	for (size_t i = 0; i < kept(errors); i++) {
-		const struct config_error *error = &errors->error[i];
-		if (error->line == 0)
-			fprintf(stream, "%s: %s\n", path, error->text);
-		else
-			fprintf(stream, "%s:%u: %s\n", path, error->line, error->text);
-	}
-	if (errors->count > CONFIG_ERRORS_MAX)
-		fprintf(stream, "%s: and %zu more\n", path, errors->count - CONFIG_ERRORS_MAX);
+	print(path, errors->error, errors->count, stream);
+}
+
+void config_notes_print(const char *path, const struct config_errors *errors, FILE *stream)
+{
+	print(path, errors->note, errors->note_count, stream);
 }

@@ -11,6 +11,7 @@
 
 #include "config/command.h"
 #include "config/keys_choice.h"
+#include "config/keys_process.h"
 #include "config/units.h"
 
 #define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
@@ -375,6 +376,17 @@ static const struct key supervisor_keys[] = {
 
 #define SERVICE(member) offsetof(struct config_service, member)
 
+/* Of one of the two streams. */
+#define LOG_KEYS(STREAM, name) \
+	[KEY_##STREAM##_LOGFILE] = {name "_logfile", \
+		"an absolute path, /dev/stdout, /dev/stderr, NONE or AUTO", keys_parse_logfile, \
+		SERVICE(log[CONFIG_##STREAM])}, \
+	[KEY_##STREAM##_LOGFILE_MAXBYTES] = {name "_logfile_maxbytes", \
+		"a size such as 50MB, or 0 for no rotation", keys_parse_log_bytes, \
+		SERVICE(log[CONFIG_##STREAM].max_bytes)}, \
+	[KEY_##STREAM##_LOGFILE_BACKUPS] = {name "_logfile_backups", "a number from 0 to 1000", \
+		keys_parse_log_backups, SERVICE(log[CONFIG_##STREAM].backups)},
+
 static const struct key service_keys[] = {
 	[KEY_COMMAND] = {"command", "a program and its arguments, quoted as for a shell",
 		parse_command, SERVICE(argv)},
@@ -383,13 +395,26 @@ static const struct key service_keys[] = {
 		SERVICE(user)},
 	[KEY_ENVIRONMENT] = {"environment", "a list such as KEY=\"value\",OTHER=value",
 		parse_environment, SERVICE(environment)},
+	[KEY_AUTOSTART] = {"autostart", "true or false", parse_boolean, SERVICE(autostart)},
 	[KEY_AUTORESTART] = {"autorestart", "true, false or unexpected", parse_autorestart,
 		SERVICE(autorestart)},
+	[KEY_EXITCODES] = {"exitcodes", "a list of numbers from 0 to 255 such as 0,2",
+		keys_parse_exitcodes, SERVICE(exitcodes)},
+	[KEY_STARTSECS] = {"startsecs", EXPECTED_DURATION, parse_duration, SERVICE(startsecs_ms)},
+	[KEY_STARTRETRIES] = {"startretries", "a number from 0 to 1000000, or off",
+		keys_parse_retries, SERVICE(startretries)},
+	[KEY_PRIORITY] = {"priority", "a number such as 999; the lowest is started first",
+		keys_parse_order, SERVICE(priority)},
 	[KEY_STOPSIGNAL] = {"stopsignal", "a signal such as TERM, SIGINT, 15 or RTMIN+3",
 		parse_signal, SERVICE(stopsignal)},
+	[KEY_STOPASGROUP] = {"stopasgroup", "true or false", parse_boolean, SERVICE(stopasgroup)},
 	[KEY_STOPWAITSECS] = {"stopwaitsecs", EXPECTED_DURATION, parse_duration,
 		SERVICE(stopwait_ms)},
-	[KEY_MEMORY_MAX] = {"memory_max", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
+	[KEY_UMASK] = {"umask", "an octal number from 000 to 777", keys_parse_umask, 0},
+	[KEY_REDIRECT_STDERR] = {"redirect_stderr", "true or false", parse_boolean,
+		SERVICE(redirect_stderr)},
+	LOG_KEYS(STDOUT, "stdout") LOG_KEYS(STDERR, "stderr")[KEY_MEMORY_MAX] = {"memory_max",
+		EXPECTED_AMOUNT, parse_limit, SERVICE(memory_max)},
 	[KEY_MEMORY_HIGH] = {"memory_high", EXPECTED_AMOUNT, parse_limit, SERVICE(memory_high)},
 	[KEY_TARGET_FILE] = {"target_file", "an absolute path", parse_directory,
 		SERVICE(target_file)},

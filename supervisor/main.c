@@ -24,10 +24,14 @@ static int fatal(const char *what, int error)
 
 static int load(const char *file, struct config *config)
 {
-	struct config_errors errors = {0};
-	int error = config_load(file, config, &errors);
+	struct config_errors *errors = calloc(1, sizeof *errors);
+	if (errors == NULL)
+		return fatal("config", -ENOMEM), -ENOMEM;
+	int error = config_load(file, config, errors);
+	config_notes_print(file, errors, stderr);
 	if (error != 0)
-		config_errors_print(file, &errors, stderr);
+		config_errors_print(file, errors, stderr);
+	free(errors);
 	return error;
 }
 
@@ -36,7 +40,9 @@ static int expect_services(const char *file, const struct config *config)
 {
 	if (config->service_count > 0)
 		return 0;
-	fprintf(stderr, "%s: nothing to run: expected at least one [service:NAME]\n", file);
+	fprintf(stderr,
+		"%s: nothing to run: expected at least one [service:NAME] or [program:NAME]\n",
+		file);
 	return -EINVAL;
 }
 

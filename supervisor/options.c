@@ -447,15 +447,12 @@ int options_config(const struct options *options, struct config *config)
 	struct config_service *service = config_service_add(config);
 	if (service == NULL)
 		return -ENOMEM;
-	*service = (struct config_service){
-		.argv = copy_list(options->argv),
-		.autorestart = CONFIG_RESTART_NEVER,
-		.stopsignal = SIGTERM,
-		.stopwait_ms = UINT32_MAX, /* the fleet sees to it: wrap.h */
-		.memory_max = options->memory_max,
-		.memory_high = options->memory_high,
-		.shim = options->shim,
-	};
+	service->argv = copy_list(options->argv);
+	service->autorestart = CONFIG_RESTART_NEVER;
+	service->stopwait_ms = UINT32_MAX; /* the fleet sees to it: wrap.h */
+	service->memory_max = options->memory_max;
+	service->memory_high = options->memory_high;
+	service->shim = options->shim;
 	if (service->argv == NULL) {
 		config_free(config);
 		return -ENOMEM;

@@ -13,10 +13,13 @@
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/base/output.h"
 #include "supervisor/control/control.h"
 #include "supervisor/process/shim_check.h"
 
 #define CLOSE_WAIT_MS 1000U
+/* For log files, after the last piece that got through. */
+#define OUTPUT_WAIT_MS 1000U
 
 /* A wrapped command that has ended by then costs no look at its memory. */
 #define WRAP_FIRST_TICK_MS 5U
@@ -244,6 +247,7 @@ static int make_services(struct fleet *fleet, struct config *config)
 			return -ENOMEM;
 		service_exchange(service, &config->services[i],
 			&config->policies[config->services[i].policy]);
+		service->held = !service->config->autostart;
 		fleet->service[fleet->count++] = service;
 	}
 	return 0;
@@ -305,6 +309,7 @@ void fleet_free(struct fleet *fleet)
 		descriptors_give_up(fleet->inherited);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_free(fleet->service[i]);
+	output_stop_all(OUTPUT_WAIT_MS);
 	free(fleet->service);
 	free(fleet);
 }
@@ -325,7 +330,8 @@ int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
 	for (size_t i = 0; i < fleet->count; i++)
-		service_start(fleet->service[i], &fleet->host, now_ms);
+		if (!fleet->service[i]->held)
+			service_start(fleet->service[i], &fleet->host, now_ms);
 	/* Nobody's mount is kept busy by us. */
 	if (fleet->wrap || fleet->host.start != NULL) {
 		int ignored = chdir("/");

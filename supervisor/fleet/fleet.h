@@ -17,6 +17,7 @@
  *   pressure_signals ask for that level              ask for that level
  *   TERM INT QUIT    passed on; the end: kill        stop; again: kill
  *   HUP              passed on                       reload the file
+ *   USR2             passed on                       open log files anew
  *   TTIN TTOU        ours, about our own writing     nothing
  *   others           passed on                       nothing
  *

@@ -77,6 +77,7 @@ static int adopt(struct fleet *fleet, struct service *service, const struct left
 		return error;
 	}
 	service->left = left;
+	service->held = false;
 	return 0;
 }
 

@@ -36,10 +36,17 @@ void fleet_control_reply(
 	control_reply(request, 200, fleet_status_service(fleet, service, loop_now_ms()));
 }
 
+/* So long it has to run to be up. */
+static uint64_t up_ms(const struct service *service)
+{
+	uint32_t startsecs_ms = service->config->startsecs_ms;
+	return startsecs_ms > FLEET_CONTROL_UP_MS ? startsecs_ms : FLEET_CONTROL_UP_MS;
+}
+
 static bool is_up(const struct service *service, uint64_t now_ms)
 {
 	return service->lives && service->restart.state == RESTART_RUNNING &&
-	       now_ms - service->started_ms >= FLEET_CONTROL_UP_MS;
+	       now_ms - service->started_ms >= up_ms(service);
 }
 
 /* It was started and has ended since. */
@@ -126,8 +133,8 @@ uint64_t fleet_control_deadline_ms(const struct fleet_control *control)
 			wait->kind == WAIT_UP ? fleet_find(control->fleet, wait->mark[0].name)
 					      : NULL;
 		if (service != NULL && service->lives &&
-			service->started_ms + FLEET_CONTROL_UP_MS < at_ms)
-			at_ms = service->started_ms + FLEET_CONTROL_UP_MS;
+			service->started_ms + up_ms(service) < at_ms)
+			at_ms = service->started_ms + up_ms(service);
 		if (at_ms < due_ms)
 			due_ms = at_ms;
 	}

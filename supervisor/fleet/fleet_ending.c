@@ -15,9 +15,12 @@
 #define TELL_ROUNDS 20
 #define TELL_AGAIN_MS 10U
 
-/* What was stopped by hand may be wanted again, unless we are stopped. */
+/* What was stopped by hand may be wanted again, and any program of supervisord's, unless we are
+ * stopped. */
 static bool all_down(const struct fleet *fleet)
 {
+	if (fleet->config.stays && !fleet->stopping)
+		return false;
 	for (size_t i = 0; i < fleet->count; i++)
 		if (!service_is_down(fleet->service[i]) ||
 			(fleet->service[i]->held && !fleet->stopping))

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/base/output.h"
 
 static bool asks_for_release(struct fleet *fleet, int number)
 {
@@ -54,6 +55,10 @@ static void obey(struct fleet *fleet, int number, uint64_t now_ms)
 		break;
 	case SIGHUP:
 		fleet_reload_start(fleet, now_ms);
+		break;
+	case SIGUSR2:
+		log_info("SIGUSR2: log files are opened anew");
+		output_reopen_all();
 		break;
 	default:
 		break;

@@ -44,7 +44,9 @@ json_t *fleet_status_service(
 	const struct restart *restart = &service->restart;
 	tick_counts(fleet->host.tick, &service->memory, &counts);
 	json_object_set_new(object, "name", json_string(service->config->name));
-	json_object_set_new(object, "state", json_string(restart_state_name(restart->state)));
+	struct restart_rules rules = service_rules(service);
+	json_object_set_new(object, "state",
+		json_string(restart_state_name(restart_shown(restart, &rules, now_ms))));
 	if (service->lives) {
 		json_object_set_new(object, "pid", json_integer(service->pid));
 		put_bytes(object, "uptime_ms", now_ms - service->started_ms);

@@ -13,6 +13,8 @@
 
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
+#include "supervisor/base/output.h"
+#include "supervisor/fleet/service_output.h"
 
 /* What is kept, stops and starts.  What an earlier reload has stopped and this one keeps is down
  * all the same. */
@@ -33,16 +35,34 @@ static void compare(const struct fleet *fleet, const struct fleet_reload *reload
 			fleet->service[i]->stops = true;
 }
 
+static void say_errors(const struct fleet *fleet, const struct config_errors *errors)
+{
+	char text[CONFIG_ERROR_BYTES + CONFIG_FILE_BYTES + 32];
+	size_t kept = errors->count < CONFIG_ERRORS_MAX ? errors->count : CONFIG_ERRORS_MAX;
+	for (size_t i = 0; i < kept; i++) {
+		config_error_format(fleet->file, &errors->error[i], text, sizeof text);
+		log_error("%s", text);
+	}
+	log_error("%s: not reloaded, %zu error%s; everything stays as it was", fleet->file,
+		errors->count, errors->count == 1 ? "" : "s");
+}
+
 static struct config *read_config(const struct fleet *fleet)
 {
-	struct config_errors errors = {0};
+	struct config_errors *errors = calloc(1, sizeof *errors);
 	struct config *config = calloc(1, sizeof *config);
-	if (config == NULL) {
+	if (config == NULL || errors == NULL) {
+		free(config);
+		free(errors);
 		log_error("%s: not reloaded: %s; everything stays as it was", fleet->file,
 			strerror(ENOMEM));
 		return NULL;
 	}
-	if (config_load(fleet->file_path, config, &errors) == 0) {
+	int error = config_load(fleet->file_path, config, errors);
+	if (error != 0)
+		say_errors(fleet, errors);
+	free(errors);
+	if (error == 0) {
 		if (config->service_count > 0)
 			return config;
 		/* More likely a file that is being written than what is meant. */
@@ -50,18 +70,7 @@ static struct config *read_config(const struct fleet *fleet)
 			  "was",
 			fleet->file);
 		config_free(config);
-		free(config);
-		return NULL;
 	}
-	size_t kept = errors.count < CONFIG_ERRORS_MAX ? errors.count : CONFIG_ERRORS_MAX;
-	for (size_t i = 0; i < kept; i++)
-		if (errors.error[i].line == 0)
-			log_error("%s: %s", fleet->file, errors.error[i].text);
-		else
-			log_error("%s:%u: %s", fleet->file, errors.error[i].line,
-				errors.error[i].text);
-	log_error("%s: not reloaded, %zu error%s; everything stays as it was", fleet->file,
-		errors.count, errors.count == 1 ? "" : "s");
 	free(config);
 	return NULL;
 }
@@ -93,10 +102,13 @@ static int make_services(struct fleet *fleet, struct fleet_reload *reload)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->service_count; i++) {
 		reload->service[i] = fleet_find(fleet, config->services[i].name);
-		if (reload->service[i] == NULL)
+		bool is_new = reload->service[i] == NULL;
+		if (is_new)
 			reload->service[i] = service_new();
 		if (reload->service[i] == NULL)
 			return -ENOMEM;
+		if (is_new)
+			reload->service[i]->held = !config->services[i].autostart;
 		reload->count++;
 	}
 	return tick_reserve(fleet->host.tick, config->service_count);
@@ -181,6 +193,7 @@ static void take_over(struct fleet *fleet, struct fleet_reload *reload)
 		struct service *service = fleet->service[i];
 		service_exchange(service, &config->services[i],
 			&config->policies[config->services[i].policy]);
+		service_output_renew(service);
 		tick_add(fleet->host.tick, &service->memory);
 		tick_service_changed(fleet->host.tick, &service->memory);
 	}
@@ -198,6 +211,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	log_info("%s: reloaded, %zu service%s", fleet->file, fleet->count,
 		fleet->count == 1 ? "" : "s");
 	fleet_check_budget(fleet);
+	output_reopen_all();
 	fleet_adopt_reload(fleet);
 	fleet_reload_drop(fleet);
 	for (size_t i = 0; i < fleet->count; i++)

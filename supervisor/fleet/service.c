@@ -12,6 +12,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_launch.h"
 #include "supervisor/fleet/service_left.h"
+#include "supervisor/fleet/service_output.h"
 
 /* After SIGKILL a process that is still there sits in the kernel, out of reach. */
 #define GIVE_UP_MS 2000U
@@ -42,6 +43,7 @@ void service_fini(struct service *service)
 {
 	service_left_free(service->left);
 	service->left = NULL;
+	service_output_close(service);
 	tick_service_fini(&service->memory);
 }
 
@@ -105,13 +107,15 @@ static void kill_all(const struct service *service)
 }
 
 /* Sends SIGTERM exactly once to each process, because many programs treat a second one as a forced
- * stop.  Where the service has a leaf, its process group is in there and is not signalled again. */
+ * stop.  Where the service has a leaf, its process group is in there and is not signalled again;
+ * nor is it where it has had the stop signal. */
 static void terminate_all(const struct service *service)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
 		return;
-	signal_group(service, SIGTERM);
+	if (!service->config->stopasgroup || service->restart.state != RESTART_STOPPING)
+		signal_group(service, SIGTERM);
 	signal_strays(service, SIGTERM);
 }
 
@@ -147,11 +151,23 @@ static int begin(struct service *service, const struct service_host *host, uint6
 	return 0;
 }
 
+struct restart_rules service_rules(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	return (struct restart_rules){
+		.autorestart = config->autorestart,
+		.backoff = config->backoff,
+		.startsecs_ms = config->startsecs_ms,
+		.startretries = config->startretries,
+		.stopwait_ms = config->stopwait_ms,
+	};
+}
+
 static void step(struct service *service, const struct service_host *host,
 	struct restart_event event, uint64_t now_ms)
 {
-	enum restart_action action = restart_step(&service->restart, service->config->autorestart,
-		service->config->stopwait_ms, event, now_ms);
+	struct restart_rules rules = service_rules(service);
+	enum restart_action action = restart_step(&service->restart, &rules, event, now_ms);
 	switch (action) {
 	case RESTART_DO_NOTHING:
 		break;
@@ -162,7 +178,10 @@ static void step(struct service *service, const struct service_host *host,
 		break;
 	case RESTART_DO_SIGNAL:
 		tick_service_leaves(host->tick, &service->memory);
-		service_signal(service, service->config->stopsignal);
+		if (service->config->stopasgroup)
+			service_signal_group(service, service->config->stopsignal);
+		else
+			service_signal(service, service->config->stopsignal);
 		break;
 	case RESTART_DO_KILL:
 		log_warn("%s: still there after %u ms, killed", service->config->name,
@@ -257,6 +276,14 @@ static bool is_crash(const struct service *service)
 	       service->config->autorestart != CONFIG_RESTART_NEVER;
 }
 
+/* A program that ends well and is not started again may have been one that starts a daemon. */
+static bool leaves_rest(const struct service *service)
+{
+	return service->config->is_program && service->expected &&
+	       service->restart.state == RESTART_RUNNING &&
+	       service->config->autorestart != CONFIG_RESTART_ALWAYS;
+}
+
 void service_died(struct service *service, const struct service_host *host, int code, int status,
 	uint64_t now_ms)
 {
@@ -266,9 +293,11 @@ void service_died(struct service *service, const struct service_host *host, int 
 	service->lives = false;
 	service->died_ms = now_ms;
 	service->exit_status = exited ? status : 128 + status;
-	service->expected = restart_expected(exited, status, oom_kills > 0);
+	service->expected =
+		exited && config_service_expects(service->config, status) && oom_kills == 0;
 	service->oom_kills += oom_kills > 0;
-	if (!say_failure(service)) {
+	service->never_ran = say_failure(service);
+	if (!service->never_ran) {
 		service_tell_start(service);
 		say_end(service, host, code, status, oom_kills);
 	}
@@ -286,13 +315,16 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->restart.deadline_ms < service->sweep_ms)
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
-	if (!host->sweep_only_kills)
+	service->leaves_rest = leaves_rest(service);
+	if (!host->sweep_only_kills && !service->leaves_rest)
 		terminate_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	struct restart_event event = {.kind = RESTART_ON_EXITED, .expected = service->expected};
+	struct restart_event event = {.kind = RESTART_ON_EXITED,
+		.expected = service->expected,
+		.never_ran = service->never_ran};
 	service->pid = 0;
 	service_left_free(service->left);
 	service->left = NULL;
@@ -301,13 +333,17 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 	if (service->restart.state == RESTART_BACKOFF)
 		log_info("%s: starts again in %u ms", service->config->name,
 			(unsigned)service->restart.delay_ms);
+	else if (service->restart.state == RESTART_FATAL)
+		log_error("%s: given up: it did not stay up for %u ms in %u starts",
+			service->config->name, (unsigned)service->config->startsecs_ms,
+			(unsigned)service->restart.failed);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 }
 
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	if (nobody_left(service)) {
+	if (service->leaves_rest || nobody_left(service)) {
 		sweep_end(service, host, now_ms);
 		return;
 	}
@@ -380,8 +416,10 @@ static bool same_list(char *const *a, char *const *b)
 
 bool service_same_process(const struct config_service *a, const struct config_service *b)
 {
-	return same_list(a->argv, b->argv) && same_text(a->directory, b->directory) &&
-	       same_text(a->user, b->user) && same_list(a->environment, b->environment) &&
+	return a->is_program == b->is_program && same_list(a->argv, b->argv) &&
+	       same_text(a->directory, b->directory) && same_text(a->user, b->user) &&
+	       same_list(a->environment, b->environment) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
-	       a->oom_score_adj == b->oom_score_adj && a->shim == b->shim;
+	       a->oom_score_adj == b->oom_score_adj && a->has_umask == b->has_umask &&
+	       a->umask == b->umask && service_output_same(a, b) && a->shim == b->shim;
 }

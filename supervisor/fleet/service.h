@@ -84,6 +84,7 @@ struct service {
 	uint64_t oom_kills; /* of main processes, since the first start */
 
 	struct hook hook;
+	struct output *output[CONFIG_STREAMS]; /* its pipes: service_output.h; NULL = none */
 
 	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */
 	struct service_left
@@ -94,10 +95,12 @@ struct service {
 	int exit_status;  /* how that ended last, as a shell says it: 0..255, 128 + signal */
 	bool lives;       /* the main process has not been reaped */
 	bool expected;    /* how it ended, as policy/restart.h has it */
+	bool never_ran;   /* the last process did not become the program */
 	bool sweep_killed;
+	bool leaves_rest; /* what the last process has left runs on */
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
-	bool held;        /* stopped by hand: down until it is asked for by hand */
+	bool held; /* stopped by hand, or autostart = false: down until it is asked for by hand */
 
 	/* The reload under way: */
 	bool is_kept; /* the new config has its name */
@@ -144,6 +147,9 @@ uint64_t service_deadline_ms(const struct service *service);
 
 /* No process, and none will come unless it is asked for. */
 bool service_is_down(const struct service *service);
+
+/* What its settings say about its life. */
+struct restart_rules service_rules(const struct service *service);
 
 /* Whether running a's process under b's settings would be the same process. */
 bool service_same_process(const struct config_service *a, const struct config_service *b);

@@ -9,6 +9,7 @@
 
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_left.h"
+#include "supervisor/fleet/service_output.h"
 #include "supervisor/process/shim_check.h"
 
 #define TELL_FIRST_MS 1U
@@ -118,12 +119,14 @@ static int add_pressure(
 	return error;
 }
 
-static int add_account(struct service_identity *identity, const char *user)
+static int add_account(struct service_identity *identity, const struct config_service *config)
 {
-	int error = account_resolve(user, &identity->account);
+	int error = account_resolve(config->user, &identity->account);
 	if (error != 0)
 		return error;
 	identity->has_account = true;
+	if (config->is_program)
+		return 0;
 	/* Of a user without an entry nothing is known, and what we have is about another. */
 	const struct account *account = &identity->account;
 	bool known = account->name[0] != '\0';
@@ -144,7 +147,7 @@ int service_identity_init(struct service_identity *identity, const struct config
 	*identity = (struct service_identity){0};
 	int error = environment_init(&identity->environment, environ);
 	if (error == 0 && config->user != NULL) {
-		error = add_account(identity, config->user);
+		error = add_account(identity, config);
 		if (error != 0)
 			log_error("%s: user %s: %s", config->name, config->user, strerror(-error));
 	}
@@ -201,6 +204,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 {
 	const struct config_service *config = service->config;
 	struct launch launch = {0};
+	int output[CONFIG_STREAMS];
 	int error = tick_service_prepare(host->tick, &service->memory);
 	if (error != 0)
 		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
@@ -211,11 +215,14 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		error = add_shim(&launch, service, host);
 	if (error != 0)
 		goto out;
+	service_output_open(service, host->changed != NULL, output);
 	struct spawn spawn = {
 		.argv = config->argv,
 		.environment = &launch.identity.environment,
 		.start = start_of(config, host),
 		.directory = config->directory,
+		.output = output,
+		.umask = config->has_umask ? &config->umask : NULL,
 		.null_stdin = host->null_stdin,
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,

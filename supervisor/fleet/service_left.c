@@ -13,6 +13,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/cgroup/cgroup_directory.h"
 #include "supervisor/fleet/service.h"
+#include "supervisor/fleet/service_output.h"
 #include "supervisor/link/link_left.h"
 #include "supervisor/process/descendants.h"
 #include "supervisor/process/process_stat.h"
@@ -94,6 +95,7 @@ void service_left_begin(struct service *service, const struct service_host *host
 	tick_service_started(&service->memory);
 	log_info("%s: adopted, pid %d, which runs for %llu s; how it ends will not be known",
 		service->config->name, (int)service->pid, (unsigned long long)(ran_ms / 1000));
+	service_output_adopt(service);
 	if (host->changed != NULL)
 		host->changed(host->context);
 }
@@ -186,5 +188,15 @@ uint64_t service_left_mark(const struct config_service *config)
 	mark = add_list(mark, config->environment);
 	mark = (mark ^ (uint64_t)config->has_oom_score_adj) * UINT64_C(0x100000001b3);
 	mark = (mark ^ (uint64_t)(uint32_t)config->oom_score_adj) * UINT64_C(0x100000001b3);
+	mark = (mark ^ (uint64_t)config->is_program) * UINT64_C(0x100000001b3);
+	mark = (mark ^ (uint64_t)config->has_umask) * UINT64_C(0x100000001b3);
+	mark = (mark ^ (uint64_t)(uint32_t)config->umask) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < CONFIG_STREAMS; i++) {
+		/* A pipe is a pipe. */
+		bool is_file = config->log[i].kind == CONFIG_LOG_AUTO;
+		uint64_t kind = is_file ? CONFIG_LOG_FILE : config->log[i].kind;
+		mark = (mark ^ kind) * UINT64_C(0x100000001b3);
+	}
+	mark = (mark ^ (uint64_t)config->redirect_stderr) * UINT64_C(0x100000001b3);
 	return (mark ^ (uint64_t)config->shim) * UINT64_C(0x100000001b3);
 }

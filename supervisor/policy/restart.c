@@ -21,44 +21,87 @@ static enum restart_action stop(
 	return RESTART_DO_SIGNAL;
 }
 
-static void back_off(struct restart *restart, uint64_t now_ms)
+static void wait_for(struct restart *restart, uint32_t delay_ms, uint64_t now_ms)
+{
+	restart->delay_ms = delay_ms;
+	restart->state = RESTART_BACKOFF;
+	restart->deadline_ms = now_ms + delay_ms;
+}
+
+static void back_off_doubling(struct restart *restart, uint64_t now_ms)
 {
 	uint32_t delay_ms = restart->delay_ms * 2;
 	if (delay_ms < RESTART_DELAY_MIN_MS)
 		delay_ms = RESTART_DELAY_MIN_MS;
 	if (delay_ms > RESTART_DELAY_MAX_MS)
 		delay_ms = RESTART_DELAY_MAX_MS;
-	restart->delay_ms = delay_ms;
-	restart->state = RESTART_BACKOFF;
-	restart->deadline_ms = now_ms + delay_ms;
+	wait_for(restart, delay_ms, now_ms);
 }
 
-static void end(struct restart *restart, enum config_autorestart autorestart, bool expected,
-	uint64_t now_ms)
+/* After an end of a service that was up. */
+static void back_off(struct restart *restart, const struct restart_rules *rules, uint64_t now_ms)
 {
-	if (now_ms - restart->started_ms >= RESTART_STEADY_MS)
+	uint64_t next_ms = restart->started_ms + RESTART_PACE_MS;
+	if (rules->backoff == CONFIG_BACKOFF_DOUBLING)
+		back_off_doubling(restart, now_ms);
+	else
+		wait_for(restart, next_ms > now_ms ? (uint32_t)(next_ms - now_ms) : 0, now_ms);
+}
+
+/* It could not be started, or has ended too soon. */
+static void fail(struct restart *restart, const struct restart_rules *rules, uint64_t now_ms)
+{
+	restart->failed++;
+	if (restart->failed > rules->startretries)
+		restart->state = RESTART_FATAL;
+	else if (rules->backoff == CONFIG_BACKOFF_DOUBLING)
+		back_off_doubling(restart, now_ms);
+	else
+		wait_for(restart, restart->failed * RESTART_PACE_MS, now_ms);
+}
+
+static void refuse(struct restart *restart, const struct restart_rules *rules, uint64_t now_ms)
+{
+	if (rules->backoff == CONFIG_BACKOFF_DOUBLING && rules->autorestart == CONFIG_RESTART_NEVER)
+		restart->state = RESTART_FATAL;
+	else
+		fail(restart, rules, now_ms);
+}
+
+static void end(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms)
+{
+	uint64_t ran_ms = now_ms - restart->started_ms;
+	if (ran_ms < rules->startsecs_ms ||
+		(event.never_ran && rules->backoff == CONFIG_BACKOFF_LINEAR)) {
+		fail(restart, rules, now_ms);
+		return;
+	}
+	restart->failed = 0;
+	if (ran_ms >= RESTART_STEADY_MS)
 		restart->delay_ms = 0;
-	if (autorestart == CONFIG_RESTART_ALWAYS ||
-		(autorestart == CONFIG_RESTART_UNEXPECTED && !expected))
-		back_off(restart, now_ms);
+	if (rules->autorestart == CONFIG_RESTART_ALWAYS ||
+		(rules->autorestart == CONFIG_RESTART_UNEXPECTED && !event.expected))
+		back_off(restart, rules, now_ms);
 	else
 		restart->state = RESTART_EXITED;
 }
 
-static enum restart_action step_down(
-	struct restart *restart, uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
+static enum restart_action step_down(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms)
 {
 	switch (event.kind) {
 	case RESTART_ON_START:
 	case RESTART_ON_RESTART:
 		restart->delay_ms = 0;
+		restart->failed = 0;
 		return start(restart, now_ms);
 	case RESTART_ON_STOP:
 		restart->state = RESTART_STOPPED;
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_STARTED:
 		/* It was told to stop while it was being started. */
-		return stop(restart, false, stopwait_ms, now_ms);
+		return stop(restart, false, rules->stopwait_ms, now_ms);
 	default:
 		return RESTART_DO_NOTHING;
 	}
@@ -81,8 +124,8 @@ static enum restart_action step_backoff(
 	}
 }
 
-static enum restart_action step_up(struct restart *restart, enum config_autorestart autorestart,
-	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
+static enum restart_action step_up(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms)
 {
 	bool starting = restart->state == RESTART_STARTING;
 	switch (event.kind) {
@@ -94,22 +137,21 @@ static enum restart_action step_up(struct restart *restart, enum config_autorest
 		restart->starts++;
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_REFUSED:
-		if (starting && autorestart == CONFIG_RESTART_NEVER)
-			restart->state = RESTART_FATAL;
-		else if (starting)
-			back_off(restart, now_ms);
+		if (starting)
+			refuse(restart, rules, now_ms);
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_EXITED:
-		end(restart, autorestart, event.expected, now_ms);
+		end(restart, rules, event, now_ms);
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_STOP:
 		if (starting) {
 			restart->state = RESTART_STOPPED;
 			return RESTART_DO_NOTHING;
 		}
-		return stop(restart, false, stopwait_ms, now_ms);
+		return stop(restart, false, rules->stopwait_ms, now_ms);
 	case RESTART_ON_RESTART:
-		return starting ? RESTART_DO_NOTHING : stop(restart, true, stopwait_ms, now_ms);
+		return starting ? RESTART_DO_NOTHING
+				: stop(restart, true, rules->stopwait_ms, now_ms);
 	default:
 		return RESTART_DO_NOTHING;
 	}
@@ -121,6 +163,7 @@ static enum restart_action step_stopping(
 	switch (event.kind) {
 	case RESTART_ON_EXITED:
 		restart->delay_ms = 0;
+		restart->failed = 0;
 		if (restart->again)
 			return start(restart, now_ms);
 		restart->state = RESTART_STOPPED;
@@ -142,19 +185,19 @@ static enum restart_action step_stopping(
 	}
 }
 
-enum restart_action restart_step(struct restart *restart, enum config_autorestart autorestart,
-	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms)
+enum restart_action restart_step(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms)
 {
 	switch (restart->state) {
 	case RESTART_STARTING:
 	case RESTART_RUNNING:
-		return step_up(restart, autorestart, stopwait_ms, event, now_ms);
+		return step_up(restart, rules, event, now_ms);
 	case RESTART_BACKOFF:
 		return step_backoff(restart, event, now_ms);
 	case RESTART_STOPPING:
 		return step_stopping(restart, event, now_ms);
 	default:
-		return step_down(restart, stopwait_ms, event, now_ms);
+		return step_down(restart, rules, event, now_ms);
 	}
 }
 
@@ -162,6 +205,14 @@ uint64_t restart_deadline_ms(const struct restart *restart)
 {
 	bool waits = restart->state == RESTART_BACKOFF || restart->state == RESTART_STOPPING;
 	return waits ? restart->deadline_ms : RESTART_NEVER_MS;
+}
+
+enum restart_state restart_shown(
+	const struct restart *restart, const struct restart_rules *rules, uint64_t now_ms)
+{
+	if (restart->state == RESTART_RUNNING && now_ms - restart->started_ms < rules->startsecs_ms)
+		return RESTART_STARTING;
+	return restart->state;
 }
 
 const char *restart_state_name(enum restart_state state)

@@ -15,13 +15,18 @@
  *   BACKOFF   it ended and is started again at deadline_ms
  *   STOPPING  its stop signal was sent; SIGKILL follows at deadline_ms
  *   EXITED    it ended by itself and its autorestart says to leave it so
- *   FATAL     it could not be started at all and its autorestart is never
+ *   FATAL     it did not come up: more often than startretries it could not be started or ended
+ *             within startsecs; or it could not be started and its autorestart is never
  *
- * States and their numbers are supervisord's.  The delay before a new
- * start is RESTART_DELAY_MIN_MS, twice as long each time, and back to the first
- * after the service stayed up for RESTART_STEADY_MS.  A start that was asked for
- * does not wait.  A service that dies at once is tried again without end, every
- * RESTART_DELAY_MAX_MS at last; nothing here gives up.
+ * States and their numbers are supervisord's.  An end within startsecs counts as a start that has
+ * failed, whatever autorestart and the exit status say.  The delay before a new start is
+ *   - CONFIG_BACKOFF_DOUBLING: RESTART_DELAY_MIN_MS, twice as long each time up to
+ *     RESTART_DELAY_MAX_MS, and back to the first after the service stayed up for
+ *     RESTART_STEADY_MS;
+ *   - CONFIG_BACKOFF_LINEAR, which is supervisord's: a second longer after each failed start, and
+ *     none after an end of a service that was up; but there is one start in RESTART_PACE_MS at
+ *     most.
+ * A start that was asked for does not wait.
  *
  * Events carry the time at which they happened: an exit is the time of its
  * SIGCHLD, not of the tick that noticed it.
@@ -30,7 +35,17 @@
 #define RESTART_DELAY_MIN_MS 100U
 #define RESTART_DELAY_MAX_MS 30000U
 #define RESTART_STEADY_MS 10000U
+#define RESTART_PACE_MS 1000U
 #define RESTART_NEVER_MS UINT64_MAX
+
+/* What the settings of the service say about it. */
+struct restart_rules {
+	enum config_autorestart autorestart;
+	enum config_backoff backoff;
+	uint32_t startsecs_ms;
+	uint32_t startretries; /* CONFIG_RETRIES_ENDLESS: it is never given up */
+	uint32_t stopwait_ms;
+};
 
 enum restart_state {
 	RESTART_STOPPED = 0,
@@ -55,9 +70,10 @@ enum restart_event_kind {
 
 struct restart_event {
 	enum restart_event_kind kind;
-	/* RESTART_ON_EXITED: it ended with status 0 by itself.  A signal, an OOM
+	/* RESTART_ON_EXITED: it ended by itself with one of its exitcodes.  A signal, an OOM
 	 * kill and any other status are unexpected. */
 	bool expected;
+	bool never_ran; /* RESTART_ON_EXITED: the process has not become the program */
 };
 
 enum restart_action {
@@ -75,20 +91,19 @@ struct restart {
 	uint64_t deadline_ms; /* call with RESTART_ON_TIME then; only where restart_deadline_ms says
 				 so */
 	uint32_t delay_ms;    /* before the last new start; 0 = none yet */
+	uint32_t failed;      /* starts one after another that have failed */
 	uint64_t starts;      /* how often it came up, for status */
 };
 
-/* expected as RESTART_ON_EXITED wants it. */
-static inline bool restart_expected(bool exited, int status, bool oom_killed)
-{
-	return exited && status == 0 && !oom_killed;
-}
-
-enum restart_action restart_step(struct restart *restart, enum config_autorestart autorestart,
-	uint32_t stopwait_ms, struct restart_event event, uint64_t now_ms);
+enum restart_action restart_step(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms);
 
 /* When RESTART_ON_TIME is due; RESTART_NEVER_MS where no time is waited for. */
 uint64_t restart_deadline_ms(const struct restart *restart);
+
+/* The state as it is shown: RESTART_STARTING until it has stayed up for startsecs. */
+enum restart_state restart_shown(
+	const struct restart *restart, const struct restart_rules *rules, uint64_t now_ms);
 
 /* supervisord's name of it, upper case. */
 const char *restart_state_name(enum restart_state state);

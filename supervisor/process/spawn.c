@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -133,6 +134,21 @@ static void child_set_stdin(void)
 	}
 }
 
+/* By copies, since one of them may be where the other is to go. */
+static void child_set_output(const int output[2])
+{
+	int copy[2];
+	for (int i = 0; i < 2; i++) {
+		if (output[i] == SPAWN_OUTPUT_NULL)
+			copy[i] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		else
+			copy[i] = output[i] >= 0 ? fcntl(output[i], F_DUPFD_CLOEXEC, 3) : -1;
+	}
+	for (int i = 0; i < 2; i++)
+		if (copy[i] >= 0)
+			dup2(copy[i], STDOUT_FILENO + i);
+}
+
 static void child_run(const struct spawn *spawn, struct preparation *preparation)
 {
 	int error;
@@ -162,6 +178,10 @@ static void child_run(const struct spawn *spawn, struct preparation *preparation
 		fcntl(spawn->keep_fd[i], F_SETFD, 0);
 	if (spawn->null_stdin)
 		child_set_stdin();
+	if (spawn->output != NULL)
+		child_set_output(spawn->output);
+	if (spawn->umask != NULL)
+		umask((mode_t)*spawn->umask);
 	child_set_pids(spawn->environment->entries, preparation);
 	if (spawn->descriptors != NULL)
 		descriptors_restore(spawn->descriptors);

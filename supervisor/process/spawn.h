@@ -38,12 +38,18 @@ struct spawn {
 	const int *keep_fd;                    /* left open over exec though CLOEXEC */
 	size_t keep_count;
 	bool has_oom_score; /* the caller gives it one: spawn_set_oom_score */
+	const int *umask;   /* NULL = ours */
+	const int *output;  /* two: what becomes its stdout and stderr; NULL = ours */
 	bool null_stdin;    /* it reads /dev/null and not what we do */
 	bool take_terminal; /* its group becomes the terminal's foreground */
 	bool new_session;   /* it leads a session, whose terminal is that of stdin if it is free */
 	bool has_cgroup;
 	int cgroup_fd; /* of its cgroup's directory, where has_cgroup */
 };
+
+/* In output[], for a descriptor: it keeps ours; it writes to /dev/null. */
+#define SPAWN_OUTPUT_OURS (-1)
+#define SPAWN_OUTPUT_NULL (-2)
 
 /* How far a child came that could not run. */
 enum spawn_stage { SPAWN_GATE, SPAWN_START, SPAWN_ACCOUNT, SPAWN_DIRECTORY, SPAWN_EXEC };

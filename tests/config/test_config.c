@@ -91,6 +91,19 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "user = u\n",
 		WEB "environment = A=1\n",
 		WEB "autorestart = true\n",
+		WEB "autostart = false\n",
+		WEB "exitcodes = 0,1\n",
+		WEB "startsecs = 1\n",
+		WEB "startretries = 3\n",
+		WEB "priority = 1\n",
+		WEB "stopasgroup = true\n",
+		WEB "umask = 000\n",
+		WEB "redirect_stderr = true\n",
+		WEB "stdout_logfile = /x\n",
+		WEB "stdout_logfile_maxbytes = 1\n",
+		WEB "stderr_logfile = NONE\n",
+		WEB "stderr_logfile_backups = 1\n",
+		"[program:web]\ncommand = x y\n",
 		WEB "stopsignal = INT\n",
 		WEB "stopwaitsecs = 11\n",
 		WEB "memory_max = 1G\n",
@@ -191,8 +204,8 @@ static void test_errors_print_as_file_line_text(void **state)
 
 	(void)state;
 	errors.count = 2;
-	errors.error[0] = (struct config_error){0, "cannot read it"};
-	errors.error[1] = (struct config_error){12, "no"};
+	errors.error[0] = (struct config_error){.text = "cannot read it"};
+	errors.error[1] = (struct config_error){.line = 12, .text = "no"};
 	print_to(&errors, text, sizeof text);
 	assert_string_equal(text, "a.ini: cannot read it\na.ini:12: no\n");
 
@@ -201,7 +214,7 @@ static void test_errors_print_as_file_line_text(void **state)
 	assert_string_equal(text, "");
 
 	for (size_t i = 0; i < CONFIG_ERRORS_MAX; i++)
-		errors.error[i] = (struct config_error){(unsigned)i + 1, "no"};
+		errors.error[i] = (struct config_error){.line = (unsigned)i + 1, .text = "no"};
 	errors.count = CONFIG_ERRORS_MAX + 3;
 	print_to(&errors, text, sizeof text);
 	assert_non_null(strstr(text, "\na.ini:32: no\na.ini: and 3 more\n"));

@@ -7,8 +7,11 @@
 static enum restart_action tell(struct restart *restart, enum config_autorestart autorestart,
 	enum restart_event_kind kind, bool expected, uint64_t now_ms)
 {
+	struct restart_rules rules = {.autorestart = autorestart,
+		.startretries = CONFIG_RETRIES_ENDLESS,
+		.stopwait_ms = STOPWAIT_MS};
 	struct restart_event event = {.kind = kind, .expected = expected};
-	return restart_step(restart, autorestart, STOPWAIT_MS, event, now_ms);
+	return restart_step(restart, &rules, event, now_ms);
 }
 
 static struct restart running(uint64_t now_ms)
@@ -27,26 +30,20 @@ static void test_autorestart_decides_after_an_exit(void **state)
 	(void)state;
 	static const struct {
 		enum config_autorestart autorestart;
-		int status;
-		bool exited;
-		bool oom_killed;
+		bool is_expected;
 		enum restart_state expected;
 	} rows[] = {
-		{CONFIG_RESTART_NEVER, 0, true, false, RESTART_EXITED},
-		{CONFIG_RESTART_NEVER, 9, false, true, RESTART_EXITED},
-		{CONFIG_RESTART_UNEXPECTED, 0, true, false, RESTART_EXITED},
-		{CONFIG_RESTART_UNEXPECTED, 1, true, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_UNEXPECTED, 0, false, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_UNEXPECTED, 0, true, true, RESTART_BACKOFF},
-		{CONFIG_RESTART_ALWAYS, 0, true, false, RESTART_BACKOFF},
-		{CONFIG_RESTART_ALWAYS, 11, false, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_NEVER, true, RESTART_EXITED},
+		{CONFIG_RESTART_NEVER, false, RESTART_EXITED},
+		{CONFIG_RESTART_UNEXPECTED, true, RESTART_EXITED},
+		{CONFIG_RESTART_UNEXPECTED, false, RESTART_BACKOFF},
+		{CONFIG_RESTART_ALWAYS, true, RESTART_BACKOFF},
+		{CONFIG_RESTART_ALWAYS, false, RESTART_BACKOFF},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct restart restart = running(1000);
-		bool expected =
-			restart_expected(rows[i].exited, rows[i].status, rows[i].oom_killed);
-		assert_int_equal(
-			tell(&restart, rows[i].autorestart, RESTART_ON_EXITED, expected, 1500),
+		assert_int_equal(tell(&restart, rows[i].autorestart, RESTART_ON_EXITED,
+					 rows[i].is_expected, 1500),
 			RESTART_DO_NOTHING);
 		assert_int_equal(restart.state, rows[i].expected);
 		assert_true((restart_deadline_ms(&restart) == 1600) ==
@@ -173,6 +170,104 @@ static void test_stop_while_starting_reaches_the_process_that_appears(void **sta
 	assert_int_equal(restart.state, RESTART_STOPPING);
 }
 
+/* supervisord's rules: up after a second, three more tries. */
+static const struct restart_rules program = {.autorestart = CONFIG_RESTART_UNEXPECTED,
+	.backoff = CONFIG_BACKOFF_LINEAR,
+	.startsecs_ms = 1000,
+	.startretries = 3,
+	.stopwait_ms = STOPWAIT_MS};
+
+static void program_start(struct restart *restart, const struct restart_rules *rules,
+	enum restart_event_kind kind, uint64_t now_ms)
+{
+	assert_int_equal(restart_step(restart, rules, (struct restart_event){.kind = kind}, now_ms),
+		RESTART_DO_START);
+	restart_step(restart, rules, (struct restart_event){.kind = RESTART_ON_STARTED}, now_ms);
+	assert_int_equal(restart->state, RESTART_RUNNING);
+}
+
+static void test_what_does_not_stay_up_is_given_up(void **state)
+{
+	(void)state;
+	static const enum config_autorestart autorestarts[] = {
+		CONFIG_RESTART_NEVER, CONFIG_RESTART_UNEXPECTED, CONFIG_RESTART_ALWAYS};
+	for (size_t i = 0; i < 3; i++) {
+		struct restart_rules rules = program;
+		struct restart restart = {.state = RESTART_STOPPED};
+		uint64_t now_ms = 5000;
+		rules.autorestart = autorestarts[i];
+		program_start(&restart, &rules, RESTART_ON_START, now_ms);
+		for (uint32_t failed = 1; failed <= 3; failed++) {
+			now_ms += 999;
+			restart_step(&restart, &rules,
+				(struct restart_event){.kind = RESTART_ON_EXITED, .expected = true},
+				now_ms);
+			assert_int_equal(restart.state, RESTART_BACKOFF);
+			assert_int_equal(restart_deadline_ms(&restart), now_ms + 1000 * failed);
+			now_ms += 1000 * (uint64_t)failed;
+			program_start(&restart, &rules, RESTART_ON_TIME, now_ms);
+		}
+		restart_step(&restart, &rules, (struct restart_event){.kind = RESTART_ON_EXITED},
+			now_ms + 999);
+		assert_int_equal(restart.state, RESTART_FATAL);
+		/* By hand it has all its tries again. */
+		program_start(&restart, &rules, RESTART_ON_START, now_ms);
+		restart_step(&restart, &rules, (struct restart_event){.kind = RESTART_ON_EXITED},
+			now_ms + 999);
+		assert_int_equal(restart.state, RESTART_BACKOFF);
+	}
+}
+
+static void test_what_was_up_is_started_at_once_and_without_end(void **state)
+{
+	(void)state;
+	struct restart restart = {.state = RESTART_STOPPED};
+	uint64_t now_ms = 5000;
+	program_start(&restart, &program, RESTART_ON_START, now_ms);
+	for (int i = 0; i < 100; i++) {
+		now_ms += 1000;
+		restart_step(&restart, &program, (struct restart_event){.kind = RESTART_ON_EXITED},
+			now_ms);
+		assert_int_equal(restart_deadline_ms(&restart), now_ms);
+		program_start(&restart, &program, RESTART_ON_TIME, now_ms);
+	}
+	restart_step(&restart, &program,
+		(struct restart_event){.kind = RESTART_ON_EXITED, .expected = true}, now_ms + 1000);
+	assert_int_equal(restart.state, RESTART_EXITED);
+}
+
+static void test_without_startsecs_there_is_one_start_a_second(void **state)
+{
+	(void)state;
+	struct restart_rules rules = program;
+	struct restart restart = {.state = RESTART_STOPPED};
+	rules.startsecs_ms = 0;
+	program_start(&restart, &rules, RESTART_ON_START, 5000);
+	restart_step(&restart, &rules, (struct restart_event){.kind = RESTART_ON_EXITED}, 5010);
+	assert_int_equal(restart_deadline_ms(&restart), 6000);
+	program_start(&restart, &rules, RESTART_ON_TIME, 6000);
+	/* What is no program counts all the same. */
+	for (int i = 0; i < 4; i++) {
+		uint64_t now_ms = 10000 + (uint64_t)i * 5000;
+		restart_step(&restart, &rules,
+			(struct restart_event){.kind = RESTART_ON_EXITED, .never_ran = true},
+			now_ms);
+		if (i < 3)
+			program_start(&restart, &rules, RESTART_ON_TIME, now_ms + 4000);
+	}
+	assert_int_equal(restart.state, RESTART_FATAL);
+}
+
+static void test_it_is_shown_as_starting_until_it_has_stayed_up(void **state)
+{
+	(void)state;
+	struct restart restart = {.state = RESTART_STOPPED};
+	assert_int_equal(restart_shown(&restart, &program, 0), RESTART_STOPPED);
+	program_start(&restart, &program, RESTART_ON_START, 5000);
+	assert_int_equal(restart_shown(&restart, &program, 5999), RESTART_STARTING);
+	assert_int_equal(restart_shown(&restart, &program, 6000), RESTART_RUNNING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +280,10 @@ int main(void)
 		cmocka_unit_test(test_wishes_in_backoff),
 		cmocka_unit_test(test_what_cannot_start_is_tried_again_unless_never),
 		cmocka_unit_test(test_stop_while_starting_reaches_the_process_that_appears),
+		cmocka_unit_test(test_what_does_not_stay_up_is_given_up),
+		cmocka_unit_test(test_what_was_up_is_started_at_once_and_without_end),
+		cmocka_unit_test(test_without_startsecs_there_is_one_start_a_second),
+		cmocka_unit_test(test_it_is_shown_as_starting_until_it_has_stayed_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

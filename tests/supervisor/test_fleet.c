@@ -35,6 +35,31 @@ static void test_all_start_in_the_order_of_the_file(void **state)
 	assert_false(fake_loop.stopped);
 }
 
+static void test_what_does_not_start_by_itself_waits_for_a_hand(void **state)
+{
+	(void)state;
+	fake_fleet_start(SERVICE("db") SERVICE("web") "autostart = false\n");
+	assert_int_equal(fake_children_spawned("db"), 1);
+	assert_int_equal(fake_children_spawned("web"), 0);
+	fake_children_exit(fake_fleet_child("db"), 0);
+	fake_fleet_reap();
+	assert_false(fake_loop.stopped);
+	fake_fleet_signal(SIGTERM);
+	assert_true(fake_loop.stopped);
+}
+
+static void test_with_programs_of_supervisords_it_stays(void **state)
+{
+	(void)state;
+	fake_fleet_start("[program:db]\ncommand=db\nshim=off\nstartsecs=0\nautorestart=false\n"
+			 "stdout_logfile=NONE\nstderr_logfile=NONE\n");
+	fake_children_exit(fake_fleet_child("db"), 0);
+	fake_fleet_reap();
+	assert_false(fake_loop.stopped);
+	fake_fleet_signal(SIGTERM);
+	assert_true(fake_loop.stopped);
+}
+
 static void test_they_stop_one_after_another_from_the_last(void **state)
 {
 	(void)state;
@@ -489,6 +514,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_start_in_the_order_of_the_file),
+		TEST(test_what_does_not_start_by_itself_waits_for_a_hand),
+		TEST(test_with_programs_of_supervisords_it_stays),
 		TEST(test_they_stop_one_after_another_from_the_last),
 		TEST(test_what_a_service_left_behind_is_waited_for_before_the_next),
 		TEST(test_told_twice_everything_is_killed_at_once),

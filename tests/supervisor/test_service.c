@@ -320,6 +320,87 @@ static void test_nothing_is_signalled_where_nothing_runs(void **state)
 	assert_true(service_is_down(&life.service));
 }
 
+/* supervisord's rules. */
+static void be_a_program(void)
+{
+	life.config.is_program = true;
+	life.config.backoff = CONFIG_BACKOFF_LINEAR;
+	life.config.startsecs_ms = 1000;
+	life.config.startretries = 3;
+	life.config.exitcodes[0] = 1 | 1 << 2;
+	life_init();
+}
+
+static void test_what_does_not_stay_up_is_given_up(void **state)
+{
+	(void)state;
+	be_a_program();
+	life_start();
+	for (uint32_t failed = 1; failed <= 3; failed++) {
+		uint64_t died_ms = life.now_ms;
+		life_die(0);
+		assert_int_equal(
+			service_deadline_ms(&life.service), died_ms + 1000 * (uint64_t)failed);
+		life_pass_until(died_ms + 1000 * (uint64_t)failed);
+		assert_int_equal(fake_children_spawned("web"), failed + 1);
+	}
+	life_die(0);
+	assert_int_equal(life.service.restart.state, RESTART_FATAL);
+	assert_true(service_is_down(&life.service));
+	assert_int_equal(said("web: given up: it did not stay up for 1000 ms in 4 starts"), 1);
+}
+
+static void test_exitcodes_say_what_is_expected(void **state)
+{
+	(void)state;
+	be_a_program();
+	life_start();
+	life.now_ms += 1000;
+	life_die(1);
+	assert_false(life.service.expected);
+	assert_int_equal(life.service.restart.state, RESTART_RUNNING);
+	life.now_ms += 1000;
+	life_die(2);
+	assert_true(life.service.expected);
+	assert_int_equal(life.service.restart.state, RESTART_EXITED);
+}
+
+static void test_a_program_that_ends_well_leaves_its_daemon(void **state)
+{
+	(void)state;
+	be_a_program();
+	struct fake_child *child = life_start();
+	struct fake_child *daemon = fake_children_add(child->pid);
+	life.now_ms += 1000;
+	life_die(0);
+	assert_true(service_is_down(&life.service));
+	assert_int_equal(daemon->state, FAKE_CHILD_ALIVE);
+	/* Not where it crashes. */
+	child = life_start();
+	daemon = fake_children_add(child->pid);
+	life.now_ms += 1000;
+	life_die(1);
+	assert_int_equal(daemon->state, FAKE_CHILD_ZOMBIE);
+}
+
+static void test_a_group_is_told_to_stop_once(void **state)
+{
+	(void)state;
+	life.config.stopasgroup = true;
+	life_init();
+	struct fake_child *child = life_start();
+	struct fake_child *other = fake_children_add(child->pid);
+	other->ignores = true;
+	service_stop(&life.service, &life.host, life.now_ms);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 1);
+	assert_int_equal(fake_children_signalled(child->pid, SIGTERM), 0);
+	life_reap(child);
+	life_step_at(life.now_ms);
+	assert_int_equal(fake_children_signalled(-child->pid, SIGTERM), 1);
+	life_step_at(LIFE_START_MS + LIFE_STOPWAIT_MS);
+	assert_int_equal(other->state, FAKE_CHILD_ZOMBIE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
 
 int main(void)
@@ -339,6 +420,10 @@ int main(void)
 		TEST(test_a_service_that_is_not_in_its_leaf_is_told_by_its_group),
 		TEST(test_where_somebody_else_tells_the_rest_only_kill_is_sent),
 		TEST(test_nothing_is_signalled_where_nothing_runs),
+		TEST(test_what_does_not_stay_up_is_given_up),
+		TEST(test_exitcodes_say_what_is_expected),
+		TEST(test_a_program_that_ends_well_leaves_its_daemon),
+		TEST(test_a_group_is_told_to_stop_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,12 +242,16 @@ static void test_what_makes_another_process_and_what_does_not(void **state)
 	static char *other[] = {again, q, NULL};
 	static char *one[] = {a1, NULL};
 	static char *none[] = {NULL};
-	const struct config_service base = {.argv = web, .directory = srv, .user = www};
+	const struct config_log file = {.kind = CONFIG_LOG_FILE, .path = srv};
+	const struct config_log another = {
+		.kind = CONFIG_LOG_FILE, .path = root_folder, .max_bytes = 1};
+	const struct config_service base = {
+		.argv = web, .directory = srv, .user = www, .log = {file}};
 	struct {
 		struct config_service config;
 		bool is_same;
 	} rows[] = {
-		{{.argv = same, .directory = srv, .user = www}, true},
+		{{.argv = same, .directory = srv, .user = www, .log = {file}}, true},
 		{{.argv = same,
 			 .directory = srv,
 			 .user = www,
@@ -256,16 +260,36 @@ static void test_what_makes_another_process_and_what_does_not(void **state)
 			 .autorestart = CONFIG_RESTART_ALWAYS,
 			 .memory_max = {.bytes = 1},
 			 .memory_high = {.permille = 1},
+			 .log = {another},
 			 .policy = 3},
 			true},
-		{{.argv = shorter, .directory = srv, .user = www}, false},
-		{{.argv = other, .directory = srv, .user = www}, false},
-		{{.argv = same, .directory = root_folder, .user = www}, false},
-		{{.argv = same, .directory = NULL, .user = www}, false},
-		{{.argv = same, .directory = srv, .user = root}, false},
-		{{.argv = same, .directory = srv, .user = www, .environment = one}, false},
-		{{.argv = same, .directory = srv, .user = www, .environment = none}, false},
-		{{.argv = same, .directory = srv, .user = www, .shim = CONFIG_SHIM_OFF}, false},
+		{{.argv = shorter, .directory = srv, .user = www, .log = {file}}, false},
+		{{.argv = other, .directory = srv, .user = www, .log = {file}}, false},
+		{{.argv = same, .directory = root_folder, .user = www, .log = {file}}, false},
+		{{.argv = same, .directory = NULL, .user = www, .log = {file}}, false},
+		{{.argv = same, .directory = srv, .user = root, .log = {file}}, false},
+		{{.argv = same, .directory = srv, .user = www, .log = {file}, .environment = one},
+			false},
+		{{.argv = same, .directory = srv, .user = www, .log = {file}, .environment = none},
+			false},
+		{{.argv = same,
+			 .directory = srv,
+			 .user = www,
+			 .log = {file},
+			 .shim = CONFIG_SHIM_OFF},
+			false},
+		{{.argv = same, .directory = srv, .user = www}, false},
+		{{.argv = same, .directory = srv, .user = www, .log = {file, file}}, false},
+		{{.argv = same,
+			 .directory = srv,
+			 .user = www,
+			 .log = {file},
+			 .redirect_stderr = true},
+			false},
+		{{.argv = same, .directory = srv, .user = www, .log = {file}, .has_umask = true},
+			false},
+		{{.argv = same, .directory = srv, .user = www, .log = {file}, .is_program = true},
+			false},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

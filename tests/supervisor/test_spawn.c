@@ -184,6 +184,34 @@ static void test_some_descriptors_are_kept_and_no_other(void **state)
 	close(other);
 }
 
+/* Of the program's two outputs the first line, from where the test has had them go. */
+static void test_outputs_and_umask_are_set(void **state)
+{
+	(void)state;
+	const char *const argv[] = {"sh", "-c", "echo out; umask; echo err >&2", NULL};
+	const int mask = 027;
+	int out[2];
+	int nowhere[2] = {SPAWN_OUTPUT_NULL, SPAWN_OUTPUT_OURS};
+	struct spawn spawn = spawn_of(argv);
+	spawn.umask = &mask;
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	/* Its stderr is what our stdout is, and the other way round would be as well. */
+	int crossed[2] = {out[1], STDOUT_FILENO};
+	spawn.output = crossed;
+	assert_int_equal(run(&spawn, NULL), 0);
+	assert_string_equal(output, "err\n");
+	char text[64];
+	ssize_t length = read(out[0], text, sizeof text - 1);
+	assert_true(length > 0);
+	text[length] = '\0';
+	assert_string_equal(text, "out\n0027\n");
+	close(out[0]);
+	close(out[1]);
+	spawn.output = nowhere;
+	assert_int_equal(run(&spawn, NULL), 0);
+	assert_string_equal(output, "");
+}
+
 static void test_listen_pid_becomes_the_childs_if_it_is_ours(void **state)
 {
 	(void)state;
@@ -285,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_the_program_is_found_in_the_childs_path),
 		cmocka_unit_test(test_directories_count_from_where_it_starts),
 		cmocka_unit_test(test_some_descriptors_are_kept_and_no_other),
+		cmocka_unit_test(test_outputs_and_umask_are_set),
 		cmocka_unit_test(test_listen_pid_becomes_the_childs_if_it_is_ours),
 		cmocka_unit_test(test_signals_are_read_and_tell_who_sent_them),
 		cmocka_unit_test(test_signal_names),

@@ -126,6 +126,8 @@ int life_setup(void **state)
 		.config = {.name = "web",
 			.argv = life.argv,
 			.autorestart = CONFIG_RESTART_UNEXPECTED,
+			.exitcodes = {1},
+			.startretries = CONFIG_RETRIES_ENDLESS,
 			.stopsignal = SIGTERM,
 			.stopwait_ms = LIFE_STOPWAIT_MS,
 			.shim = CONFIG_SHIM_OFF},

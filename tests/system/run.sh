@@ -306,7 +306,7 @@ tap_is "without directory a service starts where spillway did" \
 
 echo '[policy:alone]' >"$ini"
 tap_is "a file without services is nothing to run" "$("$spillway" run "$ini" 2>&1; echo $?)" \
-	"$ini: nothing to run: expected at least one [service:NAME]
+	"$ini: nothing to run: expected at least one [service:NAME] or [program:NAME]
 1"
 
 # --- check ----------------------------------------------------------------------------------
