@@ -27,13 +27,26 @@ void command_free(char **list)
 	free(list);
 }
 
+/* How supervisord differs from a shell: Python's shlex. */
+struct dialect {
+	const char *escaped; /* what a backslash within "..." takes as it is */
+	bool has_backslash;  /* outside of quotes */
+	bool is_plain; /* a word may begin with any character, and a later pair replaces one */
+};
+
+static const struct dialect shell = {.escaped = "\"\\$`", .has_backslash = true};
+static const struct dialect plain_command = {
+	.escaped = "\"\\", .has_backslash = true, .is_plain = true};
+static const struct dialect plain_pairs = {.escaped = "", .is_plain = true};
+
 /* Inside "...": *text is behind the opening quote, and then behind the closing one. */
-static int double_quoted_take(const char **text, char **out, const char **why)
+static int double_quoted_take(
+	const struct dialect *dialect, const char **text, char **out, const char **why)
 {
 	const char *at = *text;
 
 	while (*at != '"') {
-		if (at[0] == '\\' && at[1] != '\0' && strchr("\"\\$`", at[1]) != NULL)
+		if (at[0] == '\\' && at[1] != '\0' && strchr(dialect->escaped, at[1]) != NULL)
 			at++;
 		if (*at == '\0') {
 			*why = "a \" without its second \"";
@@ -60,17 +73,18 @@ static int single_quoted_take(const char **text, char **out, const char **why)
 }
 
 /* Appends the word at *text to *out, up to an unquoted character of stops. */
-static int word_take(const char **text, const char *stops, char **out, const char **why)
+static int word_take(const struct dialect *dialect, const char **text, const char *stops,
+	char **out, const char **why)
 {
 	int error = 0;
 
 	while (error == 0 && **text != '\0' && strchr(stops, **text) == NULL) {
 		char c = *(*text)++;
 		if (c == '"') {
-			error = double_quoted_take(text, out, why);
+			error = double_quoted_take(dialect, text, out, why);
 		} else if (c == '\'') {
 			error = single_quoted_take(text, out, why);
-		} else if (c != '\\') {
+		} else if (c != '\\' || !dialect->has_backslash) {
 			*(*out)++ = c;
 		} else if (**text == '\0') {
 			*why = "a backslash with nothing behind it";
@@ -99,7 +113,7 @@ static int append(char **list, size_t *count, const char *word, size_t length, c
 	return 0;
 }
 
-int command_split(const char *text, char ***words, const char **why)
+static int split(const struct dialect *dialect, const char *text, char ***words, const char **why)
 {
 	size_t size = strlen(text) + 1;
 	char *word = malloc(size);
@@ -113,12 +127,12 @@ int command_split(const char *text, char ***words, const char **why)
 	error = 0;
 	for (text = blanks_skip(text); error == 0 && *text != '\0'; text = blanks_skip(text)) {
 		char *out = word;
-		if (strchr(";#|&<>", *text) != NULL) {
+		if (!dialect->is_plain && strchr(";#|&<>", *text) != NULL) {
 			*why = "a word that starts with one of ; # | & < > and is not quoted "
 			       "(no shell reads this, and a comment needs a line of its own)";
 			error = -EINVAL;
 		} else {
-			error = word_take(&text, BLANKS, &out, why);
+			error = word_take(dialect, &text, BLANKS, &out, why);
 		}
 		if (error == 0)
 			error = append(list, &count, word, (size_t)(out - word), why);
@@ -135,6 +149,16 @@ out:
 	free(word);
 	command_free(list);
 	return error;
+}
+
+int command_split(const char *text, char ***words, const char **why)
+{
+	return split(&shell, text, words, why);
+}
+
+int command_split_plain(const char *text, char ***words, const char **why)
+{
+	return split(&plain_command, text, words, why);
 }
 
 static bool has_key(char **list, const char *pair, size_t key_length)
@@ -169,7 +193,8 @@ static int key_take(const char **text, char **out, const char **why)
 }
 
 /* One KEY=VALUE and the comma behind it. */
-static int pair_take(const char **text, char **list, size_t *count, char *pair, const char **why)
+static int pair_take(const struct dialect *dialect, const char **text, char **list, size_t *count,
+	char *pair, const char **why)
 {
 	char *out = pair;
 	size_t key_length;
@@ -178,7 +203,7 @@ static int pair_take(const char **text, char **list, size_t *count, char *pair, 
 	if (error != 0)
 		return error;
 	key_length = (size_t)(out - pair) - 1;
-	error = word_take(text, BLANKS ",", &out, why);
+	error = word_take(dialect, text, BLANKS ",", &out, why);
 	if (error != 0)
 		return error;
 	*text = blanks_skip(*text);
@@ -189,14 +214,15 @@ static int pair_take(const char **text, char **list, size_t *count, char *pair, 
 	}
 	if (**text == ',')
 		*text = blanks_skip(*text + 1);
-	if (has_key(list, pair, key_length)) {
+	if (!dialect->is_plain && has_key(list, pair, key_length)) {
 		*why = "the same name twice";
 		return -EINVAL;
 	}
 	return append(list, count, pair, (size_t)(out - pair), why);
 }
 
-int command_environment(const char *text, char ***pairs, const char **why)
+static int environment(
+	const struct dialect *dialect, const char *text, char ***pairs, const char **why)
 {
 	size_t size = strlen(text) + 1;
 	char *pair = malloc(size);
@@ -210,7 +236,7 @@ int command_environment(const char *text, char ***pairs, const char **why)
 	error = 0;
 	text = blanks_skip(text);
 	while (error == 0 && *text != '\0')
-		error = pair_take(&text, list, &count, pair, why);
+		error = pair_take(dialect, &text, list, &count, pair, why);
 	if (error == 0) {
 		*pairs = list;
 		list = NULL;
@@ -219,4 +245,14 @@ out:
 	free(pair);
 	command_free(list);
 	return error;
+}
+
+int command_environment(const char *text, char ***pairs, const char **why)
+{
+	return environment(&shell, text, pairs, why);
+}
+
+int command_environment_plain(const char *text, char ***pairs, const char **why)
+{
+	return environment(&plain_pairs, text, pairs, why);
 }

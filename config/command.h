@@ -22,6 +22,12 @@ int command_split(const char *text, char ***words, const char **why);
  * ends at a comma or blank.  A trailing comma is fine; a repeated key is not. */
 int command_environment(const char *text, char ***pairs, const char **why);
 
+/* The same as supervisord reads them (Python's shlex).  A word may begin with any character; within
+ * "..." a backslash is special before " and \ only, and in an environment nowhere; of a name that
+ * stands twice both are there. */
+int command_split_plain(const char *text, char ***words, const char **why);
+int command_environment_plain(const char *text, char ***pairs, const char **why);
+
 void command_free(char **list);
 
 #endif

@@ -27,15 +27,12 @@ static void test_unknown_sections_get_a_suggestion(void **state)
 	static const struct loading_row rows[] = {
 		{"[services:web]\n",
 			{{1, "unknown section \"services:web\": did you mean [service:NAME]?"}}},
-		{"\n[supervisord]\n",
-			{{2, "unknown section \"supervisord\": did you mean [supervisor]?"}}},
-		{"[program:web]\n",
-			{{1, "unknown section \"program:web\": did you mean [service:NAME]?"}}},
+		{"\n[supervisors]\n",
+			{{2, "unknown section \"supervisors\": did you mean [supervisor]?"}}},
 		{"[Policy:x]\n",
 			{{1, "unknown section \"Policy:x\": did you mean [policy:NAME]?"}}},
 		{"[]\n", {{1, "unknown section \"\": expected " SECTIONS}}},
-		{"[eventlistener:x]\n",
-			{{1, "unknown section \"eventlistener:x\": expected " SECTIONS}}},
+		{"[listener:x]\n", {{1, "unknown section \"listener:x\": expected " SECTIONS}}},
 		{"[service]\n", {{1, "section \"service\": expected [service:NAME]"}}},
 		{"[policy]\n", {{1, "section \"policy\": expected [policy:NAME]"}}},
 		{"[supervisor:x]\n", {{1, "section \"supervisor:x\": expected [supervisor]"}}},
@@ -73,9 +70,13 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 		{"[supervisor]\nuser = x\n",
 			{{2, "unknown key \"user\" in [supervisor]: expected in "
 			     "[service:NAME]"}}},
-		{WEB "redirect_stderr = true\n",
-			{{3, "unknown key \"redirect_stderr\" in [service:NAME]: expected command, "
-			     "directory, user, environment, autorestart, stopsignal, stopwaitsecs, "
+		{WEB "forward_stderr = true\n",
+			{{3, "unknown key \"forward_stderr\" in [service:NAME]: expected command, "
+			     "directory, user, environment, autostart, autorestart, exitcodes, "
+			     "startsecs, startretries, priority, stopsignal, stopasgroup, "
+			     "stopwaitsecs, umask, redirect_stderr, stdout_logfile, "
+			     "stdout_logfile_maxbytes, stdout_logfile_backups, stderr_logfile, "
+			     "stderr_logfile_maxbytes, stderr_logfile_backups, "
 			     "memory_max, memory_high, target_file, memory_min, memory_low, "
 			     "memory_swap_max, "
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "

@@ -28,11 +28,17 @@ static const char *const seeds[] = {
 	"\xEF\xBB\xBF# comment\r\n[service:a]\r\ncommand: \"a \\\" b\"\r\nautorestart = true\r\n"
 	"stopsignal = RTMIN+3\r\nstopwaitsecs = 1.5m\r\nshim = off\r\nuser = nobody\r\n"
 	"directory = /\r\n[service:b]\r\ncommand = b\r\n",
+	"[supervisord]\nnodaemon=true\nenvironment=A=\"1\"\n[program:w]\ncommand=w "
+	"%(process_num)d\n"
+	"process_name=%(program_name)s_%(process_num)02d\nnumprocs=3\nautorestart=unexpected\n"
+	"environment=\n    A=\"x\",\n    B=y ; comment\nstdout_logfile=/x\nexitcodes=0,2\n"
+	"[group:g]\nprograms=w\npriority=3\n[rpcinterface:x]\na=b\n",
 };
 
-static const char *const pieces[] = {"[", "]", "=", ":", "\n", "\r", " ;", " #", "\"", "'", "\\",
-	"%", ",", "\t", "\x1b", "\xff", "0", "99999999999999999999", "off", "some ", "full ", "ms",
-	"1.5",
+static const char *const pieces[] = {"[program:", "%(", "%(process_num)02d", "numprocs=", "\n ",
+	"[group:", "programs=", "[supervisord]\n", "stdout_logfile = ", "[", "]", "=", ":", "\n",
+	"\r", " ;", " #", "\"", "'", "\\", "%", ",", "\t", "\x1b", "\xff", "0",
+	"99999999999999999999", "off", "some ", "full ", "ms", "1.5",
 	"[service:", "[policy:", "command = ", "policy = ", "environment = ", "memory_max = ",
 	"lazy_pressure = ", "scavenge = ", "core_worth = ", "pressure_signals = ", "\n\n", "-1",
 	"RTMIN+", "TiB", "\xEF\xBB\xBF"};
