@@ -108,8 +108,9 @@ static bool life_equal(const struct config_service *a, const struct config_servi
 	       a->backoff == b->backoff &&
 	       memcmp(a->exitcodes, b->exitcodes, sizeof a->exitcodes) == 0 &&
 	       a->startsecs_ms == b->startsecs_ms && a->startretries == b->startretries &&
-	       a->priority == b->priority && a->stopsignal == b->stopsignal &&
-	       a->stopasgroup == b->stopasgroup && a->stopwait_ms == b->stopwait_ms;
+	       a->on_exit == b->on_exit && a->priority == b->priority &&
+	       a->stopsignal == b->stopsignal && a->stopasgroup == b->stopasgroup &&
+	       a->stopwait_ms == b->stopwait_ms;
 }
 
 bool config_service_equal(const struct config_service *a, const struct config_service *b)

@@ -97,6 +97,9 @@ enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 /* What may be done to a service before the kernel kills one. */
 enum config_last_resort { CONFIG_LAST_NONE, CONFIG_LAST_STOP, CONFIG_LAST_RESTART };
 
+/* What becomes of all others when it has ended and is not started again. */
+enum config_on_exit { CONFIG_ON_EXIT_NONE, CONFIG_ON_EXIT_SHUTDOWN };
+
 #define CONFIG_MEMORY_PRIORITY_USUAL 100
 
 /* An amount of which 0 is one, too. */
@@ -138,6 +141,7 @@ struct config_service {
 	enum config_backoff backoff;
 	uint8_t exitcodes[32]; /* a bit for each status that is expected */
 	uint32_t startsecs_ms; /* it is up when it has run for so long */
+	enum config_on_exit on_exit;
 	uint32_t startretries; /* starts that may fail one after another, beside the first */
 	int priority;          /* a lower one starts earlier and stops later */
 	int stopsignal;

@@ -403,6 +403,7 @@ static const struct key service_keys[] = {
 	[KEY_STARTSECS] = {"startsecs", EXPECTED_DURATION, parse_duration, SERVICE(startsecs_ms)},
 	[KEY_STARTRETRIES] = {"startretries", "a number from 0 to 1000000, or off",
 		keys_parse_retries, SERVICE(startretries)},
+	[KEY_ON_EXIT] = {"on_exit", "none or shutdown", keys_parse_on_exit, SERVICE(on_exit)},
 	[KEY_PRIORITY] = {"priority", "a number such as 999; the lowest is started first",
 		keys_parse_order, SERVICE(priority)},
 	[KEY_STOPSIGNAL] = {"stopsignal", "a signal such as TERM, SIGINT, 15 or RTMIN+3",

@@ -73,6 +73,21 @@ int keys_parse_freeze(const char *text, void *field, const char **why)
 	return 0;
 }
 
+int keys_parse_on_exit(const char *text, void *field, const char **why)
+{
+	static const char *const names[] = {
+		[CONFIG_ON_EXIT_NONE] = "none",
+		[CONFIG_ON_EXIT_SHUTDOWN] = "shutdown",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, sizeof names / sizeof names[0], &index) != 0)
+		return -EINVAL;
+	*(enum config_on_exit *)field = (enum config_on_exit)index;
+	return 0;
+}
+
 int keys_parse_scavenge(const char *text, void *field, const char **why)
 {
 	static const char *const names[CONFIG_SCAVENGES] = {

@@ -66,6 +66,7 @@ void fleet_turn(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(fleet->service[i], &fleet->host, now_ms);
 	fleet_reload_step(fleet, now_ms);
+	fleet_on_exit_step(fleet, now_ms);
 	if (fleet->stopping)
 		fleet_stop_step(fleet, now_ms);
 	fleet_ending_step(fleet, now_ms);
@@ -320,6 +321,8 @@ static int exit_status(const struct fleet *fleet)
 		int status = fleet->service[0]->exit_status;
 		return fleet->as.is_success[status & 0xff] ? EXIT_SUCCESS : status;
 	}
+	if (fleet->ended_by_service)
+		return fleet->ended_status;
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
 		if (!fleet->service[i]->expected)
 			return 1;

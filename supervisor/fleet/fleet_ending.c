@@ -66,6 +66,25 @@ void fleet_stop(struct fleet *fleet, uint64_t now_ms)
 	fleet_reload_drop(fleet);
 }
 
+/* One that did not come up has failed, whatever its last status was. */
+void fleet_on_exit_step(struct fleet *fleet, uint64_t now_ms)
+{
+	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++) {
+		const struct service *service = fleet->service[i];
+		enum restart_state state = service->restart.state;
+		if (service->config->on_exit != CONFIG_ON_EXIT_SHUTDOWN ||
+			(state != RESTART_EXITED && state != RESTART_FATAL))
+			continue;
+		log_notice("%s: it has ended with %d, and everything ends with it",
+			service->config->name, service->exit_status);
+		fleet->ended_by_service = true;
+		fleet->ended_status = service->exit_status;
+		if (state == RESTART_FATAL && fleet->ended_status == 0)
+			fleet->ended_status = 1;
+		fleet_stop(fleet, now_ms);
+	}
+}
+
 /* Until nobody new is found: what forks faster than we read is met again soon. */
 static void tell(struct fleet *fleet, pid_t group, uint64_t now_ms)
 {

@@ -54,7 +54,9 @@ struct fleet {
 
 	bool childless; /* as of the last reaping */
 	bool stopping;
-	bool killing; /* told more than once: no more grace */
+	bool killing;          /* told more than once: no more grace */
+	bool ended_by_service; /* on_exit = shutdown: its status is ours */
+	int ended_status;
 	enum fleet_ending ending;
 	uint64_t ending_ms;
 	uint64_t looked_ms; /* when the last such look was */
@@ -102,6 +104,9 @@ void fleet_watches_drop(struct service_watch watch[TICK_WATCH_KINDS]);
 
 /* Told to stop: everything stops, the second time at once. */
 void fleet_stop(struct fleet *fleet, uint64_t now_ms);
+
+/* Stops everything when a service has ended that has on_exit = shutdown. */
+void fleet_on_exit_step(struct fleet *fleet, uint64_t now_ms);
 
 /* Stops the next service; while stopping. */
 void fleet_stop_step(struct fleet *fleet, uint64_t now_ms);

@@ -96,6 +96,7 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "startsecs = 1\n",
 		WEB "startretries = 3\n",
 		WEB "priority = 1\n",
+		WEB "on_exit = shutdown\n",
 		WEB "stopasgroup = true\n",
 		WEB "umask = 000\n",
 		WEB "redirect_stderr = true\n",

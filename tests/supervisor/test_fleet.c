@@ -48,6 +48,48 @@ static void test_what_does_not_start_by_itself_waits_for_a_hand(void **state)
 	assert_true(fake_loop.stopped);
 }
 
+static void essential_ends(void *context)
+{
+	pid_t db = fake_fleet_child("db")->pid;
+	(void)context;
+	fake_children_exit(fake_fleet_child("web"), 7);
+	fake_fleet_reap();
+	assert_int_equal(fake_children_signalled(db, SIGTERM), 1);
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+}
+
+static void test_one_may_end_all_with_its_status(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_fleet_run(SERVICE("db") SERVICE("web") "autorestart = false\n"
+								     "on_exit = shutdown\n",
+				 false, essential_ends),
+		7);
+	assert_int_equal(said("web: it has ended with 7, and everything ends with it"), 1);
+}
+
+static void other_ends(void *context)
+{
+	(void)context;
+	/* Its restart is due, so that is not its end. */
+	fake_children_exit(fake_fleet_child("web"), 7);
+	fake_fleet_reap();
+	assert_false(fake_loop.stopped);
+	assert_int_equal(fake_children_signalled(fake_fleet_child("db")->pid, SIGTERM), 0);
+	fake_fleet_signal(SIGTERM);
+	fake_fleet_reap();
+	fake_fleet_reap();
+}
+
+static void test_one_that_is_started_again_ends_nobody(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_fleet_run(SERVICE("db") SERVICE("web") "on_exit = shutdown\n", false,
+				 other_ends),
+		0);
+}
+
 static void test_with_programs_of_supervisords_it_stays(void **state)
 {
 	(void)state;
@@ -516,6 +558,8 @@ int main(void)
 		TEST(test_all_start_in_the_order_of_the_file),
 		TEST(test_what_does_not_start_by_itself_waits_for_a_hand),
 		TEST(test_with_programs_of_supervisords_it_stays),
+		TEST(test_one_may_end_all_with_its_status),
+		TEST(test_one_that_is_started_again_ends_nobody),
 		TEST(test_they_stop_one_after_another_from_the_last),
 		TEST(test_what_a_service_left_behind_is_waited_for_before_the_next),
 		TEST(test_told_twice_everything_is_killed_at_once),

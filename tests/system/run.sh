@@ -112,6 +112,10 @@ tap_is "a program that is not there is such a one" "$("$spillway" run "$ini" 2>"
 tap_ok "and named with its service" logged 'a: /no/such/program: No such file or directory'
 tap_is "in the only line about it" "$(times ' a: ' "$log")" 1
 
+printf '[service:a]\ncommand = sleep %d\n[service:b]\ncommand = sh -c "exit 7"\nautorestart = false\non_exit = shutdown\n' "$mark" >"$ini"
+tap_is "one that all others depend on ends them, with its status" "$("$spillway" -q run "$ini"; echo $?)" 7
+tap_ok "and none runs on" eval '! pgrep -f "^sleep $mark"'
+
 # --- many services, few descriptors -----------------------------------------------------------
 
 for i in $(seq 100); do
