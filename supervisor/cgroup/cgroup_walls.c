@@ -26,6 +26,13 @@ static bool path_up(char *path, const char *mount)
 	return strlen(path) >= mount_length;
 }
 
+static void close_level(struct cgroup_files *files, int high_fd)
+{
+	cgroup_files_close(files);
+	if (high_fd >= 0)
+		close(high_fd);
+}
+
 void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path, const char *mount,
 	enum cgroup_version version)
 {
@@ -42,32 +49,46 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 		if (fd < 0)
 			continue;
 		struct cgroup_files *files = &walls->level[walls->count];
+		int *high_fd = &walls->high_fd[walls->count];
 		cgroup_files_open(files, fd, version);
+		*high_fd = openat(fd, "memory.high", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		close(fd);
 		memcpy(walls->directory[walls->count], directory, strlen(directory) + 1);
 		/* The lowest level is kept whatever it has, since it is the cgroup itself. */
 		if (files->limit_fd >= 0 || walls->count == 0)
 			walls->count++;
 		else
-			cgroup_files_close(files);
+			close_level(files, *high_fd);
 	} while (walls->count < CGROUP_LEVELS_MAX && path_up(directory, mount));
 }
 
 void cgroup_walls_close(struct cgroup_walls *walls)
 {
 	for (size_t i = 0; i < walls->count; i++)
-		cgroup_files_close(&walls->level[i]);
+		close_level(&walls->level[i], walls->high_fd[i]);
 	walls->count = 0;
+}
+
+static uint64_t limit_of(const struct cgroup_files *files, int high_fd)
+{
+	char text[32];
+	uint64_t limit_bytes;
+	uint64_t high_bytes;
+	if (cgroup_files_limit(files, &limit_bytes) != 0)
+		limit_bytes = SAMPLE_NO_LIMIT;
+	int length = cgroup_files_read(high_fd, text, sizeof text);
+	if (length < 0 || cgroup_text_limit(text, (size_t)length, &high_bytes) != 0)
+		high_bytes = SAMPLE_NO_LIMIT;
+	return high_bytes < limit_bytes ? high_bytes : limit_bytes;
 }
 
 /* false where the level is no wall: it tells no usage, or it is not our own and has no limit.
  * memory.stat, which takes the kernel longer than all other files, is not read for nothing. */
-static bool read_level(const struct cgroup_files *files, bool is_own, struct wall_sample *wall)
+static bool read_level(const struct cgroup_walls *walls, size_t i, struct wall_sample *wall)
 {
-	*wall = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
-	if (cgroup_files_limit(files, &wall->limit_bytes) != 0)
-		wall->limit_bytes = SAMPLE_NO_LIMIT;
-	if (!is_own && wall->limit_bytes == SAMPLE_NO_LIMIT)
+	const struct cgroup_files *files = &walls->level[i];
+	*wall = (struct wall_sample){.limit_bytes = limit_of(files, walls->high_fd[i])};
+	if (i != 0 && wall->limit_bytes == SAMPLE_NO_LIMIT)
 		return false;
 	if (cgroup_files_usage(files, &wall->current_bytes) != 0)
 		return false;
@@ -83,7 +104,7 @@ void cgroup_walls_read(const struct cgroup_walls *walls, struct wall_sample *wal
 	*level = 0;
 	for (size_t i = 0; i < walls->count; i++) {
 		struct wall_sample here;
-		if (!read_level(&walls->level[i], i == 0, &here))
+		if (!read_level(walls, i, &here))
 			continue;
 		if (i == 0 || wall_is_tighter(&here, wall)) {
 			*wall = here;

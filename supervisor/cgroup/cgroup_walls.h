@@ -12,12 +12,16 @@
  * Walls: from a cgroup up to the visible root, the level with the least
  * headroom.  Limit and usage always are of the same level: a limit of an
  * ancestor says nothing about our own usage alone.
+ *
+ * The limit is memory.max, or memory.high where that is lower: the kernel kills nobody there, but
+ * slows down all that grow beyond it, the supervisor among them.
  */
 #define CGROUP_LEVELS_MAX 16
 
 struct cgroup_walls {
 	size_t count; /* [0] is the cgroup itself */
 	struct cgroup_files level[CGROUP_LEVELS_MAX];
+	int high_fd[CGROUP_LEVELS_MAX]; /* memory.high; -1 = none */
 	char directory[CGROUP_LEVELS_MAX][MODE_PATH_BYTES];
 };
 

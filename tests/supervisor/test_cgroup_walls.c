@@ -71,6 +71,36 @@ static void test_the_wall_is_the_level_with_least_headroom(void **state)
 	fake_tree_close(&tree);
 }
 
+static void test_memory_high_is_a_wall_where_it_is_lower(void **state)
+{
+	static const struct {
+		const char *high;
+		uint64_t limit_bytes;
+	} rows[] = {
+		{"max\n", 256 * MIB},
+		{"134217728\n", 128 * MIB},
+		{"1073741824\n", 256 * MIB},
+		{"0\n", 0},
+		{"nonsense\n", 256 * MIB},
+	};
+	struct fake_tree tree;
+	struct cgroup_walls walls;
+	(void)state;
+	fake_tree_open(&tree);
+	write_level(&tree, "sys/fs/cgroup/a", "268435456\n", 100, 0);
+	fake_tree_write(&tree, "sys/fs/cgroup/a/memory.high", "max\n");
+	cgroup_walls_open(&walls, tree.fd, "/sys/fs/cgroup/a", "/sys/fs/cgroup", CGROUP_V2);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct wall_sample wall;
+		size_t level;
+		fake_tree_write(&tree, "sys/fs/cgroup/a/memory.high", rows[i].high);
+		cgroup_walls_read(&walls, &wall, &level);
+		assert_int_equal(wall.limit_bytes, rows[i].limit_bytes);
+	}
+	cgroup_walls_close(&walls);
+	fake_tree_close(&tree);
+}
+
 static void test_without_limits_the_usage_is_our_own(void **state)
 {
 	struct fake_tree tree;
@@ -155,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_wall_is_the_level_with_least_headroom),
+		cmocka_unit_test(test_memory_high_is_a_wall_where_it_is_lower),
 		cmocka_unit_test(test_without_limits_the_usage_is_our_own),
 		cmocka_unit_test(test_walking_up_stops_at_the_mount),
 		cmocka_unit_test(test_a_very_deep_path_is_cut),
