@@ -69,6 +69,15 @@ void cgroup_walls_close(struct cgroup_walls *walls)
 	walls->count = 0;
 }
 
+void cgroup_walls_watch(const struct cgroup_walls *walls, const struct limit_watch *watch)
+{
+	struct limit_mark mark;
+	for (size_t i = 0; i < walls->count; i++) {
+		limit_watch_add(watch, walls->level[i].limit_fd, &mark);
+		limit_watch_add(watch, walls->high_fd[i], &mark);
+	}
+}
+
 static uint64_t limit_of(const struct cgroup_files *files, int high_fd)
 {
 	char text[32];

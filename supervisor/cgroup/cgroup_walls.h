@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "supervisor/cgroup/cgroup_files.h"
+#include "supervisor/cgroup/limit_watch.h"
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/policy/sample.h"
 
@@ -30,6 +31,9 @@ struct cgroup_walls {
 void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path, const char *mount,
 	enum cgroup_version version);
 void cgroup_walls_close(struct cgroup_walls *walls);
+
+/* All limits are to be watched, as far as that is possible. */
+void cgroup_walls_watch(const struct cgroup_walls *walls, const struct limit_watch *watch);
 
 /* The tightest, by what is left with the reclaimable added.  SAMPLE_NO_LIMIT and the usage of
  * [0] where nothing has a limit.  *level is its index. */

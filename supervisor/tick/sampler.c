@@ -115,6 +115,11 @@ void sampler_note_trigger(struct sampler *sampler, bool armed)
 	sampler->stall.slow = armed;
 }
 
+void sampler_watch_limits(const struct sampler *sampler, const struct limit_watch *watch)
+{
+	cgroup_walls_watch(&sampler->walls, watch);
+}
+
 static void read_stall(struct stall_source *source, uint64_t now_ms, struct stall_sample *stall)
 {
 	uint64_t period_ms = source->slow ? SAMPLER_STALL_TRIGGER_MS : SAMPLER_STALL_MS;

@@ -9,6 +9,7 @@
 #include "supervisor/link/link.h"
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/cgroup/cgroup_files.h"
+#include "supervisor/cgroup/limit_watch.h"
 #include "supervisor/policy/sample.h"
 #include "supervisor/tick/soft_usage.h"
 
@@ -67,6 +68,9 @@ void sampler_service_close(struct sampler_service *service);
 
 /* An unprivileged trigger is armed on the base's memory.pressure. */
 void sampler_note_trigger(struct sampler *sampler, bool armed);
+
+/* The limits of all levels are to be watched. */
+void sampler_watch_limits(const struct sampler *sampler, const struct limit_watch *watch);
 
 /* Fills all but running and manual. */
 void sampler_read_service(const struct sampler *sampler, struct sampler_service *from,

@@ -87,6 +87,7 @@ int tick_open(const struct tick_left *left, struct tick **tick)
 		return -ENOMEM;
 	made->psi = TICK_WATCHED_NONE;
 	made->events = TICK_WATCHED_NONE;
+	made->limits = LIMIT_WATCH_NONE;
 	made->triggers_stale = true;
 	int error = open_all(made, left);
 	if (error != 0) {
@@ -110,6 +111,7 @@ void tick_close(struct tick *tick, uint32_t wait_ms)
 	for (size_t i = 0; i < tick->count; i++)
 		if (tick->service[i]->prepared)
 			tick_service_unmake(tick->service[i], NULL, wait_ms);
+	limit_watch_close(&tick->limits);
 	pressure_directory_close(tick->pressure);
 	notifier_threads_close(tick->notifiers);
 	link_listener_close(tick->listener);
@@ -166,6 +168,7 @@ static struct tick_place place_of(struct tick *tick)
 	return (struct tick_place){
 		.tree = tick->tree,
 		.brake = tick->means.brake,
+		.limits = &tick->limits,
 		.listener = tick->listener,
 		.notifiers = tick->notifiers,
 		.wall_bytes = sampler_wall_bytes(tick->sampler),

@@ -134,6 +134,7 @@ enum tick_watch_kind {
 	TICK_WATCH_EVENTS,
 	TICK_WATCH_NOTIFIER, /* of a service */
 	TICK_WATCH_LISTENER, /* common */
+	TICK_WATCH_LIMITS,   /* common */
 	TICK_WATCH_KINDS
 };
 

@@ -2,6 +2,7 @@
 #define SUPERVISOR_TICK_TICK_PRIVATE_H
 
 #include "supervisor/cgroup/brake_worker.h"
+#include "supervisor/cgroup/limit_watch.h"
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/tick/follow.h"
 #include "supervisor/tick/tick.h"
@@ -32,6 +33,7 @@ struct tick {
 	struct config_psi psi_wanted;
 	bool triggers_stale; /* others are wanted than there are */
 	struct tick_watched events;
+	struct limit_watch limits; /* of every level, the services' own among them */
 	uint64_t generation;
 	uint64_t oom_seen; /* without leaves: of all services */
 	uint64_t oom_untold;
@@ -67,11 +69,11 @@ void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64
 uint64_t tick_take_oom_kills(
 	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 
-/* memory.events of the cgroup of all services. */
+/* memory.events of the cgroup of all services, and the limits of it and above it. */
 void tick_watches_open(struct tick *tick);
 
-/* Triggers with the thresholds that are in force. */
-void tick_watches_renew(struct tick *tick);
+/* Triggers with the thresholds that are in force; limits are waited for again. */
+void tick_watches_renew(struct tick *tick, uint64_t now_ms);
 
 /* Tells the sampler to read slowly where the service's trigger would starve otherwise. */
 void tick_watches_note_trigger(struct tick *tick, struct tick_service *service);

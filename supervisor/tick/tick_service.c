@@ -19,6 +19,7 @@ void tick_service_init(struct tick_service *service)
 	*service = (struct tick_service){
 		.psi = TICK_WATCHED_NONE,
 		.events = TICK_WATCHED_NONE,
+		.limit_mark = LIMIT_MARK_NONE,
 		.sampler = SAMPLER_SERVICE_NONE,
 	};
 }
@@ -152,12 +153,14 @@ static void open_watches(struct tick_service *service, uint32_t window_ms)
 	tick_service_trigger(service, window_ms);
 }
 
-static void open_sampler(struct tick_service *service)
+static void open_sampler(struct tick_service *service, const struct limit_watch *limits)
 {
 	sampler_service_open(&service->sampler,
 		service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1, service->link);
 	if (is_soft(service))
 		service->sampler.soft_bytes = service->limit.written_bytes;
+	if (service->leaf != NULL)
+		limit_watch_add(limits, service->sampler.leaf.limit_fd, &service->limit_mark);
 }
 
 static void tell_wall_directory(const struct tick_service *service, const struct tick_place *place)
@@ -204,7 +207,7 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 	link_set_scavenge(service->link, policy);
 	link_set_price(service->link, price_base_ns(policy->core_worth_bytes));
 	open_watches(service, place->window_ms);
-	open_sampler(service);
+	open_sampler(service, place->limits);
 	service->prepared = true;
 	return 0;
 }
@@ -217,6 +220,7 @@ static void retire(struct tick_watched *watched)
 
 int tick_service_make_leaf_again(struct tick_service *service, const struct tick_place *place)
 {
+	limit_mark_clear(&service->limit_mark);
 	sampler_service_close(&service->sampler);
 	retire(&service->psi);
 	retire(&service->events);
@@ -231,7 +235,7 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 	service->oom_seen = 0;
 	tell_wall_directory(service, place);
 	open_watches(service, place->window_ms);
-	open_sampler(service);
+	open_sampler(service, place->limits);
 	return error;
 }
 
@@ -311,6 +315,7 @@ void tick_service_unmake(struct tick_service *service, struct brake_worker *brak
 	struct config_service config = service->config;
 	struct config_policy policy = service->policy_config;
 	target_file_close(&service->target);
+	limit_mark_clear(&service->limit_mark);
 	sampler_service_close(&service->sampler);
 	if (service->leaf != NULL && brake != NULL)
 		forget_slots(service, brake);

@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "supervisor/cgroup/cgroup.h"
+#include "supervisor/cgroup/limit_watch.h"
 #include "supervisor/cgroup/psi.h"
 #include "supervisor/link/notifier.h"
 #include "supervisor/link/link.h"
@@ -55,7 +56,8 @@ struct tick_service {
 	struct tick_watched psi;
 	struct config_psi psi_wanted; /* what psi was made for, or was refused */
 	struct tick_watched events;
-	size_t brake_slot; /* where there is a leaf */
+	struct limit_mark limit_mark; /* of the leaf's memory.max */
+	size_t brake_slot;            /* where there is a leaf */
 	size_t freeze_slot;
 	uint64_t high_bytes;
 	uint64_t promised_bytes; /* memory_low; 0 = nothing */
@@ -79,6 +81,7 @@ struct tick_service {
 struct tick_place {
 	struct cgroup_tree *tree; /* NULL in modes C and D */
 	struct brake_worker *brake;
+	const struct limit_watch *limits;
 	struct link_listener *listener;
 	struct notifier_threads *notifiers;
 	const char *wall_directory;

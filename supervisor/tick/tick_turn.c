@@ -121,20 +121,20 @@ static uint32_t follow(struct tick *tick, uint64_t now_ms)
 	return follow_step(&tick->follow, notified, heap_bytes, usage_bytes, now_ms);
 }
 
+static uint64_t less_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
-	uint64_t next_ms = tick->plan.next_ms;
-	uint32_t follow_ms = follow(tick, now_ms);
-	if (follow_ms < next_ms)
-		next_ms = follow_ms;
-	for (size_t i = 0; i < tick->count; i++) {
-		uint64_t due_ms = perform_due_ms(&tick->service[i]->perform);
-		uint64_t in_ms = due_ms > now_ms ? due_ms - now_ms : 1;
-		if (in_ms < next_ms)
-			next_ms = in_ms;
-	}
-	if (limits_move && next_ms > LIMIT_LOOK_MS)
-		next_ms = LIMIT_LOOK_MS;
+	uint64_t next_ms = less_of(tick->plan.next_ms, follow(tick, now_ms));
+	uint64_t due_ms = limit_watch_due_ms(&tick->limits);
+	for (size_t i = 0; i < tick->count; i++)
+		due_ms = less_of(due_ms, perform_due_ms(&tick->service[i]->perform));
+	next_ms = less_of(next_ms, due_ms > now_ms ? due_ms - now_ms : 1);
+	if (limits_move)
+		next_ms = less_of(next_ms, LIMIT_LOOK_MS);
 	return (uint32_t)next_ms;
 }
 
@@ -145,7 +145,7 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 	if (tick->tree != NULL)
 		cgroup_tree_settle(tick->tree);
 	tick_look_for_leaves(tick, now_ms);
-	tick_watches_renew(tick);
+	tick_watches_renew(tick, now_ms);
 	observe_all(tick, now_ms);
 	listen_to_shims(tick);
 	tick_limits_aim(tick);

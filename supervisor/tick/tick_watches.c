@@ -53,6 +53,9 @@ void tick_watches_open(struct tick *tick)
 		psi_open_events(&tick->events.now, fd, "memory.events");
 	if (fd >= 0)
 		close(fd);
+	/* Without it a limit is seen at the next look. */
+	if (limit_watch_open(&tick->limits) == 0)
+		sampler_watch_limits(tick->sampler, &tick->limits);
 }
 
 bool tick_watched_is_settled(const struct tick_watched *watched)
@@ -89,11 +92,9 @@ static void renew_trigger(struct tick *tick, struct tick_service *service)
 	tick_watches_note_trigger(tick, service);
 }
 
-void tick_watches_renew(struct tick *tick)
+static void renew_triggers(struct tick *tick)
 {
 	const struct config_psi least = least_pressure(tick);
-	if (!tick->triggers_stale)
-		return;
 	tick->triggers_stale = false;
 	for (size_t i = 0; i < tick->count; i++)
 		renew_trigger(tick, tick->service[i]);
@@ -103,6 +104,14 @@ void tick_watches_renew(struct tick *tick)
 		open_base_trigger(tick, &least);
 	else
 		tick->triggers_stale = true;
+}
+
+void tick_watches_renew(struct tick *tick, uint64_t now_ms)
+{
+	if (tick->triggers_stale)
+		renew_triggers(tick);
+	if (limit_watch_step(&tick->limits, now_ms))
+		tick->generation++;
 }
 
 uint64_t tick_watches_generation(const struct tick *tick)
@@ -125,6 +134,8 @@ int tick_watch_fd(
 	case TICK_WATCH_LISTENER:
 		return service == NULL && tick->listener != NULL ? link_listener_fd(tick->listener)
 								 : -1;
+	case TICK_WATCH_LIMITS:
+		return service == NULL ? limit_watch_fd(&tick->limits) : -1;
 	default:
 		return -1;
 	}
@@ -179,6 +190,11 @@ void tick_woken(
 		break;
 	case TICK_WATCH_LISTENER:
 		link_listener_serve(tick->listener, now_ms);
+		break;
+	case TICK_WATCH_LIMITS:
+		log_debug("a limit was written");
+		limit_watch_woken(&tick->limits, now_ms);
+		tick->generation++;
 		break;
 	case TICK_WATCH_KINDS:
 		break;

@@ -382,8 +382,8 @@ static void test_all_services_are_exchanged_at_once(void **state)
 	assert_int_equal(said("runs without limits of its own"), 0);
 	assert_true(fake_cgroup_exists("box/b63"));
 	assert_false(fake_cgroup_exists("box/a63"));
-	/* Trigger, events and notifier of each; these, the listener and the signals. */
-	assert_int_equal(fake_loop_watches(), 3 * SERVICES + 4);
+	/* Trigger, events and notifier of each; these two of all, listener, limits and signals. */
+	assert_int_equal(fake_loop_watches(), 3 * SERVICES + 5);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_fleet_setup, fake_fleet_teardown)
