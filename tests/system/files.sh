@@ -55,6 +55,7 @@ rounds_are_done() {
 tap_ok "they are read and written for a minute" wait_until $((WATCHED_S + 240)) rounds_are_done
 tap_diag "$(grep -c '^round' "$out") rounds; usage $(($(cgroup_usage_bytes "$CGROUP_MEMORY") >> 20)) MiB"
 tap_diag "$(cut -c 1-200 "$log" | tail -n 12)"
+tap_ok "the supervisor was there all the time" kill -0 "$pid"
 tap_is "no level beyond lazy" "$(grep -cE ': (eager|full) ?(\(|:)' "$log")" 0
 tap_is "no brake" "$(grep -c 'brake on' "$log")" 0
 tap_is "nothing was concluded" "$(grep -c 'no idle memory' "$log")" 0
