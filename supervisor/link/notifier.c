@@ -259,11 +259,14 @@ int notifier_open(
 	made->word = word;
 	made->seen = atomic_load(word);
 	made->allowance = (struct allowance){.left = BURST, .counted_ns = clock_now_ns()};
-	made->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int error = made->event_fd >= 0 ? find_group(threads, &made->group) : -errno;
+	int error = find_group(threads, &made->group);
 	if (error != 0) {
-		if (made->event_fd >= 0)
-			close(made->event_fd);
+		free(made);
+		return error;
+	}
+	made->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (made->event_fd < 0) {
+		error = -errno;
 		free(made);
 		return error;
 	}
