@@ -8,8 +8,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* A byte into the fifo for each that has come as far as its main. */
 static int serve(const char *fifo)
 {
