@@ -38,7 +38,8 @@ endif
 
 PREFIX ?= /usr/local
 VERSION := 0.1.0
-CFLAGS ?= -O2 -g
+# With a sanitizer the program is run a few times and compiled each time: less of both helps most.
+CFLAGS ?= $(if $(SAN),-O1 -g1,-O2 -g)
 
 FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP -pthread \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
@@ -320,7 +321,7 @@ simulate: ## what each policy of giving back costs on made-up and recorded lives
 format: ## rewrite the sources as .clang-format has them
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
-tidy: ## run clang-tidy over every source
+tidy: ## run clang-tidy over every source, its analyzer along more paths than make check
 	@tests/support/deps build house
 	@tests/support/tidy
 

@@ -1,8 +1,7 @@
 #!/bin/bash
 # The preload library alone, without a supervisor, keeps processes below the limit of their cgroup and
 # below one of their own, and lets them sleep when that is far.
-# kernels: 6.1
-# No kernel differs in it.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new alone || tap_skip_all "$CGROUP_WHY"
 preload=$BUILD/lib/libspillway.so

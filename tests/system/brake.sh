@@ -1,5 +1,6 @@
 #!/bin/bash
 # A service that drives towards its wall is braked through memory.high, and the brake comes off again.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new brake || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there is no memory.high on cgroup v1"

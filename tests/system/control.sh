@@ -1,6 +1,6 @@
 #!/bin/bash
 # A supervisor is asked over its control socket, by spillctl and by hand.
-# kernels: 6.12
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new control || tap_skip_all "$CGROUP_WHY"
 spillctl=$BUILD/bin/spillctl

@@ -1,5 +1,6 @@
 #!/bin/bash
 # A PSI trigger on the service's own cgroup wakes the loop when the service stalls for memory.
+# kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new psi || tap_skip_all "$CGROUP_WHY"
 [ -n "$CGROUP" ] && [ -e "$CGROUP/memory.pressure" ] || tap_skip_all "no memory.pressure in a cgroup of our own"

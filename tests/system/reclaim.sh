@@ -1,6 +1,7 @@
 #!/bin/bash
 # Near the wall, and with nothing left in any heap, the kernel is asked to take back the cache that
 # nobody uses, so that growth finds free memory.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new reclaim || tap_skip_all "$CGROUP_WHY"
 cgroup_v2 "$CGROUP_MEMORY" || tap_skip_all "there is no memory.reclaim on cgroup v1"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Workers whose bursts hardly fit do not stand still near their limit: they come to their end, with no kill.
 # That nothing idle is left is said once.
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new survive || tap_skip_all "$CGROUP_WHY"
 log=$TAP_DIR/log

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What spillway is as an init around one command: statuses, signals, descriptors, terminal, orphans.
-# kernels: 6.12
 # What it asks has nothing to do with the kernel's version.
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 err=$TAP_DIR/err
 out=$TAP_DIR/out
