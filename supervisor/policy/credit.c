@@ -94,7 +94,7 @@ void credit_share_out(struct credit_share *first, uint64_t available_bytes)
 		available_bytes -= share->credit_bytes;
 	}
 	/* What one cannot use for its own wall, those after it share. */
-	for (share = first; share != NULL; share = share->next) {
+	for (share = first; share != NULL && active > 0; share = share->next) {
 		if (!share->active)
 			continue;
 		uint64_t more_bytes = less_of(available_bytes / active,

@@ -203,7 +203,8 @@ static void test_what_does_not_stay_up_is_given_up(void **state)
 				(struct restart_event){.kind = RESTART_ON_EXITED, .expected = true},
 				now_ms);
 			assert_int_equal(restart.state, RESTART_BACKOFF);
-			assert_int_equal(restart_deadline_ms(&restart), now_ms + 1000 * failed);
+			assert_int_equal(
+				restart_deadline_ms(&restart), now_ms + (uint64_t)1000 * failed);
 			now_ms += 1000 * (uint64_t)failed;
 			program_start(&restart, &rules, RESTART_ON_TIME, now_ms);
 		}
