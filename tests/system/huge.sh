@@ -5,7 +5,7 @@
 # free.  khugepaged, which fills the gaps of a huge page again that was given back in part, is made
 # quick.
 # The settings are the whole machine's, so only the virtual one is made so.
-# kernels: 6.1
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 [ -n "${SPILLWAY_VM:-}" ] || tap_skip_all "transparent huge pages are the whole machine's"
 thp=/sys/kernel/mm/transparent_hugepage

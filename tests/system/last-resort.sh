@@ -1,6 +1,6 @@
 #!/bin/bash
 # What grows for ever, and may be ended as the last resort, is ended before the kernel kills anybody.
-# kernels: 6.1
+# kernels: 6.12
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new last || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=128

@@ -114,7 +114,7 @@ tap_is "the page is there for a browser" "$(asks GET /)" "200 text/html; charset
 tap_is "as it is in the tree" "$(cmp "$text" supervisor/fleet/dashboard.html 2>&1)" ""
 tap_is "and takes nothing from elsewhere" \
   "$(grep -oE '(src|href)="[^"]*"|https?://[^"]*' "$text" | grep -v 'href="data:,"\|www.w3.org/2000/svg')" ""
-if command -v chromium >/dev/null; then
+if [ -z "${SPILLWAY_VM:-}" ] && command -v chromium >/dev/null; then
   drawn() { # SCHEME
     timeout 120 chromium --headless=new --no-sandbox --disable-gpu --virtual-time-budget=5000 --timeout=60000 \
       --blink-settings=preferredColorScheme="$1" --dump-dom "http://127.0.0.1:$port/" >"$TAP_DIR/dom" 2>/dev/null
@@ -125,7 +125,7 @@ if command -v chromium >/dev/null; then
       ' 4 <path d="M9 1 aria-pressed="true" 1 data-service="bare" 1 data-service="short" 1 data-service="web" '
   done
 else
-  tap_skip "a browser draws every service" "chromium is not installed"
+  tap_skip "a browser draws every service" "chromium is not installed, or too slow in the virtual machine"
 fi
 for path in /v1/status /v1/events /v1/services/web; do
   tap_is "$path is not for everybody" "$(asks GET "$path")" "404 application/json"
@@ -133,16 +133,28 @@ done
 tap_is "nothing can be asked for there" "$(asks POST /v1/services/web/stop | cut -d ' ' -f 1)" 501
 tap_is "and the service runs on" "$(asks GET /metrics >/dev/null; value spillway_service_up service=web)" 1
 
-# Who takes the address first has it; the services run.
-sed -e "s,$socket,$TAP_DIR/second.sock," "$ini" >"$TAP_DIR/second.ini"
-(cgroup_exec "$spillway" run "$TAP_DIR/second.ini") >"$TAP_DIR/second.out" 2>"$TAP_DIR/second.log" &
-second=$!
-at_exit_kill "$second"
-tap_ok "an address that somebody has is named" wait_until 60 said "metrics: 127.0.0.1:$port: .*in use" "$TAP_DIR/second.log"
-tap_ok "and the services run" wait_until 60 said 'web: started' "$TAP_DIR/second.log"
-kill "$second"
-wait "$second"
 kill "$supervisor"
 wait "$supervisor"
 tap_is "the supervisor ends well" $? 0
+
+# Who takes the address first has it; the services run.
+python3 -c '
+import socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+print("listens", flush=True)
+time.sleep(1000)
+' "$port" >"$TAP_DIR/other" &
+other=$!
+at_exit_kill "$other"
+wait_until 60 said listens "$TAP_DIR/other"
+(cgroup_exec "$spillway" run "$ini") >"$TAP_DIR/out" 2>"$log" &
+supervisor=$!
+at_exit_kill "$supervisor"
+tap_ok "an address that somebody has is named" wait_until 60 said "metrics: 127.0.0.1:$port: .*in use" "$log"
+tap_ok "and the services run" wait_until 60 said 'web: started' "$log"
+kill "$supervisor"
+wait "$supervisor"
 tap_done
