@@ -60,6 +60,13 @@ static bool becomes(const char *name, uint64_t bytes)
 	return WAIT_UNTIL(10, look(name) == bytes);
 }
 
+/* Nothing is being read any more, and no look is due. */
+static bool is_settled(const char *name)
+{
+	return WAIT_UNTIL(10, (target_file_step(&target, "web", path_of(name), WALL_BYTES, now_ms),
+				      !target.is_reading));
+}
+
 static bool is_said(const char *name, const char *text)
 {
 	return WAIT_UNTIL(10, (look(name), said(text) == 1));
@@ -86,6 +93,7 @@ static void test_it_is_looked_at_now_and_then(void **state)
 	(void)state;
 	fake_tree_write(&tree, "size", "512M\n");
 	assert_true(becomes("size", 512 * MIB));
+	assert_true(is_settled("size"));
 	fake_tree_write(&tree, "size", "256M\n");
 	for (uint64_t ms = 0; ms < TARGET_FILE_LOOK_MS; ms += 100)
 		assert_int_equal(
