@@ -12,14 +12,14 @@
 
 #define REQUEST_BYTES 1024
 
-/* A descriptor or -errno. */
-static int connect_to(const char *path)
+/* flags: SOCK_NONBLOCK or none.  A descriptor or -errno. */
+static int connect_to(const char *path, int flags)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
@@ -33,7 +33,7 @@ static int connect_to(const char *path)
 
 static bool is_answered(const char *path)
 {
-	int fd = connect_to(path);
+	int fd = connect_to(path, 0);
 	if (fd < 0)
 		/* Somebody is there whom we may not ask: to be told when we do. */
 		return fd == -EACCES;
@@ -147,9 +147,9 @@ static int read_head(FILE *stream)
 	return -EPROTO;
 }
 
-int client_request(const char *path, const char *target, const json_t *body)
+int client_request(const char *path, const char *target, const json_t *body, bool waits)
 {
-	int fd = connect_to(path);
+	int fd = connect_to(path, waits ? 0 : SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
 	int error = send_request(fd, target, body);
@@ -162,7 +162,7 @@ int client_request(const char *path, const char *target, const json_t *body)
 /* A stream of the answer, whose head is to be read; NULL with *error. */
 static FILE *open_answer(const char *path, const char *target, const json_t *body, int *error)
 {
-	int fd = client_request(path, target, body);
+	int fd = client_request(path, target, body, true);
 	FILE *stream = fd >= 0 ? fdopen(fd, "r") : NULL;
 	*error = fd < 0 ? fd : 0;
 	if (stream == NULL && fd >= 0) {

@@ -23,8 +23,9 @@
 int client_find(char path[CLIENT_PATH_BYTES], char error[CLIENT_ERROR_BYTES]);
 
 /* Connects and sends a request, GET where body is NULL.  A descriptor from which to read the
- * answer, or -errno. */
-int client_request(const char *path, const char *target, const json_t *body);
+ * answer, or -errno.  waits: for a supervisor to which more connect than it takes, as when it is
+ * stopped; else that is -EAGAIN, and nothing of the descriptor waits. */
+int client_request(const char *path, const char *target, const json_t *body, bool waits);
 
 /* body NULL: GET, else POST with it, whose reference is taken.  The status of HTTP, with *answer
  * what came with it (NULL = no JSON), or -errno: the supervisor cannot be reached, or left. */

@@ -15,7 +15,7 @@
 int stream_open(struct stream *stream, const char *path, const char *target, json_t *body)
 {
 	*stream = STREAM_CLOSED;
-	int fd = client_request(path, target, body);
+	int fd = client_request(path, target, body, false);
 	json_decref(body);
 	if (fd < 0)
 		return fd;

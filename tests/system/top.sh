@@ -104,6 +104,29 @@ see ^$socket: no answer yet *$
 keys q
 end 0
 END
+# More ask than it takes, as long as it is stopped.
+python3 -c '
+import socket, sys, time
+waiting = []
+try:
+    while True:
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        waiting.append(s)
+        s.connect(sys.argv[1])
+except BlockingIOError:
+    print("full", flush=True)
+time.sleep(1000)
+' "$socket" >"$TAP_DIR/crowd" &
+crowd=$!
+at_exit_kill "$crowd"
+wait_until 60 said full "$TAP_DIR/crowd"
+in_terminal "so is one to which nobody can connect" 24 80 <<END
+see ^$socket: Resource temporarily unavailable *$
+keys q
+end 0
+END
+kill "$crowd"
 kill -CONT "$supervisor"
 kill "$supervisor"
 wait "$supervisor"
