@@ -182,12 +182,22 @@ static void remove_services(struct fleet *fleet)
 	free(fleet->service);
 }
 
+/* Where we listen was opened once, and whoever asks there is not to lose us. */
+static void say_kept_addresses(const struct fleet *fleet, const struct config_supervisor *wanted)
+{
+	if (strcmp(fleet->config.control, wanted->control) != 0)
+		log_warn("control: stays as it was until the next start");
+	if (strcmp(fleet->config.metrics, wanted->metrics) != 0)
+		log_warn("metrics: stays as it was until the next start");
+}
+
 /* The new settings, in the new order.  The reload's config is left with the old ones. */
 static void take_over(struct fleet *fleet, struct fleet_reload *reload)
 {
 	struct config *config = reload->config;
 	fleet->service = reload->service;
 	fleet->count = reload->count;
+	say_kept_addresses(fleet, &config->supervisor);
 	fleet->config = config->supervisor;
 	for (size_t i = 0; i < fleet->count; i++) {
 		struct service *service = fleet->service[i];

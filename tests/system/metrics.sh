@@ -133,6 +133,13 @@ done
 tap_is "nothing can be asked for there" "$(asks POST /v1/services/web/stop | cut -d ' ' -f 1)" 501
 tap_is "and the service runs on" "$(asks GET /metrics >/dev/null; value spillway_service_up service=web)" 1
 
+sed -i "s/^metrics = .*/metrics = off/" "$ini"
+kill -HUP "$supervisor"
+tap_ok "another address in a reload is not passed over in silence" \
+  wait_until 60 said 'metrics: stays as it was until the next start' "$log"
+tap_is "and this one is there" "$(asks GET /metrics | cut -d ' ' -f 1)" 200
+sed -i "s/^metrics = .*/metrics = 127.0.0.1:$port/" "$ini"
+
 kill "$supervisor"
 wait "$supervisor"
 tap_is "the supervisor ends well" $? 0
