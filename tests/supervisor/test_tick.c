@@ -28,22 +28,6 @@
 /* Long enough for what grew between two turns to be slow growth. */
 #define SLOW_MS 600000U
 
-static int setup(void **state)
-{
-	(void)state;
-	said_begin();
-	fake_machine_open();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_machine_close();
-	said_end();
-	return 0;
-}
-
 static void test_levels_follow_the_headroom_up_and_down(void **state)
 {
 	static const struct {
@@ -424,7 +408,7 @@ static void test_a_wish_is_a_release_and_only_one(void **state)
 	view_close(&view);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_machine_setup, fake_machine_teardown)
 
 int main(void)
 {

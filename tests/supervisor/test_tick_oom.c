@@ -16,22 +16,6 @@
 #define WEB "[service:web]\ncommand = x\n"
 #define WEB_AND_DB WEB "[service:db]\ncommand = y\nmemory_max = 64M\nmemory_high = 25%\n"
 
-static int setup(void **state)
-{
-	(void)state;
-	said_begin();
-	fake_machine_open();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_machine_close();
-	said_end();
-	return 0;
-}
-
 static void test_an_oom_kill_is_counted_and_told_once(void **state)
 {
 	(void)state;
@@ -125,7 +109,7 @@ static void test_kills_from_before_are_nobodys(void **state)
 	assert_int_equal(said("OOM-killed"), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_machine_setup, fake_machine_teardown)
 
 int main(void)
 {

@@ -27,22 +27,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static int setup(void **state)
-{
-	(void)state;
-	said_begin();
-	fake_machine_open();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_machine_close();
-	said_end();
-	return 0;
-}
-
 static bool is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) >= 0;
@@ -457,7 +441,7 @@ static void test_all_services_can_be_exchanged(void **state)
 	assert_true(fake_cgroup_exists("box/b299"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fake_machine_setup, fake_machine_teardown)
 
 int main(void)
 {

@@ -204,3 +204,19 @@ void fake_machine_events(const char *cgroup, unsigned max, unsigned oom_kill)
 	fake_cgroup_set(cgroup, "memory.events", text);
 	fake_cgroup_set(cgroup, "memory.events.local", text);
 }
+
+int fake_machine_setup(void **state)
+{
+	(void)state;
+	said_begin();
+	fake_machine_open();
+	return 0;
+}
+
+int fake_machine_teardown(void **state)
+{
+	(void)state;
+	fake_machine_close();
+	said_end();
+	return 0;
+}

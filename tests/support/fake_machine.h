@@ -40,6 +40,10 @@ extern struct fake_machine machine;
 void fake_machine_open(void);
 void fake_machine_close(void);
 
+/* The same for cmocka, with the log heard (said.h). */
+int fake_machine_setup(void **state);
+int fake_machine_teardown(void **state);
+
 /* Parses the text: a tick with its services. */
 void fake_machine_list(const char *config_text);
 

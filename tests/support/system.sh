@@ -63,6 +63,15 @@ supervisor_looks() {
   wait_until 60 has_slept "$1" $((SLEEPS + 2))
 }
 
+# run_file NAME: a supervisor of $TAP_DIR/NAME.ini, in the cgroup of the test; sets pid, log and out
+run_file() {
+  log=$TAP_DIR/$1.log
+  out=$TAP_DIR/$1.out
+  (cgroup_exec "$spillway" run "$TAP_DIR/$1.ini") >"$out" 2>"$log" &
+  pid=$!
+  at_exit_kill "$pid"
+}
+
 times_said() {
   [ "$(grep -c "$1" "$2")" -ge "$3" ]
 }

@@ -19,15 +19,6 @@ fell_to() {
 	[ "$(rss_mib "$1")" -le "$2" ]
 }
 
-# start NAME: runs $TAP_DIR/NAME.ini; sets pid, log and out
-start() {
-	log=$TAP_DIR/$1.log
-	out=$TAP_DIR/$1.out
-	(cgroup_exec "$spillway" run "$TAP_DIR/$1.ini") >"$out" 2>"$log" &
-	pid=$!
-	at_exit_kill "$pid"
-}
-
 # stop NAME: nothing of it is left
 stop() {
 	kill -TERM "$pid"
@@ -80,7 +71,7 @@ no_zombies() {
 	service grow "$memory grow 4"
 	service crew "$memory prefork 4 8 1"
 } >"$TAP_DIR/stopped.ini"
-start stopped
+run_file stopped
 tap_ok "stopped: all run" wait_until 60 eval 'times_said empty "$out" 2 && times_said small "$out" 2 && times_said idle "$out" 8'
 idle=$(pid_of idle) load=$(pid_of load) grower=$(pid_of grow) crew=$(pid_of crew)
 kill -USR1 "$idle"
@@ -129,7 +120,7 @@ cgroup_limit "$CGROUP_MEMORY" $((1024 << 20))
 	service idle "$memory idle 256 4 100000"
 	service other "$memory idle $IDLE_MIB 2 10000"
 } >"$TAP_DIR/killed.ini"
-start killed
+run_file killed
 tap_ok "killed: both run" wait_until 60 times_said empty "$out" 2
 idle=$(pid_of idle)
 kill -USR1 "$idle" "$(pid_of other)"
@@ -153,7 +144,7 @@ cgroup_limit "$CGROUP_MEMORY" $((256 << 20))
 	service grow "$memory grow 8"
 	echo 'shim = off'
 } >"$TAP_DIR/oom.ini"
-start oom
+run_file oom
 tap_ok "oom: all run" wait_until 60 eval 'times_said empty "$out" 2 && said small "$out"'
 big=$(pid_of big) other=$(pid_of other) grower=$(pid_of grow)
 kill -USR1 "$big"
@@ -206,7 +197,7 @@ cpu_ms() {
 	echo "$scavenge_off"
 	service crowd "$memory prefork 4 $WORKERS 4"
 } >"$TAP_DIR/crowd.ini"
-start crowd
+run_file crowd
 tap_ok "crowd: its main process runs" wait_until 60 said 'crowd: started' "$log"
 tap_ok "crowd: $WORKERS workers run" wait_until 200 times_said idle "$out" "$WORKERS"
 runs_of_crowd() {
@@ -248,7 +239,7 @@ tap_diag "crowd: it takes $(($(now_ms) - begin_ms)) ms to stop"
 for i in $(seq 100); do
 	service "s$i" 'sleep 1000'
 done >"$TAP_DIR/many.ini"
-start many
+run_file many
 tap_ok "many: 100 services run" wait_until 100 eval '[ "$(grep -c "started, pid" "$log")" -ge 100 ]'
 kill -USR2 "$pid"
 supervisor_looks "$pid"
@@ -285,7 +276,7 @@ stop few
 	service idle "$memory idle $IDLE_MIB 2 10000"
 	service dies 'sleep 1000'
 } >"$TAP_DIR/later.ini"
-start later
+run_file later
 tap_ok "later: both run" wait_until 60 eval 'said empty "$out" && said "dies: started" "$log" && said "idle: shim: active" "$log"'
 supervisor_looks "$pid"
 idle=$(pid_of idle)

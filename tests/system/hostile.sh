@@ -14,15 +14,6 @@ fell_to() {
 	[ "$(rss_mib "$1")" -le "$2" ]
 }
 
-# start NAME: under $TAP_DIR/NAME.ini; sets pid, log, out
-start() {
-	log=$TAP_DIR/$1.log
-	out=$TAP_DIR/$1.out
-	(cgroup_exec "$spillway" run "$TAP_DIR/$1.ini") >"$out" 2>"$log" &
-	pid=$!
-	at_exit_kill "$pid"
-}
-
 stop() {
 	kill -TERM "$pid"
 	wait "$pid"
@@ -41,7 +32,7 @@ command = $hostile header
 autorestart = false
 $other_user
 END_INI
-start header
+run_file header
 wait "$pid"
 tap_is "no service can write the header, whoever it runs as" "$(grep -c '^refused$' "$out")" 2
 tap_is "and both can wait on a word of it" "$(grep -c '^waits$' "$out")" 2
@@ -75,7 +66,7 @@ for act in slots owners notify connect wants; do
 		[service:good]
 		command = $memory idle $IDLE_MIB 2 10000
 	END_INI
-	start $act
+	run_file $act
 	tap_ok "$act: both run" wait_until 60 eval 'said hostile "$out" && said empty "$out"'
 	good=$(pgrep -P "$pid" -f "^$memory idle")
 	kill -USR1 "$good"

@@ -11,15 +11,6 @@ STEP_MIB=4
 IDLE_MIB=32
 BOMB_PIDS=24
 
-# start NAME: under $TAP_DIR/NAME.ini; sets pid, log, out
-start() {
-	log=$TAP_DIR/$1.log
-	out=$TAP_DIR/$1.out
-	(cgroup_exec "$spillway" run "$TAP_DIR/$1.ini") >"$out" 2>"$log" &
-	pid=$!
-	at_exit_kill "$pid"
-}
-
 stop() {
 	kill -TERM "$pid"
 	wait "$pid"
@@ -84,7 +75,7 @@ is_stamped_now() {
 	printf '[service:dies]\ncommand = sleep 100000\n'
 	printf "[service:stays]\ncommand = sh -c 'trap \"\" TERM; echo stays; while :; do sleep 1; done'\nstopwaitsecs = 3\n"
 } >"$TAP_DIR/clock.ini"
-start clock
+run_file clock
 tap_ok "clock: all run" wait_until 60 eval 'times_said small "$out" 2 && said empty "$out" && said stays "$out"'
 tap_ok "clock: one is braked for long" brakes long stays_braked
 kept=$(pid_of long) idle=$(pid_of idle)
@@ -136,7 +127,7 @@ tap_diag "$(grep 'brake o\|killed' "$log" | cut -c 1-160 | head -n 12)"
 } >"$TAP_DIR/bomb.ini"
 # Without it pids_max has no effect.
 echo +pids >"$(dirname "$CGROUP_MEMORY")/cgroup.subtree_control"
-start bomb
+run_file bomb
 leaf=$CGROUP_MEMORY/bomb
 refused() {
 	awk '$1 == "max" { exit !($2 > 0) }' "$leaf/pids.events" 2>/dev/null
