@@ -344,7 +344,7 @@ if unshare --fork --pid --mount-proc true 2>/dev/null; then
 	first() {
 		unshare --fork --pid --mount-proc "$@" sh -c '(sh -c "sleep 0.1 & sleep 0.05 &" &)
 			looks=0
-			while ps -eo comm= | grep -q sleep && [ $looks -lt 200 ]; do looks=$((looks + 1)); sleep 0.05; done
+			while ps -eo comm=,stat= | grep -q "sleep\| Z" && [ $looks -lt 200 ]; do looks=$((looks + 1)); sleep 0.05; done
 			ps -eo stat= | grep -c Z; exit 12' 2>"$err"
 		echo "status $?"
 	}
