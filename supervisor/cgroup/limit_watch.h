@@ -16,9 +16,14 @@
  * LIMIT_WATCH_REST_MS after each wake; writes of that time are seen when it ends.
  *
  * Where inotify is not to be had (no /proc, too many instances) limits are seen at the next look.
+ *
+ * A process that closes an inotify descriptor with marks, or ends with one, waits for a grace
+ * period of the kernel, 5 to 15 ms.  That is many times what a short command takes.  So the caller
+ * opens the watch LIMIT_WATCH_AFTER_MS after the start, and reads all limits after that.
  */
 
 #define LIMIT_WATCH_REST_MS 50U
+#define LIMIT_WATCH_AFTER_MS 300U
 
 struct limit_watch {
 	int inotify_fd; /* -1 = there is none */

@@ -34,6 +34,7 @@ struct tick {
 	bool triggers_stale; /* others are wanted than there are */
 	struct tick_watched events;
 	struct limit_watch limits; /* of every level, the services' own among them */
+	uint64_t limits_due_ms; /* when it is opened; 0 = the first turn says, UINT64_MAX = done */
 	uint64_t generation;
 	uint64_t oom_seen; /* without leaves: of all services */
 	uint64_t oom_untold;
@@ -69,10 +70,11 @@ void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64
 uint64_t tick_take_oom_kills(
 	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms);
 
-/* memory.events of the cgroup of all services, and the limits of it and above it. */
+/* memory.events of the cgroup of all services. */
 void tick_watches_open(struct tick *tick);
 
-/* Triggers with the thresholds that are in force; limits are waited for again. */
+/* Triggers with the thresholds that are in force; limits are waited for, from LIMIT_WATCH_AFTER_MS
+ * after the first turn on. */
 void tick_watches_renew(struct tick *tick, uint64_t now_ms);
 
 /* Tells the sampler to read slowly where the service's trigger would starve otherwise. */

@@ -153,14 +153,19 @@ static void open_watches(struct tick_service *service, uint32_t window_ms)
 	tick_service_trigger(service, window_ms);
 }
 
+void tick_service_watch_limit(struct tick_service *service, const struct limit_watch *limits)
+{
+	if (service->leaf != NULL)
+		limit_watch_add(limits, service->sampler.leaf.limit_fd, &service->limit_mark);
+}
+
 static void open_sampler(struct tick_service *service, const struct limit_watch *limits)
 {
 	sampler_service_open(&service->sampler,
 		service->leaf != NULL ? cgroup_leaf_fd(service->leaf) : -1, service->link);
 	if (is_soft(service))
 		service->sampler.soft_bytes = service->limit.written_bytes;
-	if (service->leaf != NULL)
-		limit_watch_add(limits, service->sampler.leaf.limit_fd, &service->limit_mark);
+	tick_service_watch_limit(service, limits);
 }
 
 static void tell_wall_directory(const struct tick_service *service, const struct tick_place *place)

@@ -109,6 +109,11 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 /* The trigger that the policy wants, in the place of none.  One that is refused is logged. */
 void tick_service_trigger(struct tick_service *service, uint32_t window_ms);
 
+/* Writes to the leaf's own limit are told from now on, where the watch is open.  Once for each
+ * leaf.
+ */
+void tick_service_watch_limit(struct tick_service *service, const struct limit_watch *limits);
+
 /* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
  * (policy/limit.h). */
 void tick_service_reload(

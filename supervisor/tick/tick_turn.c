@@ -129,7 +129,7 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
 	uint64_t next_ms = less_of(tick->plan.next_ms, follow(tick, now_ms));
-	uint64_t due_ms = limit_watch_due_ms(&tick->limits);
+	uint64_t due_ms = less_of(limit_watch_due_ms(&tick->limits), tick->limits_due_ms);
 	for (size_t i = 0; i < tick->count; i++)
 		due_ms = less_of(due_ms, perform_due_ms(&tick->service[i]->perform));
 	next_ms = less_of(next_ms, due_ms > now_ms ? due_ms - now_ms : 1);

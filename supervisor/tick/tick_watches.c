@@ -53,9 +53,19 @@ void tick_watches_open(struct tick *tick)
 		psi_open_events(&tick->events.now, fd, "memory.events");
 	if (fd >= 0)
 		close(fd);
-	/* Without it a limit is seen at the next look. */
-	if (limit_watch_open(&tick->limits) == 0)
-		sampler_watch_limits(tick->sampler, &tick->limits);
+}
+
+/* What is written between this and the reading of the limits, later in this turn, is read there and
+ * told once more. */
+static void watch_limits(struct tick *tick)
+{
+	tick->limits_due_ms = UINT64_MAX;
+	if (limit_watch_open(&tick->limits) != 0)
+		return;
+	sampler_watch_limits(tick->sampler, &tick->limits);
+	for (size_t i = 0; i < tick->count; i++)
+		tick_service_watch_limit(tick->service[i], &tick->limits);
+	tick->generation++;
 }
 
 bool tick_watched_is_settled(const struct tick_watched *watched)
@@ -110,6 +120,10 @@ void tick_watches_renew(struct tick *tick, uint64_t now_ms)
 {
 	if (tick->triggers_stale)
 		renew_triggers(tick);
+	if (tick->limits_due_ms == 0)
+		tick->limits_due_ms = now_ms + LIMIT_WATCH_AFTER_MS;
+	if (now_ms >= tick->limits_due_ms)
+		watch_limits(tick);
 	if (limit_watch_step(&tick->limits, now_ms))
 		tick->generation++;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #include "shim/protocol.h"
+#include "supervisor/cgroup/limit_watch.h"
 #include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
 #include "tests/support/fake_machine.h"
@@ -125,6 +127,34 @@ static void test_a_limit_that_changes_is_seen_by_the_next_turn(void **state)
 	fake_cgroup_set("box", "memory.max", "110100480\n");
 	fake_machine_turn(SLOW_MS);
 	assert_int_equal(fake_machine_level(0), LEVEL_FULL);
+}
+
+static bool is_told_of_limits(void)
+{
+	struct pollfd ready = {
+		.fd = tick_watch_fd(machine.tick, NULL, TICK_WATCH_LIMITS), .events = POLLIN};
+	return poll(&ready, 1, 0) == 1;
+}
+
+/* Of all services and of each.  A short command never pays for it. */
+static void test_limits_are_watched_once_the_start_is_over(void **state)
+{
+	static const char *const cgroups[] = {"box", "box/db"};
+	(void)state;
+	fake_machine_start(WEB_AND_DB);
+	assert_true(fake_machine_turn(1) <= LIMIT_WATCH_AFTER_MS);
+	fake_machine_turn(LIMIT_WATCH_AFTER_MS - 1);
+	assert_int_equal(tick_watch_fd(machine.tick, NULL, TICK_WATCH_LIMITS), -1);
+	for (size_t i = 0; i < sizeof cgroups / sizeof cgroups[0]; i++) {
+		uint64_t generation = tick_watches_generation(machine.tick);
+		fake_machine_turn(LIMIT_WATCH_AFTER_MS);
+		assert_true(tick_watch_fd(machine.tick, NULL, TICK_WATCH_LIMITS) >= 0);
+		assert_int_not_equal(tick_watches_generation(machine.tick), generation);
+		assert_false(is_told_of_limits());
+		fake_cgroup_set(cgroups[i], "memory.max", "50331648\n");
+		assert_true(is_told_of_limits());
+		tick_woken(machine.tick, NULL, TICK_WATCH_LIMITS, machine.now_ms);
+	}
 }
 
 /* What cannot be read presses nobody, stops nothing, and works again when it is back. */
@@ -418,6 +448,7 @@ int main(void)
 		TEST(test_a_level_rises_at_once_and_falls_after_a_while),
 		TEST(test_a_leafs_own_limit_presses_that_service_alone),
 		TEST(test_a_limit_that_changes_is_seen_by_the_next_turn),
+		TEST(test_limits_are_watched_once_the_start_is_over),
 		TEST(test_broken_files_press_nobody),
 		TEST(test_broken_extra_files_change_nothing),
 		TEST(test_reclaimable_is_no_more_than_what_is_used),
