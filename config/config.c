@@ -42,6 +42,9 @@ void config_service_free(struct config_service *service)
 		free(service->log[i].path);
 	command_free(service->environment);
 	command_free(service->on_pressure);
+	command_free(service->after);
+	command_free(service->requires);
+	free(service->need);
 	memset(service, 0, sizeof *service);
 }
 
@@ -109,6 +112,7 @@ static bool life_equal(const struct config_service *a, const struct config_servi
 	       memcmp(a->exitcodes, b->exitcodes, sizeof a->exitcodes) == 0 &&
 	       a->startsecs_ms == b->startsecs_ms && a->startretries == b->startretries &&
 	       a->on_exit == b->on_exit && a->priority == b->priority &&
+	       list_equal(a->after, b->after) && list_equal(a->requires, b->requires) &&
 	       a->stopsignal == b->stopsignal && a->stopasgroup == b->stopasgroup &&
 	       a->stopwait_ms == b->stopwait_ms;
 }

@@ -127,6 +127,12 @@ struct config_log {
 
 enum config_stream { CONFIG_STDOUT, CONFIG_STDERR, CONFIG_STREAMS };
 
+/* Another service of the same config that is started before this one and stopped after it. */
+struct config_need {
+	size_t service;   /* index into services[], lower than that of the one that has the need */
+	bool is_required; /* by "requires", else by "after" */
+};
+
 struct config_service {
 	/* It comes from supervisord's [program:x]: the user's HOME, USER, LOGNAME and SHELL are not
 	 * set, and what it leaves behind when it ends well runs on. */
@@ -142,8 +148,14 @@ struct config_service {
 	uint8_t exitcodes[32]; /* a bit for each status that is expected */
 	uint32_t startsecs_ms; /* it is up when it has run for so long */
 	enum config_on_exit on_exit;
-	uint32_t startretries; /* starts that may fail one after another, beside the first */
-	int priority;          /* a lower one starts earlier and stops later */
+	uint32_t startretries;    /* starts that may fail one after another, beside the first */
+	int priority;             /* a lower one starts earlier and stops later */
+	char **after;             /* owned, NULL-terminated, names as written; NULL = none */
+	char **requires;          /* likewise */
+	struct config_need *need; /* owned: what both come to; each service once */
+	size_t need_count;
+	int turn; /* services of one turn stop at the same time, those of a higher one before; never
+		     lower than that of a service that is needed */
 	int stopsignal;
 	bool stopasgroup; /* that goes to the process group, and not to the main process alone */
 	uint32_t stopwait_ms;
@@ -198,7 +210,7 @@ struct config {
 	struct config_supervisor supervisor;
 	size_t policy_count; /* policies[0] is always "default" */
 	struct config_policy policies[CONFIG_POLICIES_MAX];
-	size_t service_count; /* in the order of the file, which is the order of starting */
+	size_t service_count;            /* in the order of starting: order.h */
 	struct config_service *services; /* owned; as many as memory has room for */
 };
 

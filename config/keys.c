@@ -17,6 +17,7 @@
 #define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
 #define EXPECTED_DURATION "a duration such as 250ms, 2s or 1m (a bare number is seconds)"
 #define EXPECTED_DURATION_OFF "a duration such as 250ms, 2s or 1m, or off"
+#define EXPECTED_NAMES "names of services of this file such as db,cache"
 /* The kernel's bounds (PID_MAX_LIMIT, OOM_SCORE_ADJ_MAX). */
 #define PIDS_MOST (4 << 20)
 #define OOM_SCORE_MOST 1000
@@ -321,6 +322,8 @@ static const struct key service_keys[] = {
 	[KEY_ON_EXIT] = {"on_exit", "none or shutdown", keys_parse_on_exit, SERVICE(on_exit)},
 	[KEY_PRIORITY] = {"priority", "a number such as 999; the lowest is started first",
 		keys_parse_order, SERVICE(priority)},
+	[KEY_AFTER] = {"after", EXPECTED_NAMES, keys_parse_names, SERVICE(after)},
+	[KEY_REQUIRES] = {"requires", EXPECTED_NAMES, keys_parse_names, SERVICE(requires)},
 	[KEY_STOPSIGNAL] = {"stopsignal", "a signal such as TERM, SIGINT, 15 or RTMIN+3",
 		parse_signal, SERVICE(stopsignal)},
 	[KEY_STOPASGROUP] = {"stopasgroup", "true or false", parse_boolean, SERVICE(stopasgroup)},

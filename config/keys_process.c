@@ -9,7 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config/command.h"
 #include "config/config.h"
+#include "config/names.h"
 #include "config/units.h"
 
 #define RETRIES_MOST 1000000
@@ -66,6 +68,38 @@ int keys_parse_order(const char *text, void *field, const char **why)
 {
 	(void)why;
 	return units_parse_integer(text, INT_MIN, INT_MAX, field);
+}
+
+/* "db,cache" with blanks anywhere between, or only blanks. */
+int keys_parse_names(const char *text, void *field, const char **why)
+{
+	static const char separators[] = " \t,";
+	size_t room = strlen(text) / 2 + 2;
+	char **names = calloc(room, sizeof *names);
+	size_t count = 0;
+	int error = names != NULL ? 0 : -ENOMEM;
+
+	for (const char *at = text + strspn(text, separators); error == 0 && *at != '\0';
+		at += strspn(at, separators)) {
+		size_t length = strcspn(at, separators);
+		names[count] = strndup(at, length);
+		if (names[count] == NULL)
+			error = -ENOMEM;
+		else if (!names_valid(names[count++]))
+			error = -EINVAL;
+		at += length;
+	}
+	if (error == 0 && count == 0)
+		error = -EINVAL;
+	if (error == -ENOMEM)
+		*why = "out of memory";
+	if (error != 0) {
+		command_free(names);
+		return error;
+	}
+	command_free(*(char ***)field);
+	*(char ***)field = names;
+	return 0;
 }
 
 /* Into the service, since 0 is a mask as well. */

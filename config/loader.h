@@ -22,6 +22,7 @@
 struct service_note {
 	char policy[CONFIG_NAME_BYTES]; /* "" = default */
 	int group_priority;             /* goes before its own */
+	const char *program;            /* of whose processes it is one; NULL = of none */
 };
 
 /* A section of supervisord's as it is written; what it means is known when all is read. */

@@ -467,6 +467,7 @@ static void process_make(struct program *program)
 	if (loader->error == 0)
 		auto_logs_name(program);
 	loader->note[program->index].group_priority = program->group->priority;
+	loader->note[program->index].program = program->section->name;
 }
 
 void program_make(struct loader *loader, const struct program_common *common,

@@ -9,6 +9,7 @@
 #include "config/defaults.h"
 #include "config/errors.h"
 #include "config/names.h"
+#include "config/order.h"
 #include "config/supervisord.h"
 
 static void note_unknown_section(struct loader *loader, const char *kind)
@@ -339,56 +340,11 @@ static void commands_require(struct loader *loader)
 				loader->config->services[i].name);
 }
 
-struct order {
-	int group_priority;
-	int priority;
-	size_t index;
-};
-
-/* By priority, and where that is the same in the order of the file: that of starting. */
-static int order_compare(const void *a, const void *b)
-{
-	const struct order *left = a;
-	const struct order *right = b;
-
-	if (left->group_priority != right->group_priority)
-		return left->group_priority < right->group_priority ? -1 : 1;
-	if (left->priority != right->priority)
-		return left->priority < right->priority ? -1 : 1;
-	return left->index < right->index ? -1 : left->index > right->index;
-}
-
-static void order_services(struct loader *loader)
-{
-	struct config *config = loader->config;
-	size_t count = config->service_count;
-	struct order *order = malloc((count + 1) * sizeof *order);
-	struct config_service *before = malloc((count + 1) * sizeof *before);
-
-	if (order == NULL || before == NULL) {
-		loader_out_of_memory(loader, 0);
-		goto out;
-	}
-	for (size_t i = 0; i < count; i++) {
-		before[i] = config->services[i];
-		order[i] = (struct order){.group_priority = loader->note[i].group_priority,
-			.priority = before[i].priority,
-			.index = i};
-	}
-	qsort(order, count, sizeof *order, order_compare);
-	for (size_t i = 0; i < count; i++)
-		config->services[i] = before[order[i].index];
-out:
-	free(order);
-	free(before);
-}
-
 void sections_finish(struct loader *loader)
 {
 	policies_resolve(loader);
 	dry_runs_inherit(loader);
 	commands_require(loader);
 	check_config(loader->config, &loader->at, loader->errors);
-	if (loader->errors->count == 0)
-		order_services(loader);
+	order_services(loader);
 }

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/base/log.h"
@@ -65,10 +66,9 @@ void fleet_turn(struct fleet *fleet)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(fleet->service[i], &fleet->host, now_ms);
-	fleet_reload_step(fleet, now_ms);
 	fleet_on_exit_step(fleet, now_ms);
-	if (fleet->stopping)
-		fleet_stop_step(fleet, now_ms);
+	fleet_order_step(fleet, now_ms);
+	fleet_reload_step(fleet, now_ms);
 	fleet_ending_step(fleet, now_ms);
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
@@ -332,9 +332,13 @@ static int exit_status(const struct fleet *fleet)
 int fleet_run(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
-	for (size_t i = 0; i < fleet->count; i++)
-		if (!fleet->service[i]->held)
-			service_start(fleet->service[i], &fleet->host, now_ms);
+	for (size_t i = 0; i < fleet->count; i++) {
+		struct service *service = fleet->service[i];
+		service->wanted = !service->held && service->left == NULL;
+		if (service->left != NULL)
+			service_start(service, &fleet->host, now_ms);
+	}
+	fleet_order_step(fleet, now_ms);
 	/* Nobody's mount is kept busy by us. */
 	if (fleet->wrap || fleet->host.start != NULL) {
 		int ignored = chdir("/");

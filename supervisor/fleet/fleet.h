@@ -9,8 +9,8 @@
 #include "supervisor/process/signals.h"
 
 /*
- * All services together: started in the order of the config, stopped one after
- * another in the opposite one, reaped, reloaded; and what the signals mean.
+ * All services together: started and stopped along what they need (fleet_order.h), reaped,
+ * reloaded; and what the signals mean.
  *
  *                    wrap                            run
  *   CHLD             reap                            reap

@@ -10,6 +10,7 @@
 #include "config/units.h"
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/fleet_control_private.h"
+#include "supervisor/fleet/fleet_order.h"
 
 #define SERVICES_PATH "/v1/services/"
 #define METRICS_PATH "/metrics"
@@ -44,8 +45,7 @@ static void start(
 	struct fleet_control *control, struct control_request *request, struct service *service)
 {
 	struct fleet *fleet = control->fleet;
-	service->held = false;
-	if (service->lives && service->restart.state == RESTART_RUNNING) {
+	if (service->lives && service->restart.state == RESTART_RUNNING && !service->ends) {
 		fleet_control_reply(fleet, request, service);
 		return;
 	}
@@ -56,7 +56,7 @@ static void start(
 	/* The count rises with the start, which may happen at once. */
 	answer_or_wait(control, request, service, WAIT_UP, UP_WAIT_MS);
 	log_info("%s: started by hand", service->config->name);
-	service_start(service, &fleet->host, loop_now_ms());
+	fleet_order_start(fleet, service, loop_now_ms());
 }
 
 static void stop(
@@ -65,10 +65,9 @@ static void stop(
 	service->held = true;
 	answer_or_wait(control, request, service, WAIT_DOWN,
 		2 * (uint64_t)service->config->stopwait_ms + DOWN_SLACK_MS);
-	if (service_is_down(service))
-		return;
-	log_info("%s: stopping, asked by hand", service->config->name);
-	service_stop(service, &control->fleet->host, loop_now_ms());
+	if (!service_is_down(service))
+		log_info("%s: stopping, asked by hand", service->config->name);
+	fleet_order_stop(service);
 }
 
 static void restart(
@@ -79,11 +78,10 @@ static void restart(
 		control_refuse(request, 409, "stopping: nothing is started");
 		return;
 	}
-	service->held = false;
 	answer_or_wait(control, request, service, WAIT_UP,
 		2 * (uint64_t)service->config->stopwait_ms + UP_WAIT_MS);
 	log_info("%s: restarting, asked by hand", service->config->name);
-	service_restart(service, &fleet->host, loop_now_ms());
+	fleet_order_restart(fleet, service, loop_now_ms());
 }
 
 static void send_signal(
@@ -173,7 +171,7 @@ static void release(
 static void reload(struct fleet_control *control, struct control_request *request)
 {
 	control->errors = json_array();
-	int error = fleet_reload_start(control->fleet, loop_now_ms());
+	int error = fleet_reload_start(control->fleet);
 	json_t *errors = control->errors;
 	control->errors = NULL;
 	if (error == 0) {

@@ -15,7 +15,7 @@
  *   POST /v1/reload                    reads the file; 409 with the errors, and nothing changed
  *   POST /v1/release                   of every service    {level, target_bytes, wait}
  *   POST /v1/services/NAME/release     of one
- *   POST /v1/services/NAME/start       {wait}
+ *   POST /v1/services/NAME/start       {wait}: and what it requires
  *   POST /v1/services/NAME/stop        {wait}: by its stop signal; it stays down until it is asked
  *                                      for, over reloads too
  *   POST /v1/services/NAME/restart     {wait}
@@ -31,6 +31,9 @@
  *
  * At the address that "metrics" names, where everybody may ask, there are GET /metrics and GET /, a
  * page that shows the same in a browser, and nothing else.
+ *
+ * The state of a service is supervisord's name of it, or WAITING while what waits_for names keeps
+ * it from starting.
  *
  * A stopped service does not count as one that has ended: the supervisor stays.
  */

@@ -53,8 +53,21 @@ static bool is_up(const struct service *service, uint64_t now_ms)
 static bool has_failed(const struct wait *wait, const struct service *service)
 {
 	enum restart_state state = service->restart.state;
+	if (service->wanted || service->ends)
+		return service->lacks;
 	return (service->restart.starts > wait->starts && state == RESTART_BACKOFF) ||
 	       state == RESTART_EXITED || state == RESTART_FATAL;
+}
+
+static void refuse_failed(const struct wait *wait, const struct service *service)
+{
+	const char *name = service->config->name;
+	if (service->lacks)
+		control_refuse(
+			wait->request, 409, "%s is not started: what it requires is down", name);
+	else
+		control_refuse(wait->request, 409, "%s did not stay up: %s, status %d", name,
+			restart_state_name(service->restart.state), service->exit_status);
 }
 
 /* Whether the wait is over; its request was answered then. */
@@ -69,8 +82,7 @@ static bool settle_service(struct fleet *fleet, const struct wait *wait, uint64_
 			  : service_is_down(service))
 		fleet_control_reply(fleet, wait->request, service);
 	else if (wants_up && has_failed(wait, service))
-		control_refuse(wait->request, 409, "%s did not stay up: %s, status %d", name,
-			restart_state_name(service->restart.state), service->exit_status);
+		refuse_failed(wait, service);
 	else if (now_ms >= wait->deadline_ms)
 		control_refuse(wait->request, 409, "%s is still %s", name,
 			restart_state_name(service->restart.state));

@@ -1,10 +1,11 @@
-/* Stops the services one after another, and ends what is left below us. */
+/* Stops all services, and ends what is left below us. */
 #include "supervisor/fleet/fleet_private.h"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/fleet/fleet_order.h"
 #include "supervisor/process/descendants.h"
 
 /* What is left at the very end has so long between TERM and KILL, and then to go. */
@@ -28,25 +29,6 @@ static bool all_down(const struct fleet *fleet)
 	return true;
 }
 
-/* One after another from the last to the first: a service may count on those before it
- * until it is down itself.  What waits for a restart has nothing to wait for. */
-void fleet_stop_step(struct fleet *fleet, uint64_t now_ms)
-{
-	for (size_t i = 0; i < fleet->count; i++)
-		if (fleet->service[i]->restart.state == RESTART_BACKOFF)
-			service_stop(fleet->service[i], &fleet->host, now_ms);
-	for (size_t i = fleet->count; i-- > 0;) {
-		struct service *service = fleet->service[i];
-		if (service_is_down(service))
-			continue;
-		if (service->restart.state != RESTART_STOPPING) {
-			log_info("%s: stopping", service->config->name);
-			service_stop(service, &fleet->host, now_ms);
-		}
-		return;
-	}
-}
-
 static void kill_all(struct fleet *fleet, uint64_t now_ms)
 {
 	for (size_t i = 0; i < fleet->count; i++) {
@@ -63,6 +45,8 @@ void fleet_stop(struct fleet *fleet, uint64_t now_ms)
 		kill_all(fleet, now_ms);
 	}
 	fleet->stopping = true;
+	for (size_t i = 0; i < fleet->count; i++)
+		fleet_order_stop(fleet->service[i]);
 	fleet_reload_drop(fleet);
 }
 

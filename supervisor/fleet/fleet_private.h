@@ -108,9 +108,6 @@ void fleet_stop(struct fleet *fleet, uint64_t now_ms);
 /* Stops everything when a service has ended that has on_exit = shutdown. */
 void fleet_on_exit_step(struct fleet *fleet, uint64_t now_ms);
 
-/* Stops the next service; while stopping. */
-void fleet_stop_step(struct fleet *fleet, uint64_t now_ms);
-
 /* A wrapped command was told to end: its stop budget begins, if it has not yet. */
 void fleet_stop_told(struct fleet *fleet, uint64_t now_ms);
 
@@ -132,7 +129,7 @@ void fleet_check_budget(const struct fleet *fleet);
 
 /* Reads the file; all its errors are logged and nothing changes (-errno), or the reload is under
  * way (0). */
-int fleet_reload_start(struct fleet *fleet, uint64_t now_ms);
+int fleet_reload_start(struct fleet *fleet);
 
 /* Puts the new config in force as soon as all that has to be down is. */
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);

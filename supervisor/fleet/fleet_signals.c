@@ -54,7 +54,7 @@ static void obey(struct fleet *fleet, int number, uint64_t now_ms)
 		fleet_stop(fleet, now_ms);
 		break;
 	case SIGHUP:
-		fleet_reload_start(fleet, now_ms);
+		fleet_reload_start(fleet);
 		break;
 	case SIGUSR2:
 		log_info("SIGUSR2: log files are opened anew");

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/policy/fraction.h"
 
@@ -36,6 +37,15 @@ static void put_heap(json_t *object, const struct tick_counts *counts, bool live
 	put_bytes(object, "gate_timeouts", figures->gate_timeouts);
 }
 
+/* What keeps it from starting. */
+static void put_awaited(json_t *object, const struct fleet *fleet, const struct service *service)
+{
+	const struct service *awaited =
+		service->wanted ? fleet_order_awaited(fleet, service) : NULL;
+	if (awaited != NULL)
+		json_object_set_new(object, "waits_for", json_string(awaited->config->name));
+}
+
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
 {
@@ -45,8 +55,11 @@ json_t *fleet_status_service(
 	tick_counts(fleet->host.tick, &service->memory, &counts);
 	json_object_set_new(object, "name", json_string(service->config->name));
 	struct restart_rules rules = service_rules(service);
+	bool waits = service->wanted && service_is_down(service);
 	json_object_set_new(object, "state",
-		json_string(restart_state_name(restart_shown(restart, &rules, now_ms))));
+		json_string(waits ? "WAITING"
+				  : restart_state_name(restart_shown(restart, &rules, now_ms))));
+	put_awaited(object, fleet, service);
 	if (service->lives) {
 		json_object_set_new(object, "pid", json_integer(service->pid));
 		put_bytes(object, "uptime_ms", now_ms - service->started_ms);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/output.h"
@@ -130,7 +131,7 @@ static struct fleet_reload *make(struct fleet *fleet, struct config *config)
 	return NULL;
 }
 
-int fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
+int fleet_reload_start(struct fleet *fleet)
 {
 	if (fleet->stopping) {
 		log_warn("stopping: nothing is reloaded");
@@ -154,7 +155,7 @@ int fleet_reload_start(struct fleet *fleet, uint64_t now_ms)
 			continue;
 		log_info("%s: stopping, %s", service->config->name,
 			service->is_kept ? "its settings have changed" : "it was removed");
-		service_stop(service, &fleet->host, now_ms);
+		fleet_order_stop(service);
 	}
 	return 0;
 }
@@ -226,6 +227,7 @@ void fleet_reload_step(struct fleet *fleet, uint64_t now_ms)
 	fleet_reload_drop(fleet);
 	for (size_t i = 0; i < fleet->count; i++)
 		if (fleet->service[i]->starts && !fleet->service[i]->held)
-			service_start(fleet->service[i], &fleet->host, now_ms);
+			fleet->service[i]->wanted = true;
+	fleet_order_step(fleet, now_ms);
 	fleet->tick_ms = 0;
 }

@@ -25,6 +25,7 @@ static void init(struct service *service)
 		.sweep_ms = SERVICE_NEVER,
 		.shim_check_ms = SERVICE_NEVER,
 		.told_ms = SERVICE_NEVER,
+		.ready_ms = SERVICE_NEVER,
 	};
 	tick_service_init(&service->memory);
 	hook_init(&service->hook);
@@ -174,6 +175,8 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_START:
 		event.kind =
 			begin(service, host, now_ms) == 0 ? RESTART_ON_STARTED : RESTART_ON_REFUSED;
+		if (event.kind == RESTART_ON_STARTED)
+			service->ready_ms = now_ms + rules.startsecs_ms;
 		step(service, host, event, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
@@ -302,6 +305,8 @@ void service_died(struct service *service, const struct service_host *host, int 
 		say_end(service, host, code, status, oom_kills);
 	}
 	service->told_ms = SERVICE_NEVER;
+	service->ready = false;
+	service->ready_ms = SERVICE_NEVER;
 	spawn_close(&service->spawned);
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;
@@ -359,6 +364,15 @@ static void sweep(struct service *service, const struct service_host *host, uint
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }
 
+/* It is up once its program runs and has done so for startsecs. */
+static void look_for_ready(struct service *service, uint64_t now_ms)
+{
+	if (!service->lives || service->told_ms != SERVICE_NEVER || now_ms < service->ready_ms)
+		return;
+	service->ready = true;
+	service->ready_ms = SERVICE_NEVER;
+}
+
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	if (service->pid != 0 && !service->lives) {
@@ -369,6 +383,8 @@ void service_step(struct service *service, const struct service_host *host, uint
 		service_left_step(service, now_ms);
 	if (service->told_ms <= now_ms)
 		service_look_for_start(service, now_ms);
+	if (service->ready_ms != SERVICE_NEVER)
+		look_for_ready(service, now_ms);
 	if (service->shim_check_ms <= now_ms)
 		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
@@ -386,6 +402,8 @@ uint64_t service_deadline_ms(const struct service *service)
 		due_ms = service->shim_check_ms;
 	if (service->told_ms < due_ms)
 		due_ms = service->told_ms;
+	if (service->ready_ms < due_ms && service->told_ms == SERVICE_NEVER)
+		due_ms = service->ready_ms;
 	if (service->left != NULL && service_left_deadline_ms(service->left) < due_ms)
 		due_ms = service_left_deadline_ms(service->left);
 	return hook_ms < due_ms ? hook_ms : due_ms;
@@ -396,6 +414,12 @@ bool service_is_down(const struct service *service)
 	enum restart_state state = service->restart.state;
 	return service->pid == 0 &&
 	       (state == RESTART_STOPPED || state == RESTART_EXITED || state == RESTART_FATAL);
+}
+
+bool service_has_succeeded(const struct service *service)
+{
+	return service_is_down(service) && service->restart.state == RESTART_EXITED &&
+	       service->expected;
 }
 
 static bool same_text(const char *a, const char *b)

@@ -100,7 +100,16 @@ struct service {
 	bool leaves_rest; /* what the last process has left runs on */
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
-	bool held; /* stopped by hand, or autostart = false: down until it is asked for by hand */
+	bool held;  /* stopped by hand, or autostart = false: down until it is asked for by hand */
+	bool ready; /* it is up, for what comes after it */
+	uint64_t ready_ms; /* when it is, if it still runs; SERVICE_NEVER = that is no matter of
+			      time */
+
+	/* fleet_order.h: */
+	bool wanted;
+	bool ends;
+	bool lacks;     /* it is wanted, and something that it requires is down for good */
+	bool is_needed; /* something that needs it and ends is not down; of fleet_order_step() */
 
 	/* The reload under way: */
 	bool is_kept; /* the new config has its name */
@@ -147,6 +156,9 @@ uint64_t service_deadline_ms(const struct service *service);
 
 /* No process, and none will come unless it is asked for. */
 bool service_is_down(const struct service *service);
+
+/* It is down, having ended by itself as is expected. */
+bool service_has_succeeded(const struct service *service);
 
 /* What its settings say about its life. */
 struct restart_rules service_rules(const struct service *service);

@@ -114,14 +114,14 @@ static void test_the_examples_in_the_default_file_can_be_used(void **state)
 	}
 	*to = '\0';
 	loading_succeeds(text, &config);
-	assert_int_equal(config.service_count, 1);
-	assert_string_equal(config.services[0].name, "web");
-	assert_non_null(config.services[0].directory);
-	assert_non_null(config.services[0].user);
-	assert_non_null(config.services[0].environment);
-	assert_true(config.services[0].memory_max.bytes > 0);
+	assert_int_equal(config.service_count, 2);
+	assert_string_equal(config.services[1].name, "web");
+	assert_non_null(config.services[1].directory);
+	assert_non_null(config.services[1].user);
+	assert_non_null(config.services[1].environment);
+	assert_true(config.services[1].memory_max.bytes > 0);
 	assert_int_equal(config.policy_count, 2);
-	assert_int_equal(config.services[0].policy, 1);
+	assert_int_equal(config.services[1].policy, 1);
 	config_free(&config);
 	free(text);
 }

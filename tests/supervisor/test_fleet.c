@@ -23,6 +23,7 @@
 
 #define SERVICE(name) "[service:" name "]\ncommand = " name "\nshim = off\n"
 #define THREE SERVICE("db") SERVICE("web") SERVICE("log")
+#define CHAIN SERVICE("db") SERVICE("web") "after = db\n" SERVICE("log") "after = web\n"
 #define ONCE(name) SERVICE(name) "autorestart = false\n"
 
 static void test_all_start_in_the_order_of_the_file(void **state)
@@ -102,10 +103,12 @@ static void test_with_programs_of_supervisords_it_stays(void **state)
 	assert_true(fake_loop.stopped);
 }
 
-static void test_they_stop_one_after_another_from_the_last(void **state)
+static void test_a_chain_stops_one_after_another_from_the_last(void **state)
 {
 	(void)state;
-	fake_fleet_start(THREE);
+	fake_fleet_start(CHAIN);
+	fake_fleet_pass(1);
+	fake_fleet_pass(1);
 	struct fake_child *web = fake_fleet_child("web");
 	struct fake_child *log = fake_fleet_child("log");
 	struct fake_child *db = fake_fleet_child("db");
@@ -132,7 +135,9 @@ static void test_they_stop_one_after_another_from_the_last(void **state)
 static void test_what_a_service_left_behind_is_waited_for_before_the_next(void **state)
 {
 	(void)state;
-	fake_fleet_start(THREE);
+	fake_fleet_start(CHAIN);
+	fake_fleet_pass(1);
+	fake_fleet_pass(1);
 	struct fake_child *left = fake_children_add(fake_fleet_child("log")->pid);
 	left->ignores = true;
 	fake_cgroup_put("box/log", left->pid);
@@ -560,7 +565,7 @@ int main(void)
 		TEST(test_with_programs_of_supervisords_it_stays),
 		TEST(test_one_may_end_all_with_its_status),
 		TEST(test_one_that_is_started_again_ends_nobody),
-		TEST(test_they_stop_one_after_another_from_the_last),
+		TEST(test_a_chain_stops_one_after_another_from_the_last),
 		TEST(test_what_a_service_left_behind_is_waited_for_before_the_next),
 		TEST(test_told_twice_everything_is_killed_at_once),
 		TEST(test_what_waits_for_its_restart_is_down_at_once),

@@ -178,7 +178,7 @@ static void test_a_new_order_is_the_order_of_stopping(void **state)
 	pid_t log = fake_fleet_child("log")->pid;
 	pid_t db = fake_fleet_child("db")->pid;
 	fake_fleet_child("db")->ignores = true;
-	reload(LOG WEB DB);
+	reload(LOG WEB DB "priority = 1000\n");
 	settle();
 	assert_int_equal(fake_children.signal_count, 0);
 	/* A death is that of the service at its new index. */

@@ -61,9 +61,11 @@ cat >"$ini" <<INI
 command = $TAP_DIR/noter $notes one
 stopwaitsecs = 2m
 [service:two]
+after = one
 command = $TAP_DIR/noter $notes two 0.3
 stopwaitsecs = 2m
 [service:three]
+after = two
 command = $TAP_DIR/noter $notes three 0.1
 stopwaitsecs = 2m
 INI
@@ -74,7 +76,7 @@ first=$(pid_of one)
 second=$(pid_of two)
 end
 tap_is "told to stop it exits with 0" $? 0
-tap_is "the services stop one after another, the last first" \
+tap_is "those that need each other stop one after another, the last first" \
 	"$(grep stops "$notes" | tr '\n' ' ')" "three stops two stops one stops "
 tap_ok "and are gone" eval "gone $first && gone $second"
 
