@@ -139,7 +139,7 @@ WRAP_supervisor_cgroup := $(WRAP_cgroup)
 WRAP_tick := $(WRAP_children) $(addprefix tick_service_,prepare pressure leaves ended) \
 	$(addprefix cgroup_leaf_,attach fd kill signal empty) shim_check link_has_process
 WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger_alive events_rearm)
-WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read
+WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read random_seed
 WRAP_supervisor_fleet := $(WRAP_fleet)
 WRAP_supervisor_fleet_order := $(WRAP_fleet)
 WRAP_supervisor_reload := $(WRAP_fleet)

@@ -17,3 +17,10 @@ int random_fill(void *bytes, size_t count)
 	close(fd);
 	return got == (ssize_t)count ? 0 : -EIO;
 }
+
+uint32_t random_seed(void)
+{
+	uint32_t seed = 0;
+	(void)random_fill(&seed, sizeof seed);
+	return seed != 0 ? seed : (uint32_t)getpid();
+}

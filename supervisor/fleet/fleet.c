@@ -15,6 +15,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/output.h"
+#include "supervisor/base/random.h"
 #include "supervisor/control/control.h"
 #include "supervisor/process/shim_check.h"
 
@@ -187,6 +188,7 @@ static int fleet_init(struct fleet *fleet)
 	if (error != 0)
 		return error;
 	descriptors_set_aside(fleet->inherited);
+	fleet->host.seed = random_seed();
 	error = fleet_adopt_open(fleet);
 	if (error != 0)
 		return error;

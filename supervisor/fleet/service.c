@@ -175,6 +175,8 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_START:
 		event.kind =
 			begin(service, host, now_ms) == 0 ? RESTART_ON_STARTED : RESTART_ON_REFUSED;
+		if (service->restart.seed == 0 && host->seed != 0)
+			service->restart.seed = (host->seed ^ (uint32_t)service->pid) | 1;
 		if (event.kind == RESTART_ON_STARTED)
 			service->ready_ms = now_ms + rules.startsecs_ms;
 		step(service, host, event, now_ms);
@@ -296,8 +298,8 @@ void service_died(struct service *service, const struct service_host *host, int 
 	service->lives = false;
 	service->died_ms = now_ms;
 	service->exit_status = exited ? status : 128 + status;
-	service->expected =
-		exited && config_service_expects(service->config, status) && oom_kills == 0;
+	service->expected = exited && config_service_expects(service->config, status) &&
+			    oom_kills == 0 && !service->restart.failing;
 	service->oom_kills += oom_kills > 0;
 	service->never_ran = say_failure(service);
 	if (!service->never_ran) {
@@ -337,7 +339,7 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 	step(service, host, event, service->died_ms);
 	if (service->restart.state == RESTART_BACKOFF)
 		log_info("%s: starts again in %u ms", service->config->name,
-			(unsigned)service->restart.delay_ms);
+			(unsigned)(service->restart.deadline_ms - service->died_ms));
 	else if (service->restart.state == RESTART_FATAL)
 		log_error("%s: given up: it did not stay up for %u ms in %u starts",
 			service->config->name, (unsigned)service->config->startsecs_ms,

@@ -52,7 +52,8 @@ struct service_host {
 	bool null_stdin;       /* services read /dev/null */
 	bool new_session;      /* services lead sessions, not only groups, of their own */
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
-	bool announce;         /* starts and plain ends are worth a line at the usual level */
+	uint32_t seed; /* of the delays of services that are new; 0 = delays have no random part */
+	bool announce; /* starts and plain ends are worth a line at the usual level */
 	/* Other processes run than before; called before a new one runs its program.  NULL = nobody
 	 * wants to know. */
 	void (*changed)(void *context);

@@ -17,6 +17,7 @@ static enum restart_action stop(
 {
 	restart->state = RESTART_STOPPING;
 	restart->again = again;
+	restart->failing = false;
 	restart->deadline_ms = now_ms + stopwait_ms;
 	return RESTART_DO_SIGNAL;
 }
@@ -28,6 +29,22 @@ static void wait_for(struct restart *restart, uint32_t delay_ms, uint64_t now_ms
 	restart->deadline_ms = now_ms + delay_ms;
 }
 
+/* A fifth more or less, by xorshift (Marsaglia 2003); what would be above the most is as much below
+ * it. */
+static uint32_t spread_out(struct restart *restart, uint32_t delay_ms)
+{
+	if (restart->seed == 0)
+		return delay_ms;
+	restart->seed ^= restart->seed << 13;
+	restart->seed ^= restart->seed >> 17;
+	restart->seed ^= restart->seed << 5;
+	uint32_t part_ms = delay_ms / 5;
+	uint32_t spread_ms = delay_ms - part_ms + restart->seed % (2 * part_ms + 1);
+	if (spread_ms > RESTART_DELAY_MAX_MS)
+		return 2 * RESTART_DELAY_MAX_MS - spread_ms;
+	return spread_ms;
+}
+
 static void back_off_doubling(struct restart *restart, uint64_t now_ms)
 {
 	uint32_t delay_ms = restart->delay_ms * 2;
@@ -36,6 +53,7 @@ static void back_off_doubling(struct restart *restart, uint64_t now_ms)
 	if (delay_ms > RESTART_DELAY_MAX_MS)
 		delay_ms = RESTART_DELAY_MAX_MS;
 	wait_for(restart, delay_ms, now_ms);
+	restart->deadline_ms = now_ms + spread_out(restart, delay_ms);
 }
 
 /* After an end of a service that was up. */
@@ -72,7 +90,12 @@ static void end(struct restart *restart, const struct restart_rules *rules,
 	struct restart_event event, uint64_t now_ms)
 {
 	uint64_t ran_ms = now_ms - restart->started_ms;
-	if (ran_ms < rules->startsecs_ms ||
+	if (event.is_done) {
+		restart->failed = 0;
+		restart->state = RESTART_EXITED;
+		return;
+	}
+	if (event.never_ready || ran_ms < rules->startsecs_ms ||
 		(event.never_ran && rules->backoff == CONFIG_BACKOFF_LINEAR)) {
 		fail(restart, rules, now_ms);
 		return;
@@ -152,16 +175,28 @@ static enum restart_action step_up(struct restart *restart, const struct restart
 	case RESTART_ON_RESTART:
 		return starting ? RESTART_DO_NOTHING
 				: stop(restart, true, rules->stopwait_ms, now_ms);
+	case RESTART_ON_FAILED:
+		if (starting)
+			return RESTART_DO_NOTHING;
+		stop(restart, false, rules->stopwait_ms, now_ms);
+		restart->failing = true;
+		return RESTART_DO_SIGNAL;
 	default:
 		return RESTART_DO_NOTHING;
 	}
 }
 
-static enum restart_action step_stopping(
-	struct restart *restart, struct restart_event event, uint64_t now_ms)
+static enum restart_action step_stopping(struct restart *restart, const struct restart_rules *rules,
+	struct restart_event event, uint64_t now_ms)
 {
 	switch (event.kind) {
 	case RESTART_ON_EXITED:
+		if (restart->failing) {
+			event.expected = false;
+			event.is_done = false;
+			end(restart, rules, event, now_ms);
+			return RESTART_DO_NOTHING;
+		}
 		restart->delay_ms = 0;
 		restart->failed = 0;
 		if (restart->again)
@@ -175,10 +210,12 @@ static enum restart_action step_stopping(
 		return RESTART_DO_KILL;
 	case RESTART_ON_STOP:
 		restart->again = false;
+		restart->failing = false;
 		return RESTART_DO_NOTHING;
 	case RESTART_ON_START:
 	case RESTART_ON_RESTART:
 		restart->again = true;
+		restart->failing = false;
 		return RESTART_DO_NOTHING;
 	default:
 		return RESTART_DO_NOTHING;
@@ -195,7 +232,7 @@ enum restart_action restart_step(struct restart *restart, const struct restart_r
 	case RESTART_BACKOFF:
 		return step_backoff(restart, event, now_ms);
 	case RESTART_STOPPING:
-		return step_stopping(restart, event, now_ms);
+		return step_stopping(restart, rules, event, now_ms);
 	default:
 		return step_down(restart, rules, event, now_ms);
 	}

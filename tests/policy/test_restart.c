@@ -269,9 +269,115 @@ static void test_it_is_shown_as_starting_until_it_has_stayed_up(void **state)
 	assert_int_equal(restart_shown(&restart, &program, 6000), RESTART_RUNNING);
 }
 
+static void test_delays_differ_by_their_seed_and_never_exceed_the_most(void **state)
+{
+	(void)state;
+	uint64_t least_ms = UINT64_MAX;
+	uint64_t most_ms = 0;
+	for (uint32_t seed = 1; seed <= 1000; seed++) {
+		struct restart restart = running(0);
+		uint64_t now_ms = 0;
+		restart.seed = seed * 2654435761U | 1;
+		for (int i = 0; i < 12; i++) {
+			tell(&restart, CONFIG_RESTART_ALWAYS, RESTART_ON_EXITED, false, now_ms);
+			uint64_t waits_ms = restart_deadline_ms(&restart) - now_ms;
+			assert_true(waits_ms >= restart.delay_ms - restart.delay_ms / 5);
+			assert_true(waits_ms <= restart.delay_ms + restart.delay_ms / 5);
+			assert_true(waits_ms <= RESTART_DELAY_MAX_MS);
+			if (i == 0 && waits_ms < least_ms)
+				least_ms = waits_ms;
+			if (i == 0 && waits_ms > most_ms)
+				most_ms = waits_ms;
+			now_ms += waits_ms;
+			tell(&restart, CONFIG_RESTART_ALWAYS, RESTART_ON_TIME, false, now_ms);
+			tell(&restart, CONFIG_RESTART_ALWAYS, RESTART_ON_STARTED, false, now_ms);
+		}
+		assert_int_equal(restart.delay_ms, RESTART_DELAY_MAX_MS);
+	}
+	assert_true(least_ms == 80 && most_ms == 120);
+}
+
+static void test_the_same_seed_gives_the_same_delays(void **state)
+{
+	(void)state;
+	uint64_t deadline_ms[2];
+	for (int i = 0; i < 2; i++) {
+		struct restart restart = running(0);
+		restart.seed = 7;
+		tell(&restart, CONFIG_RESTART_ALWAYS, RESTART_ON_EXITED, false, 0);
+		deadline_ms[i] = restart_deadline_ms(&restart);
+	}
+	assert_int_equal(deadline_ms[0], deadline_ms[1]);
+}
+
+/* It lives, and is of no use: it is told to stop, and what follows is that of a bad end. */
+static void test_what_fails_while_it_lives_is_stopped_and_started_again(void **state)
+{
+	(void)state;
+	static const struct {
+		enum config_autorestart autorestart;
+		enum restart_event_kind between; /* RESTART_EVENTS = nothing is asked */
+		enum restart_state expected;
+	} rows[] = {
+		{CONFIG_RESTART_ALWAYS, RESTART_EVENTS, RESTART_BACKOFF},
+		{CONFIG_RESTART_UNEXPECTED, RESTART_EVENTS, RESTART_BACKOFF},
+		{CONFIG_RESTART_NEVER, RESTART_EVENTS, RESTART_EXITED},
+		{CONFIG_RESTART_ALWAYS, RESTART_ON_STOP, RESTART_STOPPED},
+		{CONFIG_RESTART_ALWAYS, RESTART_ON_START, RESTART_STARTING},
+		{CONFIG_RESTART_NEVER, RESTART_ON_RESTART, RESTART_STARTING},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct restart restart = running(0);
+		assert_int_equal(
+			tell(&restart, rows[i].autorestart, RESTART_ON_FAILED, false, 1000),
+			RESTART_DO_SIGNAL);
+		assert_int_equal(restart.state, RESTART_STOPPING);
+		assert_int_equal(restart_deadline_ms(&restart), 1000 + STOPWAIT_MS);
+		/* Once is enough. */
+		assert_int_equal(
+			tell(&restart, rows[i].autorestart, RESTART_ON_FAILED, false, 1001),
+			RESTART_DO_NOTHING);
+		if (rows[i].between != RESTART_EVENTS)
+			tell(&restart, rows[i].autorestart, rows[i].between, false, 1002);
+		tell(&restart, rows[i].autorestart, RESTART_ON_EXITED, true, 1100);
+		assert_int_equal(restart.state, rows[i].expected);
+	}
+}
+
+static void test_what_was_not_ready_has_not_come_up(void **state)
+{
+	(void)state;
+	struct restart_rules rules = {
+		.autorestart = CONFIG_RESTART_NEVER, .startretries = 1, .stopwait_ms = STOPWAIT_MS};
+	struct restart_event event = {.kind = RESTART_ON_EXITED, .never_ready = true};
+	struct restart restart = running(0);
+	restart_step(&restart, &rules, event, 60000);
+	assert_int_equal(restart.state, RESTART_BACKOFF);
+	tell(&restart, CONFIG_RESTART_NEVER, RESTART_ON_TIME, false, 70000);
+	tell(&restart, CONFIG_RESTART_NEVER, RESTART_ON_STARTED, false, 70000);
+	restart_step(&restart, &rules, (struct restart_event){.kind = RESTART_ON_FAILED}, 80000);
+	restart_step(&restart, &rules, event, 80001);
+	assert_int_equal(restart.state, RESTART_FATAL);
+}
+
+static void test_what_is_done_has_come_up_however_soon(void **state)
+{
+	(void)state;
+	struct restart_rules rules = {.autorestart = CONFIG_RESTART_ALWAYS, .startsecs_ms = 1000};
+	struct restart_event event = {.kind = RESTART_ON_EXITED, .expected = true, .is_done = true};
+	struct restart restart = running(0);
+	restart_step(&restart, &rules, event, 5);
+	assert_int_equal(restart.state, RESTART_EXITED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_delays_differ_by_their_seed_and_never_exceed_the_most),
+		cmocka_unit_test(test_the_same_seed_gives_the_same_delays),
+		cmocka_unit_test(test_what_fails_while_it_lives_is_stopped_and_started_again),
+		cmocka_unit_test(test_what_was_not_ready_has_not_come_up),
+		cmocka_unit_test(test_what_is_done_has_come_up_however_soon),
 		cmocka_unit_test(test_autorestart_decides_after_an_exit),
 		cmocka_unit_test(test_delay_doubles_up_to_its_limit_and_never_gives_up),
 		cmocka_unit_test(test_delay_is_short_again_after_steady_running),

@@ -25,6 +25,13 @@
 struct fake_fleet fake_fleet;
 
 int __wrap_signals_read(const struct signals *signals, struct signals_event *event);
+uint32_t __wrap_random_seed(void);
+
+/* Delays have no random part. */
+uint32_t __wrap_random_seed(void)
+{
+	return 0;
+}
 
 int __wrap_signals_read(const struct signals *signals, struct signals_event *event)
 {
