@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where nothing can be written, neither the log nor a file below /run or /tmp, services start, are
 # asked, and stop all the same.
-# kernels: 6.12
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new disk || tap_skip_all "$CGROUP_WHY"
 IDLE_MIB=32

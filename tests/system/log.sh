@@ -1,6 +1,6 @@
 #!/bin/bash
 # Nobody who reads the log, or does not, stops the supervisor.
-# kernels: 6.1
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 pipe=$TAP_DIR/stderr
 out=$TAP_DIR/out

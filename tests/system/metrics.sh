@@ -1,7 +1,7 @@
 #!/bin/bash
 # What Prometheus is told of the services, at the address that the file names and over the control
 # socket, read by Prometheus' own client library, and by promtool where there is one.
-# kernels: 6.1
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new metrics || tap_skip_all "$CGROUP_WHY"
 /usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || tap_skip_all "python3-prometheus-client is not installed"

@@ -1,7 +1,6 @@
 #!/bin/bash
 # Forked workers that freed what they inherited are asked for it with their parent, while they sleep.
-# kernels: 6.1
-# No kernel differs in it.
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new prefork || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=320

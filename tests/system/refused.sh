@@ -1,6 +1,6 @@
 #!/bin/bash
 # Where system calls or descriptors are refused, a command runs all the same, and what is missing is said.
-# kernels: 6.12
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 log=$TAP_DIR/log
 refuse=$BUILD/tests/system/refuse

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Files written for supervisord, in the shape that images have them, run as they are: order, names,
 # restarts, log files.  Their programs are stand-ins.
-# kernels: 6.1
+# kernels: none
 . "$(dirname "$0")/../support/system.sh"
 [ "$(id -u)" = 0 ] || tap_skip_all "${TAP_ROOT}their programs run as other users"
 notes=$TAP_DIR/notes
