@@ -45,7 +45,7 @@ static const char help[] =
 	"\n"
 	"  status [--json] [SERVICE...]       what runs, and where its memory is\n"
 	"  release SERVICE...|all [--level=lazy|eager|full] [--target=SIZE] [--no-wait]\n"
-	"                                     has idle memory given back, and prints how much was\n"
+	"                                     gives idle memory back, and says how much\n"
 	"  start, stop, restart SERVICE... [--no-wait]\n"
 	"  signal SERVICE SIGNAL              sends a signal to its main process\n"
 	"  limit SERVICE SIZE|SHARE|off       its memory_max, until the next reload\n"
@@ -54,14 +54,12 @@ static const char help[] =
 	"  top                                shows all of it live; q leaves\n"
 	"  check FILE                         says whether a configuration file is right\n"
 	"\n"
-	"  -s, --socket=PATH   the supervisor's control socket, or SPILLWAY_SOCKET; else that of "
-	"the\n"
-	"                      one supervisor that runs as this user\n"
+	"  -s, --socket=PATH   the supervisor's control socket, or SPILLWAY_SOCKET; else\n"
+	"                      that of the one supervisor that runs as this user\n"
 	"  -h, --help; -V, --version\n"
 	"\n"
-	"Exit status: 0 done, 1 refused, 2 usage, 4 not allowed, 5 no such service, 7 no "
-	"supervisor\n"
-	"runs.  status: 0 all run, 3 not all, 4 unknown.\n";
+	"Exit status: 0 done, 1 refused, 2 usage, 4 not allowed, 5 no such service,\n"
+	"7 no supervisor runs.  status: 0 all run, 3 not all, 4 unknown.\n";
 
 static int complain(int code, const char *subject, const char *what)
 {

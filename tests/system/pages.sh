@@ -6,7 +6,7 @@ spillctl=$BUILD/bin/spillctl
 pages=$TAP_DIR/pages
 socket=$TAP_DIR/app.sock
 mkdir "$pages"
-cp packaging/man/*.1 "$pages"
+cp packaging/man/*.[0-9] "$pages"
 packaging/man/ini README.md >"$pages/spillway.ini.5"
 
 mapfile -t commands < <("$spillctl" --help | sed -n 's/^  \([a-z][a-z, ]*\)\( [A-Z[].*\|  .*\)$/\1/p' |
@@ -63,7 +63,36 @@ while IFS= read -r example; do
     tap_ok "$example" sh -c "${example//\/run\/spillway\/app.sock/$socket} --fail-with-body -s"
     ;;
   esac
-done < <(examples packaging/man/spillctl.1)
+done < <(
+  examples packaging/man/spillctl.1
+  sed -n 's/^\$ \(spillctl .*\)/\1/p; s/.*`\(curl --unix-socket [^`]*\)`.*/\1/p' README.md
+)
+
+# The programs: what stands between ```c and ``` is compiled, and the one of spillway.h(3) is run, too.
+# shellcheck disable=SC2016
+sed -n '/^```c$/,/^```$/{/^```/!p}' README.md >"$TAP_DIR/readme.c"
+examples packaging/man/spillway.h.3 | sed 's/\\e/\\/g' >"$TAP_DIR/page.c"
+compile() {
+  "${CC:-cc}" -std=gnu11 -Wall -Wextra -Werror -Ishim "$@" >&2
+}
+tap_ok "the README's program can be compiled" compile -c -o "$TAP_DIR/readme.o" "$TAP_DIR/readme.c"
+tap_ok "the one of spillway.h(3), too" compile -o "$TAP_DIR/page" "$TAP_DIR/page.c"
+tap_ok "preloaded, it says what it is to say" \
+  sh -c "LD_PRELOAD='$BUILD/lib/libspillway.so' '$TAP_DIR/page' | grep -qx 'idle [0-9]*, returned [0-9]*'"
+"$TAP_DIR/page" >&2
+tap_is "without the library it ends as it says" $? 1
+while IFS= read -r example; do
+  tap_ok "$example" sh -c "${example/libspillway.so/$BUILD/lib/libspillway.so} 2>'$TAP_DIR/err'"
+  tap_is "and nothing is said" "$(cat "$TAP_DIR/err")" ""
+done < <(examples packaging/man/libspillway.7)
+mapfile -t variables < <(sed -n '/^## The allocator alone/,/^## For/s/^| `\(SPILLWAY_[A-Z_]*\)`.*/\1/p' README.md)
+tap_ok "the library has variables" test ${#variables[@]} -ge 7
+tap_is "libspillway(7) has every one" "$(missing packaging/man/libspillway.7 "${variables[@]}")" ""
+mapfile -t functions < <(sed -n 's/.*\b\(spillway_[a-z_]*\)(.*SPILLWAY_WEAK;/\1/p' shim/spillway.h)
+tap_is "spillway.h(3) has every function" "$(missing packaging/man/spillway.h.3 "${functions[@]}")" ""
+for program in "$spillway" "$spillctl"; do
+  tap_ok "the help of ${program##*/} fits 80 columns" test "$("$program" --help | wc -L)" -le 80
+done
 
 # completes WORDS...: what the last of them could become.
 completes() {
