@@ -69,6 +69,7 @@ archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$
 LIBS_json := $(call archive,jansson)
 LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
 LIBS_program := $(foreach l,cgroup event_extra jansson event_core inih,$(call archive,$(l)))
+LIBS_client := $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
 LIBS_tests := -lcmocka
 
 comma := ,
@@ -105,13 +106,15 @@ $(OUT)/%.o: %.c | deps-build
 
 $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 
-$(BIN): $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
+PARTS_spillway := $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
+$(BIN): $(PARTS_spillway)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_program)
 
-$(CTL): $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
+PARTS_spillctl := $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
+$(CTL): $(PARTS_spillctl)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_client)
 
 $(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
 	@mkdir -p $(@D)
@@ -326,25 +329,37 @@ tidy: ## run clang-tidy over every source, its analyzer along more paths than ma
 	@tests/support/deps build house
 	@tests/support/tidy
 
+# What is installed comes from FROM, and is told in the systemd unit to be in BINDIR.
+FROM ?= $(OUT)
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share
-install: all ## install under $(DESTDIR)$(PREFIX)
-	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/spillway
-	install -D -m 755 $(CTL) $(DESTDIR)$(PREFIX)/bin/spillctl
-	install -D -m 755 $(SHIM) $(DESTDIR)$(PREFIX)/lib/libspillway.so
+UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
+install: $(addprefix $(FROM)/,bin/spillway bin/spillctl lib/libspillway.so) ## install under $(DESTDIR)$(PREFIX)
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(FROM)/bin/spillway $(FROM)/bin/spillctl
+	install -D -m 755 -t $(DESTDIR)$(LIBDIR) $(FROM)/lib/libspillway.so
 	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
+	install -d $(UNITS) && sed 's,@BINDIR@,$(BINDIR),' packaging/systemd/spillway@.service >$(UNITS)/spillway@.service
+	install -D -m 644 -t $(SHARE)/doc/spillway/examples packaging/spillway.ini
 	install -D -m 644 -t $(SHARE)/man/man1 packaging/man/spillway.1 packaging/man/spillctl.1
+	install -D -m 644 -t $(SHARE)/man/man3 packaging/man/spillway.h.3
 	install -d $(SHARE)/man/man5 && packaging/man/ini README.md >$(SHARE)/man/man5/spillway.ini.5
+	install -D -m 644 -t $(SHARE)/man/man7 packaging/man/libspillway.7
 	install -D -m 644 packaging/completions/spillctl.bash $(SHARE)/bash-completion/completions/spillctl
 	install -D -m 644 -t $(SHARE)/zsh/site-functions packaging/completions/_spillctl
 	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completions/spillctl.fish
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(PREFIX)/lib/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
-	rm -f $(SHARE)/man/man1/spillway.1 $(SHARE)/man/man1/spillctl.1 $(SHARE)/man/man5/spillway.ini.5
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(LIBDIR)/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
+	rm -f $(UNITS)/spillway@.service $(SHARE)/man/man1/spillway.1 $(SHARE)/man/man1/spillctl.1
+	rm -f $(SHARE)/man/man3/spillway.h.3 $(SHARE)/man/man5/spillway.ini.5 $(SHARE)/man/man7/libspillway.7
 	rm -f $(SHARE)/bash-completion/completions/spillctl $(SHARE)/zsh/site-functions/_spillctl $(SHARE)/fish/vendor_completions.d/spillctl.fish
+	rm -rf $(SHARE)/doc/spillway
+
+include packaging/packages.mk
 
 clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
-	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy
+	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy build/dist build/deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,67 @@
+# What is made for others to install: static programs, a tarball, Debian packages, an image.
+#
+#   $(STATIC)/   bin/spillway and bin/spillctl without a library of any kind, lib/libspillway.so; stripped.
+#                They are linked from the objects of this variant, so nothing is compiled twice.
+#   build/dist/  what is given away
+#
+# For another processor all three of CC, OUT and the libraries change, as in
+#   make dist-bin CC=aarch64-linux-gnu-gcc OUT=build/aarch64
+# with libevent-dev:arm64, libcgroup-dev:arm64, libinih-dev:arm64, libjansson-dev:arm64 and
+# libncurses-dev:arm64 installed.
+
+STATIC := $(OUT)/static
+DIST := build/dist
+MACHINE = $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+STRIP = $(if $(filter %-gcc,$(CC)),$(CC:gcc=strip),strip)
+# The date of the release, so that the same sources make the same bytes on every day.
+RELEASED = $(shell date -u -d "$$(sed -n '/^ -- /{s/^.*>  //p;q}' packaging/debian/changelog)" +%s)
+SOURCE_DATE_EPOCH ?= $(RELEASED)
+export SOURCE_DATE_EPOCH
+
+# The build id is a sum over the debugging information, which names the folder of the build.
+STRIPPED = -s -Wl,--build-id=none
+# --no-warnings: glibc warns of each function that may load a library for the accounts of another
+# source than /etc/passwd (README, "Without libraries").
+LINK_STATIC = $(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(STRIPPED) -static-pie -Wl,--no-warnings $(LDFLAGS)
+
+$(STATIC)/bin/spillway: $(PARTS_spillway)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK_STATIC) -o $@ $^ $(LIBS_program)
+
+$(STATIC)/bin/spillctl: $(PARTS_spillctl)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(LINK_STATIC) -o $@ $^ $(LIBS_client)
+
+$(STATIC)/lib/libspillway.so: $(SHIM)
+	@mkdir -p $(@D)
+	$(call say,STRIP,$@)$(STRIP) --strip-unneeded -R .note.gnu.build-id -o $@ $<
+
+.PHONY: static dist-bin
+static: $(STATIC)/bin/spillway $(STATIC)/bin/spillctl $(STATIC)/lib/libspillway.so ## link spillway and spillctl without libraries: build/release/static
+	@ls -l $^ | awk '{ printf "  %5d kB  %s\n", $$5 / 1000, $$NF }'
+
+TARBALL = spillway-$(VERSION)-linux-$(MACHINE)
+# Sorted, without names of users, dated by the release.
+TAR_SAME = tar --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar
+dist-bin: static ## a tarball of the static programs, the library and the pages: build/dist
+	@rm -rf $(DIST)/$(TARBALL) && mkdir -p $(DIST)
+	@$(MAKE) -s --no-print-directory install FROM=$(STATIC) DESTDIR=$(DIST)/$(TARBALL) PREFIX= BINDIR=/usr/local/bin
+	@cp README.md LICENSE $(DIST)/$(TARBALL)
+	$(call say,TAR ,$(DIST)/$(TARBALL).tar.gz)$(TAR_SAME) -C $(DIST) -c $(TARBALL) | gzip -9n >$(DIST)/$(TARBALL).tar.gz
+	@rm -rf $(DIST)/$(TARBALL)
+	@cd $(DIST) && sha256sum $(TARBALL).tar.gz >$(TARBALL).tar.gz.sha256
+
+DEB := build/deb
+.PHONY: deb
+# The folder debian/ exists in a copy only: the top level here stays as it is.
+deb: ## build the Debian packages spillway, libspillway0, spillway-dev, spillway-doc: build/dist
+	@tests/support/deps build deb
+	@rm -rf $(DEB) && mkdir -p $(DEB)/spillway $(DIST)
+	@tests/support/files | tar -c -T - | tar -x -C $(DEB)/spillway && cp -r packaging/debian $(DEB)/spillway
+	@cd $(DEB)/spillway && dpkg-buildpackage -b -uc -us -j2 >../log 2>&1 || { tail -n 30 ../log >&2; exit 1; }
+	@mv $(DEB)/*.deb $(DEB)/*.changes $(DEB)/*.buildinfo $(DIST) && ls $(DIST)/*.deb
+
+.PHONY: check-packages
+check-packages: deb dist-bin ## pass the tests of packages, tarball and image, by what was made of them (TEST=: one)
+	@tests/support/deps build packages
+	@prove --timer $(if $(TEST),tests/packages/$(TEST).sh,tests/packages/)

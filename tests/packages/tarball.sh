@@ -1,0 +1,43 @@
+#!/bin/bash
+# The tarball: the same bytes whatever the folder, the day and the user's mask, and programs that need no library.
+# What is built twice is compiled twice: without ccache.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+export CCACHE_DISABLE=1
+
+# build FOLDER: from this tree's files; prints the tarball.
+build() {
+	mkdir -p "$1"
+	tests/support/files | tar -c -T - | tar -x -C "$1"
+	(cd "$1" && env -u SOURCE_DATE_EPOCH make -s -j"$TAP_PROCESSORS" dist-bin >&2) || return 1
+	echo "$1"/build/dist/*.tar.gz
+}
+one=$(build "$TAP_DIR/one")
+other=$(umask 027 && TZ=Asia/Tokyo LC_ALL=C build "$TAP_DIR/a/folder/with a longer name")
+tap_ok "it is built" test -s "$one"
+tap_is "and again, elsewhere: the same" "$(sha256sum <"$other")" "$(sha256sum <"$one")"
+tap_ok "the sum beside it is right" sh -c "cd '$(dirname "$one")' && sha256sum -c ./*.sha256"
+mkdir "$TAP_DIR/into"
+tar -x -C "$TAP_DIR/into" --strip-components=1 -f "$one"
+for program in spillway spillctl; do
+	file=$TAP_DIR/into/bin/$program
+	tap_is "$program needs no library, nor a loader" "$(readelf -ldW "$file" | grep 'INTERP\|NEEDED')" ""
+	tap_ok "$program may be loaded anywhere" sh -c "readelf -h '$file' | grep -q 'Type: *DYN'"
+	tap_is "$program says its version" "$("$file" --version | grep -o '[0-9.]*' | head -n 1)" "$(sed -n 's/^VERSION := //p' Makefile)"
+	tap_diag "$program is $(stat -c %s "$file") bytes"
+done
+tap_ok "spillway finds the library beside it" \
+	"$TAP_DIR/into/bin/spillway" -- grep -q "$TAP_DIR/into/lib/libspillway.so" /proc/self/maps
+# The C library looks for accounts of other sources in libraries of its own; /etc/passwd takes none.
+printf '[service:a]\ncommand = id -un\nuser = nobody\n' >"$TAP_DIR/user.ini"
+if [ "$(id -u)" -eq 0 ]; then
+	tap_is "a user of /etc/passwd is found" "$("$TAP_DIR/into/bin/spillway" -q run "$TAP_DIR/user.ini")" "nobody"
+else
+	tap_skip "a user of /etc/passwd is found" "needs root: it starts a service as another user"
+fi
+tap_ok "the unit names the program" grep -q '^ExecStart=/usr/local/bin/spillway run' "$TAP_DIR/into/lib/systemd/system/spillway@.service"
+tap_ok "man pages, header and example are there" ls "$TAP_DIR/into/share/man/man7/libspillway.7" \
+	"$TAP_DIR/into/share/man/man3/spillway.h.3" "$TAP_DIR/into/share/man/man5/spillway.ini.5" \
+	"$TAP_DIR/into/include/spillway.h" "$TAP_DIR/into/share/doc/spillway/examples/spillway.ini"
+tap_done
