@@ -12,13 +12,16 @@ enum last_resort_why last_resort_judge(
 	} else if (now_ms - state->seen_ms > LAST_RESORT_PAUSE_MS) {
 		state->began = false;
 	}
-	if (state->ended && now_ms - state->ended_ms < LAST_RESORT_REST_MS)
+	if (!view->exhausted || (state->ended && now_ms - state->ended_ms < LAST_RESORT_REST_MS))
 		return LAST_RESORT_NOT;
-	if (view->exhausted && view->headroom_bytes < view->limit_bytes / LAST_RESORT_SHARE &&
-		view->time_to_wall_ms < LAST_RESORT_NEAR_MS)
+	uint64_t slowed_ms = state->began ? now_ms - state->began_ms : 0;
+	bool tight = view->headroom_bytes < view->limit_bytes / LAST_RESORT_SHARE;
+	if (tight && view->time_to_wall_ms < LAST_RESORT_NEAR_MS)
 		return LAST_RESORT_NEAR;
-	if (state->began && now_ms - state->began_ms >= LAST_RESORT_SLOW_MS)
+	if (slowed_ms >= LAST_RESORT_SLOW_MS)
 		return LAST_RESORT_SLOWED;
+	if (tight && view->braked && slowed_ms >= LAST_RESORT_NEAR_MS)
+		return LAST_RESORT_TIGHT;
 	return LAST_RESORT_NOT;
 }
 

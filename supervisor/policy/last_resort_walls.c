@@ -40,6 +40,21 @@ static size_t named(const struct turn *turn)
 	return first;
 }
 
+static struct reason reason_of(
+	enum last_resort_why why, const struct last_resort_view *view, uint64_t slowed_ms)
+{
+	if (why == LAST_RESORT_NEAR)
+		return (struct reason){.kind = REASON_TIME_TO_WALL,
+			.value = view->time_to_wall_ms,
+			.threshold = LAST_RESORT_NEAR_MS};
+	if (why == LAST_RESORT_TIGHT)
+		return (struct reason){.kind = REASON_HEADROOM,
+			.value = view->headroom_bytes,
+			.threshold = view->limit_bytes / LAST_RESORT_SHARE};
+	return (struct reason){
+		.kind = REASON_SLOWED, .value = slowed_ms, .threshold = LAST_RESORT_SLOW_MS};
+}
+
 static void end(struct turn *turn, struct last_resort *state, const struct last_resort_view *view,
 	size_t i, bool shared)
 {
@@ -52,16 +67,9 @@ static void end(struct turn *turn, struct last_resort *state, const struct last_
 		return;
 	last_resort_note(state, turn->now_ms);
 	turn->service[i]->state.leaves = true;
-	action->reason = (struct reason){.kind = REASON_SLOWED,
-		.value = slowed_ms,
-		.threshold = LAST_RESORT_SLOW_MS,
-		.wall_bytes = view->limit_bytes,
-		.shared = shared};
-	if (why == LAST_RESORT_SLOWED)
-		return;
-	action->reason.kind = REASON_TIME_TO_WALL;
-	action->reason.value = view->time_to_wall_ms;
-	action->reason.threshold = LAST_RESORT_NEAR_MS;
+	action->reason = reason_of(why, view, slowed_ms);
+	action->reason.wall_bytes = view->limit_bytes;
+	action->reason.shared = shared;
 }
 
 static struct last_resort_view view_of(
@@ -83,7 +91,8 @@ static void end_own(struct turn *turn, size_t i)
 	struct behind behind = behind_service(turn, i, BEHIND_FRESH_MS);
 	struct last_resort_view view =
 		view_of(own, &behind, turn_full_bytes(turn->service[i]->turn.policy, own));
-	view.slowed = state->brake.on || shortage_is_hopeless(&state->shortage);
+	view.braked = state->brake.on;
+	view.slowed = view.braked || shortage_is_hopeless(&state->shortage);
 	bool may_end = turn->service[i]->may_end && !state->leaves;
 	end(turn, &state->last_resort, &view, may_end ? i : turn->count, false);
 }
@@ -91,16 +100,17 @@ static void end_own(struct turn *turn, size_t i)
 static void end_shared(struct turn *turn)
 {
 	struct behind behind = behind_shared(turn, BEHIND_FRESH_MS);
-	bool slowed = shortage_is_hopeless(&turn->state->shared_shortage);
+	bool braked = false;
 	uint64_t full = 0;
 	for (size_t i = 0; i < turn->count; i++) {
 		uint64_t bytes = turn_full_bytes(turn->service[i]->turn.policy, &turn->shared);
-		slowed |= turn->service[i]->state.brake.on;
+		braked |= turn->service[i]->state.brake.on;
 		if (turn->service[i]->sample.running && bytes > full)
 			full = bytes;
 	}
 	struct last_resort_view view = view_of(&turn->shared, &behind, full);
-	view.slowed = slowed;
+	view.braked = braked;
+	view.slowed = braked || shortage_is_hopeless(&turn->state->shared_shortage);
 	end(turn, &turn->state->shared_last_resort, &view, named(turn), true);
 }
 

@@ -43,6 +43,45 @@ static void test_a_pause_begins_the_time_anew(void **state)
 		last_resort_judge(&resort, &view, 1500 + LAST_RESORT_SLOW_MS), LAST_RESORT_NOT);
 }
 
+/* A service that was OOM-killed has given its memory back. */
+static void test_what_was_slow_and_has_room_again_is_left(void **state)
+{
+	(void)state;
+	struct last_resort resort = {.began = false};
+	struct last_resort_view view = slow();
+	for (uint64_t now_ms = 5000; now_ms < 4500 + LAST_RESORT_SLOW_MS; now_ms += 100)
+		assert_int_equal(last_resort_judge(&resort, &view, now_ms), LAST_RESORT_NOT);
+	view.exhausted = false;
+	for (uint64_t now_ms = 4500; now_ms < 6000; now_ms += 100)
+		assert_int_equal(last_resort_judge(&resort, &view, now_ms + LAST_RESORT_SLOW_MS),
+			LAST_RESORT_NOT);
+}
+
+/* The kernel's delays do not hold what is so near. */
+static void test_a_brake_at_the_wall_is_not_waited_for(void **state)
+{
+	(void)state;
+	static const struct {
+		bool braked;
+		uint64_t headroom_bytes;
+		enum last_resort_why why;
+	} rows[] = {
+		{true, 4 * MIB - 1, LAST_RESORT_TIGHT}, {true, 4 * MIB, LAST_RESORT_NOT},
+		{false, 1 * MIB, LAST_RESORT_NOT}, /* heaps that wait at the gate do not grow */
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct last_resort resort = {.began = false};
+		struct last_resort_view view = slow();
+		view.braked = rows[i].braked;
+		view.headroom_bytes = rows[i].headroom_bytes;
+		last_resort_judge(&resort, &view, 1000);
+		assert_int_equal(last_resort_judge(&resort, &view, 999 + LAST_RESORT_NEAR_MS),
+			LAST_RESORT_NOT);
+		assert_int_equal(
+			last_resort_judge(&resort, &view, 1000 + LAST_RESORT_NEAR_MS), rows[i].why);
+	}
+}
+
 static void test_it_comes_at_once_when_a_kill_is_near(void **state)
 {
 	(void)state;
@@ -190,6 +229,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_comes_when_the_slow_down_has_lasted),
 		cmocka_unit_test(test_a_pause_begins_the_time_anew),
+		cmocka_unit_test(test_what_was_slow_and_has_room_again_is_left),
+		cmocka_unit_test(test_a_brake_at_the_wall_is_not_waited_for),
 		cmocka_unit_test(test_it_comes_at_once_when_a_kill_is_near),
 		cmocka_unit_test(test_one_is_enough_for_a_while),
 		cmocka_unit_test(test_of_equals_the_one_that_uses_most_is_ended),
