@@ -237,6 +237,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		spawn.has_cgroup = true;
 		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
 	}
+	/* What settle() does, and the note of it, come before its first instruction. */
+	spawn.at_once = !config->has_oom_score_adj && host->changed == NULL;
 	if (host->descriptors != NULL)
 		descriptors_give_up(host->descriptors);
 	error = spawn_start(&spawn, &service->spawned);

@@ -30,6 +30,8 @@ struct preparation {
 	char oom_score[16];
 	/* What replaces these entries in the child's copy of the environment; "" = nothing. */
 	char pid_entry[PID_NAMES][PID_ENTRY_BYTES];
+	struct spawn_failure
+		*failure; /* of a child that borrows our memory; NULL = it has its own */
 };
 
 static void close_pair(int pair[2])
@@ -39,11 +41,16 @@ static void close_pair(int pair[2])
 			close(pair[i]);
 }
 
-static void prepare_oom_score(char text[static 16])
+/* 0, or -errno where there is no descriptor left for a start: without /proc there is nothing to
+ * set.
+ */
+static int prepare_oom_score(char text[static 16])
 {
 	int score = 0;
 	char read_text[16] = "";
 	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return -errno;
 	if (fd >= 0) {
 		if (read(fd, read_text, sizeof read_text - 1) > 0)
 			score = (int)strtol(read_text, NULL, 10);
@@ -51,6 +58,7 @@ static void prepare_oom_score(char text[static 16])
 	}
 	score += OOM_SCORE_RAISE;
 	snprintf(text, 16, "%d", score > 1000 ? 1000 : score);
+	return 0;
 }
 
 /* Which of them name us. */
@@ -85,8 +93,12 @@ static void child_fail(const struct preparation *preparation, enum spawn_stage s
 {
 	struct spawn_failure failure = {.stage = stage, .error = error};
 	bool missing = stage == SPAWN_EXEC && error == -ENOENT;
-	ssize_t ignored = write(preparation->result[1], &failure, sizeof failure);
-	(void)ignored;
+	if (preparation->failure != NULL) {
+		*preparation->failure = failure;
+	} else {
+		ssize_t ignored = write(preparation->result[1], &failure, sizeof failure);
+		(void)ignored;
+	}
 	_exit(missing ? SPAWN_STATUS_MISSING : SPAWN_STATUS_UNUSABLE);
 }
 
@@ -94,6 +106,8 @@ static void child_wait(const struct preparation *preparation)
 {
 	char go;
 	ssize_t got;
+	if (preparation->failure != NULL)
+		return;
 	close(preparation->gate[1]);
 	do
 		got = read(preparation->gate[0], &go, 1);
@@ -191,6 +205,33 @@ static void child_run(const struct spawn *spawn, struct preparation *preparation
 	child_fail(preparation, SPAWN_EXEC, -errno);
 }
 
+/* A child that has our environment's entries could not be given its number there. */
+static bool may_borrow(const struct spawn *spawn, const struct preparation *preparation)
+{
+	for (size_t i = 0; i < PID_NAMES; i++)
+		if (preparation->pid_entry[i][0] != '\0')
+			return false;
+	return spawn->at_once && !spawn->has_cgroup;
+}
+
+/* 0 once it has run exec, or has failed to; -errno where there is no child.  It changes nothing of
+ * ours but environ and *spawned. */
+static int start_borrower(
+	const struct spawn *spawn, struct preparation *preparation, struct spawned *spawned)
+{
+	char **ours = environ;
+	*spawned = (struct spawned){.gate_fd = -1, .result_fd = -1};
+	preparation->failure = &spawned->failure;
+	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	if (pid == 0)
+		child_run(spawn, preparation); /* NOLINT(clang-analyzer-unix.Vfork) */
+	int error = pid < 0 ? -errno : 0;
+	preparation->failure = NULL;
+	environ = ours;
+	spawned->pid = pid;
+	return error;
+}
+
 /* A fork whose child begins in that cgroup; -1 where the kernel or a filter does not know it.  None
  * of libc's handlers run, which the child's few calls do not need. */
 static pid_t fork_into(int cgroup_fd)
@@ -204,9 +245,12 @@ int spawn_start(const struct spawn *spawn, struct spawned *spawned)
 {
 	struct preparation preparation = {.gate = {-1, -1}, .result = {-1, -1}};
 	pid_t pid = -1;
-	int error = 0;
 	prepare_pids(spawn, &preparation);
-	prepare_oom_score(preparation.oom_score);
+	int error = prepare_oom_score(preparation.oom_score);
+	if (error != 0)
+		return error;
+	if (may_borrow(spawn, &preparation) && start_borrower(spawn, &preparation, spawned) == 0)
+		return 0;
 	if (pipe2(preparation.gate, O_CLOEXEC) != 0 || pipe2(preparation.result, O_CLOEXEC) != 0) {
 		error = -errno;
 		goto out;
@@ -255,6 +299,8 @@ int spawn_set_oom_score(const struct spawned *spawned, int score)
 
 void spawn_go(struct spawned *spawned)
 {
+	if (spawned->gate_fd < 0)
+		return;
 	/* A child that was killed at the gate is noticed when it is reaped. */
 	ssize_t ignored = write(spawned->gate_fd, "", 1);
 	(void)ignored;
@@ -266,6 +312,10 @@ int spawn_result(const struct spawned *spawned, struct spawn_failure *failure)
 {
 	struct spawn_failure got;
 	ssize_t size;
+	if (spawned->result_fd < 0) {
+		*failure = spawned->failure;
+		return spawned->failure.error != 0;
+	}
 	do
 		size = read(spawned->result_fd, &got, sizeof got);
 	while (size < 0 && errno == EINTR);

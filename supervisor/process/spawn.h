@@ -24,6 +24,10 @@
  * What keeps it from running comes back over a pipe that exec closes.  Between
  * fork and exec only async-signal-safe calls are made; all lookups, formatting
  * and allocation are done before.
+ *
+ * Where the caller does nothing at the gate (at_once) there is neither gate nor pipe: the child
+ * borrows our memory, as vfork has it, so that no page tables are copied, and spawn_start() returns
+ * when it has run exec or failed to.  All threads but the caller's go on meanwhile.
  */
 
 struct spawn {
@@ -45,6 +49,7 @@ struct spawn {
 	bool new_session;   /* it leads a session, whose terminal is that of stdin if it is free */
 	bool has_cgroup;
 	int cgroup_fd; /* of its cgroup's directory, where has_cgroup */
+	bool at_once;  /* it need not wait at the gate; nothing in its cgroup may hold it up */
 };
 
 /* In output[], for a descriptor: it keeps ours; it writes to /dev/null. */
@@ -59,12 +64,13 @@ struct spawn_failure {
 	int error; /* -errno */
 };
 
-/* Owns two descriptors until spawn_close. */
+/* Owns two descriptors until spawn_close.  Of a child that did not wait at the gate both are -1. */
 struct spawned {
 	pid_t pid;
 	bool in_cgroup; /* else it is to be attached */
 	int gate_fd;
-	int result_fd; /* readable: it has run exec, or failed to */
+	int result_fd;                /* readable: it has run exec, or failed to */
+	struct spawn_failure failure; /* without result_fd; error 0 = it has run exec */
 };
 
 /* 127 for a program that is not there, 126 for one that cannot be run. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 static struct signals signals;
 static struct environment environment;
 static char output[4096];
+static bool at_once;
 
 static int set_up(void **state)
 {
@@ -41,8 +43,24 @@ static int tear_down(void **state)
 
 static struct spawn spawn_of(const char *const *argv)
 {
-	return (struct spawn){
-		.argv = (char *const *)argv, .environment = &environment, .signals = &signals};
+	return (struct spawn){.argv = (char *const *)argv,
+		.environment = &environment,
+		.signals = &signals,
+		.at_once = at_once};
+}
+
+static int wait_at_the_gate(void **state)
+{
+	(void)state;
+	at_once = false;
+	return 0;
+}
+
+static int go_at_once(void **state)
+{
+	(void)state;
+	at_once = true;
+	return 0;
 }
 
 /* Runs it to its end with stdout in output; the wait status. */
@@ -108,6 +126,49 @@ static void test_a_child_given_up_at_the_gate_runs_nothing(void **state)
 	spawn_close(&spawned);
 	assert_int_equal(waitpid(spawned.pid, &status, 0), spawned.pid);
 	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_UNUSABLE);
+}
+
+/* It writes to our memory until exec: not to what we go on to use, nor with descriptors of its own
+ * that stay open. */
+static void test_one_that_goes_at_once_leaves_us_as_we_were(void **state)
+{
+	const char *const argv[] = {"true", NULL};
+	char *const *before = environ;
+	struct spawn spawn = spawn_of(argv);
+	struct spawned spawned;
+	struct spawn_failure failure;
+	int status;
+	(void)state;
+	int free_fd = dup(STDIN_FILENO);
+	close(free_fd);
+	assert_int_equal(spawn_start(&spawn, &spawned), 0);
+	assert_int_equal(spawned.gate_fd, -1);
+	assert_int_equal(spawned.result_fd, -1);
+	assert_int_equal(spawn_result(&spawned, &failure), 0);
+	assert_ptr_equal(environ, before);
+	int fd = dup(STDIN_FILENO);
+	assert_int_equal(fd, free_fd);
+	close(fd);
+	spawn_go(&spawned);
+	assert_int_equal(waitpid(spawned.pid, &status, 0), spawned.pid);
+	assert_int_equal(status, 0);
+	spawn_close(&spawned);
+}
+
+/* A start that finds none would leave a service without all that takes one. */
+static void test_without_descriptors_nothing_starts(void **state)
+{
+	const char *const argv[] = {"true", NULL};
+	struct spawn spawn = spawn_of(argv);
+	struct spawned spawned;
+	struct rlimit limit;
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	const struct rlimit none = {.rlim_cur = 3, .rlim_max = limit.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int error = spawn_start(&spawn, &spawned);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(error, -EMFILE);
 }
 
 static void test_what_fails_comes_back(void **state)
@@ -304,20 +365,25 @@ static void test_descendants_are_reached_however_deep(void **state)
 	spawn_close(&second);
 }
 
+#define BOTH(test) \
+	cmocka_unit_test_setup(test, wait_at_the_gate), cmocka_unit_test_setup(test, go_at_once)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_child_waits_at_the_gate),
 		cmocka_unit_test(test_a_child_given_up_at_the_gate_runs_nothing),
-		cmocka_unit_test(test_what_fails_comes_back),
-		cmocka_unit_test(test_the_program_is_found_in_the_childs_path),
-		cmocka_unit_test(test_directories_count_from_where_it_starts),
-		cmocka_unit_test(test_some_descriptors_are_kept_and_no_other),
-		cmocka_unit_test(test_outputs_and_umask_are_set),
-		cmocka_unit_test(test_listen_pid_becomes_the_childs_if_it_is_ours),
+		cmocka_unit_test_setup(test_one_that_goes_at_once_leaves_us_as_we_were, go_at_once),
+		BOTH(test_without_descriptors_nothing_starts),
+		BOTH(test_what_fails_comes_back),
+		BOTH(test_the_program_is_found_in_the_childs_path),
+		BOTH(test_directories_count_from_where_it_starts),
+		BOTH(test_some_descriptors_are_kept_and_no_other),
+		BOTH(test_outputs_and_umask_are_set),
+		BOTH(test_listen_pid_becomes_the_childs_if_it_is_ours),
 		cmocka_unit_test(test_signals_are_read_and_tell_who_sent_them),
 		cmocka_unit_test(test_signal_names),
-		cmocka_unit_test(test_descendants_are_reached_however_deep),
+		cmocka_unit_test_setup(test_descendants_are_reached_however_deep, wait_at_the_gate),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
