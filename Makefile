@@ -9,7 +9,7 @@
 #   tests/fuzz/         streams of operations on the heap   tests/fuzz/test_*, fuzz_* (libFuzzer's)
 #
 # Everything lands in build/<variant>/; a variant is release, or what SAN= names; FUZZ=1 is clang's
-# ASan+UBSan with the heap instrumented for libFuzzer.
+# ASan+UBSan with what is fuzzed instrumented for libFuzzer.
 
 ifneq ($(FUZZ),)
 VARIANT := fuzz
@@ -47,7 +47,7 @@ FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP
 	-ffunction-sections
 # The archives hold more than each program uses: a preload's every page is locked by mlockall.
 LINK_SMALL := -Wl,--gc-sections
-FLAGS_heap := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
+FLAGS_fuzz := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
 FLAGS_shared := -fPIC -fvisibility=hidden
@@ -101,7 +101,7 @@ $(OUT)/%.a:
 
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
-	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/%,$<),$(FLAGS_heap)) \
+	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/% supervisor/% config/%,$<),$(FLAGS_fuzz)) \
 		$(CPPFLAGS) $(CFLAGS) $(call small,$<) -c -o $@ $<
 
 $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
@@ -128,11 +128,16 @@ NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 # What of the preload library can be tested without being preloaded.
 NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup cgroup_place environment family limit) $(POLICY) $(SUPPORT)
 $(OUT)/tests/shim/test_link: $(OUT)/shim/link.o
-NEEDS_fuzz := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
-LINK_fuzz := -Wl,-T,tests/support/heap_state.ld
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)
+# The fuzzers' targets: those of the heap, and those of what comes from outside.
+STREAM := $(patsubst %,$(OUT)/tests/fuzz/heap_%.o,stream actors bytes) $(SUPPORT) $(HEAP)
+INPUTS := $(patsubst %,$(OUT)/tests/fuzz/%_bytes.o,config expand cgroup link control) $(NEEDS_supervisor)
+LINK_stream := -Wl,-T,tests/support/heap_state.ld
+LINK_inputs = $(LINK_supervisor) $(addprefix -Wl$(comma)--wrap=,$(WRAP_fleet))
+LINK_fuzz_heap_stream := $(LINK_stream)
+LINK_fuzz_seeds = $(LINK_inputs)
 # What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
 WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal \
 	descendants_terminate
@@ -162,16 +167,20 @@ UNIT := $(filter-out $(if $(SAN),%/test_lines),$(patsubst %.c,$(OUT)/%,$(foreach
 define unit_rule
 $(OUT)/tests/$(1)/test_%: $(OUT)/tests/$(1)/test_%.o $(NEEDS_$(1)) $(SUPPORT)
 	$$(call say,LINK,$$@)$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$+) \
-		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LIBS_tests)
+		$$(addprefix -Wl$$(comma)--wrap=,$$(WRAP_$(1)_$$*)) $$(LINK_$(1)) $$(LINK_$(1)_$$*) $$(LIBS_tests)
 endef
 $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 # Of the client only what neither asks nor draws.
 $(OUT)/tests/supervisor/test_client_top: $(OUT)/supervisor/client/top_model.o
 unit: $(UNIT) ## build the unit tests of this variant
-$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(NEEDS_fuzz)
-	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+$(OUT)/tests/fuzz/test_heap_stream: $(STREAM)
+$(OUT)/tests/fuzz/test_seeds: $(INPUTS)
+$(OUT)/tests/fuzz/fuzz_heap: $(OUT)/tests/fuzz/fuzz_heap.o $(STREAM)
+	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_stream)
+$(OUT)/tests/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(INPUTS)
+	$(call say,LINK,$@)$(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_inputs) $(LIBS_tests)
 $(OUT)/tests/heap/soak: $(OUT)/tests/heap/soak.o $(NEEDS_heap) $(SUPPORT)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_fuzz)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$+) $(LINK_stream)
 
 # The heap with every access counted (tests/support/lines.h), in the release variant only.
 FLAGS_lined := -Dmemcpy=lines_memcpy -Dmemmove=lines_memmove -Dmemset=lines_memset
@@ -244,13 +253,18 @@ check-loaded: ## pass the tests ROUNDS=10 times beside four busy loops a process
 	@tests/support/loaded $(ROUNDS) $(SUITES)
 
 SECONDS ?= 60
-fuzz: ## have libFuzzer look for operations that break the heap, for SECONDS=60; build/corpus is kept
+WHAT ?= heap
+FUZZ_heap := -max_len=600 -len_control=20 -detect_leaks=0
+fuzz: ## have libFuzzer look for input that breaks WHAT=heap, config, expand, cgroup, link or control, for SECONDS=60
 	@tests/support/deps build fuzz
-	@$(MAKE) --no-print-directory FUZZ=1 build/fuzz/tests/fuzz/fuzz_heap
-	@mkdir -p build/corpus/heap
-	@. tests/support/progress.sh && progress_run "fuzz: looking for inputs that break the heap" $(SECONDS) 0 \
-		build/fuzz/tests/fuzz/fuzz_heap -max_total_time=$(SECONDS) -max_len=600 -len_control=20 -detect_leaks=0 \
-		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/corpus/ build/corpus/heap
+	@[ -e tests/fuzz/fuzz_$(WHAT).c ] || { \
+		echo "fuzz: WHAT=$(WHAT): expected heap, config, expand, cgroup, link or control" >&2; exit 2; }
+	@$(MAKE) --no-print-directory FUZZ=1 build/fuzz/tests/fuzz/fuzz_$(WHAT)
+	@mkdir -p build/corpus/$(WHAT)
+	@. tests/support/progress.sh && progress_run "fuzz: looking for input that breaks $(WHAT)" $(SECONDS) 0 \
+		build/fuzz/tests/fuzz/fuzz_$(WHAT) -max_total_time=$(SECONDS) $(FUZZ_$(WHAT)) -timeout=20 \
+		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/corpus/$(WHAT)- \
+		build/corpus/$(WHAT) $(wildcard tests/fuzz/seeds/$(WHAT))
 
 MINUTES ?= 5
 soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that

@@ -100,9 +100,13 @@ static void on_close(struct evhttp_connection *connection, void *context)
 {
 	struct control_request *request = context;
 	const struct control_handler *handler = &request->control->handler;
+	struct evhttp_request *http = request->http;
 	(void)connection;
 	handler->gone(handler->context, request);
 	forget(request);
+	/* What fails while it is read evhttp takes off the connection, and leaves to us. */
+	if (evhttp_request_get_connection(http) == NULL)
+		evhttp_request_free(http);
 }
 
 /* The kernel's word for who connected, not the client's. */

@@ -4,6 +4,7 @@
 
 #include "config/command.h"
 #include "config/units.h"
+#include "tests/support/config_whole.h"
 #include "tests/support/random.h"
 
 /*
@@ -102,48 +103,10 @@ static size_t text_make(char *text)
 	return length;
 }
 
-static void errors_hold_together(const struct config_errors *errors)
+static void holds(const char *wrong)
 {
-	size_t kept = errors->count < CONFIG_ERRORS_MAX ? errors->count : CONFIG_ERRORS_MAX;
-
-	assert_true(errors->count > 0);
-	for (size_t i = 0; i < kept; i++) {
-		assert_true(i == 0 || errors->error[i - 1].line <= errors->error[i].line);
-		assert_true(errors->error[i].line > 0);
-		assert_non_null(memchr(errors->error[i].text, '\0', CONFIG_ERROR_BYTES));
-		assert_null(strstr(errors->error[i].text, "the INI parser"));
-		for (const char *at = errors->error[i].text; *at != '\0'; at++)
-			assert_true((unsigned char)*at >= ' ' || *at == '\t');
-	}
-}
-
-static void config_holds_together(const struct config *config)
-{
-	assert_true(config->policy_count >= 1 && config->policy_count <= CONFIG_POLICIES_MAX);
-	assert_string_equal(config->policies[0].name, "default");
-	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_service *service = &config->services[i];
-		assert_true(service->name[0] != '\0');
-		assert_non_null(service->argv);
-		assert_true(service->argv[0] != NULL && service->argv[0][0] != '\0');
-		assert_true(service->policy < config->policy_count);
-		assert_true(service->stopsignal > 0 && service->stopsignal <= 64);
-		assert_true(service->directory == NULL || service->directory[0] == '/');
-		for (char **pair = service->environment; pair != NULL && *pair != NULL; pair++)
-			assert_non_null(strchr(*pair, '='));
-	}
-	for (size_t i = 0; i < config->policy_count; i++) {
-		const struct config_policy *policy = &config->policies[i];
-		for (int level = LEVEL_LAZY; level < LEVELS; level++)
-			assert_true(policy->at[level].headroom.permille <= 1000 &&
-				    policy->at[level].pressure.permille <= 1000);
-		assert_true(policy->scavenge < CONFIG_SCAVENGES);
-		assert_true(policy->madvise < CONFIG_MADVISES);
-		assert_true(policy->scavenge_cpu_permille >= 1 &&
-			    policy->scavenge_cpu_permille <= 1000);
-		assert_true(policy->core_worth_bytes >= CONFIG_CORE_WORTH_LEAST_BYTES &&
-			    policy->core_worth_bytes <= CONFIG_CORE_WORTH_MOST_BYTES);
-	}
+	if (wrong != NULL)
+		fail_msg("%s", wrong);
 }
 
 static void test_mutated_files_load_or_fail_but_hold_together(void **state)
@@ -166,12 +129,12 @@ static void test_mutated_files_load_or_fail_but_hold_together(void **state)
 		free(exact);
 		if (error == 0) {
 			assert_int_equal(errors.count, 0);
-			config_holds_together(&config);
+			holds(config_whole(&config));
 			config_free(&config);
 			loaded++;
 		} else {
 			assert_int_equal(error, -EINVAL);
-			errors_hold_together(&errors);
+			holds(config_errors_whole(&errors));
 			refused++;
 		}
 	}
@@ -192,10 +155,10 @@ static void test_every_prefix_of_a_file_holds_together(void **state)
 			assert_non_null(exact);
 			memcpy(exact, seeds[i], length);
 			if (config_load_text(exact, length, &config, &errors) == 0) {
-				config_holds_together(&config);
+				holds(config_whole(&config));
 				config_free(&config);
 			} else {
-				errors_hold_together(&errors);
+				holds(config_errors_whole(&errors));
 			}
 			free(exact);
 		}

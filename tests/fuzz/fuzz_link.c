@@ -1,0 +1,4 @@
+#include "tests/fuzz/fuzzer.h"
+#include "tests/fuzz/targets.h"
+
+FUZZER(link_bytes_play)
