@@ -80,4 +80,32 @@ kill -TERM "$pid"
 wait "$pid"
 tap_is "it stops cleanly" $? 0
 tap_is "no process is left" "$(cgroup_pids "$CGROUP_MEMORY" | wc -l)" 0
+
+# A memory_max is kept by us there.
+cat >"$TAP_DIR/soft.ini" <<END
+[policy:default]
+scavenge = off
+lazy_headroom = off
+eager_headroom = 20%
+full_headroom = off
+[service:limited]
+command = $memory idle $IDLE_MIB 2 10000
+memory_max = $((IDLE_MIB + 16))M
+END
+(cgroup_exec "$TAP_DIR/container" "$spillway" run "$TAP_DIR/soft.ini") >"$out" 2>"$log" &
+pid=$!
+at_exit_kill "$pid"
+tap_ok "a memory_max is soft, which is said" wait_until 60 said 'limited: memory_max 64M is soft here' "$log"
+wait_until 60 said empty "$out"
+limited=$(pgrep -P "$pid" -f "^$memory idle")
+kill -USR1 "$limited"
+wait_until 60 said '^idle' "$out"
+gave_back() {
+	[ "$(awk '$1 == "Rss:" { print int($2 / 1024) }' "/proc/$limited/smaps_rollup")" -le $((IDLE_MIB / 4)) ]
+}
+tap_ok "and idle memory near it goes" wait_until 60 gave_back
+tap_ok "by that limit" said 'limited: \(eager\|full\) .* of 64M' "$log"
+tap_diag "$(grep 'limited: ' "$log" | cut -c 1-160 | head -n 6)"
+kill -TERM "$pid"
+wait "$pid"
 tap_done
