@@ -160,6 +160,7 @@ WRAP_supervisor_tick_oom := $(WRAP_machine)
 WRAP_supervisor_tick_reload := $(WRAP_machine)
 WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_hook := $(WRAP_tick)
+WRAP_supervisor_service_health := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
 WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap shim supervisor fuzz

@@ -154,6 +154,9 @@ static void check_service(const struct config_service *service, const struct sec
 	check_below_max(service, lines, KEY_MEMORY_HIGH, service->memory_high, errors);
 	check_below_max(service, lines, KEY_MEMORY_MIN, service->memory_min, errors);
 	check_below_max(service, lines, KEY_MEMORY_LOW, service->memory_low, errors);
+	if (service->watchdog_ms != 0 && service->notify.kind != CONFIG_PROBE_SYSTEMD)
+		errors_note(errors, lines->key[KEY_WATCHDOG],
+			"watchdog: only systemd's protocol has it: expected notify = systemd");
 }
 
 void check_config(

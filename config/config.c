@@ -32,6 +32,13 @@ struct config_service *config_service_add(struct config *config)
 	return &config->services[count];
 }
 
+static void probe_free(struct config_probe *probe)
+{
+	free(probe->text);
+	free(probe->path);
+	command_free(probe->argv);
+}
+
 void config_service_free(struct config_service *service)
 {
 	command_free(service->argv);
@@ -45,6 +52,8 @@ void config_service_free(struct config_service *service)
 	command_free(service->after);
 	command_free(service->requires);
 	free(service->need);
+	probe_free(&service->notify);
+	probe_free(&service->health);
 	memset(service, 0, sizeof *service);
 }
 
@@ -105,6 +114,21 @@ static bool logs_equal(const struct config_service *a, const struct config_servi
 	return a->redirect_stderr == b->redirect_stderr;
 }
 
+/* The rest comes from the text. */
+static bool probe_equal(const struct config_probe *a, const struct config_probe *b)
+{
+	return a->kind == b->kind && text_equal(a->text, b->text);
+}
+
+static bool care_equal(const struct config_service *a, const struct config_service *b)
+{
+	return probe_equal(&a->notify, &b->notify) && a->start_timeout_ms == b->start_timeout_ms &&
+	       a->watchdog_ms == b->watchdog_ms && probe_equal(&a->health, &b->health) &&
+	       a->health_interval_ms == b->health_interval_ms &&
+	       a->health_timeout_ms == b->health_timeout_ms &&
+	       a->health_retries == b->health_retries && a->health_start_ms == b->health_start_ms;
+}
+
 static bool life_equal(const struct config_service *a, const struct config_service *b)
 {
 	return a->autostart == b->autostart && a->autorestart == b->autorestart &&
@@ -122,8 +146,9 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	return a->is_program == b->is_program && text_equal(a->name, b->name) &&
 	       list_equal(a->argv, b->argv) && text_equal(a->directory, b->directory) &&
 	       text_equal(a->user, b->user) && list_equal(a->environment, b->environment) &&
-	       life_equal(a, b) && logs_equal(a, b) && a->has_umask == b->has_umask &&
-	       a->umask == b->umask && list_equal(a->on_pressure, b->on_pressure) &&
+	       life_equal(a, b) && care_equal(a, b) && logs_equal(a, b) &&
+	       a->has_umask == b->has_umask && a->umask == b->umask &&
+	       list_equal(a->on_pressure, b->on_pressure) &&
 	       a->on_pressure_signal == b->on_pressure_signal &&
 	       a->on_pressure_level == b->on_pressure_level && cgroup_equal(a, b) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&

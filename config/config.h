@@ -127,6 +127,26 @@ struct config_log {
 
 enum config_stream { CONFIG_STDOUT, CONFIG_STDERR, CONFIG_STREAMS };
 
+/* How it is found out whether a service is up (notify), or of use (health). */
+enum config_probe_kind {
+	CONFIG_PROBE_NONE,
+	CONFIG_PROBE_SYSTEMD, /* it tells, by systemd's protocol */
+	CONFIG_PROBE_FD,      /* it writes a line to that descriptor */
+	CONFIG_PROBE_PORT,    /* a TCP connection can be made */
+	CONFIG_PROBE_HTTP,    /* GET is answered with a status from 200 to 399 */
+	CONFIG_PROBE_EXEC     /* a command exits with 0 */
+};
+
+struct config_probe {
+	enum config_probe_kind kind;
+	int number; /* of the descriptor or port */
+	bool is_v6; /* what address is */
+	uint8_t address[16];
+	char *text;  /* owned; as it was written; NULL = NONE that was not written */
+	char *path;  /* owned; HTTP's */
+	char **argv; /* owned; EXEC's, as a service's */
+};
+
 /* Another service of the same config that is started before this one and stopped after it. */
 struct config_need {
 	size_t service;   /* index into services[], lower than that of the one that has the need */
@@ -147,6 +167,15 @@ struct config_service {
 	enum config_backoff backoff;
 	uint8_t exitcodes[32]; /* a bit for each status that is expected */
 	uint32_t startsecs_ms; /* it is up when it has run for so long */
+	struct config_probe notify;
+	uint32_t start_timeout_ms; /* with notify: it is ready by then, or has failed; 0 = no limit
+				    */
+	uint32_t watchdog_ms; /* it has to tell so often, by systemd's protocol; 0 = it has not */
+	struct config_probe health;
+	uint32_t health_interval_ms; /* between the end of one check and the next; not 0 */
+	uint32_t health_timeout_ms;  /* of one check; not 0 */
+	int health_retries;          /* failures one after another that are too many */
+	uint32_t health_start_ms;    /* after it was ready for so long failures count */
 	enum config_on_exit on_exit;
 	uint32_t startretries;    /* starts that may fail one after another, beside the first */
 	int priority;             /* a lower one starts earlier and stops later */

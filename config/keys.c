@@ -10,6 +10,7 @@
 
 #include "config/command.h"
 #include "config/keys_choice.h"
+#include "config/keys_probe.h"
 #include "config/keys_process.h"
 #include "config/keys_signals.h"
 #include "config/units.h"
@@ -319,6 +320,25 @@ static const struct key service_keys[] = {
 	[KEY_STARTSECS] = {"startsecs", EXPECTED_DURATION, parse_duration, SERVICE(startsecs_ms)},
 	[KEY_STARTRETRIES] = {"startretries", "a number from 0 to 1000000, or off",
 		keys_parse_retries, SERVICE(startretries)},
+	[KEY_NOTIFY] = {"notify",
+		"none, systemd, fd:N, port:[ADDRESS:]PORT, http://ADDRESS:PORT/PATH or "
+		"exec:COMMAND",
+		keys_parse_notify, SERVICE(notify)},
+	[KEY_START_TIMEOUT] = {"start_timeout", EXPECTED_DURATION_OFF, parse_duration_or_off,
+		SERVICE(start_timeout_ms)},
+	[KEY_WATCHDOG] = {"watchdog", EXPECTED_DURATION_OFF, parse_duration_or_off,
+		SERVICE(watchdog_ms)},
+	[KEY_HEALTH] = {"health",
+		"none, port:[ADDRESS:]PORT, http://ADDRESS:PORT/PATH or exec:COMMAND",
+		keys_parse_health, SERVICE(health)},
+	[KEY_HEALTH_INTERVAL] = {"health_interval", EXPECTED_DURATION, keys_parse_period,
+		SERVICE(health_interval_ms)},
+	[KEY_HEALTH_TIMEOUT] = {"health_timeout", EXPECTED_DURATION, keys_parse_period,
+		SERVICE(health_timeout_ms)},
+	[KEY_HEALTH_RETRIES] = {"health_retries", "a number from 1 to 1000", keys_parse_failures,
+		SERVICE(health_retries)},
+	[KEY_HEALTH_START] = {"health_start", EXPECTED_DURATION, parse_duration,
+		SERVICE(health_start_ms)},
 	[KEY_ON_EXIT] = {"on_exit", "none or shutdown", keys_parse_on_exit, SERVICE(on_exit)},
 	[KEY_PRIORITY] = {"priority", "a number such as 999; the lowest is started first",
 		keys_parse_order, SERVICE(priority)},

@@ -180,6 +180,9 @@ static int fleet_init(struct fleet *fleet)
 	int error = loop_new(&fleet->loop);
 	if (error != 0)
 		return error;
+	fleet->host.loop = fleet->loop;
+	fleet->host.wake = on_timer;
+	fleet->host.context = fleet;
 	error = loop_timer_new(fleet->loop, on_timer, fleet, &fleet->timer);
 	if (error != 0)
 		return error;
@@ -297,6 +300,7 @@ void fleet_free(struct fleet *fleet)
 	fleet_watches_drop(fleet->watch);
 	for (size_t i = 0; i < fleet->count; i++) {
 		fleet_watches_drop(fleet->service[i]->watch);
+		ready_close(&fleet->service[i]->ready_state);
 		service_left_free(fleet->service[i]->left);
 		fleet->service[i]->left = NULL;
 	}

@@ -32,7 +32,6 @@ int fleet_adopt_open(struct fleet *fleet)
 	if (error != 0)
 		return error == -EALREADY ? error : 0;
 	fleet->host.changed = fleet_adopt_note;
-	fleet->host.context = fleet;
 	error = left_file_read(fleet->left_file, &fleet->left);
 	if (error != 0 && error != -ENOENT)
 		log_warn("what an earlier supervisor has noted cannot be read, and is not used: %s",

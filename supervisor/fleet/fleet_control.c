@@ -41,6 +41,12 @@ static void answer_or_wait(struct fleet_control *control, struct control_request
 	memcpy(wait->mark[0].name, service->config->name, CONFIG_NAME_BYTES);
 }
 
+static uint64_t up_wait_ms(const struct service *service)
+{
+	bool tells = service->config->notify.kind != CONFIG_PROBE_NONE;
+	return UP_WAIT_MS + (tells ? service->config->start_timeout_ms : 0);
+}
+
 static void start(
 	struct fleet_control *control, struct control_request *request, struct service *service)
 {
@@ -54,7 +60,7 @@ static void start(
 		return;
 	}
 	/* The count rises with the start, which may happen at once. */
-	answer_or_wait(control, request, service, WAIT_UP, UP_WAIT_MS);
+	answer_or_wait(control, request, service, WAIT_UP, up_wait_ms(service));
 	log_info("%s: started by hand", service->config->name);
 	fleet_order_start(fleet, service, loop_now_ms());
 }
@@ -79,7 +85,7 @@ static void restart(
 		return;
 	}
 	answer_or_wait(control, request, service, WAIT_UP,
-		2 * (uint64_t)service->config->stopwait_ms + UP_WAIT_MS);
+		2 * (uint64_t)service->config->stopwait_ms + up_wait_ms(service));
 	log_info("%s: restarting, asked by hand", service->config->name);
 	fleet_order_restart(fleet, service, loop_now_ms());
 }

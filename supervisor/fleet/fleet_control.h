@@ -33,7 +33,8 @@
  * page that shows the same in a browser, and nothing else.
  *
  * The state of a service is supervisord's name of it, or WAITING while what waits_for names keeps
- * it from starting.
+ * it from starting.  ready says whether it is up (service_ready.h); status_text, reloading and
+ * stopping are what it has told; health_failures is how many checks have failed one after another.
  *
  * A stopped service does not count as one that has ended: the supervisor stays.
  */

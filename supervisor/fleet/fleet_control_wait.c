@@ -45,7 +45,7 @@ static uint64_t up_ms(const struct service *service)
 
 static bool is_up(const struct service *service, uint64_t now_ms)
 {
-	return service->lives && service->restart.state == RESTART_RUNNING &&
+	return service->ready && service->restart.state == RESTART_RUNNING &&
 	       now_ms - service->started_ms >= up_ms(service);
 }
 

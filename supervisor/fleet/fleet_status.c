@@ -46,6 +46,33 @@ static void put_awaited(json_t *object, const struct fleet *fleet, const struct 
 		json_object_set_new(object, "waits_for", json_string(awaited->config->name));
 }
 
+static const char *state_of(
+	const struct service *service, const struct restart_rules *rules, uint64_t now_ms)
+{
+	enum restart_state state = restart_shown(&service->restart, rules, now_ms);
+	if (service->wanted && service_is_down(service))
+		return "WAITING";
+	if (state == RESTART_RUNNING && service->lives && !service->ready)
+		state = RESTART_STARTING;
+	return restart_state_name(state);
+}
+
+/* What it says of itself, and what its checks do. */
+static void put_care(json_t *object, const struct service *service)
+{
+	const struct ready *ready = &service->ready_state;
+	json_object_set_new(object, "ready", json_boolean(service->ready));
+	if (ready->status != NULL)
+		json_object_set_new(object, "status_text", json_string(ready->status));
+	if (ready->is_reloading)
+		json_object_set_new(object, "reloading", json_true());
+	if (ready->is_stopping)
+		json_object_set_new(object, "stopping", json_true());
+	if (service->config->health.kind != CONFIG_PROBE_NONE && service->lives)
+		json_object_set_new(
+			object, "health_failures", json_integer(service->health.failures));
+}
+
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
 {
@@ -55,11 +82,9 @@ json_t *fleet_status_service(
 	tick_counts(fleet->host.tick, &service->memory, &counts);
 	json_object_set_new(object, "name", json_string(service->config->name));
 	struct restart_rules rules = service_rules(service);
-	bool waits = service->wanted && service_is_down(service);
-	json_object_set_new(object, "state",
-		json_string(waits ? "WAITING"
-				  : restart_state_name(restart_shown(restart, &rules, now_ms))));
+	json_object_set_new(object, "state", json_string(state_of(service, &rules, now_ms)));
 	put_awaited(object, fleet, service);
+	put_care(object, service);
 	if (service->lives) {
 		json_object_set_new(object, "pid", json_integer(service->pid));
 		put_bytes(object, "uptime_ms", now_ms - service->started_ms);

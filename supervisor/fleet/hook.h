@@ -6,14 +6,13 @@
 #include <sys/types.h>
 
 #include "config/config.h"
-#include "supervisor/process/spawn.h"
+#include "supervisor/fleet/service_command.h"
 
 /*
  * What a service wants done when memory is short, for what no heap of ours holds: a runtime's own
  * collector, caches of its own, files.  Its main process gets on_pressure_signal, and on_pressure
- * is run beside it: as the service's user, in its cgroup and directory, with its environment and
+ * is run beside it (service_command.h), with
  *
- *   SPILLWAY_SERVICE, SPILLWAY_PID    the service and its main process
  *   SPILLWAY_LEVEL                    lazy, eager or full
  *   SPILLWAY_USAGE_BYTES              of its cgroup, else of the one that all services share
  *   SPILLWAY_HEADROOM_BYTES           what is left below the nearest wall; not set without a wall
@@ -34,9 +33,7 @@ struct service_host;
 struct hook {
 	bool wanted;      /* the level asks for it */
 	uint64_t rest_ms; /* nobody is told before that */
-	uint64_t kill_ms; /* when the command is killed; HOOK_NEVER = none runs, or it was */
-	pid_t pid;        /* of the command and its group; 0 = none */
-	struct spawned spawned;
+	struct service_command command;
 };
 
 void hook_init(struct hook *hook);

@@ -29,6 +29,9 @@ static void init(struct service *service)
 	};
 	tick_service_init(&service->memory);
 	hook_init(&service->hook);
+	ready_init(&service->ready_state);
+	health_init(&service->health);
+	probe_init(&service->probe);
 	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
 		service->watch[i].fd = -1;
 }
@@ -45,6 +48,8 @@ void service_fini(struct service *service)
 	service_left_free(service->left);
 	service->left = NULL;
 	service_output_close(service);
+	ready_close(&service->ready_state);
+	probe_end(&service->probe);
 	tick_service_fini(&service->memory);
 }
 
@@ -67,6 +72,8 @@ void service_exchange(
 	struct service *service, struct config_service *config, const struct config_policy *policy)
 {
 	struct config_service before = *service->config;
+	/* It goes by settings that may be others now. */
+	probe_end(&service->probe);
 	*service->config = *config;
 	*config = before;
 	service->memory.policy_config = *policy;
@@ -178,7 +185,7 @@ static void step(struct service *service, const struct service_host *host,
 		if (service->restart.seed == 0 && host->seed != 0)
 			service->restart.seed = (host->seed ^ (uint32_t)service->pid) | 1;
 		if (event.kind == RESTART_ON_STARTED)
-			service->ready_ms = now_ms + rules.startsecs_ms;
+			ready_begin(service, now_ms);
 		step(service, host, event, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
@@ -307,8 +314,13 @@ void service_died(struct service *service, const struct service_host *host, int 
 		say_end(service, host, code, status, oom_kills);
 	}
 	service->told_ms = SERVICE_NEVER;
+	service->never_ready = service->config->notify.kind != CONFIG_PROBE_NONE &&
+			       !service->ready && service->left == NULL;
 	service->ready = false;
 	service->ready_ms = SERVICE_NEVER;
+	ready_close(&service->ready_state);
+	probe_end(&service->probe);
+	health_init(&service->health);
 	spawn_close(&service->spawned);
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;
@@ -327,11 +339,23 @@ void service_died(struct service *service, const struct service_host *host, int 
 		terminate_all(service);
 }
 
+static void say_given_up(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	if (service->never_ready)
+		log_error("%s: given up: it was not ready in %u starts", config->name,
+			(unsigned)service->restart.failed);
+	else
+		log_error("%s: given up: it did not stay up for %u ms in %u starts", config->name,
+			(unsigned)config->startsecs_ms, (unsigned)service->restart.failed);
+}
+
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	struct restart_event event = {.kind = RESTART_ON_EXITED,
 		.expected = service->expected,
-		.never_ran = service->never_ran};
+		.never_ran = service->never_ran,
+		.never_ready = service->never_ready};
 	service->pid = 0;
 	service_left_free(service->left);
 	service->left = NULL;
@@ -341,9 +365,7 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 		log_info("%s: starts again in %u ms", service->config->name,
 			(unsigned)(service->restart.deadline_ms - service->died_ms));
 	else if (service->restart.state == RESTART_FATAL)
-		log_error("%s: given up: it did not stay up for %u ms in %u starts",
-			service->config->name, (unsigned)service->config->startsecs_ms,
-			(unsigned)service->restart.failed);
+		say_given_up(service);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 }
@@ -366,13 +388,12 @@ static void sweep(struct service *service, const struct service_host *host, uint
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }
 
-/* It is up once its program runs and has done so for startsecs. */
-static void look_for_ready(struct service *service, uint64_t now_ms)
+/* What has failed although it lives is stopped. */
+static void look_after(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	if (!service->lives || service->told_ms != SERVICE_NEVER || now_ms < service->ready_ms)
-		return;
-	service->ready = true;
-	service->ready_ms = SERVICE_NEVER;
+	bool fails = !ready_step(service, host, now_ms) || !health_step(service, host, now_ms);
+	if (fails && service->restart.state == RESTART_RUNNING)
+		step(service, host, (struct restart_event){.kind = RESTART_ON_FAILED}, now_ms);
 }
 
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -385,13 +406,23 @@ void service_step(struct service *service, const struct service_host *host, uint
 		service_left_step(service, now_ms);
 	if (service->told_ms <= now_ms)
 		service_look_for_start(service, now_ms);
-	if (service->ready_ms != SERVICE_NEVER)
-		look_for_ready(service, now_ms);
+	if (service->lives && service->restart.state == RESTART_RUNNING)
+		look_after(service, host, now_ms);
 	if (service->shim_check_ms <= now_ms)
 		service_look_for_shim(service, now_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 	hook_step(service, host, now_ms);
+}
+
+static uint64_t care_deadline_ms(const struct service *service)
+{
+	uint64_t due_ms = probe_deadline_ms(&service->probe);
+	if (!service->lives || service->restart.state != RESTART_RUNNING)
+		return due_ms;
+	if (ready_deadline_ms(service) < due_ms)
+		due_ms = ready_deadline_ms(service);
+	return health_deadline_ms(service) < due_ms ? health_deadline_ms(service) : due_ms;
 }
 
 uint64_t service_deadline_ms(const struct service *service)
@@ -404,8 +435,8 @@ uint64_t service_deadline_ms(const struct service *service)
 		due_ms = service->shim_check_ms;
 	if (service->told_ms < due_ms)
 		due_ms = service->told_ms;
-	if (service->ready_ms < due_ms && service->told_ms == SERVICE_NEVER)
-		due_ms = service->ready_ms;
+	if (care_deadline_ms(service) < due_ms)
+		due_ms = care_deadline_ms(service);
 	if (service->left != NULL && service_left_deadline_ms(service->left) < due_ms)
 		due_ms = service_left_deadline_ms(service->left);
 	return hook_ms < due_ms ? hook_ms : due_ms;
@@ -440,6 +471,16 @@ static bool same_list(char *const *a, char *const *b)
 	return *a == NULL && *b == NULL;
 }
 
+/* By which it tells us of itself. */
+static bool same_channel(const struct config_service *a, const struct config_service *b)
+{
+	bool a_tells = a->notify.kind == CONFIG_PROBE_SYSTEMD || a->notify.kind == CONFIG_PROBE_FD;
+	bool b_tells = b->notify.kind == CONFIG_PROBE_SYSTEMD || b->notify.kind == CONFIG_PROBE_FD;
+	if (!a_tells && !b_tells)
+		return true;
+	return same_text(a->notify.text, b->notify.text) && a->watchdog_ms == b->watchdog_ms;
+}
+
 bool service_same_process(const struct config_service *a, const struct config_service *b)
 {
 	return a->is_program == b->is_program && same_list(a->argv, b->argv) &&
@@ -447,5 +488,6 @@ bool service_same_process(const struct config_service *a, const struct config_se
 	       same_list(a->environment, b->environment) &&
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
 	       a->oom_score_adj == b->oom_score_adj && a->has_umask == b->has_umask &&
-	       a->umask == b->umask && service_output_same(a, b) && a->shim == b->shim;
+	       a->umask == b->umask && same_channel(a, b) && service_output_same(a, b) &&
+	       a->shim == b->shim;
 }

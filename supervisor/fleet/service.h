@@ -12,6 +12,8 @@
 #include "supervisor/process/spawn.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/fleet/hook.h"
+#include "supervisor/fleet/service_health.h"
+#include "supervisor/fleet/service_ready.h"
 #include "supervisor/tick/tick.h"
 
 /*
@@ -57,7 +59,10 @@ struct service_host {
 	/* Other processes run than before; called before a new one runs its program.  NULL = nobody
 	 * wants to know. */
 	void (*changed)(void *context);
+	/* A service has told something: what is due is to be done. */
+	void (*wake)(void *context);
 	void *context;
+	struct loop *loop; /* NULL in tests that need none */
 };
 
 struct fleet;
@@ -102,9 +107,13 @@ struct service {
 	bool shim_wanted; /* it was preloaded and has not shown up yet */
 	bool shim_missed; /* and that was said */
 	bool held;  /* stopped by hand, or autostart = false: down until it is asked for by hand */
-	bool ready; /* it is up, for what comes after it */
-	uint64_t ready_ms; /* when it is, if it still runs; SERVICE_NEVER = that is no matter of
-			      time */
+	bool ready; /* it is up, for what comes after it: service_ready.h */
+	bool never_ready;        /* the last one was to tell that it is, and had not */
+	uint64_t ready_ms;       /* when startsecs are over; SERVICE_NEVER = they are */
+	uint64_t ready_since_ms; /* where it is ready */
+	struct ready ready_state;
+	struct health health;
+	struct probe probe; /* of either */
 
 	/* fleet_order.h: */
 	bool wanted;

@@ -213,6 +213,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		error = add_pressure(&launch, service, host);
 	if (error == 0)
 		error = add_shim(&launch, service, host);
+	if (error == 0)
+		error = ready_open(service, host, &launch.identity.environment);
 	if (error != 0)
 		goto out;
 	service_output_open(service, host->changed != NULL, output);
@@ -232,6 +234,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 		.new_session = host->new_session,
+		.passed_fd = service->ready_state.child_fd,
+		.passed_as = config->notify.number,
 	};
 	if (service->memory.leaf != NULL) {
 		spawn.has_cgroup = true;
@@ -263,6 +267,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 out:
 	if (error != 0) {
 		log_error("%s: cannot start: %s", config->name, strerror(-error));
+		ready_close(&service->ready_state);
 		service->exit_status = SPAWN_STATUS_UNUSABLE;
 		service->expected = false;
 	}

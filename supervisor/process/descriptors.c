@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 /* Of one service: the link's two, the notifier's, the result of its start, its leaf and six files
- * of that, two watches of two.  Of all: the loop, signals, timers, the walls' files, the listener
- * and its connections, and what is open for a moment. */
-#define OF_ONE_SERVICE 17
+ * of that, two watches of two, what it tells us by and a check of it.  Of all: the loop, signals,
+ * timers, the walls' files, the listener and its connections, and what is open for a moment. */
+#define OF_ONE_SERVICE 19
 #define OF_ALL 128
 
 /* Without /proc, these are asked for one by one. */

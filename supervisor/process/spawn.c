@@ -163,6 +163,23 @@ static void child_set_output(const int output[2])
 			dup2(copy[i], STDOUT_FILENO + i);
 }
 
+/* Where the failure of exec is told is not to be overwritten. */
+static void child_pass(const struct spawn *spawn, struct preparation *preparation)
+{
+	if (spawn->passed_as == 0 || spawn->passed_fd < 0)
+		return;
+	if (preparation->result[1] == spawn->passed_as) {
+		int moved = fcntl(preparation->result[1], F_DUPFD_CLOEXEC, spawn->passed_as + 1);
+		if (moved < 0)
+			child_fail(preparation, SPAWN_EXEC, -errno);
+		preparation->result[1] = moved;
+	}
+	if (spawn->passed_fd == spawn->passed_as)
+		fcntl(spawn->passed_fd, F_SETFD, 0);
+	else if (dup2(spawn->passed_fd, spawn->passed_as) < 0)
+		child_fail(preparation, SPAWN_EXEC, -errno);
+}
+
 static void child_run(const struct spawn *spawn, struct preparation *preparation)
 {
 	int error;
@@ -194,6 +211,7 @@ static void child_run(const struct spawn *spawn, struct preparation *preparation
 		child_set_stdin();
 	if (spawn->output != NULL)
 		child_set_output(spawn->output);
+	child_pass(spawn, preparation);
 	if (spawn->umask != NULL)
 		umask((mode_t)*spawn->umask);
 	child_set_pids(spawn->environment->entries, preparation);

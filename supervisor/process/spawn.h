@@ -41,6 +41,8 @@ struct spawn {
 	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
 	const int *keep_fd;                    /* left open over exec though CLOEXEC */
 	size_t keep_count;
+	int passed_fd;      /* where passed_as is not 0: becomes that descriptor; -1 = none */
+	int passed_as;      /* 3 or higher, and none of keep_fd */
 	bool has_oom_score; /* the caller gives it one: spawn_set_oom_score */
 	const int *umask;   /* NULL = ours */
 	const int *output;  /* two: what becomes its stdout and stderr; NULL = ours */

@@ -1,0 +1,295 @@
+/* Finds out when a service is up, and hears what it tells afterwards. */
+#include "supervisor/fleet/service_ready.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/base/log.h"
+#include "supervisor/fleet/notify_socket.h"
+#include "supervisor/fleet/service.h"
+#include "supervisor/fleet/service_health.h"
+#include "supervisor/fleet/service_own.h"
+
+/* So many datagrams are read at a time: who floods us gets no more of the loop. */
+#define MESSAGES_AT_ONCE 16
+
+void ready_init(struct ready *ready)
+{
+	*ready = (struct ready){.fd = -1,
+		.child_fd = -1,
+		.timeout_ms = READY_NEVER,
+		.probe_ms = READY_NEVER,
+		.watchdog_ms = READY_NEVER};
+}
+
+static bool is_told(const struct config_service *config)
+{
+	return config->notify.kind == CONFIG_PROBE_SYSTEMD ||
+	       config->notify.kind == CONFIG_PROBE_FD;
+}
+
+static void close_fd(struct ready *ready)
+{
+	if (ready->watch != NULL)
+		loop_watch_free(ready->watch);
+	ready->watch = NULL;
+	if (ready->fd >= 0)
+		close(ready->fd);
+	ready->fd = -1;
+}
+
+void ready_close(struct ready *ready)
+{
+	close_fd(ready);
+	if (ready->child_fd >= 0)
+		close(ready->child_fd);
+	free(ready->status);
+	ready_init(ready);
+}
+
+static void become_ready(struct service *service, uint64_t now_ms)
+{
+	if (service->ready)
+		return;
+	service->ready = true;
+	service->ready_ms = SERVICE_NEVER;
+	service->ready_since_ms = now_ms;
+	service->ready_state.timeout_ms = READY_NEVER;
+	service->ready_state.probe_ms = READY_NEVER;
+	if (service->config->notify.kind != CONFIG_PROBE_NONE)
+		log_info("%s: ready after %" PRIu64 " ms", service->config->name,
+			now_ms - service->started_ms);
+}
+
+/* What a message says --------------------------------------------------------------- */
+
+static void take_status(struct ready *ready, const struct notify_message *message)
+{
+	free(ready->status);
+	ready->status = message->status[0] != '\0' ? strdup(message->status) : NULL;
+}
+
+static void take(struct service *service, const struct notify_message *message, uint64_t now_ms)
+{
+	struct ready *ready = &service->ready_state;
+	const struct config_service *config = service->config;
+	if (message->has_status)
+		take_status(ready, message);
+	if (message->is_reloading)
+		ready->is_reloading = true;
+	if (message->is_stopping)
+		ready->is_stopping = true;
+	if (message->main_pid != 0 && service_owns(service, message->main_pid))
+		ready->main_pid = message->main_pid;
+	if (message->extend_ms != 0 && ready->timeout_ms != READY_NEVER &&
+		now_ms + message->extend_ms > ready->timeout_ms)
+		ready->timeout_ms = now_ms + message->extend_ms;
+	if (message->is_ready) {
+		ready->is_reloading = false;
+		become_ready(service, now_ms);
+	}
+	if (message->is_trouble)
+		ready->is_trouble = true;
+	if (config->watchdog_ms != 0 && (message->is_alive || message->is_ready))
+		ready->watchdog_ms = now_ms + config->watchdog_ms;
+}
+
+static void read_messages(struct service *service, uint64_t now_ms)
+{
+	struct notify_message message;
+	for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
+		if (notify_socket_read(service->ready_state.fd, &message) <= 0)
+			return;
+		if (service_owns(service, message.sender))
+			take(service, &message, now_ms);
+		else
+			log_debug("%s: a notification of process %d, which is none of it, is "
+				  "passed over",
+				service->config->name, (int)message.sender);
+	}
+}
+
+/* A line is what counts; an end without one is none. */
+static void read_line(struct service *service, uint64_t now_ms)
+{
+	char text[256];
+	ssize_t length = read(service->ready_state.fd, text, sizeof text);
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (length > 0 && memchr(text, '\n', (size_t)length) == NULL)
+		return;
+	close_fd(&service->ready_state);
+	if (length > 0)
+		become_ready(service, now_ms);
+	else if (!service->ready)
+		log_warn("%s: closed descriptor %d without a line", service->config->name,
+			service->config->notify.number);
+}
+
+static void on_message(void *context)
+{
+	struct service *service = context;
+	const struct service_host *host = service->ready_state.host;
+	uint64_t now_ms = loop_now_ms();
+	if (service->config->notify.kind == CONFIG_PROBE_SYSTEMD)
+		read_messages(service, now_ms);
+	else
+		read_line(service, now_ms);
+	host->wake(host->context);
+}
+
+/* A start --------------------------------------------------------------------------- */
+
+static int open_socket(struct service *service, struct environment *environment)
+{
+	char name[NOTIFY_NAME_BYTES];
+	char number[24];
+	uint64_t watchdog_us = UINT64_C(1000) * service->config->watchdog_ms;
+	int error = notify_socket_open(&service->ready_state.fd, name);
+	if (error != 0)
+		return error;
+	error = environment_set(environment, "NOTIFY_SOCKET", name);
+	environment_unset(environment, "WATCHDOG_USEC");
+	environment_unset(environment, "WATCHDOG_PID");
+	if (error != 0 || watchdog_us == 0)
+		return error;
+	snprintf(number, sizeof number, "%" PRIu64, watchdog_us);
+	error = environment_set(environment, "WATCHDOG_USEC", number);
+	/* spawn makes it the child's. */
+	snprintf(number, sizeof number, "%d", (int)getpid());
+	return error == 0 ? environment_set(environment, "WATCHDOG_PID", number) : error;
+}
+
+static int open_pipe(struct ready *ready)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -errno;
+	ready->fd = ends[0];
+	ready->child_fd = ends[1];
+	return fcntl(ready->fd, F_SETFL, O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+int ready_open(
+	struct service *service, const struct service_host *host, struct environment *environment)
+{
+	struct ready *ready = &service->ready_state;
+	ready_close(ready);
+	if (!is_told(service->config))
+		return 0;
+	int error = service->config->notify.kind == CONFIG_PROBE_SYSTEMD
+			    ? open_socket(service, environment)
+			    : open_pipe(ready);
+	ready->host = host;
+	if (error == 0)
+		error = loop_watch_new(host->loop, ready->fd, on_message, service, &ready->watch);
+	if (error != 0)
+		ready_close(ready);
+	return error;
+}
+
+void ready_begin(struct service *service, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct ready *ready = &service->ready_state;
+	if (ready->child_fd >= 0)
+		close(ready->child_fd);
+	ready->child_fd = -1;
+	service->ready = false;
+	service->ready_ms = now_ms + config->startsecs_ms;
+	if (config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL)
+		return;
+	if (config->start_timeout_ms != 0)
+		ready->timeout_ms = now_ms + config->start_timeout_ms;
+	ready->probe_in_ms = READY_PROBE_LEAST_MS;
+	if (!is_told(config))
+		ready->probe_ms = now_ms;
+}
+
+/* What is due ------------------------------------------------------------------------ */
+
+static void probe(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct ready *ready = &service->ready_state;
+	if (ready->probe_ms <= now_ms && probe_is_free(&service->probe)) {
+		probe_start(&service->probe, &config->notify, service, host,
+			config->health_timeout_ms, now_ms);
+		ready->probe_ms = READY_NEVER;
+	}
+	switch (probe_step(&service->probe, &config->notify, now_ms)) {
+	case PROBE_GOES_ON:
+		break;
+	case PROBE_PASSED:
+		become_ready(service, now_ms);
+		break;
+	case PROBE_FAILED:
+		log_debug("%s: not ready: %s", config->name, service->probe.why);
+		ready->probe_ms = now_ms + ready->probe_in_ms;
+		ready->probe_in_ms *= 2;
+		if (ready->probe_in_ms > READY_PROBE_MOST_MS)
+			ready->probe_in_ms = READY_PROBE_MOST_MS;
+		break;
+	}
+}
+
+/* A service that memory is what makes slow has all of its time once that is over. */
+static bool is_alive(struct service *service, uint64_t now_ms)
+{
+	struct ready *ready = &service->ready_state;
+	const struct config_service *config = service->config;
+	if (ready->fd < 0 || config->watchdog_ms == 0 || !service->ready)
+		return true;
+	if (ready->is_trouble) {
+		log_notice("%s: stopped: it has told its watchdog of trouble", config->name);
+		return false;
+	}
+	if (service_is_slowed(service) || ready->watchdog_ms == READY_NEVER)
+		ready->watchdog_ms = now_ms + config->watchdog_ms;
+	if (now_ms < ready->watchdog_ms)
+		return true;
+	log_notice("%s: stopped: its watchdog has heard nothing for %u ms", config->name,
+		(unsigned)config->watchdog_ms);
+	return false;
+}
+
+bool ready_step(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct ready *ready = &service->ready_state;
+	bool runs = service->told_ms == SERVICE_NEVER;
+	if (service->ready)
+		return is_alive(service, now_ms);
+	if (config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL) {
+		if (runs && now_ms >= service->ready_ms)
+			become_ready(service, now_ms);
+		return true;
+	}
+	if (runs && !is_told(config))
+		probe(service, host, now_ms);
+	if (service->ready || now_ms < ready->timeout_ms)
+		return true;
+	log_notice("%s: stopped: not ready after %u ms (notify = %s)%s%s", config->name,
+		(unsigned)config->start_timeout_ms, config->notify.text,
+		service->probe.why[0] != '\0' ? ": " : "", service->probe.why);
+	return false;
+}
+
+uint64_t ready_deadline_ms(const struct service *service)
+{
+	const struct ready *ready = &service->ready_state;
+	bool runs = service->told_ms == SERVICE_NEVER;
+	if (service->ready)
+		return ready->fd >= 0 ? ready->watchdog_ms : READY_NEVER;
+	if (service->config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL)
+		return runs ? service->ready_ms : READY_NEVER;
+	uint64_t due_ms = ready->timeout_ms;
+	if (runs && ready->probe_ms < due_ms)
+		due_ms = ready->probe_ms;
+	return due_ms;
+}

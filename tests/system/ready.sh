@@ -1,0 +1,154 @@
+#!/bin/bash
+# Services tell when they are up, and are asked whether they are of use.
+# kernels: none
+. "$(dirname "$0")/../support/system.sh"
+spillctl=$BUILD/bin/spillctl
+socket=$TAP_DIR/app.sock
+ini=$TAP_DIR/app.ini
+log=$TAP_DIR/log
+go=$TAP_DIR/go
+well=$TAP_DIR/well
+touch "$well"
+
+ctl() {
+  timeout 60 "$spillctl" --socket="$socket" "$@" >"$TAP_DIR/said" 2>"$TAP_DIR/complained"
+}
+
+state_is() { # SERVICE STATE
+  ctl status
+  [ "$(awk -v service="$1" '$1 == service { print $2 }' "$TAP_DIR/said")" = "$2" ]
+}
+
+logged() {
+  said "$1" "$log"
+}
+
+field() { # SERVICE FIELD
+  ctl status --json "$1"
+  python3 -c 'import json, sys; s = json.load(sys.stdin); s = s.get("services", [s])
+print([x for x in s if x["name"] == sys.argv[1]][0].get(sys.argv[2]))' "$1" "$2" <"$TAP_DIR/said"
+}
+
+# Listens at a port that is free once $go is there, tells which, and answers requests: with 200 while
+# $well is there.
+cat >"$TAP_DIR/server.py" <<'PY'
+import http.server, os, sys, time
+go, well, port_file, port = sys.argv[1:5]
+while not os.path.exists(go):
+    time.sleep(0.02)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if os.path.exists(well) else 503)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+PY
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+port=$(free_port)
+# Speaks systemd's protocol: argv[1] is what it waits for; tells of the watchdog while $well is there.
+cat >"$TAP_DIR/notifier.py" <<'PY'
+import os, socket, subprocess, sys, time
+go, well = sys.argv[1:3]
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+address = os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1)
+tell = lambda text: s.sendto(text.encode(), address)
+assert os.environ["WATCHDOG_PID"] == str(os.getpid())
+period = int(os.environ["WATCHDOG_USEC"]) / 1e6
+while not os.path.exists(go):
+    time.sleep(0.02)
+# From a child, as systemd-notify does it.
+subprocess.run([sys.executable, "-c", """
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"READY=1\\nSTATUS=serves \\xff 7", sys.argv[1])
+import time; time.sleep(0.3)
+""".replace("sys.argv[1]", repr(address))])
+while True:
+    if os.path.exists(well):
+        tell("WATCHDOG=1")
+    time.sleep(period / 4)
+PY
+
+cat >"$ini" <<END
+[supervisor]
+control = $socket
+[service:after-all]
+after = http,port,line,told,command
+command = sleep 1000
+[service:http]
+command = python3 $TAP_DIR/server.py $go $well x $port
+notify = http://127.0.0.1:$port/
+health = http://127.0.0.1:$port/health
+health_interval = 200ms
+health_retries = 2
+[service:port]
+command = sleep 1000
+notify = port:$port
+[service:line]
+command = sh -c 'until test -e $go; do sleep 0.02; done; echo up >&7; exec 7>&-; exec sleep 1000'
+notify = fd:7
+[service:told]
+command = python3 $TAP_DIR/notifier.py $go $well
+notify = systemd
+watchdog = 1s
+[service:command]
+command = sleep 1000
+notify = exec:test -e $go
+[service:late]
+command = sleep 1000
+notify = fd:3
+start_timeout = 300ms
+startretries = 1
+END
+"$spillway" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
+pid=$!
+at_exit_kill "$pid"
+wait_until 60 state_is late FATAL
+tap_ok "one that is never ready is given up" logged 'late: given up: it was not ready in 2 starts'
+tap_ok "after its time" logged 'late: stopped: not ready after 300 ms (notify = fd:3)'
+for name in http port line told command; do
+  tap_ok "$name is STARTING" state_is "$name" STARTING
+done
+tap_ok "and what comes after them waits" state_is after-all WAITING
+touch "$go"
+for name in http port line told command; do
+  tap_ok "$name is ready" wait_until 60 logged "$name: ready after"
+done
+tap_ok "and what comes after them runs" wait_until 60 state_is after-all RUNNING
+tap_is "what it says of itself is shown, as far as it can be" "$(field told status_text)" "serves ? 7"
+before=$(field http pid)
+rm "$well"
+tap_ok "a service that is of no use is stopped" wait_until 60 logged 'http: stopped: 2 health checks failed one after another: http://127.0.0.1:[0-9]*/health: status 503'
+tap_ok "as is one whose watchdog hears nothing" wait_until 60 logged 'told: stopped: its watchdog has heard nothing for 1000 ms'
+touch "$well"
+is_another() {
+  state_is http RUNNING && [ "$(field http pid)" != "$before" ]
+}
+tap_ok "and started again" wait_until 60 is_another
+tap_ok "the watchdog's, too" wait_until 60 state_is told RUNNING
+# Somebody else's message is nothing: the name is in the environment of the service alone, or known.
+tap_ok "a process that is none of the service is not heard" python3 -c '
+import re, socket, sys
+text = open("/proc/%s/environ" % sys.argv[1]).read()
+name = re.search("NOTIFY_SOCKET=([^\0]*)", text).group(1).replace("@", "\0", 1)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"STATUS=hijacked\nMAINPID=1", name)
+' "$(field told pid)"
+ctl release told
+tap_is "whatever it says" "$(field told status_text)" "serves ? 7"
+kill -TERM "$pid"
+wait "$pid"
+tap_is "told to stop it exits with 0" $? 0
+
+bad() { # LINE TEXT
+  printf '[service:a]\ncommand = x\n%s\n' "$1" >"$ini"
+  "$spillway" check "$ini" >"$TAP_DIR/said" 2>&1
+  said "app.ini:3: $2" "$TAP_DIR/said"
+}
+tap_ok "a way to tell that there is not is refused" bad 'notify = dbus' 'notify: "dbus": not understood: expected none, systemd, fd:N'
+tap_ok "and a health check that only the service could make" bad 'health = systemd' 'health: "systemd": not understood'
+tap_ok "and a watchdog that nobody could tell" bad 'watchdog = 3s' "watchdog: only systemd's protocol has it"
+tap_done
