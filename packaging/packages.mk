@@ -61,7 +61,13 @@ deb: ## build the Debian packages spillway, libspillway0, spillway-dev, spillway
 	@cd $(DEB)/spillway && dpkg-buildpackage -b -uc -us -j2 >../log 2>&1 || { tail -n 30 ../log >&2; exit 1; }
 	@mv $(DEB)/*.deb $(DEB)/*.changes $(DEB)/*.buildinfo $(DIST) && ls $(DIST)/*.deb
 
+.PHONY: image
+image: static ## the container image of spillway and its library, an OCI layout: build/dist/image
+	@tests/support/deps build image
+	@mkdir -p $(DIST)
+	$(call say,OCI ,$(DIST)/image)packaging/image/build $(STATIC) $(VERSION) $(DIST)/image
+
 .PHONY: check-packages
-check-packages: deb dist-bin ## pass the tests of packages, tarball and image, by what was made of them (TEST=: one)
-	@tests/support/deps build packages
+check-packages: all programs deb dist-bin image ## pass the tests of packages, tarball and image (TEST=: one)
+	@tests/support/deps build packages machine
 	@prove --timer $(if $(TEST),tests/packages/$(TEST).sh,tests/packages/)
