@@ -85,7 +85,7 @@ printf '[service:a]\nafter = b\ncommand = true\n[service:b]\nrequires = a\ncomma
 "$spillway" check "$ini" >"$TAP_DIR/said" 2>&1
 tap_is "a cycle is refused" "$?" 1
 tap_ok "with its line" said "app.ini:2: a -> b -> a: expected needs without a cycle" "$TAP_DIR/said"
-printf '[service:a]\ncommand = false\nautorestart = false\n[service:b]\nrequires = a\ncommand = sleep 1000\n' >"$ini"
+printf '[service:a]\ncommand = false\nstartsecs = 1\nstartretries = 0\n[service:b]\nrequires = a\ncommand = sleep 1000\n' >"$ini"
 tap_is "where all are down or lack one of these it ends, with 1" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 tap_ok "and says what is missing" said 'b: not started, as a, which it requires, is down' "$log"
 tap_done
