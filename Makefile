@@ -116,17 +116,25 @@ $(CTL): $(PARTS_spillctl)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_client)
 
-$(SHIM): $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/exports.map
+# The library is linked against no libc, and is the same for all of them: shim/libc.h.  A sanitizer's
+# runtime needs the libc that it was built for.
+SHIM_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
+SHIM_LIBS := $(if $(SAN),,-nodefaultlibs -Wl,--hash-style=both -lgcc)
+OBJCOPY ?= objcopy
+$(OUT)/libspillway.o: $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/imports
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map \
-		-Wl,-soname,libspillway.so $(LINK_SMALL) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+	$(call say,LINK,$@)$(LD) -r -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
+$(SHIM): $(if $(SAN),$(call room,shim) $(HEAP) $(POLICY) $(CONFIG),$(OUT)/libspillway.o) shim/exports.map
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(SHIM_LINK) \
+		-Wl,-soname,libspillway.so $(LINK_SMALL) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
 NEEDS_config := $(CONFIG)
 NEEDS_policy := $(POLICY)
 NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 # What of the preload library can be tested without being preloaded.
-NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup cgroup_place environment family limit) $(POLICY) $(SUPPORT)
+NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup cgroup_place environment family libc limit symbol) $(POLICY) $(SUPPORT)
 $(OUT)/tests/shim/test_link: $(OUT)/shim/link.o
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
@@ -209,8 +217,7 @@ $(OUT)/lines/shim/preload.o: FLAGS_lined += -finstrument-functions
 $(COUNTED): $(filter-out %/preload.o,$(call room,shim)) $(OUT)/lines/shim/preload.o $(LINED) $(OUT)/tests/support/lines.o \
 		$(BENCH)/alloc/workload_counted.o $(POLICY) $(CONFIG)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst \
-		-Wl,--version-script=shim/exports.map $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(SHIM_LINK) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 IDLE := $(addprefix $(BENCH)/idle/,idle pause bare)
 $(IDLE): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 # The heap in virtual time: its blocks are address space only, and left alone.

@@ -3,10 +3,10 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/kernel.h"
+#include "shim/symbol.h"
 #include "shim/trace.h"
 #include "shim/worker.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
@@ -38,11 +38,11 @@ static struct {
 
 void aside_init(void)
 {
-	*(void **)&next.syscall = dlsym(RTLD_NEXT, "syscall");
-	*(void **)&next.prctl = dlsym(RTLD_NEXT, "prctl");
-	*(void **)&next.unshare = dlsym(RTLD_NEXT, "unshare");
-	*(void **)&next.setns = dlsym(RTLD_NEXT, "setns");
-	*(void **)&next.capset = dlsym(RTLD_NEXT, "capset");
+	*(void **)&next.syscall = symbol_next("syscall");
+	*(void **)&next.prctl = symbol_next("prctl");
+	*(void **)&next.unshare = symbol_next("unshare");
+	*(void **)&next.setns = symbol_next("setns");
+	*(void **)&next.capset = symbol_next("capset");
 }
 
 /* Before the constructor.  Out of the way of the other calls. */

@@ -3,11 +3,11 @@
 
 #include "shim/alias.h"
 #include "shim/heap/base/os.h"
+#include "shim/libc.h"
+#include "shim/symbol.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -20,28 +20,31 @@ static struct {
 
 void interpose_init(void)
 {
-	*(void **)&next.dlopen = dlsym(RTLD_NEXT, "dlopen");
-	*(void **)&next.dlmopen = dlsym(RTLD_NEXT, "dlmopen");
-	*(void **)&next.fork = dlsym(RTLD_NEXT, "fork");
+	*(void **)&next.dlopen = symbol_next("dlopen");
+	*(void **)&next.dlmopen = symbol_next("dlmopen");
+	*(void **)&next.fork = symbol_next("fork");
 }
 
-/* Called before the constructor: by a resolver of symbols at the most. */
-static inline void next_need(void)
+/* Before the constructor: called by a resolver of symbols at the most.  After it: before glibc 2.34
+ * dlopen is libdl's, which may be loaded later. */
+static inline void next_need(const void *function)
 {
-	if (__builtin_expect(next.fork == NULL, 0))
+	if (__builtin_expect(function == NULL, 0))
 		interpose_init();
 }
 
 EXPORT void *dlopen(const char *file, int mode)
 {
-	next_need();
-	return next.dlopen(file, mode & ~RTLD_DEEPBIND);
+	next_need(next.dlopen);
+	return next.dlopen != NULL ? next.dlopen(file, mode & ~RTLD_DEEPBIND) : NULL;
 }
 
 EXPORT void *dlmopen(Lmid_t nsid, const char *file, int mode)
 {
-	next_need();
-	return next.dlmopen(nsid, file, nsid == LM_ID_BASE ? mode & ~RTLD_DEEPBIND : mode);
+	next_need(next.dlmopen);
+	return next.dlmopen != NULL
+		       ? next.dlmopen(nsid, file, nsid == LM_ID_BASE ? mode & ~RTLD_DEEPBIND : mode)
+		       : NULL;
 }
 
 EXPORT pid_t fork(void)
@@ -50,16 +53,16 @@ EXPORT pid_t fork(void)
 	sigset_t before;
 	pid_t child;
 
-	next_need();
+	next_need(next.fork);
 	/* In a sandbox the thread is gone, and the mask is a call that filters may lack. */
-	if (__libc_single_threaded || os_is_sandboxed())
+	if (libc_has_one_thread() || os_is_sandboxed())
 		return next.fork();
 	sigfillset(&all);
 	/* Refused, it tells no mask that could be set again. */
-	if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
+	if (sigprocmask(SIG_SETMASK, &all, &before) != 0)
 		return next.fork();
 	child = next.fork();
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return child;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /*
@@ -71,6 +72,20 @@ static inline long kernel_write(int fd, const void *bytes, size_t length)
 static inline void kernel_close(int fd)
 {
 	(void)kernel_call(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+/* libc's fstat and stat are in glibc's shared library only since 2.33.  struct stat is the kernel's
+ * on both architectures, in glibc and in musl.  0 or -errno; *status is zeros then. */
+static inline int kernel_fstat(int fd, struct stat *status)
+{
+	*status = (struct stat){0};
+	return (int)kernel_call(SYS_fstat, fd, (long)status, 0, 0, 0, 0);
+}
+
+static inline int kernel_stat(const char *path, struct stat *status)
+{
+	*status = (struct stat){0};
+	return (int)kernel_call(SYS_newfstatat, AT_FDCWD, (long)path, (long)status, 0, 0, 0);
 }
 
 #endif

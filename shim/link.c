@@ -47,11 +47,10 @@ static void *file_map(
 	void *map;
 	int seals;
 
-	*error = -EINVAL;
-	if (fstat(fd, &status) != 0) {
-		*error = -errno;
+	*error = kernel_fstat(fd, &status);
+	if (*error != 0)
 		return NULL;
-	}
+	*error = -EINVAL;
 	if (file != NULL && ((uint64_t)status.st_dev != file->device ||
 				    (uint64_t)status.st_ino != file->inode)) {
 		*error = -ESTALE;
@@ -71,7 +70,7 @@ static uint64_t inode_of(int fd)
 {
 	struct stat status;
 
-	return fstat(fd, &status) == 0 ? (uint64_t)status.st_ino : 0;
+	return kernel_fstat(fd, &status) == 0 ? (uint64_t)status.st_ino : 0;
 }
 
 /* Maps both files if they are the link that address names; NULL: any. */

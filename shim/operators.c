@@ -2,10 +2,10 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/front/heap_fast.h"
+#include "shim/symbol.h"
 #include "shim/trace.h"
 #include "shim/worker.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
 
@@ -33,13 +33,8 @@ static void *library_symbol(const char *name)
 	static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
 	void *symbol = NULL;
 
-	for (size_t i = 0; symbol == NULL && i < sizeof libraries / sizeof libraries[0]; i++) {
-		void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
-
-		/* Not closed again: the symbol is used. */
-		if (library != NULL)
-			symbol = dlsym(library, name);
-	}
+	for (size_t i = 0; symbol == NULL && i < sizeof libraries / sizeof libraries[0]; i++)
+		symbol = symbol_of(libraries[i], name);
 	return symbol;
 }
 

@@ -396,7 +396,7 @@ int os_advise(const struct os_range *ranges, size_t count, enum os_advice advice
 }
 
 #define HUGE_PAGES "/sys/kernel/mm/transparent_hugepage/"
-#define HUGE_BYTES 2097152U
+#define HUGE_BYTES_LINE "2097152\n"
 
 bool os_has_huge_pages(void)
 {
@@ -407,7 +407,7 @@ bool os_has_huge_pages(void)
 	if (!os_is_sandboxed() && call(SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0) != 0)
 		return false;
 	if (!file_read(HUGE_PAGES "hpage_pmd_size", text, sizeof text) ||
-		strtoul(text, NULL, 10) != HUGE_BYTES)
+		strcmp(text, HUGE_BYTES_LINE) != 0)
 		return false;
 	return file_read(HUGE_PAGES "enabled", text, sizeof text) &&
 	       strstr(text, "[never]") == NULL;

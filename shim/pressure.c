@@ -129,13 +129,14 @@ static int path_open(const char *path, bool writes, struct source *source)
 	struct stat status;
 	char again[32];
 	int fd = kernel_open(path, O_PATH | O_CLOEXEC, 0);
-	int error = 0;
+	int error;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &status) != 0)
-		error = -errno;
-	else if (S_ISREG(status.st_mode))
+	error = kernel_fstat(fd, &status);
+	if (error != 0)
+		goto out;
+	if (S_ISREG(status.st_mode))
 		error = file_check(fd);
 	else if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode) && !S_ISSOCK(status.st_mode))
 		error = -ENOTTY;
@@ -162,9 +163,10 @@ out:
 static int source_note(struct source *source)
 {
 	struct stat status;
+	int error = kernel_fstat(source->fd, &status);
 
-	if (fstat(source->fd, &status) != 0)
-		return -errno;
+	if (error != 0)
+		return error;
 	source->device = status.st_dev;
 	source->inode = status.st_ino;
 	return 0;
@@ -174,7 +176,7 @@ static bool source_is_open(const struct source *source)
 {
 	struct stat status;
 
-	return source->fd >= 0 && fstat(source->fd, &status) == 0 &&
+	return source->fd >= 0 && kernel_fstat(source->fd, &status) == 0 &&
 	       status.st_dev == source->device && status.st_ino == source->inode;
 }
 

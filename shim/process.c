@@ -96,5 +96,5 @@ uint64_t process_pid_namespace(void)
 {
 	struct stat status;
 
-	return stat("/proc/self/ns/pid", &status) == 0 ? (uint64_t)status.st_ino : 0;
+	return kernel_stat("/proc/self/ns/pid", &status) == 0 ? (uint64_t)status.st_ino : 0;
 }

@@ -10,6 +10,7 @@
 #include "shim/heap/scavenge/huge_look.h"
 #include "shim/interpose.h"
 #include "shim/kernel.h"
+#include "shim/libc.h"
 #include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/pressure.h"
@@ -27,7 +28,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/single_threaded.h>
 #include <unistd.h>
 
 /*
@@ -39,10 +39,16 @@
  * prepare, which takes the heap's locks, runs last, and the child drops them
  * before anybody else's handler allocates.  malloc may have been called long
  * before; the heap does not depend on any of this.
+ *
+ * Two loaders run other constructors before: musl's, and glibc's before 2.34 when the program needs
+ * libpthread, which is linked with -z initfirst too.  A fork handler that such a constructor
+ * registers runs while the heap's locks are held, and must not allocate.
  */
 
+/* Made with the first thread that is noted while a library of threads is loaded. */
+enum key_state { KEY_NONE, KEY_BEING_MADE, KEY_MADE };
 static pthread_key_t thread_key;
-static bool thread_key_made;
+static _Atomic uint32_t thread_key_state;
 
 /*
  * Destructors of other keys may still free: libc calls them in rounds, and the
@@ -56,15 +62,29 @@ static void on_thread_exit(void *value)
 		return;
 	}
 	/* In a sandbox there is no thread to end, and these calls may kill. */
-	if (!os_is_sandboxed() && gettid() == getpid())
+	if (!os_is_sandboxed() && kernel_call(SYS_gettid, 0, 0, 0, 0, 0, 0) == getpid())
 		worker_end();
-	pthread_setspecific(thread_key, (void *)2);
+	libc_threads()->key_set(thread_key, (void *)2);
 }
 
+static bool thread_key_make(const struct libc_threads *threads)
+{
+	uint32_t now = KEY_NONE;
+
+	if (atomic_compare_exchange_strong(&thread_key_state, &now, KEY_BEING_MADE)) {
+		now = threads->key_create(&thread_key, on_thread_exit) == 0 ? KEY_MADE : KEY_NONE;
+		atomic_store(&thread_key_state, now);
+	}
+	return now == KEY_MADE;
+}
+
+/* Without a library of threads there is no thread's end to be told of. */
 static void thread_note(void)
 {
-	if (thread_key_made)
-		pthread_setspecific(thread_key, (void *)1);
+	const struct libc_threads *threads = libc_threads();
+
+	if (threads != NULL && thread_key_make(threads))
+		threads->key_set(thread_key, (void *)1);
 }
 
 /*
@@ -85,7 +105,7 @@ static void on_fork_prepare(void)
 	trim_before_fork();
 	if (!os_is_sandboxed() && !link_joined() && limit_setting()->kind != LIMIT_OFF)
 		family_fork_prepare();
-	streams_locked = !__libc_single_threaded && _IO_list_lock != NULL &&
+	streams_locked = !libc_has_one_thread() && _IO_list_lock != NULL &&
 			 _IO_list_unlock != NULL && _IO_list_resetlock != NULL;
 	if (streams_locked)
 		_IO_list_lock();
@@ -142,16 +162,13 @@ static void huge_pages_start(char **environment)
 		environment_complain(name, value, "on or off");
 }
 
-__attribute__((constructor)) static void start(int count, char **arguments, char **environment)
+static void start_in_libc(char **environment)
 {
 	int saved = errno;
 	const char *link_text;
 
-	(void)count;
-	(void)arguments;
-	thread_key_made = pthread_key_create(&thread_key, on_thread_exit) == 0;
 	thread_note();
-	pthread_atfork(on_fork_prepare, on_fork_parent, on_fork_child);
+	(void)libc_at_fork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
 	thread_init();
 	aside_init();
@@ -175,6 +192,15 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
 	cache_set_hook(thread_note);
 	gate_set(gate_pass);
 	errno = saved;
+}
+
+/* Only glibc passes arguments to constructors. */
+__attribute__((constructor)) static void start(int count, char **arguments, char **environment)
+{
+	(void)count;
+	(void)arguments;
+	if (libc_is_there())
+		start_in_libc(libc_environment(environment));
 }
 
 __attribute__((destructor)) static void stop(void)

@@ -3,6 +3,7 @@
 
 #include "shim/heap/base/os.h"
 #include "shim/kernel.h"
+#include "shim/libc.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,8 +32,9 @@ void thread_schedule_as_process(void)
 	static const struct sched_param ordinary;
 	cpu_set_t cpus = start_cpus;
 
-	if (sched_getscheduler(0) != SCHED_OTHER)
-		sched_setscheduler(0, SCHED_OTHER, &ordinary);
+	/* musl's functions of these names only refuse. */
+	if (kernel_call(SYS_sched_getscheduler, 0, 0, 0, 0, 0, 0) != SCHED_OTHER)
+		(void)kernel_call(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&ordinary, 0, 0, 0);
 	if (start_cpus_known &&
 		kernel_call(SYS_sched_getaffinity, 0, sizeof cpus, (long)&cpus, 0, 0, 0) > 0 &&
 		!CPU_EQUAL(&cpus, &start_cpus))
@@ -42,29 +44,33 @@ void thread_schedule_as_process(void)
 
 int thread_create(void *(*run)(void *))
 {
+	const struct libc_threads *threads = libc_threads();
 	pthread_attr_t attributes;
 	pthread_t thread;
 	sigset_t all;
 	sigset_t before;
-	int error = pthread_attr_init(&attributes);
+	int error;
 
+	if (threads == NULL)
+		return ENOSYS;
+	error = pthread_attr_init(&attributes);
 	if (error != 0)
 		return error;
 	sigfillset(&all);
 	/* A thread of ours that takes the program's signals is worse than none. */
-	error = pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (error != 0) {
+	if (sigprocmask(SIG_SETMASK, &all, &before) != 0) {
+		error = errno;
 		pthread_attr_destroy(&attributes);
 		return error;
 	}
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(&thread, &attributes, run, NULL);
+	threads->attributes_stack(&attributes, STACK_BYTES);
+	error = threads->create(&thread, &attributes, run, NULL);
 	if (error == EINVAL) {
-		pthread_attr_setstacksize(&attributes, STACK_LARGE_BYTES);
-		error = pthread_create(&thread, &attributes, run, NULL);
+		threads->attributes_stack(&attributes, STACK_LARGE_BYTES);
+		error = threads->create(&thread, &attributes, run, NULL);
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return error;
 }

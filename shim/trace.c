@@ -85,6 +85,35 @@ static void swallow(int error)
 	while (got == -EINTR);
 }
 
+/* libc's own words may come from a file in the user's language, and would be allocated. */
+static const char *error_text(int error)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} texts[] = {
+		{EACCES, "Permission denied"},
+		{EDQUOT, "Disk quota exceeded"},
+		{EFBIG, "File too large"},
+		{EISDIR, "Is a directory"},
+		{ELOOP, "Too many levels of symbolic links"},
+		{EMFILE, "Too many open files"},
+		{ENAMETOOLONG, "File name too long"},
+		{ENFILE, "Too many open files in system"},
+		{ENOENT, "No such file or directory"},
+		{ENOSPC, "No space left on device"},
+		{ENOTDIR, "Not a directory"},
+		{EPERM, "Operation not permitted"},
+		{EPIPE, "Broken pipe"},
+		{EROFS, "Read-only file system"},
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		if (texts[i].error == error)
+			return texts[i].text;
+	return "Input/output error";
+}
+
 static int flush_to(int fd)
 {
 	size_t done = 0;
@@ -118,7 +147,7 @@ static void flush(uint64_t now_ns)
 	if (fd >= 0)
 		kernel_close(fd);
 	if (error != 0) {
-		stop(strerrordesc_np(error));
+		stop(error_text(error));
 		return;
 	}
 	trace.file_bytes += trace.length;
@@ -132,20 +161,20 @@ static bool enter(sigset_t *before)
 	sigset_t all;
 
 	sigfillset(&all);
-	if (pthread_sigmask(SIG_SETMASK, &all, before) != 0)
+	if (sigprocmask(SIG_SETMASK, &all, before) != 0)
 		return false;
 	lock_take(&trace.lock);
 	if (trace.is_on)
 		return true;
 	lock_drop(&trace.lock);
-	pthread_sigmask(SIG_SETMASK, before, NULL);
+	sigprocmask(SIG_SETMASK, before, NULL);
 	return false;
 }
 
 static void leave(const sigset_t *before)
 {
 	lock_drop(&trace.lock);
-	pthread_sigmask(SIG_SETMASK, before, NULL);
+	sigprocmask(SIG_SETMASK, before, NULL);
 }
 
 static void append_one(struct trace_record *record)

@@ -1,0 +1,22 @@
+#ifndef SHIM_SYMBOL_H
+#define SHIM_SYMBOL_H
+
+/*
+ * Functions of the libraries that are loaded, by name.
+ *
+ * This is dlsym without libdl: before glibc 2.34 dlsym is in a library of its own that few programs
+ * load, and it takes the lock that dlopen holds while it runs constructors.  The objects come from
+ * dl_iterate_phdr, which glibc and musl both have, and which holds its lock for single steps only.
+ *
+ * Only functions are found, and of several versions the default one.  Neither function allocates
+ * or sets errno; both return NULL when there is no such function.
+ */
+
+/* The function of that name in the libraries that come after this one in the order of loading, as
+ * RTLD_NEXT has it. */
+void *symbol_next(const char *name);
+
+/* The function of that name in the library of that DT_SONAME. */
+void *symbol_of(const char *library, const char *name);
+
+#endif
