@@ -113,9 +113,10 @@ static bool is_privileged(int fd, const struct shim_check *check, struct shim_ve
 	return false;
 }
 
-static bool is_glibc_loader(const char *interpreter)
+/* glibc's and musl's. */
+static bool is_known_loader(const char *interpreter)
 {
-	static const char *const names[] = {"ld-linux", "ld64.so", "ld.so", "ld-2."};
+	static const char *const names[] = {"ld-linux", "ld64.so", "ld.so", "ld-2.", "ld-musl-"};
 	const char *slash = strrchr(interpreter, '/');
 	const char *name = slash != NULL ? slash + 1 : interpreter;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -133,9 +134,7 @@ static void judge_program(
 		refuse(verdict, "another architecture than the library's");
 	else if (program->interpreter[0] == '\0')
 		refuse(verdict, "statically linked");
-	else if (strstr(program->interpreter, "ld-musl") != NULL)
-		refuse(verdict, "linked with musl");
-	else if (!is_glibc_loader(program->interpreter))
+	else if (!is_known_loader(program->interpreter))
 		refuse(verdict, "another loader, %.80s", program->interpreter);
 	else if (program->sanitizer[0] != '\0')
 		refuse(verdict, "built with a sanitizer, %.80s", program->sanitizer);

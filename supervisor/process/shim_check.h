@@ -9,9 +9,9 @@
 /*
  * Whether a program can be started with the shim preloaded.
  *
- * A preload must never keep a service from starting, and it does where the
- * program belongs to another libc (musl refuses symbols it does not know) or
- * to a sanitizer (whose runtime insists on coming first).  Where the loader
+ * A preload must never keep a service from starting, and it may do so where the
+ * program belongs to another libc than glibc and musl, which shim/libc.h knows, and does
+ * where it belongs to a sanitizer (whose runtime insists on coming first).  Where the loader
  * would merely ignore it (static, setuid, file capabilities) or complain about
  * it in every child (another architecture), it is left out as well.
  *
