@@ -247,7 +247,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -273,6 +273,10 @@ fuzz: ## have libFuzzer look for input that breaks WHAT=heap, config, expand, cg
 		build/fuzz/tests/fuzz/fuzz_$(WHAT) -max_total_time=$(SECONDS) $(FUZZ_$(WHAT)) -timeout=20 \
 		-verbosity=0 -print_final_stats=1 -artifact_prefix=build/corpus/$(WHAT)- \
 		build/corpus/$(WHAT) $(wildcard tests/fuzz/seeds/$(WHAT))
+
+matrix: all programs ## start programs of older and newer Debian and of musl under the library: minutes (build/trees is kept)
+	@tests/support/deps build preload
+	@MATRIX=1 tests/preload/elsewhere.sh
 
 MINUTES ?= 5
 soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that
