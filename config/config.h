@@ -158,6 +158,9 @@ struct config_service {
 	 * set, and what it leaves behind when it ends well runs on. */
 	bool is_program;
 	char name[CONFIG_NAME_BYTES];
+	/* What spillctl calls it and its like by, as GROUP:*; "" = it has no other name than its
+	 * own.  No setting of the process: nobody is restarted for it. */
+	char group[CONFIG_NAME_BYTES];
 	char **argv;        /* owned, NULL-terminated, argv[0] not empty */
 	char *directory;    /* owned; NULL = the supervisor's */
 	char *user;         /* owned; NULL = the supervisor's */
@@ -278,7 +281,7 @@ void config_notes_print(const char *path, const struct config_errors *errors, FI
 void config_error_format(
 	const char *path, const struct config_error *error, char *text, size_t text_bytes);
 
-/* For reload.  Every setting but the policy index, which means something only
+/* For reload.  Every setting but the group, and the policy index, which means something only
  * within one config: what the two indices stand for is compared by the other. */
 bool config_service_equal(const struct config_service *a, const struct config_service *b);
 

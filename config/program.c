@@ -456,6 +456,7 @@ static void process_make(struct program *program)
 		return;
 	loader->at.service[program->index].header = program->section->place;
 	defaults_set(service_of(program));
+	snprintf(service_of(program)->group, CONFIG_NAME_BYTES, "%s", program->group->name);
 	common_read(program);
 	keys_read(program, program->section);
 	environment_make(program);
@@ -478,16 +479,15 @@ void program_make(struct loader *loader, const struct program_common *common,
 		.common = common,
 		.section = section,
 		.group = group->name != NULL ? group : &alone,
-		.count = 1};
+		.count = 1,
+		.number_text = "0",
+		.count_text = "1"};
 	size_t errors = loader->errors->count;
 	int first = 0;
 
-	snprintf(program.number_text, sizeof program.number_text, "0");
-	snprintf(program.count_text, sizeof program.count_text, "1");
 	if (number_read(&program, "numprocs", 0, PROCESSES_MOST, &program.count) != 0 ||
 		number_read(&program, "numprocs_start", 0, 1000000, &first) != 0)
 		return;
-	/* A group of its own has its priority. */
 	if (program.group == &alone &&
 		number_read(&program, "priority", INT_MIN, INT_MAX, &alone.priority) != 0)
 		return;

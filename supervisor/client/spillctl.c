@@ -11,48 +11,34 @@
 #include "config/units.h"
 #include "supervisor/base/size.h"
 #include "supervisor/client/client.h"
+#include "supervisor/client/logs.h"
+#include "supervisor/client/logs_command.h"
+#include "supervisor/client/names.h"
+#include "supervisor/client/request.h"
 #include "supervisor/client/status.h"
 #include "supervisor/client/top.h"
 
-/* As the Linux Standard Base has them for init scripts; status has numbers of its own. */
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_REFUSED = 1,
-	EXIT_USAGE = 2,
-	EXIT_PRIVILEGE = 4,
-	EXIT_NO_SERVICE = 5,
-	EXIT_NOT_RUNNING = 7,
-	EXIT_STATUS_DOWN = 3,
-	EXIT_STATUS_UNKNOWN = 4
-};
-
-#define TARGET_BYTES 256
-
-struct request {
-	const char *socket; /* NULL = to be found */
-	const char *command;
-	bool json;
-	bool wait;
-	const char *level;
-	const char *target;
-	char **names; /* what follows the command; NULL-terminated */
-	int count;
-	char path[CLIENT_PATH_BYTES]; /* the socket's */
-};
+/* As tail(1) has it. */
+#define LINES_USUAL 10
 
 static const char help[] =
 	"usage: spillctl [--socket=PATH] COMMAND\n"
 	"\n"
 	"  status [--json] [SERVICE...]       what runs, and where its memory is\n"
-	"  release SERVICE...|all [--level=lazy|eager|full] [--target=SIZE] [--no-wait]\n"
+	"  release SERVICE... [--level=lazy|eager|full] [--target=SIZE] [--no-wait]\n"
 	"                                     gives idle memory back, and says how much\n"
 	"  start, stop, restart SERVICE... [--no-wait]\n"
 	"  signal SERVICE SIGNAL              sends a signal to its main process\n"
 	"  limit SERVICE SIZE|SHARE|off       its memory_max, until the next reload\n"
+	"  logs [-f] [-n LINES|all] SERVICE [stdout|stderr]\n"
+	"                                     the last lines of its log files; -f: and what "
+	"comes\n"
 	"  reload                             reads the configuration file again\n"
 	"  events [--json]                    tells what happens, until it is interrupted\n"
 	"  top                                shows all of it live; q leaves\n"
 	"  check FILE                         says whether a configuration file is right\n"
+	"\n"
+	"  SERVICE is a name, GROUP:*, GROUP:NAME, or all.\n"
 	"\n"
 	"  -s, --socket=PATH   the supervisor's control socket, or SPILLWAY_SOCKET; else\n"
 	"                      that of the one supervisor that runs as this user\n"
@@ -61,100 +47,38 @@ static const char help[] =
 	"Exit status: 0 done, 1 refused, 2 usage, 4 not allowed, 5 no such service,\n"
 	"7 no supervisor runs.  status: 0 all run, 3 not all, 4 unknown.\n";
 
-static int complain(int code, const char *subject, const char *what)
-{
-	fprintf(stderr, "spillctl: %s: %s\n", subject, what);
-	return code;
-}
-
-/* Asking ----------------------------------------------------------------------------- */
-
-static int code_of(int status)
-{
-	switch (status) {
-	case 200:
-		return EXIT_DONE;
-	case 400:
-	case 405:
-		return EXIT_USAGE;
-	case 403:
-		return EXIT_PRIVILEGE;
-	case 404:
-		return EXIT_NO_SERVICE;
-	default:
-		return EXIT_REFUSED;
-	}
-}
-
-/* What the supervisor said, with the lines that belong to it. */
-static void print_refusal(const char *subject, const json_t *answer)
-{
-	const char *error = json_string_value(json_object_get(answer, "error"));
-	const json_t *line;
-	size_t index;
-	complain(0, subject, error != NULL ? error : "refused");
-	json_array_foreach(json_object_get(answer, "errors"), index, line)
-		fprintf(stderr, "  %s\n", json_string_value(line));
-}
-
-/* EXIT_DONE and *answer, or it was said what is wrong. */
-static int ask(struct request *request, const char *target, json_t *body, json_t **answer)
-{
-	int status = client_ask(request->path, target, body, answer);
-	if (status < 0) {
-		bool denied = status == -EACCES || status == -EPERM;
-		return complain(denied ? EXIT_PRIVILEGE : EXIT_NOT_RUNNING, request->path,
-			strerror(-status));
-	}
-	int code = code_of(status);
-	if (code != EXIT_DONE) {
-		print_refusal(request->command, *answer);
-		json_decref(*answer);
-		*answer = NULL;
-	}
-	return code;
-}
-
-static int find_socket(struct request *request)
-{
-	char error[CLIENT_ERROR_BYTES];
-	if (request->socket == NULL)
-		request->socket = getenv("SPILLWAY_SOCKET");
-	if (request->socket != NULL) {
-		if (strlen(request->socket) >= sizeof request->path)
-			return complain(EXIT_USAGE, request->socket, "longer than a socket's path");
-		snprintf(request->path, sizeof request->path, "%s", request->socket);
-		return EXIT_DONE;
-	}
-	int found = client_find(request->path, error);
-	if (found == 0)
-		return EXIT_DONE;
-	fprintf(stderr, "spillctl: %s\n", error);
-	return found == -ENOENT ? EXIT_NOT_RUNNING : EXIT_USAGE;
-}
-
 /* Commands --------------------------------------------------------------------------- */
+
+static int print_status(const struct request *request, const json_t *status)
+{
+	const char *unknown = NULL;
+	static char all[] = "all";
+	char *everything[] = {all, NULL};
+	char **names = names_expand(
+		status, request->count > 0 ? request->names : everything, false, &unknown);
+	bool all_run = true;
+	if (unknown != NULL)
+		request_complain(0, unknown, "no such service");
+	else if (request->json)
+		json_dumpf(status, stdout, JSON_INDENT(2));
+	else if (names != NULL)
+		all_run = status_print(status, names);
+	if (request->json && unknown == NULL)
+		putchar('\n');
+	free(names);
+	if (unknown != NULL)
+		return EXIT_STATUS_UNKNOWN;
+	return all_run ? EXIT_DONE : EXIT_STATUS_DOWN;
+}
 
 static int do_status(struct request *request)
 {
 	json_t *status;
-	int code = ask(request, "/v1/status", NULL, &status);
-	if (code != EXIT_DONE)
+	if (request_ask(request, "/v1/status", NULL, &status) != EXIT_DONE)
 		return EXIT_STATUS_UNKNOWN;
-	const char *unknown = status_unknown(status, request->names);
-	bool all_run = true;
-	if (unknown != NULL)
-		complain(0, unknown, "no such service");
-	else if (request->json)
-		json_dumpf(status, stdout, JSON_INDENT(2));
-	else
-		all_run = status_print(status, request->names);
-	if (request->json && unknown == NULL)
-		putchar('\n');
+	int code = print_status(request, status);
 	json_decref(status);
-	if (unknown != NULL)
-		return EXIT_STATUS_UNKNOWN;
-	return all_run ? EXIT_DONE : EXIT_STATUS_DOWN;
+	return code;
 }
 
 static void print_returned(const json_t *answer)
@@ -178,11 +102,11 @@ static void print_returned(const json_t *answer)
 /* service NULL: of all. */
 static int release_one(struct request *request, const char *service, json_t *body)
 {
-	char target[TARGET_BYTES] = "/v1/release";
+	char target[REQUEST_TARGET_BYTES] = "/v1/release";
 	json_t *answer;
 	if (service != NULL)
 		snprintf(target, sizeof target, "/v1/services/%s/release", service);
-	int code = ask(request, target, body, &answer);
+	int code = request_ask(request, target, body, &answer);
 	if (code != EXIT_DONE)
 		return code;
 	if (request->json)
@@ -193,81 +117,76 @@ static int release_one(struct request *request, const char *service, json_t *bod
 	return EXIT_DONE;
 }
 
-static json_t *release_body(const struct request *request, uint64_t target_bytes)
+static json_t *release_body(const struct request *request)
 {
 	return json_pack("{s:s, s:I, s:b}", "level",
 		request->level != NULL ? request->level : "full", "target_bytes",
-		(json_int_t)target_bytes, "wait", request->wait);
+		(json_int_t)request->target_bytes, "wait", request->wait);
+}
+
+static int release_named(struct request *request, const char *service)
+{
+	return release_one(request, service, release_body(request));
 }
 
 static int do_release(struct request *request)
 {
-	uint64_t target_bytes = 0;
-	int code = EXIT_DONE;
-	if (request->target != NULL && units_parse_size(request->target, &target_bytes) != 0)
-		return complain(EXIT_USAGE, request->target, "expected a size such as 64M");
+	if (request->target != NULL &&
+		units_parse_size(request->target, &request->target_bytes) != 0)
+		return request_complain(EXIT_USAGE, request->target, "expected a size such as 64M");
+	/* All at once, so that all give at the same time. */
 	if (request->count == 1 && strcmp(request->names[0], "all") == 0)
-		return release_one(request, NULL, release_body(request, target_bytes));
-	for (int i = 0; code == EXIT_DONE && i < request->count; i++)
-		code = release_one(request, request->names[i], release_body(request, target_bytes));
-	return code;
+		return release_one(request, NULL, release_body(request));
+	return request_for_each(request, request->count, false, release_named);
 }
 
-/* One action on each of the services that were named. */
-static int do_action(struct request *request, const char *action)
+static int post(struct request *request, const char *service, json_t *body)
 {
-	for (int i = 0; i < request->count; i++) {
-		char target[TARGET_BYTES];
-		json_t *answer;
-		snprintf(target, sizeof target, "/v1/services/%s/%s", request->names[i], action);
-		int code = ask(request, target, json_pack("{s:b}", "wait", request->wait), &answer);
-		if (code != EXIT_DONE)
-			return code;
-		json_decref(answer);
-	}
-	return EXIT_DONE;
-}
-
-static int do_start(struct request *request)
-{
-	return do_action(request, "start");
-}
-
-static int do_stop(struct request *request)
-{
-	return do_action(request, "stop");
-}
-
-static int do_restart(struct request *request)
-{
-	return do_action(request, "restart");
-}
-
-static int do_value(struct request *request, const char *action, const char *key)
-{
-	char target[TARGET_BYTES];
+	char target[REQUEST_TARGET_BYTES];
 	json_t *answer;
-	snprintf(target, sizeof target, "/v1/services/%s/%s", request->names[0], action);
-	int code = ask(request, target, json_pack("{s:s}", key, request->names[1]), &answer);
+	snprintf(target, sizeof target, "/v1/services/%s/%s", service, request->command);
+	int code = request_ask(request, target, body, &answer);
 	if (code == EXIT_DONE)
 		json_decref(answer);
 	return code;
 }
 
+static int act_on(struct request *request, const char *service)
+{
+	return post(request, service, json_pack("{s:b}", "wait", request->wait));
+}
+
+/* start, stop, restart */
+static int do_action(struct request *request)
+{
+	bool backwards = strcmp(request->command, "stop") == 0;
+	return request_for_each(request, request->count, backwards, act_on);
+}
+
+static int signal_to(struct request *request, const char *service)
+{
+	return post(request, service, json_pack("{s:s}", "signal", request->names[1]));
+}
+
 static int do_signal(struct request *request)
 {
-	return do_value(request, "signal", "signal");
+	return request_for_each(request, 1, false, signal_to);
+}
+
+static int limit_of(struct request *request, const char *service)
+{
+	return post(request, service, json_pack("{s:s}", "memory_max", request->names[1]));
 }
 
 static int do_limit(struct request *request)
 {
-	return do_value(request, "limit", "memory_max");
+	return request_for_each(request, 1, false, limit_of);
 }
 
 static int do_reload(struct request *request)
 {
 	json_t *answer;
-	int code = ask(request, "/v1/reload", json_object(), &answer);
+	int code = request_ask(request, "/v1/reload", json_object(), &answer);
 	if (code == EXIT_DONE)
 		json_decref(answer);
 	return code;
@@ -298,13 +217,14 @@ static int do_events(struct request *request)
 		request->path, "/v1/events", request->json ? print_json : print_event);
 	if (error == 0)
 		return EXIT_DONE;
-	return complain(EXIT_NOT_RUNNING, request->path, strerror(-error));
+	return request_complain(EXIT_NOT_RUNNING, request->path, strerror(-error));
 }
 
 static int do_top(struct request *request)
 {
 	const char *why;
-	return top_run(request->path, &why) == 0 ? EXIT_DONE : complain(EXIT_REFUSED, "top", why);
+	return top_run(request->path, &why) == 0 ? EXIT_DONE
+						 : request_complain(EXIT_REFUSED, "top", why);
 }
 
 /* The supervisor's program, which lies beside us, knows the files. */
@@ -318,10 +238,11 @@ static int do_check(struct request *request)
 		slash = strrchr(program, '/');
 	}
 	if (slash == NULL)
-		return complain(EXIT_REFUSED, "check", "spillway was not found beside spillctl");
+		return request_complain(
+			EXIT_REFUSED, "check", "spillway was not found beside spillctl");
 	memcpy(slash + 1, "spillway", sizeof "spillway");
 	execl(program, program, "check", request->names[0], (char *)NULL);
-	return complain(EXIT_REFUSED, program, strerror(errno));
+	return request_complain(EXIT_REFUSED, program, strerror(errno));
 }
 
 struct command {
@@ -337,11 +258,12 @@ struct command {
 static const struct command commands[] = {
 	{"status", 0, ANY, false, do_status},
 	{"release", 1, ANY, false, do_release},
-	{"start", 1, ANY, false, do_start},
-	{"stop", 1, ANY, false, do_stop},
-	{"restart", 1, ANY, false, do_restart},
+	{"start", 1, ANY, false, do_action},
+	{"stop", 1, ANY, false, do_action},
+	{"restart", 1, ANY, false, do_action},
 	{"signal", 2, 2, false, do_signal},
 	{"limit", 2, 2, false, do_limit},
+	{"logs", 1, 2, false, logs_command},
 	{"reload", 0, 0, false, do_reload},
 	{"events", 0, 0, false, do_events},
 	{"top", 0, 0, false, do_top},
@@ -356,13 +278,13 @@ static int obey(struct request *request)
 		if (strcmp(command->name, name) != 0)
 			continue;
 		if (request->count < command->least || request->count > command->most)
-			return complain(EXIT_USAGE, name,
+			return request_complain(EXIT_USAGE, name,
 				request->count < command->least ? "something is missing behind it"
 								: "too much behind it");
-		int code = command->is_local ? EXIT_DONE : find_socket(request);
+		int code = command->is_local ? EXIT_DONE : request_find_socket(request);
 		return code == EXIT_DONE ? command->act(request) : code;
 	}
-	return complain(EXIT_USAGE, name, "no such command; see spillctl --help");
+	return request_complain(EXIT_USAGE, name, "no such command; see spillctl --help");
 }
 
 enum long_option { OPTION_JSON = 256, OPTION_LEVEL, OPTION_TARGET, OPTION_WAIT, OPTION_NO_WAIT };
@@ -376,17 +298,38 @@ static const struct option long_options[] = {
 	{"target", required_argument, NULL, OPTION_TARGET},
 	{"wait", no_argument, NULL, OPTION_WAIT},
 	{"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+	{"follow", no_argument, NULL, 'f'},
+	{"lines", required_argument, NULL, 'n'},
 	{NULL, 0, NULL, 0},
 };
+
+static bool read_lines(const char *text, uint64_t *lines)
+{
+	char *end;
+	*lines = LOGS_ALL;
+	if (strcmp(text, "all") == 0)
+		return true;
+	errno = 0;
+	*lines = strtoull(text, &end, 10);
+	return errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0';
+}
 
 /* Options may stand anywhere.  -1: all read; else the exit code. */
 static int read_options(int argc, char **argv, struct request *request)
 {
 	int option;
-	while ((option = getopt_long(argc, argv, "s:hV", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "s:hVfn:", long_options, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			request->socket = optarg;
+			break;
+		case 'f':
+			request->follow = true;
+			break;
+		case 'n':
+			if (!read_lines(optarg, &request->lines))
+				return request_complain(
+					EXIT_USAGE, optarg, "expected a number of lines, or all");
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -418,7 +361,7 @@ static int read_options(int argc, char **argv, struct request *request)
 
 int main(int argc, char **argv)
 {
-	struct request request = {.wait = true};
+	struct request request = {.wait = true, .lines = LINES_USUAL};
 	int code = read_options(argc, argv, &request);
 	if (code >= 0)
 		return code;
@@ -429,5 +372,7 @@ int main(int argc, char **argv)
 	request.names = argv + optind + 1;
 	request.count = argc - optind - 1;
 	request.command = argv[optind];
-	return obey(&request);
+	code = obey(&request);
+	json_decref(request.status);
+	return code;
 }

@@ -125,18 +125,3 @@ bool status_print(const json_t *status, char *const *names)
 	}
 	return all_run;
 }
-
-const char *status_unknown(const json_t *status, char *const *names)
-{
-	const json_t *services = json_object_get(status, "services");
-	for (; *names != NULL; names++) {
-		const json_t *service;
-		size_t index;
-		bool known = false;
-		json_array_foreach(services, index, service) known =
-			known || strcmp(*names, text_of(service, "name")) == 0;
-		if (!known)
-			return *names;
-	}
-	return NULL;
-}

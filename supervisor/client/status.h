@@ -9,7 +9,4 @@
  * empty = all).  Whether all of them run. */
 bool status_print(const json_t *status, char *const *names);
 
-/* The first of `names` that is no service there; NULL = all are. */
-const char *status_unknown(const json_t *status, char *const *names);
-
 #endif

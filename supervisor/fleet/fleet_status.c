@@ -5,6 +5,7 @@
 
 #include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
+#include "supervisor/fleet/service_output.h"
 #include "supervisor/policy/fraction.h"
 
 /* Absent rather than a number that means nothing. */
@@ -73,6 +74,17 @@ static void put_care(json_t *object, const struct service *service)
 			object, "health_failures", json_integer(service->health.failures));
 }
 
+static void put_config(json_t *object, const struct config_service *config)
+{
+	json_object_set_new(object, "name", json_string(config->name));
+	json_object_set_new(object, "group",
+		json_string(config->group[0] != '\0' ? config->group : config->name));
+	json_object_set_new(
+		object, "stdout_logfile", json_string(service_output_path(config, CONFIG_STDOUT)));
+	json_object_set_new(
+		object, "stderr_logfile", json_string(service_output_path(config, CONFIG_STDERR)));
+}
+
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
 {
@@ -80,7 +92,7 @@ json_t *fleet_status_service(
 	json_t *object = json_object();
 	const struct restart *restart = &service->restart;
 	tick_counts(fleet->host.tick, &service->memory, &counts);
-	json_object_set_new(object, "name", json_string(service->config->name));
+	put_config(object, service->config);
 	struct restart_rules rules = service_rules(service);
 	json_object_set_new(object, "state", json_string(state_of(service, &rules, now_ms)));
 	put_awaited(object, fleet, service);

@@ -152,6 +152,27 @@ void service_output_close(struct service *service)
 		close_stream(service, stream);
 }
 
+const char *service_output_path(const struct config_service *config, enum config_stream stream)
+{
+	static const char *const ours[] = {
+		[CONFIG_STDOUT] = "/dev/stdout", [CONFIG_STDERR] = "/dev/stderr"};
+	if (stream == CONFIG_STDERR && is_joined(config))
+		stream = CONFIG_STDOUT;
+	switch (config->log[stream].kind) {
+	case CONFIG_LOG_STDOUT:
+		return ours[CONFIG_STDOUT];
+	case CONFIG_LOG_STDERR:
+		return ours[CONFIG_STDERR];
+	case CONFIG_LOG_NONE:
+		return "NONE";
+	case CONFIG_LOG_AUTO:
+	case CONFIG_LOG_FILE:
+		return config->log[stream].path;
+	default:
+		return ours[stream];
+	}
+}
+
 bool service_output_same(const struct config_service *a, const struct config_service *b)
 {
 	for (enum config_stream stream = 0; stream < CONFIG_STREAMS; stream++) {

@@ -24,6 +24,10 @@ void service_output_renew(struct service *service);
 /* What is still in the pipes is written. */
 void service_output_close(struct service *service);
 
+/* Where a stream goes, as a path that can be read or compared: of a file, "/dev/stdout",
+ * "/dev/stderr" (the supervisor's), or "NONE". */
+const char *service_output_path(const struct config_service *config, enum config_stream stream);
+
 /* Whether a process that was started with a can go on with b. */
 bool service_output_same(const struct config_service *a, const struct config_service *b);
 

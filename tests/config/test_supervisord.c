@@ -252,9 +252,12 @@ static void test_priority_is_the_order_of_starting(void **state)
 	assert_string_equal(config.services[1].name, "d");
 	assert_string_equal(config.services[2].name, "c");
 	assert_string_equal(config.services[3].name, "a");
+	assert_string_equal(config.services[1].group, "g");
+	assert_string_equal(config.services[3].group, "a");
 	config_free(&config);
 	loads("[service:a]\ncommand = x\n[service:b]\ncommand = x\npriority = 1\n");
 	assert_string_equal(config.services[0].name, "b");
+	assert_string_equal(config.services[0].group, "");
 	config_free(&config);
 }
 
