@@ -198,9 +198,9 @@ static int make_slots(struct link *link, const char *name)
 	link->gate = map;
 	if (error == 0)
 		error = seal(*fd, 0);
-	return error == 0 ? link_slots_init(&link->slots,
-				    (struct link_slot *)((char *)map + LINK_PAGE_BYTES))
-			  : error;
+	if (error == 0)
+		link_slots_init(&link->slots, (struct link_slot *)((char *)map + LINK_PAGE_BYTES));
+	return error;
 }
 
 static int note_files(struct link *link)

@@ -2,34 +2,44 @@
 #include "supervisor/link/link_slots.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "supervisor/process/process_stat.h"
 
 #include "supervisor/base/log.h"
 
-#define SEEN_BYTES (LINK_SLOTS * sizeof(struct link_seen))
+/* A service of one process, which is most of them, needs one. */
+#define SEEN_FIRST 1U
 
-int link_slots_init(struct link_slots *slots, struct link_slot *slot)
+void link_slots_init(struct link_slots *slots, struct link_slot *slot)
 {
 	memset(slots, 0, sizeof *slots);
-	slots->seen =
-		mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (slots->seen == MAP_FAILED) {
-		slots->seen = NULL;
-		return -ENOMEM;
-	}
-	madvise(slots->seen, SEEN_BYTES, MADV_DONTFORK);
 	slots->slot = slot;
-	return 0;
 }
 
 void link_slots_fini(struct link_slots *slots)
 {
-	if (slots->seen != NULL)
-		munmap(slots->seen, SEEN_BYTES);
+	free(slots->seen);
 	slots->seen = NULL;
+	slots->seen_room = 0;
+}
+
+/* Room for the slot with that index.  false: there is no memory for it. */
+static bool make_room(struct link_slots *slots, size_t index)
+{
+	size_t room = slots->seen_room > 0 ? slots->seen_room : SEEN_FIRST;
+	while (room <= index)
+		room *= 2;
+	if (room == slots->seen_room)
+		return true;
+	struct link_seen *grown = realloc(slots->seen, room * sizeof *grown);
+	if (grown == NULL)
+		return false;
+	memset(grown + slots->seen_room, 0, (room - slots->seen_room) * sizeof *grown);
+	slots->seen = grown;
+	slots->seen_room = room;
+	return true;
 }
 
 /* A leader that has left its threads behind is a zombie as well, and its memory is in use.  One
@@ -109,8 +119,10 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	uint64_t now_ms)
 {
 	struct link_slot *slot = &slots->slot[index];
-	struct link_seen *seen = &slots->seen[index];
 	uint64_t owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
+	if ((owner == 0 && index >= slots->seen_end) || !make_room(slots, index))
+		return;
+	struct link_seen *seen = &slots->seen[index];
 	if (index < slots->seen_end && seen->owner != owner && seen->owner != 0)
 		retire(slots, seen);
 	if (index < slots->seen_end)

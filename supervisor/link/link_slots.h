@@ -19,6 +19,9 @@
  * there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a process
  * that writes new ones all the time must not keep the supervisor busy.
  *
+ * Shims take the first slot that is free, so what is noted of them is an array as long as the
+ * highest slot that ever had an owner.  A slot for which there is no memory does not count.
+ *
  * A slot of another version of the protocol does not count, which is said once.
  *
  * Its figures are kept as last read; link_figures.h says which of them outlive it.
@@ -36,8 +39,9 @@ struct link_seen {
 
 struct link_slots {
 	struct link_slot *slot; /* the mapping, LINK_SLOTS of them */
-	struct link_seen *seen; /* as many, untouched pages cost nothing: not even read ones do */
-	size_t seen_end;        /* none from there on had an owner yet */
+	struct link_seen *seen; /* of the first seen_room slots; NULL = of none */
+	size_t seen_room;
+	size_t seen_end; /* none from there on had an owner yet */
 	bool suspect;
 	bool told_version;
 	uint32_t fresh; /* owners that may still be looked up for the first time, until */
@@ -50,8 +54,7 @@ struct link_slots {
 	struct link_figures sum;
 };
 
-/* 0 or -ENOMEM. */
-int link_slots_init(struct link_slots *slots, struct link_slot *slot);
+void link_slots_init(struct link_slots *slots, struct link_slot *slot);
 void link_slots_fini(struct link_slots *slots);
 
 /* One reading is begin, any number of slots in rising order, end.  answered becomes whether every
