@@ -43,24 +43,31 @@ uint64_t credit_pending_bytes(const struct credit *credit)
 	return fraction_plus(credit->pending_bytes[0], credit->pending_bytes[1]);
 }
 
-/* Of those who wait and were not looked at yet, the one who came first; NULL = nobody. */
-static struct credit_share *first_waiting(struct credit_share *list)
+static struct credit_share *share_of(struct order *order)
 {
-	struct credit_share *first = NULL;
+	return (struct credit_share *)(void *)((char *)order -
+					       offsetof(struct credit_share, order));
+}
+
+/* Those who wait, the one who came first before the others; NULL = nobody. */
+static struct order *waiting(struct credit_share *list)
+{
+	struct order *first = NULL;
+	struct order **end = &first;
 	for (struct credit_share *share = list; share != NULL; share = share->next) {
-		if (share->visited || share->wants_bytes == 0)
+		if (share->wants_bytes == 0)
 			continue;
-		if (first == NULL || share->waited_ms > first->waited_ms)
-			first = share;
+		share->order = (struct order){.key = share->waited_ms};
+		*end = &share->order;
+		end = &share->order.next;
 	}
-	return first;
+	return order_by_key(first);
 }
 
 static uint64_t serve_waiting(struct credit_share *list, uint64_t available_bytes)
 {
-	struct credit_share *share;
-	while ((share = first_waiting(list)) != NULL) {
-		share->visited = true;
+	for (struct order *order = waiting(list); order != NULL; order = order->next) {
+		struct credit_share *share = share_of(order);
 		if (share->wants_bytes > share->limit_bytes)
 			continue; /* its own wall is in its way: what is free here is no help */
 		if (share->wants_bytes <= available_bytes) {
@@ -81,7 +88,6 @@ void credit_share_out(struct credit_share *first, uint64_t available_bytes)
 	struct credit_share *share;
 	for (share = first; share != NULL; share = share->next) {
 		share->credit_bytes = 0;
-		share->visited = false;
 		count++;
 		active += share->active ? 1 : 0;
 	}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "supervisor/policy/charge.h"
+#include "supervisor/policy/order.h"
 
 /*
  * Headroom handed out to heaps that grow.
@@ -69,7 +70,7 @@ struct credit_share {
 	struct credit_share *next;
 	/* Out: */
 	uint64_t credit_bytes;
-	bool visited;
+	struct order order; /* of those who wait */
 };
 
 /* Shares out available_bytes to a list; sets every credit_bytes. */

@@ -128,17 +128,13 @@ static bool is_short_of(const struct turn *turn, size_t i, enum level level)
 static struct proof_usage usage_of(const struct turn *turn, size_t i)
 {
 	const struct service_turn *service = &turn->service[i]->turn;
-	struct proof_usage usage = {.current_bytes = service->leaf_bytes,
-		.used_bytes = service->own.used_bytes,
-		.taken_bytes = turn->service[i]->state.credit.taken_bytes};
 	if (service->leaf_bytes != 0)
-		return usage;
-	usage = (struct proof_usage){.current_bytes = turn->sample->shared.current_bytes,
-		.used_bytes = turn->shared.used_bytes};
-	for (size_t k = 0; k < turn->count; k++)
-		usage.taken_bytes = fraction_plus(
-			usage.taken_bytes, turn->service[k]->state.credit.taken_bytes);
-	return usage;
+		return (struct proof_usage){.current_bytes = service->leaf_bytes,
+			.used_bytes = service->own.used_bytes,
+			.taken_bytes = turn->service[i]->state.credit.taken_bytes};
+	return (struct proof_usage){.current_bytes = turn->sample->shared.current_bytes,
+		.used_bytes = turn->shared.used_bytes,
+		.taken_bytes = turn->taken_bytes};
 }
 
 static struct release_view release_view_of(const struct turn *turn, size_t i)
@@ -194,25 +190,23 @@ static void release_by_hand(struct turn *turn, size_t i)
 	action->reason = (struct reason){.kind = REASON_MANUAL};
 }
 
-/* The one that holds most that is idle, of those that were not visited; count where there is none
- * left. */
-static size_t richest(const struct turn *turn)
+/* Those that may be asked, the one that holds most that is idle first. */
+static struct order *richest_first(struct turn *turn)
 {
-	size_t most = turn->count;
-	uint64_t most_bytes = 0;
+	struct order *first = NULL;
+	struct order **end = &first;
 	for (size_t i = 0; i < turn->count; i++) {
-		const struct service_sample *sample = &turn->service[i]->sample;
-		uint64_t bytes = release_idle_bytes(
-			&turn->service[i]->state.release, &sample->heap, LEVEL_FULL);
-		if (turn->service[i]->turn.visited || !sample->running ||
-			sample->heap.processes == 0)
+		struct policy_service *service = turn->service[i];
+		struct order *order = &service->turn.order;
+		if (!service->sample.running || service->sample.heap.processes == 0)
 			continue;
-		if (most == turn->count || bytes > most_bytes) {
-			most = i;
-			most_bytes = bytes;
-		}
+		*order = (struct order){.key = release_idle_bytes(&service->state.release,
+						&service->sample.heap, LEVEL_FULL),
+			.index = i};
+		*end = order;
+		end = &order->next;
 	}
-	return most;
+	return order_by_key(first);
 }
 
 /* Whoever holds most that is idle is asked first: it costs the least there.  What the operator asks
@@ -220,11 +214,13 @@ static size_t richest(const struct turn *turn)
 static void release(struct turn *turn)
 {
 	struct supply supply = target_supply_of(turn);
-	for (size_t i = richest(turn); i < turn->count; i = richest(turn)) {
-		turn->service[i]->turn.visited = true;
-		if (turn_can_give(turn, i))
-			release_service(turn, i, &supply);
-		release_by_hand(turn, i);
+	for (size_t i = 0; i < turn->count; i++)
+		turn->taken_bytes = fraction_plus(
+			turn->taken_bytes, turn->service[i]->state.credit.taken_bytes);
+	for (struct order *order = richest_first(turn); order != NULL; order = order->next) {
+		if (turn_can_give(turn, order->index))
+			release_service(turn, order->index, &supply);
+		release_by_hand(turn, order->index);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "supervisor/policy/gate.h"
 #include "supervisor/policy/growth.h"
 #include "supervisor/policy/last_resort.h"
+#include "supervisor/policy/order.h"
 #include "supervisor/policy/plan.h"
 #include "supervisor/policy/pressure.h"
 #include "supervisor/policy/reclaim.h"
@@ -70,7 +71,7 @@ struct service_turn {
 	enum level asks;      /* how hard it is asked: its level, or what the gate asks for */
 	bool rose;            /* asks did */
 	struct reason reason; /* of rose */
-	bool visited;         /* by the part that visits the services in an order of its own */
+	struct order order;   /* of the part that visits the services in an order of its own */
 };
 
 /* One service: the caller's storage, all zero at the start, at one address while it is listed. */

@@ -27,6 +27,7 @@ struct turn {
 	uint64_t shared_reserve_bytes; /* what is kept back below it unless a shortage is concluded
 					*/
 	bool concluded;                /* in this step */
+	uint64_t taken_bytes;          /* credit, since ever, of all services that are listed */
 };
 
 /* Looks at every wall and counter, and retires the services that do not run. */
