@@ -2,6 +2,8 @@
 #include "supervisor/cgroup/cgroup_walls.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,11 +28,31 @@ static bool path_up(char *path, const char *mount)
 	return strlen(path) >= mount_length;
 }
 
-static void close_level(struct cgroup_files *files, int high_fd)
+static void close_level(struct cgroup_walls *walls, size_t i)
 {
-	cgroup_files_close(files);
-	if (high_fd >= 0)
-		close(high_fd);
+	cgroup_files_close(&walls->level[i]);
+	if (walls->high_fd[i] >= 0)
+		close(walls->high_fd[i]);
+	free(walls->directory[i]);
+	walls->directory[i] = NULL;
+}
+
+/* false where there is nothing to see, or no memory to note it.  The lowest level is kept whatever
+ * it has, since it is the cgroup itself. */
+static bool open_level(struct cgroup_walls *walls, size_t i, int root_fd, const char *directory,
+	enum cgroup_version version)
+{
+	int fd = root_open_directory(root_fd, directory);
+	if (fd < 0)
+		return false;
+	cgroup_files_open(&walls->level[i], fd, version);
+	walls->high_fd[i] = openat(fd, "memory.high", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	walls->directory[i] = strdup(directory);
+	close(fd);
+	if (walls->directory[i] != NULL && (walls->level[i].limit_fd >= 0 || i == 0))
+		return true;
+	close_level(walls, i);
+	return false;
 }
 
 void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path, const char *mount,
@@ -45,27 +67,14 @@ void cgroup_walls_open(struct cgroup_walls *walls, int root_fd, const char *path
 	while (length > 1 && directory[length - 1] == '/')
 		directory[--length] = '\0';
 	do {
-		int fd = root_open_directory(root_fd, directory);
-		if (fd < 0)
-			continue;
-		struct cgroup_files *files = &walls->level[walls->count];
-		int *high_fd = &walls->high_fd[walls->count];
-		cgroup_files_open(files, fd, version);
-		*high_fd = openat(fd, "memory.high", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		close(fd);
-		memcpy(walls->directory[walls->count], directory, strlen(directory) + 1);
-		/* The lowest level is kept whatever it has, since it is the cgroup itself. */
-		if (files->limit_fd >= 0 || walls->count == 0)
-			walls->count++;
-		else
-			close_level(files, *high_fd);
+		walls->count += open_level(walls, walls->count, root_fd, directory, version);
 	} while (walls->count < CGROUP_LEVELS_MAX && path_up(directory, mount));
 }
 
 void cgroup_walls_close(struct cgroup_walls *walls)
 {
 	for (size_t i = 0; i < walls->count; i++)
-		close_level(&walls->level[i], walls->high_fd[i]);
+		close_level(walls, i);
 	walls->count = 0;
 }
 

@@ -23,7 +23,7 @@ struct cgroup_walls {
 	size_t count; /* [0] is the cgroup itself */
 	struct cgroup_files level[CGROUP_LEVELS_MAX];
 	int high_fd[CGROUP_LEVELS_MAX]; /* memory.high; -1 = none */
-	char directory[CGROUP_LEVELS_MAX][MODE_PATH_BYTES];
+	char *directory[CGROUP_LEVELS_MAX];
 };
 
 /* path lies at or below mount; both absolute, below root_fd.  Levels that cannot be

@@ -91,11 +91,13 @@ static void on_timer(void *context)
 static void find_shim(struct fleet *fleet)
 {
 	char program[PATH_MAX];
+	char found[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
 	if (length <= 0)
 		return;
 	program[length] = '\0';
-	if (shim_find(program, fleet->shim_path) == 0) {
+	if (shim_find(program, found) == 0) {
+		fleet->shim_path = strdup(found);
 		fleet->host.shim_path = fleet->shim_path;
 		return;
 	}
@@ -111,13 +113,17 @@ static void find_shim(struct fleet *fleet)
 
 /* Reload reads it from /.  Links are not resolved: in a mounted ConfigMap it is a
  * link that is moved to the new version. */
-static bool note_file(struct fleet *fleet)
+static int note_file(struct fleet *fleet)
 {
-	bool is_whole = fleet->file[0] == '/' || fleet->start_path[0] == '\0';
+	bool is_whole = fleet->file[0] == '/' || fleet->start_path == NULL;
 	const char *folder = is_whole ? "" : fleet->start_path;
 	const char *slash = is_whole ? "" : "/";
-	return snprintf(fleet->file_path, sizeof fleet->file_path, "%s%s%s", folder, slash,
-		       fleet->file) < (int)sizeof fleet->file_path;
+	char *path;
+	int length = asprintf(&path, "%s%s%s", folder, slash, fleet->file);
+	if (length < 0)
+		return -ENOMEM;
+	fleet->file_path = path;
+	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* Said when it is known: a service that finds no descriptor left is worse to understand. */
@@ -157,16 +163,23 @@ static int take_over(struct fleet *fleet)
 	return tick_end_leftovers(fleet->host.tick, fleet->file_path);
 }
 
+/* A directory that was removed has no name: services start in / then. */
+static int note_places(struct fleet *fleet)
+{
+	fleet->start_path = getcwd(NULL, 0);
+	fleet->host.start = fleet->start_path;
+	return note_file(fleet);
+}
+
 static int fleet_init(struct fleet *fleet)
 {
 	fleet_check_budget(fleet);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 && getpid() != 1)
 		log_warn("cannot become the reaper of orphans: %s", strerror(errno));
 	find_shim(fleet);
-	if (!fleet->wrap && getcwd(fleet->start_path, sizeof fleet->start_path) != NULL)
-		fleet->host.start = fleet->start_path;
-	if (!fleet->wrap && !note_file(fleet))
-		return -ENAMETOOLONG;
+	int error = fleet->wrap ? 0 : note_places(fleet);
+	if (error != 0)
+		return error;
 	fleet->host.announce = !fleet->wrap;
 	fleet->host.null_stdin = !fleet->wrap;
 	fleet->host.sweep_only_kills = fleet->wrap;
@@ -177,7 +190,7 @@ static int fleet_init(struct fleet *fleet)
 		fleet->host.take_terminal = fleet->wrap && fleet_terminal_is_ours();
 	if (fleet->as.parent_death_signal != 0)
 		prctl(PR_SET_PDEATHSIG, fleet->as.parent_death_signal, 0, 0, 0);
-	int error = loop_new(&fleet->loop);
+	error = loop_new(&fleet->loop);
 	if (error != 0)
 		return error;
 	fleet->host.loop = fleet->loop;
@@ -317,6 +330,9 @@ void fleet_free(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->count; i++)
 		service_free(fleet->service[i]);
 	output_stop_all(OUTPUT_WAIT_MS);
+	free(fleet->file_path);
+	free(fleet->start_path);
+	free(fleet->shim_path);
 	free(fleet->service);
 	free(fleet);
 }

@@ -34,9 +34,9 @@ struct fleet {
 	bool wrap;
 	struct wrap as; /* how the wrapped command is treated */
 	const char *file;
-	char file_path[PATH_MAX];
-	char start_path[PATH_MAX];
-	char shim_path[PATH_MAX];
+	char *file_path;  /* absolute; NULL where a command is wrapped */
+	char *start_path; /* NULL = we stay where we are, or nobody knows where that is */
+	char *shim_path;  /* NULL = there is none */
 	struct descriptors *inherited;
 	struct config_supervisor config;
 	struct service_host host;
