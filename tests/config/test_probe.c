@@ -66,6 +66,7 @@ static void test_other_texts_are_none(void **state)
 		"http://example.org/", "http://127.0.0.1:/", "http://127.0.0.1:80/a b",
 		"https://127.0.0.1/", "exec:", "exec:a | b", "none ", "port:-1", "port:+1",
 		"http://[::1]x/", "http://[]/", "http://127.0.0.1:80:80/",
+		/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma) */
 		"http://"
 		"111111111111111111111111111111111111111111111111111111111111111111111111111111111"
 		"111111111111111111111111111111111111111111111111111111111111111111111111111111111"

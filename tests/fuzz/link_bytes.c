@@ -148,10 +148,9 @@ const char *link_bytes_play(const uint8_t *bytes, size_t count)
 	struct play *play = calloc(1, sizeof *play);
 	const char *wrong = NULL;
 	proc_open();
-	if (play == NULL || link_slots_init(&play->slots, play->slot) != 0) {
-		free(play);
+	if (play == NULL)
 		return NULL;
-	}
+	link_slots_init(&play->slots, play->slot);
 	play->at = bytes;
 	play->end = bytes + count;
 	play->now_ms = 1000;

@@ -542,7 +542,7 @@ static void test_a_descriptor_that_could_not_be_watched_is_tried_again(void **st
 {
 	(void)state;
 	fake_fleet_start(SERVICE("db") SERVICE("web"));
-	fake_fleet_pass(2 * LIMIT_WATCH_AFTER_MS);
+	fake_fleet_pass(UINT64_C(2) * LIMIT_WATCH_AFTER_MS);
 	size_t watches = fake_loop_watches();
 	fake_fleet_write(THREE);
 	fake_loop.refuse_watches = 2;

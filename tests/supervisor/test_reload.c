@@ -377,7 +377,7 @@ static void test_all_services_are_exchanged_at_once(void **state)
 	fake_fleet_start(text[0]);
 	reload(text[1]);
 	settle();
-	fake_fleet_pass(2 * LIMIT_WATCH_AFTER_MS);
+	fake_fleet_pass(UINT64_C(2) * LIMIT_WATCH_AFTER_MS);
 	assert_int_equal(fake_children_spawned("a"), SERVICES);
 	assert_int_equal(fake_children_spawned("b"), SERVICES);
 	assert_int_equal(said("runs without limits of its own"), 0);
