@@ -42,17 +42,22 @@ static void believe(struct turn *turn, size_t i, uint64_t grown_bytes)
 		belief_step(&turn->service[i]->state.belief, &said, turn->now_ms);
 }
 
-/* What was charged to all services together that have no leaf. */
-static uint64_t charged_in_common(struct turn *turn)
+/* The usage that a charge of the heaps shows in: near a wall they grow into what was cache, and
+ * usage with the cache stands still.  Where nothing tells how much is cache, all of it. */
+static uint64_t chargeable_bytes(const struct wall *wall, uint64_t usage_bytes)
 {
-	const struct sample *sample = turn->sample;
+	return wall->reclaimable_known ? wall->grown_bytes : usage_bytes;
+}
+
+/* What was charged to all services together that have no leaf. */
+static uint64_t charged_in_common(struct turn *turn, uint64_t usage_bytes)
+{
 	uint64_t gone_bytes = 0;
 	for (size_t i = 0; i < turn->count; i++)
 		if (turn->service[i]->sample.running && turn->service[i]->turn.leaf_bytes == 0)
 			gone_bytes =
 				fraction_plus(gone_bytes, turn->service[i]->sample.heap.gone_bytes);
-	return charge_step(&turn->state->shared_charge, sample->shared.current_bytes, gone_bytes,
-		turn->now_ms);
+	return charge_step(&turn->state->shared_charge, usage_bytes, gone_bytes, turn->now_ms);
 }
 
 /* What was charged since the last step pays for pending credit, a leaf's for its
@@ -60,11 +65,10 @@ static uint64_t charged_in_common(struct turn *turn)
 static void account(struct turn *turn)
 {
 	struct policy_state *state = turn->state;
-	const struct sample *sample = turn->sample;
-	uint64_t shared_before_bytes = state->shared_charge.current_bytes;
-	uint64_t common_bytes = charged_in_common(turn);
+	uint64_t shared_bytes = chargeable_bytes(&turn->shared, turn->sample->shared.current_bytes);
 	uint64_t common_rise_bytes =
-		fraction_less(sample->shared.current_bytes, shared_before_bytes);
+		fraction_less(shared_bytes, state->shared_charge.current_bytes);
+	uint64_t common_bytes = charged_in_common(turn, shared_bytes);
 	for (size_t i = 0; i < turn->count; i++) {
 		if (!turn->service[i]->sample.running)
 			continue;
@@ -72,10 +76,11 @@ static void account(struct turn *turn)
 		const struct heap_sample *heap = &turn->service[i]->sample.heap;
 		uint64_t leaf_bytes = turn->service[i]->turn.leaf_bytes;
 		uint64_t before_bytes = credit->charge.current_bytes;
+		uint64_t own_bytes = chargeable_bytes(&turn->service[i]->turn.own, leaf_bytes);
 		uint64_t leaf_charged_bytes =
-			charge_step(&credit->charge, leaf_bytes, heap->gone_bytes, turn->now_ms);
+			charge_step(&credit->charge, own_bytes, heap->gone_bytes, turn->now_ms);
 		believe(turn, i,
-			leaf_bytes != 0 ? fraction_less(leaf_bytes, before_bytes)
+			leaf_bytes != 0 ? fraction_less(own_bytes, before_bytes)
 					: common_rise_bytes);
 		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
 			leaf_bytes != 0 ? leaf_charged_bytes : common_bytes,

@@ -65,6 +65,7 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 		.time_to_wall_ms = GROWTH_NEVER_MS,
 	};
 	uint64_t grown_bytes = grown(sample, lazy_bytes);
+	wall.grown_bytes = grown_bytes;
 	growth_step(growth, now_ms, grown_bytes);
 	if (!wall.exists) {
 		wall.bytes_per_s = growth_bytes_per_s(growth, 0);

@@ -26,7 +26,8 @@ struct wall {
 	uint64_t used_bytes;
 	uint64_t free_bytes;     /* limit less usage */
 	uint64_t headroom_bytes; /* limit less used */
-	uint64_t growable_bytes; /* limit less usage without any cache */
+	uint64_t growable_bytes; /* limit less grown */
+	uint64_t grown_bytes;    /* usage without any cache; growth is that of this */
 	/* Of what the kernel could take: what nobody misses, lazily freed pages with it, and file
 	 * cache that is in use or has to be written first. */
 	uint64_t unused_cache_bytes;

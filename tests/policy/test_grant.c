@@ -187,6 +187,35 @@ static void test_pending_credit_is_settled_without_leaves_too(void **state)
 		10 * MIB);
 }
 
+/* Files fill the cgroup to its limit: what heaps grow by is cache that goes. */
+static void test_heaps_that_grow_into_the_cache_are_charged(void **state)
+{
+	(void)state;
+	const uint64_t reserve_bytes = fraction_part_of(256 * MIB, 40);
+	for (int leaves = 0; leaves < 2; leaves++) {
+		fixture_start(1, 256 * MIB);
+		fixture_use(0, 250 * MIB);
+		struct service_sample *service = &fixture.service[0].sample;
+		struct wall_sample *walls[] = {&fixture.sample.shared, &service->own};
+		if (leaves == 0)
+			service->current_bytes = service->own.current_bytes = 0;
+		for (int w = 0; w <= leaves; w++)
+			*walls[w] = (struct wall_sample){.limit_bytes = walls[w]->limit_bytes,
+				.current_bytes = 250 * MIB,
+				.reclaimable_known = true,
+				.reclaimable_bytes = 100 * MIB,
+				.cache_bytes = 100 * MIB};
+		fixture_step(1000);
+		uint64_t first_bytes = service->heap.credit_left_bytes;
+		assert_int_equal(first_bytes, 106 * MIB - reserve_bytes);
+		service->heap.credit_left_bytes -= 60 * MIB;
+		for (int w = 0; w <= leaves; w++)
+			walls[w]->reclaimable_bytes = walls[w]->cache_bytes = 40 * MIB;
+		fixture_step(1010);
+		assert_int_equal(service->heap.credit_left_bytes, first_bytes - 60 * MIB);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),
 		cmocka_unit_test(test_credit_that_was_taken_is_not_given_again),
 		cmocka_unit_test(test_pending_credit_is_settled_without_leaves_too),
+		cmocka_unit_test(test_heaps_that_grow_into_the_cache_are_charged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
