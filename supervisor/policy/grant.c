@@ -98,8 +98,8 @@ static uint64_t own_limit_bytes(struct turn *turn, size_t i)
 	uint64_t reserve_bytes =
 		fraction_amount_bytes(service->policy->reserve, service->own.limit_bytes);
 	service->own_reserve_bytes = reserve_bytes;
-	if (turn->service[i]->state.shortage.concluded)
-		reserve_bytes = 0;
+	reserve_bytes = shortage_reserve_bytes(
+		&turn->service[i]->state.shortage, reserve_bytes, service->own.limit_bytes);
 	service->own_far = is_far(&service->own, service->policy, reserve_bytes);
 	if (service->own_far)
 		return UINT64_MAX;
@@ -123,8 +123,8 @@ static uint64_t shared_limit_bytes(struct turn *turn)
 			pending_bytes, credit_pending_bytes(&turn->service[i]->state.credit));
 	}
 	turn->shared_reserve_bytes = reserve_bytes;
-	if (turn->state->shared_shortage.concluded)
-		reserve_bytes = 0;
+	reserve_bytes = shortage_reserve_bytes(
+		&turn->state->shared_shortage, reserve_bytes, turn->shared.limit_bytes);
 	turn->shared_far = true;
 	turn->shared_most_bytes = fraction_less(turn->shared.limit_bytes, reserve_bytes);
 	for (size_t i = 0; i < turn->count; i++) {

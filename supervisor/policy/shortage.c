@@ -83,3 +83,14 @@ bool shortage_is_hopeless(const struct shortage *shortage)
 {
 	return shortage->concluded && shortage->emptied && shortage->hopeless;
 }
+
+uint64_t shortage_reserve_bytes(
+	const struct shortage *shortage, uint64_t reserve_bytes, uint64_t limit_bytes)
+{
+	uint64_t last_bytes = limit_bytes / SHORTAGE_LAST_SHARE;
+	if (!shortage->concluded)
+		return reserve_bytes;
+	if (shortage_is_hopeless(shortage))
+		return 0;
+	return last_bytes < reserve_bytes ? last_bytes : reserve_bytes;
+}

@@ -11,11 +11,14 @@
  * have answered a full release and hold next to nothing idle, no release can help any more:
  * waiting then only makes the service stand still.  So the shortage is concluded, and
  *
- *   - the reserve is handed out as credit too: the gate opens to what is really free;
+ *   - the reserve is handed out as credit too, but for the last 1/SHORTAGE_LAST_SHARE of the limit:
+ *     a heap that comes so near waits once more before it hits the limit.  Only who waits makes
+ *     that heaps are asked at once what they have freed since they last answered, and growth that
+ *     no credit covers (page tables, stacks) finds room;
  *   - who needs more than that still waits, because a service may end a piece of work and free
  *     what it used for it.  When nothing has come back for hold_ms since the conclusion, a heap
  *     waits no longer than until all heaps have answered a full release again, once in
- *     SHORTAGE_FRESH_MS: growth goes on to the limit, and the kernel decides.
+ *     SHORTAGE_FRESH_MS: nothing is kept back, growth goes on to the limit, and the kernel decides.
  *
  * Where such a wait brought nothing the next one is half as long, down to
  * hold_ms >> SHORTAGE_HALVES; where something came back meanwhile it has its full time again.
@@ -35,6 +38,8 @@
 #define SHORTAGE_HALVES 4U
 /* Less than this part of the limit is next to nothing. */
 #define SHORTAGE_LITTLE_SHARE 128U
+/* So much of the limit is kept back until waiting is hopeless. */
+#define SHORTAGE_LAST_SHARE 128U
 /* The same conclusion is told again after this time at the earliest. */
 #define SHORTAGE_TOLD_MS UINT64_C(60000)
 
@@ -75,5 +80,9 @@ enum shortage_change shortage_step(
 
 /* Concluded, nothing has come back for long enough, and the heaps have just said so. */
 bool shortage_is_hopeless(const struct shortage *shortage);
+
+/* What is kept back below the wall, of the reserve_bytes that are while nothing is concluded. */
+uint64_t shortage_reserve_bytes(
+	const struct shortage *shortage, uint64_t reserve_bytes, uint64_t limit_bytes);
 
 #endif

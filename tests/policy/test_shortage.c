@@ -134,6 +134,23 @@ static void test_waiting_is_in_vain_when_nothing_came_back_for_a_while(void **st
 	assert_false(shortage_is_hopeless(&shortage));
 }
 
+static void test_the_last_part_is_kept_back_until_waiting_is_hopeless(void **state)
+{
+	(void)state;
+	struct shortage shortage = {0};
+	const uint64_t limit_bytes = nothing_left.limit_bytes;
+	const uint64_t last_bytes = limit_bytes / SHORTAGE_LAST_SHARE;
+	assert_int_equal(
+		shortage_reserve_bytes(&shortage, 2 * last_bytes, limit_bytes), 2 * last_bytes);
+	step(&shortage, nothing_left, 1000);
+	assert_int_equal(
+		shortage_reserve_bytes(&shortage, 2 * last_bytes, limit_bytes), last_bytes);
+	assert_int_equal(
+		shortage_reserve_bytes(&shortage, last_bytes / 2, limit_bytes), last_bytes / 2);
+	step(&shortage, nothing_left, 1000 + HOLD_MS);
+	assert_int_equal(shortage_reserve_bytes(&shortage, 2 * last_bytes, limit_bytes), 0);
+}
+
 /* From the conclusion until waiting is found to be in vain. */
 static uint64_t patience_ms(struct shortage *shortage, uint64_t *now_ms)
 {
@@ -172,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_withdrawn_when_something_changes),
 		cmocka_unit_test(test_it_is_told_once),
 		cmocka_unit_test(test_waiting_is_in_vain_when_nothing_came_back_for_a_while),
+		cmocka_unit_test(test_the_last_part_is_kept_back_until_waiting_is_hopeless),
 		cmocka_unit_test(test_patience_is_shorter_where_it_brought_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
