@@ -384,8 +384,8 @@ uninstall: ## remove what install put there
 
 include packaging/packages.mk
 
-clean: ## remove everything built, the cached kernels and the fuzzer's corpus excepted
-	rm -rf build/release build/asan build/tsan build/fuzz build/results build/tidy build/dist build/deb
+clean: ## remove everything built, the cached kernels, Debians and the fuzzer's corpus excepted
+	rm -rf build/release build/asan build/tsan build/fuzz build/aarch64 build/results build/tidy build/dist build/deb build/images
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -4,15 +4,12 @@
 #                They are linked from the objects of this variant, so nothing is compiled twice.
 #   build/dist/  what is given away
 #
-# For another processor all three of CC, OUT and the libraries change, as in
-#   make dist-bin CC=aarch64-linux-gnu-gcc OUT=build/aarch64
-# with libevent-dev:arm64, libcgroup-dev:arm64, libinih-dev:arm64, libjansson-dev:arm64 and
-# libncurses-dev:arm64 installed.
+# For another processor CC and OUT change: dist-bin-aarch64 shows how.
 
 STATIC := $(OUT)/static
 DIST := build/dist
 MACHINE = $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-STRIP = $(if $(filter %-gcc,$(CC)),$(CC:gcc=strip),strip)
+STRIP = $(or $(patsubst %gcc,%strip,$(filter %-gcc,$(CC))),strip)
 # The date of the release, so that the same sources make the same bytes on every day.
 RELEASED = $(shell date -u -d "$$(sed -n '/^ -- /{s/^.*>  //p;q}' packaging/debian/changelog)" +%s)
 SOURCE_DATE_EPOCH ?= $(RELEASED)
@@ -51,6 +48,13 @@ dist-bin: static ## a tarball of the static programs, the library and the pages:
 	@rm -rf $(DIST)/$(TARBALL)
 	@cd $(DIST) && sha256sum $(TARBALL).tar.gz >$(TARBALL).tar.gz.sha256
 
+.PHONY: dist-bin-aarch64
+dist-bin-aarch64: ## the same for aarch64, by Debian's cross compiler
+	@tests/support/deps cross
+	@packaging/sysroot aarch64 >/dev/null
+	@$(MAKE) --no-print-directory dist-bin OUT=build/aarch64 \
+		CC="aarch64-linux-gnu-gcc --sysroot=$$(packaging/sysroot aarch64)"
+
 DEB := build/deb
 .PHONY: deb
 # The folder debian/ exists in a copy only: the top level here stays as it is.
@@ -68,6 +72,6 @@ image: static ## the container image of spillway and its library, an OCI layout:
 	$(call say,OCI ,$(DIST)/image)packaging/image/build $(STATIC) $(VERSION) $(DIST)/image
 
 .PHONY: check-packages
-check-packages: all programs deb dist-bin image ## pass the tests of packages, tarball and image (TEST=: one)
+check-packages: all programs deb dist-bin dist-bin-aarch64 image ## pass the tests of packages, tarball and image (TEST=: one)
 	@tests/support/deps build packages machine
 	@prove --timer $(if $(TEST),tests/packages/$(TEST).sh,tests/packages/)
