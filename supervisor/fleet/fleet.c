@@ -37,6 +37,8 @@ struct service *fleet_find(const struct fleet *fleet, const char *name)
 static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 {
 	uint64_t next_ms = fleet_ending_deadline_ms(fleet, now_ms);
+	if (fleet->unreaped)
+		return now_ms;
 	if (fleet->tick_ms < next_ms)
 		next_ms = fleet->tick_ms;
 	uint64_t control_ms = fleet_control_deadline_ms(fleet->control);
@@ -84,7 +86,10 @@ void fleet_turn(struct fleet *fleet)
 
 static void on_timer(void *context)
 {
-	fleet_turn(context);
+	struct fleet *fleet = context;
+	if (fleet->unreaped)
+		fleet_reap(fleet, loop_now_ms());
+	fleet_turn(fleet);
 }
 
 /* The library lies beside us, where the kernel says we are. */

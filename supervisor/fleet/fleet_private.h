@@ -53,6 +53,7 @@ struct fleet {
 	bool watches_missing; /* some of that generation could not be made */
 
 	bool childless; /* as of the last reaping */
+	bool unreaped;  /* more may have died than that reaping took */
 	bool stopping;
 	bool killing;          /* told more than once: no more grace */
 	bool ended_by_service; /* on_exit = shutdown: its status is ours */
@@ -80,10 +81,14 @@ struct service *fleet_find(const struct fleet *fleet, const char *name);
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
 
-/* Takes all that have died. */
+/* Takes those that have died, FLEET_REAP_MOST at most, so that a service which leaves orphans
+ * behind all the time does not keep the loop from everything else.  The timer expires at once where
+ * that many were taken, and the next turn takes more. */
+#define FLEET_REAP_MOST 64U
 void fleet_reap(struct fleet *fleet, uint64_t now_ms);
 
-/* The loop's: signals have come. */
+/* The loop's: signals have come.  Takes FLEET_SIGNALS_MOST of them at most. */
+#define FLEET_SIGNALS_MOST 64U
 void fleet_on_signal(void *context);
 
 /* The terminal is handed on only by those who have it: a wrapper started in the

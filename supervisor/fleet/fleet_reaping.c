@@ -25,11 +25,12 @@ static bool note_end(struct fleet *fleet, const siginfo_t *info, uint64_t now_ms
 	return false;
 }
 
-/* Takes all that have died.  A main process is looked at while it is a zombie: as
- * long as it is one its number, which is that of its group, cannot be another's. */
+/* A main process is looked at while it is a zombie: as long as it is one its number,
+ * which is that of its group, cannot be another's. */
 void fleet_reap(struct fleet *fleet, uint64_t now_ms)
 {
-	for (;;) {
+	fleet->unreaped = false;
+	for (unsigned taken = 0; taken < FLEET_REAP_MOST; taken++) {
 		siginfo_t info = {0};
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
 			fleet->childless = errno == ECHILD;
@@ -44,4 +45,6 @@ void fleet_reap(struct fleet *fleet, uint64_t now_ms)
 		waitpid(info.si_pid, NULL, 0);
 		fleet_ending_look(fleet);
 	}
+	fleet->childless = false;
+	fleet->unreaped = true;
 }

@@ -69,11 +69,18 @@ void fleet_on_signal(void *context)
 {
 	struct fleet *fleet = context;
 	struct signals_event event;
-	while (signals_read(fleet->host.signals, &event) == 1) {
+	bool reaped = false;
+	for (unsigned taken = 0;
+		taken < FLEET_SIGNALS_MOST && signals_read(fleet->host.signals, &event) == 1;
+		taken++) {
 		uint64_t now_ms = loop_now_ms();
 		if (event.number == SIGCHLD) {
 			fleet_terminal_note_stop(fleet);
-			fleet_reap(fleet, now_ms);
+			if (!reaped)
+				fleet_reap(fleet, now_ms);
+			else
+				fleet->unreaped = true;
+			reaped = true;
 		} else if (event.from_us || asks_for_release(fleet, event.number)) {
 			continue;
 		} else if (fleet->wrap) {

@@ -211,6 +211,7 @@ static void test_one_wake_reaps_all_and_strangers_too(void **state)
 		fake_children_exit(fake_children_add(0), i % 3);
 	fake_children_exit(fake_fleet_child("web"), 0);
 	fake_fleet_reap();
+	assert_true(fake_loop_pass(0));
 	for (size_t i = 0; i < fake_children.count; i++)
 		assert_int_not_equal(fake_children.child[i].state, FAKE_CHILD_ZOMBIE);
 	assert_int_equal(said("web: exited with 0"), 1);

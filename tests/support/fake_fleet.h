@@ -23,7 +23,7 @@ struct fake_fleet {
 	/* The file of run mode, absolute. */
 	char file[128];
 	/* The next events of signals_read. */
-	struct signals_event event[64];
+	struct signals_event event[100];
 	size_t event_count;
 	size_t event_read;
 };
