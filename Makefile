@@ -72,6 +72,15 @@ LIBS_program := $(foreach l,cgroup event_extra jansson event_core inih,$(call ar
 LIBS_client := $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
 LIBS_tests := -lcmocka
 
+# The kernel maps a file's pages 64 kB at a time, so what every supervisor runs while nothing happens
+# comes first and side by side, and what few of them ever run last.
+COLD := $(addprefix supervisor/,check.c control/% client/% base/output% base/rotating_file.c \
+	cgroup/brake% cgroup/reclaim_worker.c cgroup/cgroup_le% cgroup/cgroup_li% cgroup/cgroup_tree.c \
+	fleet/fleet_a% fleet/fleet_c% fleet/fleet_d% fleet/fleet_m% fleet/fleet_status.c fleet/left_% \
+	fleet/reload.c fleet/probe.c fleet/notify_socket.c fleet/service_left.c link/link_left.c)
+WARM = $(patsubst %.c,$(OUT)/%.o,$(filter-out $(COLD),$(wildcard supervisor/*.c supervisor/*/*.c) \
+	$(addprefix config/,config.c command.c defaults.c names.c)))
+
 comma := ,
 # $(call room,FOLDER): its objects, the folder being the rule.
 room = $(patsubst %.c,$(OUT)/%.o,$(filter-out supervisor/main.c,$(wildcard $(1)/*.c)))
@@ -109,7 +118,7 @@ $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 PARTS_spillway := $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 $(BIN): $(PARTS_spillway)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_program)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
 
 PARTS_spillctl := $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 $(CTL): $(PARTS_spillctl)
