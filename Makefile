@@ -168,6 +168,7 @@ WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read random_seed
 WRAP_supervisor_fleet := $(WRAP_fleet)
 WRAP_supervisor_fleet_order := $(WRAP_fleet)
 WRAP_supervisor_fleet_reaping := $(WRAP_fleet)
+WRAP_supervisor_control := $(WRAP_loop)
 WRAP_supervisor_reload := $(WRAP_fleet)
 WRAP_refused := malloc calloc realloc strdup asprintf getline fdopen opendir openat socket memfd_create eventfd epoll_create1
 WRAP_supervisor_refused_memory := $(WRAP_fleet) $(WRAP_refused)

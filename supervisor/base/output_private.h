@@ -20,6 +20,7 @@ struct output {
 	int write_fd;
 	struct rotating_file file; /* the writer's */
 	bool is_failing;           /* the writer's: the last piece did not go into the file */
+	bool is_stuck;             /* the writer's: it was said that it cannot be rotated */
 
 	/* Under the lock: */
 	struct rotating_file wanted; /* path NULL = as it is */

@@ -41,6 +41,20 @@ static void tell(struct output *output, int error, uint64_t lost_bytes)
 	output->is_failing = error != 0;
 }
 
+/* Says once that the file cannot be rotated, and once that it was. */
+static void tell_rotation(struct output *output)
+{
+	const struct rotating_file *file = &output->file;
+	bool is_stuck = file->stuck_error != 0;
+	if (is_stuck && !output->is_stuck)
+		log_warn("%s: %s: cannot be rotated at %llu bytes: %s: it grows on", output->name,
+			file->path, (unsigned long long)file->max_bytes,
+			strerror(-file->stuck_error));
+	else if (!is_stuck && output->is_stuck)
+		log_warn("%s: %s: rotated again", output->name, file->path);
+	output->is_stuck = is_stuck;
+}
+
 /* The lock is let go for as long as the file is worked on. */
 static void change_locked(struct output *output)
 {
@@ -59,6 +73,7 @@ static void change_locked(struct output *output)
 	}
 	if (is_another) {
 		output->file = output->wanted;
+		output->is_stuck = false;
 		output->wanted.path = NULL;
 	}
 	output->is_to_reopen = false;
@@ -94,6 +109,7 @@ static void write_piece_locked(struct piece *piece)
 	pthread_mutex_unlock(&outputs.lock);
 	int error = rotating_file_write(&output->file, piece->bytes, piece->length, &written);
 	tell(output, error, lost_bytes);
+	tell_rotation(output);
 	pthread_mutex_lock(&outputs.lock);
 	outputs.writing_since_ms = 0;
 	outputs.pieces_written++;

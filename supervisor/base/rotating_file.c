@@ -94,8 +94,7 @@ static int rotate(struct rotating_file *file)
 		error = move(file, i - 1, i);
 	if (error == 0 && file->backups == 0 && unlink(file->path) != 0 && errno != ENOENT)
 		error = -errno;
-	/* Where it cannot be renamed it grows on, and that is tried again as much later. */
-	file->is_stuck = error != 0;
+	file->stuck_error = error;
 	if (error != 0) {
 		file->size = 0;
 		return error;
@@ -131,7 +130,7 @@ static void look_again(struct rotating_file *file)
 	if (stat(file->path, &named) != 0 || fstat(file->fd, &open) != 0 ||
 		named.st_ino != open.st_ino || named.st_dev != open.st_dev)
 		rotating_file_close(file);
-	else if (!file->is_stuck)
+	else if (file->stuck_error == 0)
 		file->size = (uint64_t)open.st_size;
 }
 

@@ -17,6 +17,9 @@
  * Several may have one path: each looks whether the file is still the one of that name before it
  * writes.  Without max_bytes nobody looks, and who renames it has it reopened.
  *
+ * Where it cannot be renamed it grows on, and that is tried again as much later: a write succeeds,
+ * and stuck_error says why.
+ *
  * Not for two threads at once.
  */
 
@@ -30,7 +33,7 @@ struct rotating_file {
 	bool was_opened;
 	bool is_regular;
 	bool is_within_line;
-	bool is_stuck; /* it could not be renamed: size counts from there */
+	int stuck_error; /* why it could not be renamed; size counts from there; 0 = it could */
 	uint64_t size;
 };
 

@@ -16,7 +16,9 @@
 #include <event2/listener.h>
 #include <event2/util.h>
 
+#include "supervisor/base/log.h"
 #include "supervisor/control/control_listen.h"
+#include "supervisor/control/control_peers.h"
 
 #define TARGET_BYTES 256
 #define HEADERS_MOST 8192
@@ -28,6 +30,11 @@ struct control {
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	struct control_request *requests;
+	struct control_peers peers;
+	bool told_many;
+	/* The last one that connected, whose descriptor is known only after evhttp has it. */
+	struct bufferevent *newcomer;
+	struct event *admission;
 	char path[CONTROL_PATH_BYTES]; /* "" = it is a TCP address, and public */
 };
 
@@ -35,6 +42,7 @@ struct control_request {
 	struct control *control;
 	struct evhttp_request *http;
 	struct control_request *next;
+	int fd;
 	json_t *body;
 	void *data;
 	char target[TARGET_BYTES];
@@ -79,6 +87,53 @@ static bool is_public(const struct control *control)
 	return control->path[0] == '\0';
 }
 
+/* Connections ------------------------------------------------------------------ */
+
+/* evhttp hears of the end, and frees the connection. */
+static void close_for(struct control *control, int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	if (!control->told_many)
+		log_warn("%s: more connections than it takes: of these, the one that has asked "
+			 "nothing for longest is closed for the next",
+			is_public(control) ? "metrics" : "control");
+	control->told_many = true;
+}
+
+static void admit_newcomer(struct control *control)
+{
+	if (control->newcomer == NULL)
+		return;
+	int fd = bufferevent_getfd(control->newcomer);
+	int goes = fd >= 0 ? control_peers_admit(&control->peers, fd) : -1;
+	if (goes >= 0)
+		close_for(control, goes);
+	bufferevent_decref(control->newcomer);
+	control->newcomer = NULL;
+}
+
+static void on_admission(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	admit_newcomer(context);
+}
+
+/* evhttp has accepted a connection, and will set its descriptor.  Our reference keeps that open
+ * until we have looked at it. */
+static struct bufferevent *make_stream(struct event_base *base, void *context)
+{
+	struct control *control = context;
+	struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	admit_newcomer(control);
+	if (stream == NULL)
+		return NULL;
+	bufferevent_incref(stream);
+	control->newcomer = stream;
+	event_active(control->admission, EV_TIMEOUT, 0);
+	return stream;
+}
+
 /* Requests --------------------------------------------------------------------- */
 
 static void request_free(struct control_request *request)
@@ -93,6 +148,7 @@ static void forget(struct control_request *request)
 	while (*link != request)
 		link = &(*link)->next;
 	*link = request->next;
+	control_peers_answered(&request->control->peers, request->fd);
 	request_free(request);
 }
 
@@ -155,7 +211,10 @@ static void on_request(struct evhttp_request *http, void *context)
 	request->http = http;
 	request->next = control->requests;
 	control->requests = request;
-	evhttp_connection_set_closecb(evhttp_request_get_connection(http), on_close, request);
+	struct evhttp_connection *connection = evhttp_request_get_connection(http);
+	evhttp_connection_set_closecb(connection, on_close, request);
+	request->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+	control_peers_asks(&control->peers, request->fd);
 	copy_target(request);
 	if (!is_public(control) && !is_allowed(http)) {
 		control_refuse(request, 403, "only root and the supervisor's own user may ask");
@@ -267,14 +326,18 @@ void control_stream_line(struct control_request *request, const json_t *value)
 
 static int make_server(struct control *control, struct loop *loop, int fd)
 {
+	control->peers.most = is_public(control) ? CONTROL_PUBLIC_MOST : CONTROL_MOST;
+	control->peers.most_of_peer =
+		is_public(control) ? CONTROL_PUBLIC_MOST_OF_PEER : CONTROL_MOST_OF_PEER;
 	control->http = evhttp_new(loop_base(loop));
+	control->admission = event_new(loop_base(loop), -1, 0, on_admission, control);
 	control->listener = evconnlistener_new(
 		loop_base(loop), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (control->listener == NULL) {
 		close(fd);
 		return -ENOMEM;
 	}
-	if (control->http == NULL ||
+	if (control->http == NULL || control->admission == NULL ||
 		evhttp_bind_listener(control->http, control->listener) == NULL) {
 		evconnlistener_free(control->listener);
 		control->listener = NULL;
@@ -288,6 +351,7 @@ static int make_server(struct control *control, struct loop *loop, int fd)
 	evhttp_set_timeout(
 		control->http, is_public(control) ? CONTROL_PUBLIC_IDLE_S : CONTROL_IDLE_S);
 	evhttp_set_gencb(control->http, on_request, control);
+	evhttp_set_bevcb(control->http, make_stream, control);
 	return 0;
 }
 
@@ -344,6 +408,10 @@ void control_close(struct control *control)
 	}
 	if (!is_public(control))
 		unlink(control->path);
+	if (control->newcomer != NULL)
+		bufferevent_decref(control->newcomer);
+	if (control->admission != NULL)
+		event_free(control->admission);
 	if (control->http != NULL)
 		evhttp_free(control->http); /* with the listener */
 	free(control);

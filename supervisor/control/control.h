@@ -15,8 +15,9 @@
  * Whose it is: the socket has mode 0600, and every request is checked against the credentials that
  * the kernel kept of who connected: root and our own user are answered, everybody else is
  * told 403.  What comes in is untrusted all the same: a request has CONTROL_BODY_MOST bytes at
- * most, and a connection CONTROL_IDLE_S seconds without a byte.  Where no descriptor is left for a
- * connection, the socket rests for CONTROL_REST_MS.
+ * most, and a connection CONTROL_IDLE_S seconds without a byte.  There are CONTROL_MOST connections
+ * at most, and CONTROL_MOST_OF_PEER of one user; control_peers.h says which one goes for a
+ * newcomer.  Where no descriptor is left for a connection, the socket rests for CONTROL_REST_MS.
  *
  * Only the transport is here.  What a request means is the handler's, who answers each with
  * control_reply(), at once or later, or makes it a stream of lines with control_stream().  A
@@ -27,13 +28,19 @@
  * Errors are JSON too: {"error": "one line"}.
  *
  * The same over TCP is for whoever reaches the address, with no credentials of anybody: what is
- * asked there can only be read, with GET, and a connection has CONTROL_PUBLIC_IDLE_S.
+ * asked there can only be read, with GET, and a connection has CONTROL_PUBLIC_IDLE_S.  One address
+ * has CONTROL_PUBLIC_MOST_OF_PEER connections, of CONTROL_PUBLIC_MOST in all: Prometheus keeps one
+ * open, a browser up to six.
  *
  * libevent's evhttp is seen by control.c and nobody else.
  */
 
 #define CONTROL_BODY_MOST 4096
 #define CONTROL_IDLE_S 60
+#define CONTROL_MOST 64
+#define CONTROL_MOST_OF_PEER 48
+#define CONTROL_PUBLIC_MOST 32
+#define CONTROL_PUBLIC_MOST_OF_PEER 8
 #define CONTROL_PUBLIC_IDLE_S 5
 #define CONTROL_REST_MS 1000
 #define CONTROL_UNREAD_MOST ((size_t)256 << 10)

@@ -131,6 +131,33 @@ static void test_a_file_can_be_another(void **state)
 	output_free(output);
 }
 
+static void test_a_file_that_cannot_be_renamed_is_said_once(void **state)
+{
+	const struct output_file file = {.path = path, .max_bytes = 8, .backups = 1};
+	struct output *output = NULL;
+	char backup[96];
+	char within[112];
+	(void)state;
+	/* A folder with something in it is no place for a file. */
+	snprintf(backup, sizeof backup, "%s.1", path);
+	snprintf(within, sizeof within, "%s/x", backup);
+	assert_int_equal(mkdir(backup, 0700), 0);
+	assert_int_equal(mkdir(within, 0700), 0);
+	assert_int_equal(output_new("web: stdout", &file, false, &output), 0);
+	put(output, "one 456\ntwo 456\nthree 6\nfour 56\n");
+	assert_true(WAIT_UNTIL(60, holds(path, "one 456\ntwo 456\nthree 6\nfour 56\n")));
+	put(output, "five 56\n");
+	assert_true(WAIT_UNTIL(60, ends_with(path, "five 56\n")));
+	assert_int_equal(said("log: cannot be rotated at 8 bytes: "), 1);
+	assert_int_equal(rmdir(within), 0);
+	assert_int_equal(rmdir(backup), 0);
+	put(output, "six 456\n");
+	assert_true(WAIT_UNTIL(60, holds(path, "six 456\n")));
+	assert_true(WAIT_UNTIL(60, said("log: rotated again") == 1));
+	output_free(output);
+	unlink(backup);
+}
+
 static void test_renamed_files_are_let_go(void **state)
 {
 	struct output *output = begin(path);
@@ -216,6 +243,8 @@ int main(void)
 			test_what_is_written_lands_in_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_end_writes_what_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_can_be_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_file_that_cannot_be_renamed_is_said_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_files_are_let_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_full_disk_is_said_and_stops_nobody, setup, teardown),

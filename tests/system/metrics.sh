@@ -133,6 +133,22 @@ done
 tap_is "nothing can be asked for there" "$(asks POST /v1/services/web/stop | cut -d ' ' -f 1)" 501
 tap_is "and the service runs on" "$(asks GET /metrics >/dev/null; value spillway_service_up service=web)" 1
 
+# More than one address may have: those that say nothing go first, and nobody is shut out.
+tap_is "one address has so many connections" "$(python3 - "$port" <<'END'
+import socket, sys
+silent = []
+for i in range(20):
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+    silent.append(s)
+asking = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+asking.send(b"GET /metrics HTTP/1.0\r\n\r\n")
+print(asking.recv(15).decode())
+silent[0].settimeout(60)
+print("closed" if silent[0].recv(1) == b"" else "open")
+END
+)" "$(printf 'HTTP/1.0 200 OK\nclosed')"
+tap_ok "which is said" said 'metrics: more connections than it takes' "$log"
+
 sed -i "s/^metrics = .*/metrics = off/" "$ini"
 kill -HUP "$supervisor"
 tap_ok "another address in a reload is not passed over in silence" \
