@@ -126,13 +126,14 @@ $(CTL): $(PARTS_spillctl)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_client)
 
 # The library is linked against no libc, and is the same for all of them: shim/libc.h.  A sanitizer's
-# runtime needs the libc that it was built for.
+# runtime needs the libc that it was built for.  memmove stands in for memcpy, whose oldest version in glibc
+# is the one for processors without AVX.
 SHIM_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
 SHIM_LIBS := $(if $(SAN),,-nodefaultlibs -Wl,--hash-style=both -lgcc)
 OBJCOPY ?= objcopy
 $(OUT)/libspillway.o: $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/imports
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LD) -r -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
+	$(call say,LINK,$@)$(LD) -r -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --redefine-sym memcpy=memmove --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
 $(SHIM): $(if $(SAN),$(call room,shim) $(HEAP) $(POLICY) $(CONFIG),$(OUT)/libspillway.o) shim/exports.map
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(SHIM_LINK) \
