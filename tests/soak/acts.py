@@ -170,9 +170,13 @@ class Acts:
         cut = self.random.randrange(len(text))
         self.soak.ini.write_text(text[:cut] + "\nnonsense = 1\n" + text[cut:])
         self.soak.supervisor.send(signal.SIGHUP)
-        # It is read within a turn; what is read later is the right file.
-        self.later.append((time.monotonic() + 0.5, self.soak.settings.write))
+        self.later.append((time.monotonic() + 0.5, self._reload_right))
         return f"nonsense at {cut}"
+
+    def _reload_right(self):
+        """A supervisor that was stopped meanwhile has not read what an earlier reload wrote."""
+        self.soak.settings.write()
+        self.soak.supervisor.send(signal.SIGHUP)
 
     # --- the wall ---------------------------------------------------------------------------
 
