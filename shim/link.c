@@ -31,12 +31,13 @@ static bool foreign_pids;
 static struct link_address origin;
 
 /* Both are written while users is closed or nobody else runs; users counts who is inside. */
-static struct link_slot *slot;
+static struct link_slot *_Atomic slot;
 static uint64_t slot_owner;
 static _Atomic uint32_t users = USERS_CLOSED;
-/* NONE: there was no slot left, and there is nothing to try again for. */
+/* NONE: there was no slot left, and none is looked for until renew_ns. */
 enum taking { TAKING_FREE, TAKING_BUSY, TAKING_NONE };
 static _Atomic uint32_t slot_taking;
+static _Atomic uint64_t renew_ns;
 
 /* Maps what is behind fd if it is the file of the link that is expected there (NULL: any); NULL and
  * *error. */
@@ -215,10 +216,11 @@ static struct link_slot *slots_first(void)
 /* Without a slot a process is asked for all, as it cannot be told apart. */
 static uint64_t own_part(uint64_t target_bytes)
 {
+	struct link_slot *own = slot;
 	uint64_t left = LINK_SPARED_WHOLE;
 
-	if (slot != NULL)
-		left -= atomic_load(&header->spared[slot - slots_first()]);
+	if (own != NULL)
+		left -= atomic_load(&header->spared[own - slots_first()]);
 	return target_bytes / LINK_SPARED_WHOLE * left +
 	       target_bytes % LINK_SPARED_WHOLE * left / LINK_SPARED_WHOLE;
 }
@@ -250,10 +252,11 @@ _Atomic uint32_t *link_sequence_word(void)
 
 uint32_t link_sequence_bits(void)
 {
+	struct link_slot *own = slot;
 	size_t number = (size_t)getpid();
 
-	if (slot != NULL)
-		number = (size_t)(slot - slots_first());
+	if (own != NULL)
+		number = (size_t)(own - slots_first());
 	return 1U << (number % 32U);
 }
 
@@ -303,6 +306,16 @@ void link_listenerbell_ring(void)
 	futex_wake(&gate->notify, 1, FUTEX_ALL_BITS);
 }
 
+/* What tells whose slot it is stands there as this process wrote it. */
+static bool slot_is_ours(const struct link_slot *taken)
+{
+	uint64_t start_ticks = atomic_load_explicit(&taken->start_ticks, memory_order_relaxed);
+
+	return atomic_load_explicit(&taken->owner, memory_order_relaxed) == slot_owner &&
+	       start_ticks != 0 && (uint32_t)start_ticks == (uint32_t)(slot_owner >> 32) &&
+	       atomic_load_explicit(&taken->version, memory_order_relaxed) == LINK_VERSION;
+}
+
 struct link_slot *link_slot_enter(void)
 {
 	uint32_t count = atomic_load_explicit(&users, memory_order_relaxed);
@@ -311,9 +324,10 @@ struct link_slot *link_slot_enter(void)
 		if ((count & USERS_CLOSED) != 0)
 			return NULL;
 	} while (!atomic_compare_exchange_weak(&users, &count, count + 1));
-	if (atomic_load_explicit(&slot->owner, memory_order_relaxed) == slot_owner)
+	if (slot_is_ours(slot))
 		return slot;
-	/* The supervisor gave it away: to write there now would be to lie in another's name. */
+	/* It was given away or written over: to write there now would be to lie in another's name.
+	 */
 	link_slot_leave();
 	return NULL;
 }
@@ -412,6 +426,30 @@ static bool slot_close(void)
 }
 
 /*
+ * Takes another slot in the place of one that is no longer this process's, or where there was none
+ * left.  Not more than once in LINK_SLOT_AGAIN_NS, since the one who wrote over it may do so again
+ * and again.  The scavenger's thread sleeps by the number of its slot, so it is woken.
+ */
+static void slot_renew(void)
+{
+	uint64_t now_ns = os_now_ns();
+	uint64_t due_ns = atomic_load(&renew_ns);
+	uint32_t bits = link_sequence_bits();
+
+	if (header == NULL || (slot == NULL && atomic_load(&slot_taking) != TAKING_NONE) ||
+		now_ns < due_ns || os_is_sandboxed() ||
+		!atomic_compare_exchange_strong(&renew_ns, &due_ns, now_ns + LINK_SLOT_AGAIN_NS))
+		return;
+	if (!slot_close())
+		return;
+	slot = NULL;
+	atomic_store(&slot_taking, TAKING_FREE);
+	link_slot_take();
+	if (slot != NULL)
+		futex_wake(&header->sequence, INT32_MAX, bits);
+}
+
+/*
  * The new files in the place of the old ones: no pointer changes, and who looks meanwhile sees one
  * or the other.  Both could be mapped elsewhere a moment ago, so the kernel does not refuse now.
  * The header last: a child that is forked in between still finds it silent.
@@ -487,8 +525,10 @@ void link_slot_publish(void)
 	struct link_slot *own = link_slot_enter();
 	struct heap_stats stats;
 
-	if (own == NULL)
+	if (own == NULL) {
+		slot_renew();
 		return;
+	}
 	heap_stats_read(&stats);
 #define PUBLISH(name, kind, attribute) \
 	atomic_store_explicit(&own->name, stats.name, memory_order_relaxed);

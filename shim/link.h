@@ -18,6 +18,10 @@
  * supervisor frees it once the process is gone.  While a slot is being
  * prepared or given up, start_ticks is 0: a reader takes that as free.
  *
+ * Any process of the service can write over all slots.  One whose own slot no longer names it does
+ * not write there any more, and takes another when it next publishes its counters
+ * (LINK_SLOT_AGAIN_NS).
+ *
  * What the supervisor wrote is copied once and bounded here.  Its header is mapped to be read only.
  *
  * When the supervisor was killed, another one may take its services over (adopt = yes).  It cannot
@@ -27,6 +31,7 @@
  */
 
 #define LINK_SILENT_MS 2000U
+#define LINK_SLOT_AGAIN_NS UINT64_C(1000000000)
 
 #define LINK_SOCKET_CHARS 107
 
@@ -108,7 +113,8 @@ void link_slot_leave(void);
 void link_slot_take(void);
 /* At exit. */
 void link_slot_free(void);
-/* Copies the heap's counters into the slot. */
+/* Copies the heap's counters into the slot.  Takes another slot where that is no longer this
+ * process's. */
 void link_slot_publish(void);
 
 /* In a forked child, which has one thread: the parent's slot is not ours. */

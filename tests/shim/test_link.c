@@ -42,6 +42,13 @@ uint64_t process_start_ticks(void)
 	return TICKS;
 }
 
+static uint64_t now_ns = UINT64_C(5000000000);
+
+uint64_t os_now_ns(void)
+{
+	return now_ns;
+}
+
 bool os_is_sandboxed(void)
 {
 	return false;
@@ -226,6 +233,60 @@ static void test_what_is_no_link_changes_nothing(void **state)
 	in_child(refuse);
 }
 
+static void renew(void)
+{
+	struct files files = make_good();
+	join(&files);
+	/* Somebody else stands there now: nothing is written in its name. */
+	files.slot[0].owner = own_name() + 1;
+	files.slot[0].in_use_bytes = 1;
+	link_slot_publish();
+	assert_int_equal(files.slot[0].in_use_bytes, 1);
+	assert_true(files.slot[1].owner == own_name());
+	assert_int_equal(files.slot[1].start_ticks, TICKS);
+	assert_int_equal(files.slot[1].in_use_bytes, IN_USE_BYTES);
+	assert_non_null(link_slot_enter());
+	link_slot_leave();
+	/* Not again within LINK_SLOT_AGAIN_NS. */
+	files.slot[1].start_ticks = 0;
+	link_slot_publish();
+	assert_int_equal(files.slot[1].start_ticks, 0);
+	assert_null(link_slot_enter());
+	now_ns += LINK_SLOT_AGAIN_NS;
+	link_slot_publish();
+	assert_int_equal(files.slot[1].start_ticks, TICKS);
+	assert_non_null(link_slot_enter());
+	link_slot_leave();
+}
+
+static void test_a_slot_that_was_written_over_is_replaced(void **state)
+{
+	(void)state;
+	in_child(renew);
+}
+
+static void renew_when_full(void)
+{
+	struct files files = make_good();
+	join(&files);
+	for (size_t i = 0; i < LINK_SLOTS; i++)
+		files.slot[i].owner = own_name() + 1 + i;
+	link_slot_publish();
+	files.slot[7].owner = 0;
+	link_slot_take();
+	link_slot_publish();
+	assert_true(files.slot[7].owner == 0);
+	now_ns += LINK_SLOT_AGAIN_NS;
+	link_slot_publish();
+	assert_true(files.slot[7].owner == own_name());
+}
+
+static void test_where_no_slot_was_left_one_is_looked_for_again(void **state)
+{
+	(void)state;
+	in_child(renew_when_full);
+}
+
 static atomic_int woken;
 
 static void *sleep_on(void *word)
@@ -262,6 +323,8 @@ int main(void)
 		cmocka_unit_test(test_a_process_gives_its_part_of_the_target),
 		cmocka_unit_test(test_other_files_take_the_place_of_the_first),
 		cmocka_unit_test(test_what_is_no_link_changes_nothing),
+		cmocka_unit_test(test_a_slot_that_was_written_over_is_replaced),
+		cmocka_unit_test(test_where_no_slot_was_left_one_is_looked_for_again),
 		cmocka_unit_test(test_whoever_sleeps_on_the_old_files_wakes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
