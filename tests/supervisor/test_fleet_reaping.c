@@ -28,7 +28,7 @@ static size_t orphans_gone(const struct fake_child *service, size_t count)
 static void test_many_that_died_are_taken_over_several_turns(void **state)
 {
 	(void)state;
-	const size_t orphans = 3 * FLEET_REAP_MOST;
+	const size_t orphans = 3 * (size_t)FLEET_REAP_MOST;
 	fake_fleet_start(SERVICE("db"));
 	struct fake_child *db = fake_fleet_child("db");
 	for (size_t i = 0; i < orphans; i++)
