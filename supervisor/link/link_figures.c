@@ -89,9 +89,9 @@ uint64_t link_figures_page_ns(const struct link_figures *figures)
 		again = pages;
 	uint64_t advise_ns = figures->advise_ns / pages;
 	advise_ns = advise_ns == 0 ? 1 : least(advise_ns, PAGE_NS_MOST);
-	uint64_t fault_ns = figures->fault_page_ns != 0
-				    ? least(figures->fault_page_ns, PAGE_NS_MOST)
-				    : advise_ns * FAULT_ADVISES;
+	uint64_t fault_ns =
+		figures->fault_page_ns != 0 ? figures->fault_page_ns : advise_ns * FAULT_ADVISES;
+	fault_ns = least(fault_ns, PAGE_NS_MOST);
 	/* In permille of a fault each. */
 	uint64_t permille = again > UINT64_MAX / 1000 ? 1000 : again * 1000 / pages;
 	return advise_ns + fault_ns * permille / 1000;

@@ -138,10 +138,13 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	bool ours = atomic_load_explicit(&slot->version, memory_order_relaxed) == LINK_VERSION;
 	if (whole && ours)
 		link_figures_read(slot, &seen->figures, &slots->gone);
-	if (!check_owner(slots, index, proc_fd, now_ms) || !whole)
+	if (!check_owner(slots, index, proc_fd, now_ms))
 		return;
-	if (!ours) {
-		say_version(slots, owner);
+	if (!whole || !ours) {
+		/* The process does not count now.  What it had reached before still does. */
+		link_figures_retire(&seen->figures, &slots->sum);
+		if (whole)
+			say_version(slots, owner);
 		return;
 	}
 	slots->processes++;

@@ -59,7 +59,7 @@ static void receive(int fd, char *answer, size_t size)
 
 static bool is_answer(const char *answer)
 {
-	static const char begin[] = "HTTP/1.";
+	static const char begin[] = "HTTP/";
 	/* 0.9 has no head. */
 	return answer[0] == '\0' || strncmp(answer, begin, sizeof begin - 1) == 0 ||
 	       answer[0] == '{' || answer[0] == '<' || answer[0] == '#';

@@ -368,6 +368,23 @@ static void test_a_slot_that_is_being_taken_does_not_count_yet(void **state)
 	assert_int_equal(read_totals(peer).heap.in_use_bytes, 10);
 }
 
+static void test_totals_stay_while_a_slot_is_not_whole(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 0, 100, 5000);
+	slot->released_full_bytes = 100;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
+	slot->start_ticks = 0;
+	struct link_totals totals = read_totals(peer);
+	assert_int_equal(totals.heap.released_bytes, 100);
+	assert_int_equal(totals.heap.processes, 0);
+	slot->start_ticks = 5000;
+	slot->version = LINK_VERSION + 1;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
+	slot->version = LINK_VERSION;
+	assert_int_equal(read_totals(peer).heap.released_bytes, 100);
+}
+
 static void test_exec_starts_the_counters_anew_and_the_totals_go_on(void **state)
 {
 	struct peer *peer = *state;
@@ -740,6 +757,7 @@ int main(void)
 		TEST(test_zombies_are_dead_unless_threads_live_on),
 		TEST(test_known_processes_are_looked_up_rarely_or_on_suspicion),
 		TEST(test_a_slot_that_is_being_taken_does_not_count_yet),
+		TEST(test_totals_stay_while_a_slot_is_not_whole),
 		TEST(test_exec_starts_the_counters_anew_and_the_totals_go_on),
 		TEST(test_lies_saturate_and_totals_never_fall),
 		TEST(test_owners_without_a_process_are_freed_wherever_they_stand),

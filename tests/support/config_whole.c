@@ -55,6 +55,7 @@ const char *config_whole(const struct config *config)
 
 const char *config_errors_whole(const struct config_errors *errors)
 {
+	static const char parser[] = "the INI parser";
 	size_t kept = errors->count < CONFIG_ERRORS_MAX ? errors->count : CONFIG_ERRORS_MAX;
 	HOLDS(errors->count > 0);
 	for (size_t i = 0; i < kept; i++) {
@@ -64,7 +65,8 @@ const char *config_errors_whole(const struct config_errors *errors)
 			error[-1].line <= error->line);
 		HOLDS(error->line > 0);
 		HOLDS(memchr(error->text, '\0', CONFIG_ERROR_BYTES) != NULL);
-		HOLDS(strstr(error->text, "the INI parser") == NULL);
+		/* inih and lines.c disagree; behind it such words may be the file's own. */
+		HOLDS(strncmp(error->text, parser, sizeof parser - 1) != 0);
 		for (const char *at = error->text; *at != '\0'; at++)
 			HOLDS((unsigned char)*at >= ' ' || *at == '\t');
 	}
