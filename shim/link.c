@@ -432,15 +432,19 @@ static bool slot_close(void)
  */
 static void slot_renew(void)
 {
-	uint64_t now_ns = os_now_ns();
 	uint64_t due_ns = atomic_load(&renew_ns);
-	uint32_t bits = link_sequence_bits();
+	uint64_t now_ns;
+	uint32_t bits;
 
+	/* Before any system call, which a filter may not let pass. */
 	if (header == NULL || (slot == NULL && atomic_load(&slot_taking) != TAKING_NONE) ||
-		now_ns < due_ns || os_is_sandboxed() ||
-		!atomic_compare_exchange_strong(&renew_ns, &due_ns, now_ns + LINK_SLOT_AGAIN_NS))
+		os_is_sandboxed())
 		return;
-	if (!slot_close())
+	now_ns = os_now_ns();
+	bits = link_sequence_bits();
+	if (now_ns < due_ns ||
+		!atomic_compare_exchange_strong(&renew_ns, &due_ns, now_ns + LINK_SLOT_AGAIN_NS) ||
+		!slot_close())
 		return;
 	slot = NULL;
 	atomic_store(&slot_taking, TAKING_FREE);
