@@ -115,7 +115,7 @@ tiny=(rules standards contents trim fork_handlers "aside filter" thread_exit spa
 	"sandbox threads" "public subscribers")
 [ -z "$MATRIX" ] || tiny+=(fork_threads sized_free alignment resized zeroed info early fork_in_handler "fork_in_handler fork" close_all
 	bare_fork many_threads partial small_stack garbage seccomp "seccomp first" "sandbox prctl" "sandbox prctl after"
-	"public free_os_memory" "public fork" "public wakes" "public level" busy wide charged reserved growing idle
+	"public free_os_memory" "public fork" "public wakes" "public level" wide charged reserved growing idle
 	memory_ends main_exits limit_nproc fork_streams "limit_as 300")
 
 # tiny_build COMPILER...: all of them for the libc of that compiler, into $TAP_DIR/tiny.
@@ -161,8 +161,11 @@ musl_tests() {
 	# musl runs nothing before the constructors, and its fork takes the lock of all streams after
 	# the fork handlers (fork_streams).
 	tiny_tests musl tiny_musl 'early|fork_streams'
-	[ -z "$MATRIX" ] || tap_ok "musl: the link, against a supervisor that is played" \
-		env LD_LIBRARY_PATH="${LIB%/*}" "$programs/link" "$LIB" "$TAP_DIR/tiny/puppet"
+	[ -n "$MATRIX" ] || return 0
+	# One of the services runs as another user.
+	chmod 711 "$TAP_DIR" && cp "$LIB" "$TAP_DIR"
+	tap_ok "musl: the link, against a supervisor that is played" \
+		env LD_LIBRARY_PATH="$TAP_DIR" "$programs/link" "$TAP_DIR/libspillway.so" "$TAP_DIR/tiny/puppet"
 }
 
 # The tiny programs in the last tree, compiled against its libc: those that do and do not need libpthread.
