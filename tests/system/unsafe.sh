@@ -40,9 +40,10 @@ high_is_max() {
 	! high_is_set "$1"
 }
 
-# A brake comes off early when a service that was braked for its speed stops far from the wall.
+# A brake comes off early when a service that was braked for its speed stops far from the wall, with 15 %
+# of it left.
 stays_braked() {
-	high_is_set "$1" && [ "$(cat "$CGROUP_MEMORY/$1/memory.current")" -ge $(((LIMIT_MIB - 20) << 20)) ]
+	high_is_set "$1" && [ "$(cat "$CGROUP_MEMORY/$1/memory.current")" -ge $((LIMIT_MIB * 7 / 8 << 20)) ]
 }
 
 # brakes SERVICE CONDITION: it grows until that holds of it
