@@ -154,6 +154,15 @@ static void check_service(const struct config_service *service, const struct sec
 	check_below_max(service, lines, KEY_MEMORY_HIGH, service->memory_high, errors);
 	check_below_max(service, lines, KEY_MEMORY_MIN, service->memory_min, errors);
 	check_below_max(service, lines, KEY_MEMORY_LOW, service->memory_low, errors);
+	if (service->is_oneshot && service->notify.kind != CONFIG_PROBE_NONE)
+		errors_note(errors, lines->key[KEY_NOTIFY],
+			"notify: a oneshot service is up once it has ended: expected none");
+	if (service->is_oneshot && service->health.kind != CONFIG_PROBE_NONE)
+		errors_note(errors, lines->key[KEY_HEALTH],
+			"health: a oneshot service does not stay: expected none");
+	if (service->is_oneshot && service->pidfile != NULL)
+		errors_note(errors, lines->key[KEY_PIDFILE],
+			"pidfile: a oneshot service does not stay: expected none");
 	if (service->watchdog_ms != 0 && service->notify.kind != CONFIG_PROBE_SYSTEMD)
 		errors_note(errors, lines->key[KEY_WATCHDOG],
 			"watchdog: only systemd's protocol has it: expected notify = systemd");

@@ -52,6 +52,10 @@ void config_service_free(struct config_service *service)
 	command_free(service->after);
 	command_free(service->requires);
 	free(service->need);
+	command_free(service->pre_start);
+	command_free(service->post_stop);
+	free(service->environment_file);
+	free(service->pidfile);
 	probe_free(&service->notify);
 	probe_free(&service->health);
 	memset(service, 0, sizeof *service);
@@ -122,8 +126,12 @@ static bool probe_equal(const struct config_probe *a, const struct config_probe 
 
 static bool care_equal(const struct config_service *a, const struct config_service *b)
 {
-	return probe_equal(&a->notify, &b->notify) && a->start_timeout_ms == b->start_timeout_ms &&
-	       a->watchdog_ms == b->watchdog_ms && probe_equal(&a->health, &b->health) &&
+	return a->is_oneshot == b->is_oneshot && list_equal(a->pre_start, b->pre_start) &&
+	       list_equal(a->post_stop, b->post_stop) &&
+	       text_equal(a->environment_file, b->environment_file) &&
+	       text_equal(a->pidfile, b->pidfile) && probe_equal(&a->notify, &b->notify) &&
+	       a->start_timeout_ms == b->start_timeout_ms && a->watchdog_ms == b->watchdog_ms &&
+	       probe_equal(&a->health, &b->health) &&
 	       a->health_interval_ms == b->health_interval_ms &&
 	       a->health_timeout_ms == b->health_timeout_ms &&
 	       a->health_retries == b->health_retries && a->health_start_ms == b->health_start_ms;

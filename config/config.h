@@ -19,7 +19,7 @@
 #define CONFIG_POLICIES_MAX 64
 #define CONFIG_NAME_BYTES 64
 #define CONFIG_ERRORS_MAX 32
-#define CONFIG_ERROR_BYTES 768
+#define CONFIG_ERROR_BYTES 1536
 #define CONFIG_FILE_BYTES 192
 #define CONFIG_SIGNALS_MAX 8
 #define CONFIG_BYTES_NONE UINT64_MAX
@@ -170,6 +170,11 @@ struct config_service {
 	enum config_backoff backoff;
 	uint8_t exitcodes[32]; /* a bit for each status that is expected */
 	uint32_t startsecs_ms; /* it is up when it has run for so long */
+	bool is_oneshot;  /* it is to end: it is up once it has done so with one of its exitcodes */
+	char **pre_start; /* owned, as argv; before each start; NULL = none */
+	char **post_stop; /* likewise; after each end */
+	char *environment_file; /* owned; read at each start; "-" before it: it may be missing */
+	char *pidfile;          /* owned; names the process that is followed when the first ends */
 	struct config_probe notify;
 	uint32_t start_timeout_ms; /* with notify: it is ready by then, or has failed; 0 = no limit
 				    */

@@ -18,6 +18,7 @@
 #define EXPECTED_AMOUNT "a size such as 64M, a share such as 12.5%, or off"
 #define EXPECTED_DURATION "a duration such as 250ms, 2s or 1m (a bare number is seconds)"
 #define EXPECTED_DURATION_OFF "a duration such as 250ms, 2s or 1m, or off"
+#define EXPECTED_COMMAND "a program and its arguments, quoted as for a shell"
 #define EXPECTED_NAMES "names of services of this file such as db,cache"
 /* The kernel's bounds (PID_MAX_LIMIT, OOM_SCORE_ADJ_MAX). */
 #define PIDS_MOST (4 << 20)
@@ -305,8 +306,7 @@ static const struct key supervisor_keys[] = {
 		keys_parse_log_backups, SERVICE(log[CONFIG_##STREAM].backups)},
 
 static const struct key service_keys[] = {
-	[KEY_COMMAND] = {"command", "a program and its arguments, quoted as for a shell",
-		parse_command, SERVICE(argv)},
+	[KEY_COMMAND] = {"command", EXPECTED_COMMAND, parse_command, SERVICE(argv)},
 	[KEY_DIRECTORY] = {"directory", "an absolute path", parse_directory, SERVICE(directory)},
 	[KEY_USER] = {"user", "the name of one user, its number, or UID:GID", parse_user,
 		SERVICE(user)},
@@ -320,6 +320,12 @@ static const struct key service_keys[] = {
 	[KEY_STARTSECS] = {"startsecs", EXPECTED_DURATION, parse_duration, SERVICE(startsecs_ms)},
 	[KEY_STARTRETRIES] = {"startretries", "a number from 0 to 1000000, or off",
 		keys_parse_retries, SERVICE(startretries)},
+	[KEY_TYPE] = {"type", "simple or oneshot", keys_parse_type, SERVICE(is_oneshot)},
+	[KEY_PRE_START] = {"pre_start", EXPECTED_COMMAND, parse_command, SERVICE(pre_start)},
+	[KEY_POST_STOP] = {"post_stop", EXPECTED_COMMAND, parse_command, SERVICE(post_stop)},
+	[KEY_ENVIRONMENT_FILE] = {"environment_file", "an absolute path, or - and one",
+		keys_parse_optional_path, SERVICE(environment_file)},
+	[KEY_PIDFILE] = {"pidfile", "an absolute path", parse_directory, SERVICE(pidfile)},
 	[KEY_NOTIFY] = {"notify",
 		"none, systemd, fd:N, port:[ADDRESS:]PORT, http://ADDRESS:PORT/PATH or "
 		"exec:COMMAND",
@@ -367,8 +373,7 @@ static const struct key service_keys[] = {
 	[KEY_OOM_SCORE_ADJ] = {"oom_score_adj", "a number from -1000 to 1000", parse_oom_score, 0},
 	[KEY_PIDS_MAX] = {"pids_max", "a number from 1 to 4194304, or off", parse_pids,
 		SERVICE(pids_max)},
-	[KEY_ON_PRESSURE] = {"on_pressure", "a program and its arguments, quoted as for a shell",
-		parse_command, SERVICE(on_pressure)},
+	[KEY_ON_PRESSURE] = {"on_pressure", EXPECTED_COMMAND, parse_command, SERVICE(on_pressure)},
 	[KEY_ON_PRESSURE_SIGNAL] = {"on_pressure_signal",
 		"a signal such as USR1, SIGHUP or RTMIN+3, or off", parse_signal_or_off,
 		SERVICE(on_pressure_signal)},

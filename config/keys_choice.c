@@ -73,6 +73,18 @@ int keys_parse_freeze(const char *text, void *field, const char **why)
 	return 0;
 }
 
+int keys_parse_type(const char *text, void *field, const char **why)
+{
+	static const char *const names[] = {"simple", "oneshot"};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, sizeof names / sizeof names[0], &index) != 0)
+		return -EINVAL;
+	*(bool *)field = index == 1;
+	return 0;
+}
+
 int keys_parse_on_exit(const char *text, void *field, const char **why)
 {
 	static const char *const names[] = {

@@ -5,6 +5,7 @@
 int keys_parse_level(const char *text, void *field, const char **why);
 int keys_parse_last_resort(const char *text, void *field, const char **why);
 int keys_parse_freeze(const char *text, void *field, const char **why);
+int keys_parse_type(const char *text, void *field, const char **why);
 int keys_parse_on_exit(const char *text, void *field, const char **why);
 int keys_parse_scavenge(const char *text, void *field, const char **why);
 int keys_parse_madvise(const char *text, void *field, const char **why);

@@ -70,6 +70,22 @@ int keys_parse_order(const char *text, void *field, const char **why)
 	return units_parse_integer(text, INT_MIN, INT_MAX, field);
 }
 
+int keys_parse_optional_path(const char *text, void *field, const char **why)
+{
+	char *copy;
+
+	if (text[text[0] == '-'] != '/')
+		return -EINVAL;
+	copy = strdup(text);
+	if (copy == NULL) {
+		*why = "out of memory";
+		return -ENOMEM;
+	}
+	free(*(char **)field);
+	*(char **)field = copy;
+	return 0;
+}
+
 /* "db,cache" with blanks anywhere between, or only blanks. */
 int keys_parse_names(const char *text, void *field, const char **why)
 {

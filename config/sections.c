@@ -330,6 +330,15 @@ static void dry_runs_inherit(struct loader *loader)
 			loader->config->services[i].dry_run = loader->config->supervisor.dry_run;
 }
 
+/* What is to end may take its time, unless the file says otherwise. */
+static void oneshots_take_their_time(struct loader *loader)
+{
+	for (size_t i = 0; i < loader->config->service_count; i++)
+		if (loader->config->services[i].is_oneshot &&
+			loader->at.service[i].key[KEY_START_TIMEOUT] == 0)
+			loader->config->services[i].start_timeout_ms = 0;
+}
+
 static void commands_require(struct loader *loader)
 {
 	for (size_t i = 0; i < loader->config->service_count; i++)
@@ -345,6 +354,7 @@ void sections_finish(struct loader *loader)
 	policies_resolve(loader);
 	dry_runs_inherit(loader);
 	commands_require(loader);
+	oneshots_take_their_time(loader);
 	check_config(loader->config, &loader->at, loader->errors);
 	order_services(loader);
 }

@@ -121,7 +121,8 @@ bool status_print(const json_t *status, char *const *names)
 		if (!is_wanted(service, names))
 			continue;
 		print_line(service, width);
-		all_run = all_run && strcmp(text_of(service, "state"), "RUNNING") == 0;
+		bool is_done = json_is_true(json_object_get(service, "ready"));
+		all_run = all_run && (is_done || strcmp(text_of(service, "state"), "RUNNING") == 0);
 	}
 	return all_run;
 }

@@ -210,6 +210,9 @@ static int fleet_init(struct fleet *fleet)
 		return error;
 	descriptors_set_aside(fleet->inherited);
 	fleet->host.seed = random_seed();
+	/* A wrapped command's environment is its own, and all that is below us is the command's. */
+	if (!fleet->wrap && random_fill(&fleet->host.mark, sizeof fleet->host.mark) != 0)
+		fleet->host.mark = loop_now_ms();
 	error = fleet_adopt_open(fleet);
 	if (error != 0)
 		return error;

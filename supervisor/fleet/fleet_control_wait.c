@@ -45,6 +45,8 @@ static uint64_t up_ms(const struct service *service)
 
 static bool is_up(const struct service *service, uint64_t now_ms)
 {
+	if (service->config->is_oneshot)
+		return service_has_succeeded(service);
 	return service->ready && service->restart.state == RESTART_RUNNING &&
 	       now_ms - service->started_ms >= up_ms(service);
 }

@@ -13,6 +13,8 @@ static bool note_end(struct fleet *fleet, const siginfo_t *info, uint64_t now_ms
 		struct service *service = fleet->service[i];
 		if (hook_died(service, info->si_pid, info->si_code, info->si_status))
 			return true;
+		if (stage_died(service, info->si_pid, info->si_code, info->si_status))
+			return true;
 		if (probe_died(&service->probe, info->si_pid, info->si_code, info->si_status))
 			return true;
 		if (!service->lives || service->pid != info->si_pid)

@@ -62,7 +62,9 @@ static const char *state_of(
 static void put_care(json_t *object, const struct service *service)
 {
 	const struct ready *ready = &service->ready_state;
-	json_object_set_new(object, "ready", json_boolean(service->ready));
+	json_object_set_new(object, "ready",
+		json_boolean(service->ready ||
+			     (service->config->is_oneshot && service_has_succeeded(service))));
 	if (ready->status != NULL)
 		json_object_set_new(object, "status_text", json_string(ready->status));
 	if (ready->is_reloading)

@@ -3,16 +3,16 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/process/descendants.h"
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_launch.h"
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/fleet/service_output.h"
+#include "supervisor/fleet/service_processes.h"
+#include "supervisor/fleet/service_say.h"
 
 /* After SIGKILL a process that is still there sits in the kernel, out of reach. */
 #define GIVE_UP_MS 2000U
@@ -29,6 +29,8 @@ static void init(struct service *service)
 	};
 	tick_service_init(&service->memory);
 	hook_init(&service->hook);
+	service_follow_init(&service->follow);
+	stage_init(&service->stage);
 	ready_init(&service->ready_state);
 	health_init(&service->health);
 	probe_init(&service->probe);
@@ -79,76 +81,8 @@ void service_exchange(
 	service->memory.policy_config = *policy;
 }
 
-/* To the group of the main process, where it is known to be that.  0, or -1 as kill has it. */
-static int signal_group(const struct service *service, int signal)
-{
-	if (service->pid > 1 && (service->left == NULL || service_left_owns_group(service->left)))
-		return kill(-service->pid, signal);
-	errno = ESRCH;
-	return -1;
-}
-
-/* Without a leaf: those that have left the group.  How many; signal 0 only counts. */
-static int signal_strays(const struct service *service, int signal)
-{
-	char text[sizeof LINK_ENVIRONMENT + 1 + LINK_VALUE_BYTES];
-	char value[LINK_VALUE_BYTES];
-	const struct link *link = service->memory.link;
-	if (link == NULL || service->memory.leaf != NULL)
-		return 0;
-	if (link_environment(link, value, sizeof value) != 0)
-		return 0;
-	/* What was taken over is below the init of this place, and has the link of before. */
-	snprintf(text, sizeof text, LINK_ENVIRONMENT "=%s",
-		service->left != NULL ? service->left->link : value);
-	return descendants_signal_marked(
-		service->left != NULL ? 1 : getpid(), text, service->pid, signal);
-}
-
-static void kill_all(const struct service *service)
-{
-	struct cgroup_leaf *leaf = service->memory.leaf;
-	signal_group(service, SIGKILL);
-	if (leaf != NULL)
-		cgroup_leaf_kill(leaf);
-	signal_strays(service, SIGKILL);
-}
-
-/* Sends SIGTERM exactly once to each process, because many programs treat a second one as a forced
- * stop.  Where the service has a leaf, its process group is in there and is not signalled again;
- * nor is it where it has had the stop signal. */
-static void terminate_all(const struct service *service)
-{
-	struct cgroup_leaf *leaf = service->memory.leaf;
-	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
-		return;
-	if (!service->config->stopasgroup || service->restart.state != RESTART_STOPPING)
-		signal_group(service, SIGTERM);
-	signal_strays(service, SIGTERM);
-}
-
-static bool nobody_left(const struct service *service)
-{
-	struct cgroup_leaf *leaf = service->memory.leaf;
-	bool group_gone = signal_group(service, 0) != 0 && errno == ESRCH;
-	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
-	       signal_strays(service, 0) <= 0;
-}
-
-void service_signal(const struct service *service, int signal)
-{
-	if (service->lives && service->left != NULL)
-		service_left_signal(service->left, signal);
-	else if (service->lives)
-		kill(service->pid, signal);
-}
-
-/* A child that has not made its session yet has no group of its own. */
-void service_signal_group(const struct service *service, int signal)
-{
-	if (service->lives && kill(-service->pid, signal) != 0)
-		service_signal(service, signal);
-}
+static void step(struct service *service, const struct service_host *host,
+	struct restart_event event, uint64_t now_ms);
 
 /* Starts the main process, or takes over the one that was left: 0 or -errno. */
 static int begin(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -157,6 +91,52 @@ static int begin(struct service *service, const struct service_host *host, uint6
 		return service_launch(service, host, now_ms);
 	service_left_begin(service, host, now_ms);
 	return 0;
+}
+
+/* pre_start has ended well, or there is none. */
+static void start_main(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	struct restart_event event = {.kind = RESTART_ON_REFUSED};
+	if (begin(service, host, now_ms) == 0) {
+		event.kind = RESTART_ON_STARTED;
+		if (service->restart.seed == 0 && host->seed != 0)
+			service->restart.seed = (host->seed ^ (uint32_t)service->pid) | 1;
+		ready_begin(service, now_ms);
+	}
+	step(service, host, event, now_ms);
+}
+
+/* A command that was told to stop is waited for. */
+static void start(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	if (service->config->pre_start == NULL || service->left != NULL) {
+		start_main(service, host, now_ms);
+		return;
+	}
+	if (stage_runs(&service->stage))
+		return;
+	int error = tick_service_prepare(host->tick, &service->memory);
+	if (error != 0)
+		log_warn("%s: runs without limits of its own: %s", service->config->name,
+			strerror(-error));
+	if (stage_begin(service, host, STAGE_PRE_START, now_ms) != 0)
+		step(service, host, (struct restart_event){.kind = RESTART_ON_REFUSED}, now_ms);
+}
+
+static void end_pre_start(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	/* It was told to stop meanwhile. */
+	if (service->restart.state != RESTART_STARTING)
+		return;
+	if (service->stage.is_stopped) {
+		start(service, host, now_ms);
+	} else if (service->stage.command.passed) {
+		start_main(service, host, now_ms);
+	} else {
+		service->expected = false;
+		step(service, host, (struct restart_event){.kind = RESTART_ON_REFUSED}, now_ms);
+		service_say_next_start(service, now_ms);
+	}
 }
 
 struct restart_rules service_rules(const struct service *service)
@@ -180,13 +160,7 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_NOTHING:
 		break;
 	case RESTART_DO_START:
-		event.kind =
-			begin(service, host, now_ms) == 0 ? RESTART_ON_STARTED : RESTART_ON_REFUSED;
-		if (service->restart.seed == 0 && host->seed != 0)
-			service->restart.seed = (host->seed ^ (uint32_t)service->pid) | 1;
-		if (event.kind == RESTART_ON_STARTED)
-			ready_begin(service, now_ms);
-		step(service, host, event, now_ms);
+		start(service, host, now_ms);
 		break;
 	case RESTART_DO_SIGNAL:
 		tick_service_leaves(host->tick, &service->memory);
@@ -198,7 +172,7 @@ static void step(struct service *service, const struct service_host *host,
 	case RESTART_DO_KILL:
 		log_warn("%s: still there after %u ms, killed", service->config->name,
 			(unsigned)service->config->stopwait_ms);
-		kill_all(service);
+		service_kill_all(service);
 		break;
 	}
 }
@@ -211,6 +185,8 @@ void service_start(struct service *service, const struct service_host *host, uin
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	step(service, host, (struct restart_event){.kind = RESTART_ON_STOP}, now_ms);
+	if (service->restart.state == RESTART_STOPPED)
+		stage_stop(service, now_ms);
 }
 
 void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -233,52 +209,9 @@ void service_last_resort(struct service *service, const struct service_host *hos
 void service_kill(const struct service *service)
 {
 	if (service->pid != 0)
-		kill_all(service);
-}
-
-/* What kept the child from becoming the program. */
-static bool say_failure(const struct service *service)
-{
-	const struct config_service *config = service->config;
-	struct spawn_failure failure;
-	if (spawn_result(&service->spawned, &failure) != 1)
-		return false;
-	const char *subject = config->argv[0];
-	if (failure.stage == SPAWN_ACCOUNT)
-		subject = config->user;
-	else if (failure.stage == SPAWN_DIRECTORY)
-		subject = config->directory;
-	else if (failure.stage == SPAWN_START)
-		subject = "the directory we were started in";
-	const char *why = strerror(-failure.error);
-	if (strcmp(subject, config->name) == 0)
-		log_error("%s: %s", subject, why);
-	else
-		log_error("%s: %s: %s", config->name, subject, why);
-	return true;
-}
-
-static void say_end(const struct service *service, const struct service_host *host, int code,
-	int status, uint64_t oom_kills)
-{
-	const char *name = service->config->name;
-	char signal[SIGNALS_NAME_BYTES];
-	char lived[32];
-	void (*plain)(const char *format, ...) __attribute__((format(printf, 1, 2))) =
-		host->announce ? log_info : log_debug;
-	uint64_t lived_ms = service->died_ms - service->started_ms;
-	snprintf(lived, sizeof lived, "%llu.%03u s", (unsigned long long)(lived_ms / 1000),
-		(unsigned)(lived_ms % 1000));
-	if (oom_kills > 0)
-		log_warn("%s: OOM-killed after %s (%llu so far)", name, lived,
-			(unsigned long long)service->oom_kills);
-	else if (code == 0)
-		log_info("%s: ended after %s; how is not known, as it was adopted", name, lived);
-	else if (code != CLD_EXITED)
-		(signals_is_fault(status) ? log_notice : plain)(
-			"%s: ended by SIG%s after %s", name, signals_name(status, signal), lived);
-	else
-		plain("%s: exited with %d after %s", name, status, lived);
+		service_kill_all(service);
+	if (stage_runs(&service->stage))
+		kill(-service->stage.command.pid, SIGKILL);
 }
 
 /* It is to run and does not: the next start waits for what the last one has left. */
@@ -296,7 +229,25 @@ static bool leaves_rest(const struct service *service)
 	       service->config->autorestart != CONFIG_RESTART_ALWAYS;
 }
 
+static bool was_never_ready(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	if (config->is_oneshot)
+		return !service->expected && config->autorestart != CONFIG_RESTART_NEVER;
+	return config->notify.kind != CONFIG_PROBE_NONE && !service->ready && service->left == NULL;
+}
+
+static void conclude(struct service *service, const struct service_host *host, int code, int status,
+	uint64_t now_ms);
+
 void service_died(struct service *service, const struct service_host *host, int code, int status,
+	uint64_t now_ms)
+{
+	if (!service_follow_main(service, host, code, status, now_ms))
+		conclude(service, host, code, status, now_ms);
+}
+
+static void conclude(struct service *service, const struct service_host *host, int code, int status,
 	uint64_t now_ms)
 {
 	bool exited = code == CLD_EXITED;
@@ -308,14 +259,14 @@ void service_died(struct service *service, const struct service_host *host, int 
 	service->expected = exited && config_service_expects(service->config, status) &&
 			    oom_kills == 0 && !service->restart.failing;
 	service->oom_kills += oom_kills > 0;
-	service->never_ran = say_failure(service);
+	service->never_ran = service_say_failure(service);
 	if (!service->never_ran) {
 		service_tell_start(service);
-		say_end(service, host, code, status, oom_kills);
+		service_say_end(service, host, code, status, oom_kills);
 	}
 	service->told_ms = SERVICE_NEVER;
-	service->never_ready = service->config->notify.kind != CONFIG_PROBE_NONE &&
-			       !service->ready && service->left == NULL;
+	service->never_ready = was_never_ready(service);
+	service->has_post_stopped = false;
 	service->ready = false;
 	service->ready_ms = SERVICE_NEVER;
 	ready_close(&service->ready_state);
@@ -335,19 +286,9 @@ void service_died(struct service *service, const struct service_host *host, int 
 		service->sweep_ms = service->restart.deadline_ms;
 	service->sweep_killed = false;
 	service->leaves_rest = leaves_rest(service);
+	service_say_left(service, host);
 	if (!host->sweep_only_kills && !service->leaves_rest)
-		terminate_all(service);
-}
-
-static void say_given_up(const struct service *service)
-{
-	const struct config_service *config = service->config;
-	if (service->never_ready)
-		log_error("%s: given up: it was not ready in %u starts", config->name,
-			(unsigned)service->restart.failed);
-	else
-		log_error("%s: given up: it did not stay up for %u ms in %u starts", config->name,
-			(unsigned)config->startsecs_ms, (unsigned)service->restart.failed);
+		service_terminate_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -355,25 +296,43 @@ static void sweep_end(struct service *service, const struct service_host *host, 
 	struct restart_event event = {.kind = RESTART_ON_EXITED,
 		.expected = service->expected,
 		.never_ran = service->never_ran,
-		.never_ready = service->never_ready};
+		.never_ready = service->never_ready,
+		.is_done = service->config->is_oneshot && service->expected};
 	service->pid = 0;
 	service_left_free(service->left);
 	service->left = NULL;
 	service->sweep_ms = SERVICE_NEVER;
 	step(service, host, event, service->died_ms);
-	if (service->restart.state == RESTART_BACKOFF)
-		log_info("%s: starts again in %u ms", service->config->name,
-			(unsigned)(service->restart.deadline_ms - service->died_ms));
-	else if (service->restart.state == RESTART_FATAL)
-		say_given_up(service);
+	service_say_next_start(service, service->died_ms);
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 }
 
+/* true: it runs.  What it leaves is swept as well. */
+static bool begin_post_stop(
+	struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	if (service->config->post_stop == NULL || service->has_post_stopped)
+		return false;
+	service->has_post_stopped = true;
+	return stage_begin(service, host, STAGE_POST_STOP, now_ms) == 0;
+}
+
+static void end_post_stop(struct service *service, uint64_t now_ms)
+{
+	service->sweep_ms = now_ms + SERVICE_CRASH_SWEEP_MS;
+	service->sweep_killed = false;
+	if (!service->leaves_rest && !service_nobody_left(service))
+		service_terminate_all(service);
+}
+
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
-	if (service->leaves_rest || nobody_left(service)) {
-		sweep_end(service, host, now_ms);
+	if (stage_runs(&service->stage))
+		return;
+	if (service->leaves_rest || service_nobody_left(service)) {
+		if (!begin_post_stop(service, host, now_ms))
+			sweep_end(service, host, now_ms);
 		return;
 	}
 	if (now_ms < service->sweep_ms)
@@ -383,7 +342,7 @@ static void sweep(struct service *service, const struct service_host *host, uint
 		sweep_end(service, host, now_ms);
 		return;
 	}
-	kill_all(service);
+	service_kill_all(service);
 	service->sweep_killed = true;
 	service->sweep_ms = now_ms + GIVE_UP_MS;
 }
@@ -398,6 +357,21 @@ static void look_after(struct service *service, const struct service_host *host,
 
 void service_step(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
+	stage_step(service, now_ms);
+	if (stage_take_end(&service->stage)) {
+		if (service->stage.kind == STAGE_PRE_START)
+			end_pre_start(service, host, now_ms);
+		else
+			end_post_stop(service, now_ms);
+	}
+	if (service->follow.look_ms != FOLLOW_NEVER) {
+		if (now_ms < service->follow.look_ms && service->restart.state == RESTART_RUNNING)
+			return;
+		if (!service_follow_step(service, host, now_ms))
+			conclude(service, host, service->follow.code, service->follow.status,
+				now_ms);
+		return;
+	}
 	if (service->pid != 0 && !service->lives) {
 		sweep(service, host, now_ms);
 		return;
@@ -427,9 +401,14 @@ static uint64_t care_deadline_ms(const struct service *service)
 
 uint64_t service_deadline_ms(const struct service *service)
 {
+	uint64_t stage_ms = service_command_deadline_ms(&service->stage.command);
+	if (service->follow.look_ms != FOLLOW_NEVER)
+		return service->follow.look_ms;
 	if (service->pid != 0 && !service->lives)
-		return service->sweep_ms;
+		return stage_runs(&service->stage) ? stage_ms : service->sweep_ms;
 	uint64_t due_ms = restart_deadline_ms(&service->restart);
+	if (stage_ms < due_ms)
+		due_ms = stage_ms;
 	uint64_t hook_ms = hook_deadline_ms(&service->hook);
 	if (service->shim_check_ms < due_ms)
 		due_ms = service->shim_check_ms;
@@ -445,7 +424,7 @@ uint64_t service_deadline_ms(const struct service *service)
 bool service_is_down(const struct service *service)
 {
 	enum restart_state state = service->restart.state;
-	return service->pid == 0 &&
+	return service->pid == 0 && !stage_runs(&service->stage) &&
 	       (state == RESTART_STOPPED || state == RESTART_EXITED || state == RESTART_FATAL);
 }
 
@@ -453,41 +432,4 @@ bool service_has_succeeded(const struct service *service)
 {
 	return service_is_down(service) && service->restart.state == RESTART_EXITED &&
 	       service->expected;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static bool same_list(char *const *a, char *const *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
-		a++;
-		b++;
-	}
-	return *a == NULL && *b == NULL;
-}
-
-/* By which it tells us of itself. */
-static bool same_channel(const struct config_service *a, const struct config_service *b)
-{
-	bool a_tells = a->notify.kind == CONFIG_PROBE_SYSTEMD || a->notify.kind == CONFIG_PROBE_FD;
-	bool b_tells = b->notify.kind == CONFIG_PROBE_SYSTEMD || b->notify.kind == CONFIG_PROBE_FD;
-	if (!a_tells && !b_tells)
-		return true;
-	return same_text(a->notify.text, b->notify.text) && a->watchdog_ms == b->watchdog_ms;
-}
-
-bool service_same_process(const struct config_service *a, const struct config_service *b)
-{
-	return a->is_program == b->is_program && same_list(a->argv, b->argv) &&
-	       same_text(a->directory, b->directory) && same_text(a->user, b->user) &&
-	       same_list(a->environment, b->environment) &&
-	       a->has_oom_score_adj == b->has_oom_score_adj &&
-	       a->oom_score_adj == b->oom_score_adj && a->has_umask == b->has_umask &&
-	       a->umask == b->umask && same_channel(a, b) && service_output_same(a, b) &&
-	       a->shim == b->shim;
 }

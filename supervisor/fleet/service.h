@@ -12,8 +12,10 @@
 #include "supervisor/process/spawn.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/fleet/hook.h"
+#include "supervisor/fleet/service_follow.h"
 #include "supervisor/fleet/service_health.h"
 #include "supervisor/fleet/service_ready.h"
+#include "supervisor/fleet/service_stage.h"
 #include "supervisor/tick/tick.h"
 
 /*
@@ -54,6 +56,7 @@ struct service_host {
 	bool null_stdin;       /* services read /dev/null */
 	bool new_session;      /* services lead sessions, not only groups, of their own */
 	bool sweep_only_kills; /* somebody else sends what is left its TERM */
+	uint64_t mark;         /* of what services without leaves start; 0 = they are not marked */
 	uint32_t seed; /* of the delays of services that are new; 0 = delays have no random part */
 	bool announce; /* starts and plain ends are worth a line at the usual level */
 	/* Other processes run than before; called before a new one runs its program.  NULL = nobody
@@ -90,6 +93,10 @@ struct service {
 	uint64_t oom_kills; /* of main processes, since the first start */
 
 	struct hook hook;
+	struct stage stage;
+	struct follow follow;
+	uint64_t mark; /* of its processes, where it has no leaf (service_own.h); 0 = none */
+	bool has_post_stopped;                 /* since the main process has ended */
 	struct output *output[CONFIG_STREAMS]; /* its pipes: service_output.h; NULL = none */
 
 	pid_t pid; /* of the main process and its group, until the sweep is over; 0 = none */

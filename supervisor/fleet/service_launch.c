@@ -7,9 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/command.h"
+#include "config/environment_file.h"
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/fleet/service_output.h"
+#include "supervisor/fleet/service_own.h"
 #include "supervisor/process/shim_check.h"
 
 #define TELL_FIRST_MS 1U
@@ -142,6 +145,26 @@ static int add_account(struct service_identity *identity, const struct config_se
 	return error;
 }
 
+static int add_environment_file(
+	struct service_identity *identity, const struct config_service *config)
+{
+	const char *path = config->environment_file;
+	bool may_be_missing = path[0] == '-';
+	char why[ENVIRONMENT_FILE_WHY_BYTES];
+	char **pairs;
+	int error = environment_file_read(path + may_be_missing, &pairs, why);
+	if (error == -ENOENT && may_be_missing)
+		return 0;
+	if (error != 0) {
+		log_error("%s: environment_file: %s", config->name, why);
+		return error;
+	}
+	for (size_t i = 0; error == 0 && pairs[i] != NULL; i++)
+		error = environment_put(&identity->environment, pairs[i]);
+	command_free(pairs);
+	return error;
+}
+
 int service_identity_init(struct service_identity *identity, const struct config_service *config)
 {
 	*identity = (struct service_identity){0};
@@ -154,6 +177,8 @@ int service_identity_init(struct service_identity *identity, const struct config
 	for (size_t i = 0;
 		error == 0 && config->environment != NULL && config->environment[i] != NULL; i++)
 		error = environment_put(&identity->environment, config->environment[i]);
+	if (error == 0 && config->environment_file != NULL)
+		error = add_environment_file(identity, config);
 	return error;
 }
 
@@ -161,6 +186,13 @@ void service_identity_fini(struct service_identity *identity)
 {
 	account_free(&identity->account);
 	environment_fini(&identity->environment);
+}
+
+static int add_mark(struct environment *environment, const struct service *service)
+{
+	char text[SERVICE_MARK_BYTES];
+	service_mark(service, text);
+	return text[0] != '\0' ? environment_put(environment, text) : 0;
 }
 
 static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
@@ -215,6 +247,9 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		error = add_shim(&launch, service, host);
 	if (error == 0)
 		error = ready_open(service, host, &launch.identity.environment);
+	service->mark = host->mark;
+	if (error == 0)
+		error = add_mark(&launch.identity.environment, service);
 	if (error != 0)
 		goto out;
 	service_output_open(service, host->changed != NULL, output);

@@ -2,10 +2,12 @@
 #include "supervisor/fleet/service_own.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "supervisor/fleet/service.h"
+#include "supervisor/process/descendants.h"
 #include "supervisor/process/process_stat.h"
 
 /* So many generations are looked at. */
@@ -43,6 +45,14 @@ static bool is_below_main(const struct service *service, int proc_fd, pid_t pid)
 	return false;
 }
 
+void service_mark(const struct service *service, char text[static SERVICE_MARK_BYTES])
+{
+	text[0] = '\0';
+	if (service->mark != 0 && service->memory.leaf == NULL)
+		snprintf(text, SERVICE_MARK_BYTES, SERVICE_MARK "=%016" PRIx64 "-%s", service->mark,
+			service->config->name);
+}
+
 bool service_owns(const struct service *service, pid_t pid)
 {
 	if (pid <= 1 || service->pid <= 1)
@@ -53,5 +63,9 @@ bool service_owns(const struct service *service, pid_t pid)
 	bool owns = proc_fd >= 0 && is_below_main(service, proc_fd, pid);
 	if (proc_fd >= 0)
 		close(proc_fd);
+	char text[SERVICE_MARK_BYTES];
+	service_mark(service, text);
+	if (!owns && text[0] != '\0')
+		return descendants_has_text(pid, text);
 	return owns || (service->memory.leaf != NULL && is_in_leaf(service->memory.leaf, pid));
 }

@@ -6,8 +6,19 @@
 
 struct service;
 
+/*
+ * Where a service has no leaf its processes are known by SERVICE_MARK in the environment that they
+ * were started with, which is there with the library and without it.  A process can leave it out
+ * for what it starts; then that is not known.
+ */
+#define SERVICE_MARK "SPILLWAY_MARK"
+#define SERVICE_MARK_BYTES 96
+
+/* NAME=value; "" = it has none. */
+void service_mark(const struct service *service, char text[static SERVICE_MARK_BYTES]);
+
 /* Whether a process is one of the service: its main process, in the group of that or in its cgroup,
- * or below the main process.  One that has ended is none. */
+ * below the main process, or marked.  One that has ended is none. */
 bool service_owns(const struct service *service, pid_t pid);
 
 #endif

@@ -33,6 +33,11 @@ static bool is_told(const struct config_service *config)
 	       config->notify.kind == CONFIG_PROBE_FD;
 }
 
+static bool is_probed(const struct config_service *config)
+{
+	return !is_told(config) && config->notify.kind != CONFIG_PROBE_NONE;
+}
+
 static void close_fd(struct ready *ready)
 {
 	if (ready->watch != NULL)
@@ -202,12 +207,15 @@ void ready_begin(struct service *service, uint64_t now_ms)
 	ready->child_fd = -1;
 	service->ready = false;
 	service->ready_ms = now_ms + config->startsecs_ms;
-	if (config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL)
+	bool is_timed = config->notify.kind != CONFIG_PROBE_NONE || config->is_oneshot ||
+			config->pidfile != NULL;
+	service_follow_init(&service->follow);
+	if (!is_timed || service->left != NULL)
 		return;
 	if (config->start_timeout_ms != 0)
 		ready->timeout_ms = now_ms + config->start_timeout_ms;
 	ready->probe_in_ms = READY_PROBE_LEAST_MS;
-	if (!is_told(config))
+	if (is_probed(config))
 		ready->probe_ms = now_ms;
 }
 
@@ -258,6 +266,30 @@ static bool is_alive(struct service *service, uint64_t now_ms)
 	return false;
 }
 
+static bool is_up_by_time(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	bool is_followed = config->pidfile == NULL || service->follow.is_followed;
+	return service->left != NULL ||
+	       (config->notify.kind == CONFIG_PROBE_NONE && !config->is_oneshot && is_followed);
+}
+
+static void say_late(const struct service *service)
+{
+	const struct config_service *config = service->config;
+	const char *why = service->probe.why;
+	if (config->notify.kind == CONFIG_PROBE_NONE && !config->is_oneshot)
+		log_notice("%s: stopped: it has not daemonised after %u ms, as it has a pidfile",
+			config->name, (unsigned)config->start_timeout_ms);
+	else if (config->is_oneshot)
+		log_notice("%s: stopped: not done after %u ms", config->name,
+			(unsigned)config->start_timeout_ms);
+	else
+		log_notice("%s: stopped: not ready after %u ms (notify = %s)%s%s", config->name,
+			(unsigned)config->start_timeout_ms, config->notify.text,
+			why[0] != '\0' ? ": " : "", why);
+}
+
 bool ready_step(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	const struct config_service *config = service->config;
@@ -265,18 +297,16 @@ bool ready_step(struct service *service, const struct service_host *host, uint64
 	bool runs = service->told_ms == SERVICE_NEVER;
 	if (service->ready)
 		return is_alive(service, now_ms);
-	if (config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL) {
+	if (is_up_by_time(service)) {
 		if (runs && now_ms >= service->ready_ms)
 			become_ready(service, now_ms);
 		return true;
 	}
-	if (runs && !is_told(config))
+	if (runs && is_probed(config))
 		probe(service, host, now_ms);
 	if (service->ready || now_ms < ready->timeout_ms)
 		return true;
-	log_notice("%s: stopped: not ready after %u ms (notify = %s)%s%s", config->name,
-		(unsigned)config->start_timeout_ms, config->notify.text,
-		service->probe.why[0] != '\0' ? ": " : "", service->probe.why);
+	say_late(service);
 	return false;
 }
 
@@ -286,7 +316,7 @@ uint64_t ready_deadline_ms(const struct service *service)
 	bool runs = service->told_ms == SERVICE_NEVER;
 	if (service->ready)
 		return ready->fd >= 0 ? ready->watchdog_ms : READY_NEVER;
-	if (service->config->notify.kind == CONFIG_PROBE_NONE || service->left != NULL)
+	if (is_up_by_time(service))
 		return runs ? service->ready_ms : READY_NEVER;
 	uint64_t due_ms = ready->timeout_ms;
 	if (runs && ready->probe_ms < due_ms)

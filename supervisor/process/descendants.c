@@ -115,7 +115,7 @@ static void mark_below(struct table *table, pid_t root)
 
 /* One entry of the environment is exactly that text.  Another user's cannot be read without
  * CAP_SYS_PTRACE; then it is not known to be there. */
-static bool has_in_environment(pid_t pid, const char *text)
+bool descendants_has_text(pid_t pid, const char *text)
 {
 	char path[64];
 	char *entry = NULL;
@@ -140,7 +140,7 @@ static void mark_marked(struct table *table, const char *text)
 		struct process *process = &table->process[i];
 		if (!process->below || process->zombie)
 			continue;
-		process->marked = has_in_environment(process->pid, text);
+		process->marked = descendants_has_text(process->pid, text);
 		found = found || process->marked;
 	}
 	while (found) {

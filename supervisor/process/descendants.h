@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_PROCESS_DESCENDANTS_H
 #define SUPERVISOR_PROCESS_DESCENDANTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -53,6 +54,9 @@ void descendants_told_free(struct descendants_told *told);
  * is signalled itself and no other is.
  */
 int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal);
+
+/* Whether the process has the text (NAME=value) in the environment that it was started with. */
+bool descendants_has_text(pid_t pid, const char *text);
 
 /* Calls each() for the members of a process group, zombies left out, until it returns other than 0.
  * 0 or -errno. */

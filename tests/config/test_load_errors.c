@@ -73,7 +73,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 		{WEB "forward_stderr = true\n",
 			{{3, "unknown key \"forward_stderr\" in [service:NAME]: expected command, "
 			     "directory, user, environment, autostart, autorestart, exitcodes, "
-			     "startsecs, startretries, notify, start_timeout, watchdog, health, "
+			     "startsecs, startretries, type, pre_start, post_stop, "
+			     "environment_file, pidfile, notify, start_timeout, watchdog, health, "
 			     "health_interval, health_timeout, health_retries, health_start, "
 			     "on_exit, priority, after, requires, "
 			     "stopsignal, stopasgroup, "
