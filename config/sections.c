@@ -231,8 +231,9 @@ static void note_unknown_key(struct loader *loader, const char *name)
 	}
 	for (size_t i = 0; i < keys->count; i++) {
 		names_offer(&nearest, keys->keys[i].name);
-		length += (size_t)snprintf(known + length, sizeof known - length, "%s%s",
-			i == 0 ? "" : ", ", keys->keys[i].name);
+		if (length < sizeof known)
+			length += (size_t)snprintf(known + length, sizeof known - length, "%s%s",
+				i == 0 ? "" : ", ", keys->keys[i].name);
 	}
 	if (nearest.best != NULL)
 		errors_note(loader->errors, line, "unknown key %s in %s: did you mean %s?", quoted,
