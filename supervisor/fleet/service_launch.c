@@ -276,8 +276,10 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		spawn.has_cgroup = true;
 		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
 	}
-	/* What settle() does, and the note of it, come before its first instruction. */
-	spawn.at_once = !config->has_oom_score_adj && host->changed == NULL;
+	/* What settle() does, and the note of it, come before its first instruction.  A cgroup that
+	 * has been in use may be frozen, or beyond its memory_high, and would hold us up. */
+	spawn.at_once = !config->has_oom_score_adj && host->changed == NULL &&
+			(service->memory.leaf == NULL || !service->memory.leaf_used);
 	if (host->descriptors != NULL)
 		descriptors_give_up(host->descriptors);
 	error = spawn_start(&spawn, &service->spawned);
@@ -293,7 +295,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		host->changed(host->context);
 	}
 	spawn_go(&service->spawned);
-	if (host->descriptors != NULL)
+	/* A wrapped command is started once. */
+	if (host->descriptors != NULL && host->announce)
 		descriptors_set_aside(host->descriptors);
 	service->told_ms = host->announce ? now_ms + TELL_FIRST_MS : SERVICE_NEVER;
 	if (!host->announce)

@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "supervisor/process/vfork_into.h"
+
 /* Ten permille of the memory there is: more than a supervisor ever uses, so
  * that the kernel takes the service, and little enough to change nothing
  * between this service and its neighbours outside. */
@@ -89,7 +91,8 @@ static void write_pid(char *text, pid_t pid)
 	*text = '\0';
 }
 
-static void child_fail(const struct preparation *preparation, enum spawn_stage stage, int error)
+static _Noreturn void child_fail(
+	const struct preparation *preparation, enum spawn_stage stage, int error)
 {
 	struct spawn_failure failure = {.stage = stage, .error = error};
 	bool missing = stage == SPAWN_EXEC && error == -ENOENT;
@@ -180,7 +183,8 @@ static void child_pass(const struct spawn *spawn, struct preparation *preparatio
 		child_fail(preparation, SPAWN_EXEC, -errno);
 }
 
-static void child_run(const struct spawn *spawn, struct preparation *preparation)
+static _Noreturn __attribute__((noinline)) void child_run(
+	const struct spawn *spawn, struct preparation *preparation)
 {
 	int error;
 	if (spawn->new_session)
@@ -229,24 +233,29 @@ static bool may_borrow(const struct spawn *spawn, const struct preparation *prep
 	for (size_t i = 0; i < PID_NAMES; i++)
 		if (preparation->pid_entry[i][0] != '\0')
 			return false;
-	return spawn->at_once && !spawn->has_cgroup;
+	return spawn->at_once;
 }
 
-/* 0 once it has run exec, or has failed to; -errno where there is no child.  It changes nothing of
- * ours but environ and *spawned. */
+/* 0 once it has run exec, or has failed to; -EAGAIN where it is to be started in another way.  It
+ * changes nothing of ours but environ and *spawned. */
 static int start_borrower(
 	const struct spawn *spawn, struct preparation *preparation, struct spawned *spawned)
 {
 	char **ours = environ;
 	*spawned = (struct spawned){.gate_fd = -1, .result_fd = -1};
 	preparation->failure = &spawned->failure;
-	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	pid_t pid;
+	if (spawn->has_cgroup)
+		pid = vfork_into(spawn->cgroup_fd);
+	else
+		pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 	if (pid == 0)
 		child_run(spawn, preparation); /* NOLINT(clang-analyzer-unix.Vfork) */
-	int error = pid < 0 ? -errno : 0;
+	int error = pid < 0 ? -EAGAIN : 0;
 	preparation->failure = NULL;
 	environ = ours;
 	spawned->pid = pid;
+	spawned->in_cgroup = spawn->has_cgroup;
 	return error;
 }
 

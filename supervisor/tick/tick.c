@@ -262,6 +262,7 @@ void tick_service_started(struct tick_service *service)
 {
 	service->running = true;
 	service->leaves = false;
+	service->leaf_used = true;
 }
 
 void tick_service_leaves(struct tick *tick, struct tick_service *service)

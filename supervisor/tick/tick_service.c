@@ -119,6 +119,7 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 			service->limit.written_bytes, service->high_bytes, &leaf);
 	if (error == 0) {
 		service->leaf = leaf;
+		service->leaf_used = place->left_leaf != NULL;
 		if (place->left_leaf != NULL)
 			service->limit.written_bytes = limit_of(leaf);
 		write_settings(service, place->wall_bytes);

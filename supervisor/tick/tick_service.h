@@ -50,6 +50,7 @@ struct tick_service {
 	bool is_to_end;        /* as the last resort: set here, taken by the owner of this object */
 	struct cgroup_leaf *leaf; /* NULL in modes C and D */
 	bool leaf_lost;           /* it was removed and could not be made again yet */
+	bool leaf_used;           /* something may have run in it */
 	struct link *link;
 	struct notifier *notifier;
 	struct pressure_socket *pressure; /* NULL: nobody was named it */
