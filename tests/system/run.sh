@@ -144,7 +144,7 @@ one_process() {
 }
 tap_ok "one process does it all" wait_until 60 one_process
 dirty=$(awk '$1 == "Private_Dirty:" { print $2 }' "/proc/$PID/smaps_rollup")
-tap_ok "$dirty kB are its own, less than 1800" [ "$dirty" -lt 1800 ]
+tap_ok "$dirty kB are its own, less than 1500" [ "$dirty" -lt 1500 ]
 end
 printf '[service:a]\ncommand = true\n' >"$ini"
 (ulimit -n 100 && exec "$spillway" run "$ini") 2>"$log"
