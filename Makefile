@@ -26,6 +26,14 @@ $(error SAN=$(SAN): expected "address,undefined" or "thread")
 endif
 OUT := build/$(VARIANT)
 
+# The system calls of other architectures are not written (shim/kernel.h).
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+ifneq ($(filter-out x86_64 aarch64,$(MACHINE)),)
+ifneq ($(filter-out clean deps format help uninstall,$(or $(MAKECMDGOALS),all)),)
+$(error $(CC) compiles for $(MACHINE), expected x86_64 or aarch64)
+endif
+endif
+
 # A plain user's PATH lacks where depmod, nginx and setcap are.
 ifeq ($(findstring :/usr/sbin:,:$(PATH):),)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
@@ -130,10 +138,10 @@ $(CTL): $(PARTS_spillctl)
 # is the one for processors without AVX.
 SHIM_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
 SHIM_LIBS := $(if $(SAN),,-nodefaultlibs -Wl,--hash-style=both -lgcc)
-OBJCOPY ?= objcopy
+OBJCOPY = $(or $(patsubst %gcc,%objcopy,$(filter %-gcc,$(CC))),objcopy)
 $(OUT)/libspillway.o: $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/imports
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LD) -r -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --redefine-sym memcpy=memmove --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
+	$(call say,LINK,$@)$(CC) -r -nostdlib -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --redefine-sym memcpy=memmove --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
 $(SHIM): $(if $(SAN),$(call room,shim) $(HEAP) $(POLICY) $(CONFIG),$(OUT)/libspillway.o) shim/exports.map
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(SHIM_LINK) \
@@ -259,7 +267,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix cross soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -289,6 +297,10 @@ fuzz: ## have libFuzzer look for input that breaks WHAT=heap, config, expand, cg
 matrix: all programs ## start programs of older and newer Debian and of musl under the library: minutes (build/trees is kept)
 	@tests/support/deps build preload
 	@MATRIX=1 tests/preload/elsewhere.sh
+
+cross: ## build the library for aarch64 and run the heap's unit tests under qemu: build/aarch64 (TEST=)
+	@tests/support/deps build cross emulated
+	@tests/support/cross $(TEST)
 
 MINUTES ?= 5
 soak: ## random operations and threads against a model, MINUTES=5 in each variant; SEED= begins with that

@@ -8,7 +8,6 @@
 
 STATIC := $(OUT)/static
 DIST := build/dist
-MACHINE = $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 STRIP = $(or $(patsubst %gcc,%strip,$(filter %-gcc,$(CC))),strip)
 # The date of the release, so that the same sources make the same bytes on every day.
 RELEASED = $(shell date -u -d "$$(sed -n '/^ -- /{s/^.*>  //p;q}' packaging/debian/changelog)" +%s)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #pragma weak __environ
@@ -26,6 +27,25 @@ bool libc_is_there(void)
 {
 	return __errno_location != NULL;
 }
+
+#ifdef __aarch64__
+/*
+ * The compiler's atomic operations ask this for the instructions of ARMv8.1; without them, and
+ * before libc_init, they take a loop.  It stands in for libgcc's own, which a constructor of
+ * libgcc sets by a function that musl does not have.
+ */
+extern bool __aarch64_have_lse_atomics __attribute__((visibility("hidden")));
+bool __aarch64_have_lse_atomics;
+
+void libc_init(void)
+{
+	__aarch64_have_lse_atomics = (getauxval(AT_HWCAP) & HWCAP_ATOMICS) != 0;
+}
+#else
+void libc_init(void)
+{
+}
+#endif
 
 char **libc_environment(char **passed)
 {

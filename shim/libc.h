@@ -26,6 +26,9 @@
  * be called; nobody calls malloc then. */
 bool libc_is_there(void);
 
+/* By the constructor, once there is a libc. */
+void libc_init(void);
+
 /* The environment.  passed: the constructor's third argument, which only glibc gives; it is read
  * only when libc has no environment yet. */
 char **libc_environment(char **passed);

@@ -167,6 +167,7 @@ static void start_in_libc(char **environment)
 	int saved = errno;
 	const char *link_text;
 
+	libc_init();
 	thread_note();
 	(void)libc_at_fork(on_fork_prepare, on_fork_parent, on_fork_child);
 	process_init();
