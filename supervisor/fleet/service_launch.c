@@ -276,9 +276,10 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		spawn.has_cgroup = true;
 		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
 	}
-	/* What settle() does, and the note of it, come before its first instruction.  A cgroup that
-	 * has been in use may be frozen, or beyond its memory_high, and would hold us up. */
-	spawn.at_once = !config->has_oom_score_adj && host->changed == NULL &&
+	/* What settle() does, and the note of it, come before its first instruction.  Where there
+	 * are other services a program that cannot be read (its server does not answer) must not
+	 * hold us up until it runs, nor a cgroup that is frozen or beyond its memory_high. */
+	spawn.at_once = !host->announce && !config->has_oom_score_adj && host->changed == NULL &&
 			(service->memory.leaf == NULL || !service->memory.leaf_used);
 	if (host->descriptors != NULL)
 		descriptors_give_up(host->descriptors);
