@@ -15,6 +15,7 @@ struct seen {
 	const char *name;
 	const struct service *service;
 	struct tick_counts counts;
+	const struct tick_shared *shared;
 };
 
 /* One figure of every service; NAN: there is none, and no line. */
@@ -31,6 +32,20 @@ struct level_metric {
 	const char *type;
 	const char *help;
 	double (*value)(const struct seen *seen, enum level level);
+};
+
+/* Which walls a service has: its own, and those that it has in common with the others. */
+enum wall_kind { WALL_OWN, WALL_SHARED, WALL_MACHINE, WALLS };
+
+static const char *const wall_names[WALLS] = {
+	[WALL_OWN] = "own", [WALL_SHARED] = "shared", [WALL_MACHINE] = "machine"};
+
+/* One figure of every service for every wall. */
+struct wall_metric {
+	const char *name;
+	const char *type;
+	const char *help;
+	double (*value)(const struct tick_wall *wall);
 };
 
 static double known(uint64_t value, double unit)
@@ -72,17 +87,6 @@ static double used(const struct seen *seen)
 static double limit(const struct seen *seen)
 {
 	return known(seen->counts.limit_bytes, 1);
-}
-
-static double headroom(const struct seen *seen)
-{
-	return living(seen, known(seen->counts.headroom_bytes, 1));
-}
-
-static double time_to_wall(const struct seen *seen)
-{
-	uint64_t ms = seen->counts.time_to_wall_ms;
-	return living(seen, ms != UINT64_MAX ? (double)ms / 1e3 : (double)INFINITY);
 }
 
 static double price(const struct seen *seen)
@@ -165,9 +169,6 @@ static const struct metric metrics[] = {
 	{"oom_kills_total", "counter", "Processes that the kernel killed for memory.", oom_kills},
 	{"memory_used_bytes", "gauge", "Usage of the service's own cgroup.", used},
 	{"memory_limit_bytes", "gauge", "Limit of the service's own.", limit},
-	{"memory_headroom_bytes", "gauge", "Room below the nearest limit.", headroom},
-	{"memory_time_to_limit_seconds", "gauge", "How long the room lasts at this rate of growth.",
-		time_to_wall},
 	{"idle_page_price_seconds", "gauge",
 		"CPU time that keeping an idle page of 4 KiB for a second counts as.", price},
 	{"heaps", "gauge", "Processes with spillway's heap.", heaps},
@@ -226,6 +227,25 @@ static const struct level_metric level_metrics[] = {
 		returned},
 };
 
+static double headroom(const struct tick_wall *wall)
+{
+	return known(wall->headroom_bytes, 1);
+}
+
+static double time_to_limit(const struct tick_wall *wall)
+{
+	return wall->time_ms != UINT64_MAX ? (double)wall->time_ms / 1e3 : (double)INFINITY;
+}
+
+static const struct wall_metric wall_metrics[] = {
+	{"memory_headroom_bytes", "gauge",
+		"Room below a limit: its own, the tightest one that all share, the machine's "
+		"memory.",
+		headroom},
+	{"memory_time_to_limit_seconds", "gauge",
+		"How long that room lasts at this rate of growth.", time_to_limit},
+};
+
 static void put_number(FILE *to, double value)
 {
 	if (isinf(value))
@@ -268,6 +288,24 @@ static void put_level_metric(
 	}
 }
 
+static void put_wall_metric(
+	FILE *to, const struct wall_metric *metric, const struct seen *seen, size_t count)
+{
+	put_head(to, metric->name, metric->type, metric->help);
+	for (size_t i = 0; i < count * WALLS; i++) {
+		const struct seen *one = &seen[i / WALLS];
+		const struct tick_wall *const walls[WALLS] = {[WALL_OWN] = &one->counts.own,
+			[WALL_SHARED] = &one->shared->cgroup,
+			[WALL_MACHINE] = &one->shared->machine};
+		const struct tick_wall *wall = walls[i % WALLS];
+		if (!one->service->lives || wall->headroom_bytes == UINT64_MAX)
+			continue;
+		fprintf(to, "spillway_service_%s{service=\"%s\",wall=\"%s\"}", metric->name,
+			one->name, wall_names[i % WALLS]);
+		put_number(to, metric->value(wall));
+	}
+}
+
 static void put_known(FILE *to, const char *head, const char *name, double value)
 {
 	if (isnan(value))
@@ -276,28 +314,26 @@ static void put_known(FILE *to, const char *head, const char *name, double value
 	put_number(to, value);
 }
 
-static void put_supervisor(FILE *to, const struct fleet *fleet)
+static void put_supervisor(FILE *to, const struct tick_shared *shared)
 {
-	struct tick_shared shared;
-	tick_shared(fleet->host.tick, &shared);
 	fprintf(to,
 		SUPERVISOR_METRIC("info", "gauge",
 			"Always 1.") "spillway_info{version=\"%s\",mode=\"%c\"} 1\n",
-		SPILLWAY_VERSION, shared.mode);
+		SPILLWAY_VERSION, shared->mode);
 	put_known(to,
 		SUPERVISOR_METRIC("memory_used_bytes", "gauge",
 			"Usage below the nearest limit that all services have in common."),
-		"memory_used_bytes", (double)shared.usage_bytes);
+		"memory_used_bytes", (double)shared->usage_bytes);
 	put_known(to, SUPERVISOR_METRIC("memory_limit_bytes", "gauge", "That limit."),
-		"memory_limit_bytes", known(shared.limit_bytes, 1));
+		"memory_limit_bytes", known(shared->limit_bytes, 1));
 	put_known(to,
 		SUPERVISOR_METRIC("turn_duration_seconds", "summary",
 			"What a look at all services and what follows from it takes."),
-		"turn_duration_seconds_sum", (double)shared.turns_ns / 1e9);
-	put_known(to, "", "turn_duration_seconds_count", (double)shared.turns);
+		"turn_duration_seconds_sum", (double)shared->turns_ns / 1e9);
+	put_known(to, "", "turn_duration_seconds_count", (double)shared->turns);
 	put_known(to,
 		SUPERVISOR_METRIC("turn_duration_longest_seconds", "gauge", "The longest of them."),
-		"turn_duration_longest_seconds", (double)shared.turns_most_ns / 1e9);
+		"turn_duration_longest_seconds", (double)shared->turns_most_ns / 1e9);
 }
 
 static void put_services(FILE *to, const struct seen *seen, size_t count)
@@ -306,24 +342,29 @@ static void put_services(FILE *to, const struct seen *seen, size_t count)
 		put_metric(to, &metrics[i], seen, count);
 	for (size_t i = 0; i < sizeof level_metrics / sizeof level_metrics[0]; i++)
 		put_level_metric(to, &level_metrics[i], seen, count);
+	for (size_t i = 0; i < sizeof wall_metrics / sizeof wall_metrics[0]; i++)
+		put_wall_metric(to, &wall_metrics[i], seen, count);
 }
 
 char *fleet_metrics(const struct fleet *fleet)
 {
 	char *text = NULL;
 	size_t length = 0;
+	struct tick_shared shared;
 	struct seen *seen = calloc(fleet->count + 1, sizeof *seen);
 	FILE *to = seen != NULL ? open_memstream(&text, &length) : NULL;
 	if (to == NULL) {
 		free(seen);
 		return NULL;
 	}
+	tick_shared(fleet->host.tick, &shared);
 	for (size_t i = 0; i < fleet->count; i++) {
+		seen[i].shared = &shared;
 		seen[i].name = fleet->service[i]->config->name;
 		seen[i].service = fleet->service[i];
 		tick_counts(fleet->host.tick, &fleet->service[i]->memory, &seen[i].counts);
 	}
-	put_supervisor(to, fleet);
+	put_supervisor(to, &shared);
 	put_services(to, seen, fleet->count);
 	bool is_whole = ferror(to) == 0;
 	if (fclose(to) != 0 || !is_whole) {

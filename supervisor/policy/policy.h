@@ -103,8 +103,6 @@ struct policy_state {
 	struct shortage shared_shortage;
 	struct reclaim shared_reclaim;
 	struct last_resort shared_last_resort;
-	/* As of the last step, for whoever wants to tell. */
-	uint64_t shared_time_to_wall_ms; /* GROWTH_NEVER_MS */
 };
 
 /* Sets the plan of every service and all of *plan but its room, which is PLAN_ACTIONS() or actions

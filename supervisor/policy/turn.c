@@ -137,7 +137,6 @@ void turn_observe(struct turn *turn)
 	}
 	bound_listed(&shared, listed_bytes);
 	turn->shared = wall_step(&turn->state->shared_growth, &shared, lazy_bytes, turn->now_ms);
-	turn->state->shared_time_to_wall_ms = turn->shared.time_to_wall_ms;
 	stall_step(&turn->state->shared_stall, &sample->shared_stall);
 	events_step(&turn->state->shared_events, &sample->shared_events, &high, &turn->shared_max);
 	/* memory.events of a cgroup counts those of its descendants too. */

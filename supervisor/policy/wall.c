@@ -51,6 +51,15 @@ bool wall_is_tighter(const struct wall_sample *sample, const struct wall_sample 
 	return wall_headroom_bytes(sample, 0) < wall_headroom_bytes(than, 0);
 }
 
+uint64_t wall_time_ms(
+	const struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes)
+{
+	if (sample->limit_bytes == SAMPLE_NO_LIMIT)
+		return GROWTH_NEVER_MS;
+	uint64_t bytes_per_s = growth_bytes_per_s(growth, sample->limit_bytes / WALL_NOISE_SHARE);
+	return growth_time_to_wall_ms(bytes_per_s, wall_headroom_bytes(sample, lazy_bytes));
+}
+
 struct wall wall_step(struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes,
 	uint64_t now_ms)
 {
@@ -76,6 +85,6 @@ struct wall wall_step(struct growth *growth, const struct wall_sample *sample, u
 	wall.growable_bytes = fraction_less(sample->limit_bytes, grown_bytes);
 	wall.unused_cache_bytes = unused_cache(sample, lazy_bytes);
 	wall.used_cache_bytes = used_cache(sample);
-	wall.time_to_wall_ms = growth_time_to_wall_ms(wall.bytes_per_s, wall.headroom_bytes);
+	wall.time_to_wall_ms = wall_time_ms(growth, sample, lazy_bytes);
 	return wall;
 }

@@ -43,6 +43,11 @@ uint64_t wall_headroom_bytes(const struct wall_sample *sample, uint64_t lazy_byt
 /* Whether the first has a limit, and less headroom than the second, as far as the kernel tells. */
 bool wall_is_tighter(const struct wall_sample *sample, const struct wall_sample *than);
 
+/* How long the room below that wall lasts at the growth that was seen of one with the same usage;
+ * GROWTH_NEVER_MS. */
+uint64_t wall_time_ms(
+	const struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes);
+
 /* Takes the reading into *growth too.  lazy_bytes: of the heaps behind this wall. */
 struct wall wall_step(struct growth *growth, const struct wall_sample *sample, uint64_t lazy_bytes,
 	uint64_t now_ms);

@@ -28,6 +28,8 @@ struct sampler {
 	int meminfo_fd; /* -1 = none */
 	uint64_t usage_bytes;
 	uint64_t wall_bytes; /* as last read */
+	struct wall_sample cgroup_wall;
+	struct wall_sample machine_wall;
 };
 
 static int open_pressure(int root_fd, const struct mode *mode, const char *base_directory)
@@ -56,6 +58,8 @@ int sampler_open(
 	struct sampler *made = calloc(1, sizeof *made);
 	if (made == NULL)
 		return -ENOMEM;
+	made->cgroup_wall.limit_bytes = SAMPLE_NO_LIMIT;
+	made->machine_wall.limit_bytes = SAMPLE_NO_LIMIT;
 	/* Without it all processes that have a slot count as living. */
 	made->proc_fd = root_open_directory(root_fd, "proc");
 	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
@@ -185,21 +189,23 @@ static void read_ours(const struct sampler *sampler, uint64_t heaps_bytes, struc
 static void read_machine(struct sampler *sampler, uint64_t heaps_bytes, struct sample *sample)
 {
 	struct wall_sample ours;
-	struct wall_sample machine;
+	struct wall_sample *machine = &sampler->machine_wall;
 	char text[MEMINFO_TEXT_BYTES];
 	ssize_t length = -1;
 	if (sampler->meminfo_fd >= 0)
 		length = cgroup_files_read(sampler->meminfo_fd, text, sizeof text);
 	read_ours(sampler, heaps_bytes, &ours);
-	if (length > 0 && machine_wall(text, (size_t)length, &ours, &machine) &&
-		wall_is_tighter(&machine, &sample->shared))
-		sample->shared = machine;
+	if (length <= 0 || !machine_wall(text, (size_t)length, &ours, machine))
+		*machine = (struct wall_sample){.limit_bytes = SAMPLE_NO_LIMIT};
+	if (wall_is_tighter(machine, &sample->shared))
+		sample->shared = *machine;
 }
 
 void sampler_read(
 	struct sampler *sampler, uint64_t now_ms, uint64_t heaps_bytes, struct sample *sample)
 {
 	read_walls(sampler, &sample->shared);
+	sampler->cgroup_wall = sample->shared;
 	cgroup_walls_events(&sampler->walls, &sample->shared_events);
 	if (sampler->walls.count == 0 ||
 		cgroup_files_usage(&sampler->walls.level[0], &sampler->usage_bytes) != 0)
@@ -226,6 +232,13 @@ uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_s
 	else if (sampler->walls.count > 0)
 		cgroup_files_events(&sampler->walls.level[0], &events);
 	return events.oom_kill;
+}
+
+void sampler_walls(
+	const struct sampler *sampler, struct wall_sample *cgroup, struct wall_sample *machine)
+{
+	*cgroup = sampler->cgroup_wall;
+	*machine = sampler->machine_wall;
 }
 
 uint64_t sampler_wall_bytes(const struct sampler *sampler)

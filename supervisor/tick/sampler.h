@@ -94,6 +94,11 @@ uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_s
  * SAMPLE_NO_LIMIT.  Services that start together do not each read all files of all walls. */
 uint64_t sampler_wall_bytes(const struct sampler *sampler);
 
+/* The walls that all services have in common, as of the last sampler_read(): the tightest limit of
+ * a cgroup, and the machine's memory.  What is not known has no limit. */
+void sampler_walls(
+	const struct sampler *sampler, struct wall_sample *cgroup, struct wall_sample *machine);
+
 /* The directory of the tightest shared wall as last read; "" where there is none. */
 const char *sampler_wall_directory(const struct sampler *sampler);
 

@@ -149,6 +149,12 @@ void tick_woken(struct tick *tick, struct tick_service *service, enum tick_watch
 
 /* For the last report, status and metrics: totals since the service's first start, the rest as of
  * the last turn. */
+/* One wall, as far as there is to tell of it. */
+struct tick_wall {
+	uint64_t headroom_bytes; /* UINT64_MAX = there is no such wall */
+	uint64_t time_ms;        /* at the present growth; UINT64_MAX = it never comes */
+};
+
 struct tick_counts {
 	struct link_totals heap;
 	uint64_t oom_kills;
@@ -162,9 +168,7 @@ struct tick_counts {
 	uint64_t limit_bytes; /* the service's own; UINT64_MAX = none */
 	enum level level;
 	uint64_t level_ms[LEVELS]; /* how long it has been at each while it ran */
-	/* Below the nearer wall; UINT64_MAX = there is none, or it never comes. */
-	uint64_t headroom_bytes;
-	uint64_t time_to_wall_ms;
+	struct tick_wall own;      /* that limit */
 	uint64_t price_ns;         /* of an idle page of 4 KiB for a second (policy/price.h) */
 	struct stall_sample stall; /* of its leaf */
 };
@@ -181,6 +185,8 @@ struct tick_shared {
 	uint64_t turns_ns; /* what all of them took */
 	uint64_t turns_most_ns;
 	struct stall_sample stall;
+	struct tick_wall cgroup;  /* the tightest limit of a cgroup */
+	struct tick_wall machine; /* the machine's memory */
 };
 
 void tick_shared(const struct tick *tick, struct tick_shared *shared);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "supervisor/policy/fraction.h"
+
 static enum level level_of(const struct tick_service *service)
 {
 	return service->link != NULL ? link_level(service->link) : LEVEL_CALM;
@@ -26,6 +28,29 @@ void tick_counts_turn(struct tick *tick, uint64_t ns)
 		tick->turns_most_ns = ns;
 }
 
+static uint64_t lazy_bytes(const struct tick *tick)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < tick->count; i++)
+		sum = fraction_plus(sum, tick->service[i]->sampler.totals.heap.lazy_bytes);
+	return sum;
+}
+
+static struct tick_wall common_wall(const struct tick *tick, const struct wall_sample *sample)
+{
+	uint64_t lazy = lazy_bytes(tick);
+	return (struct tick_wall){.headroom_bytes = wall_headroom_bytes(sample, lazy),
+		.time_ms = wall_time_ms(&tick->policy.shared_growth, sample, lazy)};
+}
+
+static struct tick_wall own_wall(const struct tick_service *service)
+{
+	const struct wall *wall = &service->policy.turn.own;
+	if (!wall->exists)
+		return (struct tick_wall){UINT64_MAX, GROWTH_NEVER_MS};
+	return (struct tick_wall){wall->headroom_bytes, wall->time_to_wall_ms};
+}
+
 void tick_counts(
 	const struct tick *tick, const struct tick_service *service, struct tick_counts *counts)
 {
@@ -40,14 +65,11 @@ void tick_counts(
 		.notifier_wakes = service->notifier_wakes,
 		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
 		.level = level_of(service),
-		.headroom_bytes = service->policy.plan.headroom_bytes,
-		.time_to_wall_ms = service->policy.turn.own.time_to_wall_ms,
+		.own = own_wall(service),
 		.price_ns = service->policy.plan.price_ns,
 		.stall = service->sampler.stall.last,
 	};
 	counts->usage_shared = shared;
-	if (tick->policy.shared_time_to_wall_ms < counts->time_to_wall_ms && tick->turns > 0)
-		counts->time_to_wall_ms = tick->policy.shared_time_to_wall_ms;
 	memcpy(counts->level_ms, service->level_ms, sizeof counts->level_ms);
 	memcpy(counts->releases, service->perform.releases, sizeof counts->releases);
 }
@@ -63,4 +85,9 @@ void tick_shared(const struct tick *tick, struct tick_shared *shared)
 		.turns_most_ns = tick->turns_most_ns,
 		.stall = tick->sample.shared_stall,
 	};
+	struct wall_sample cgroup;
+	struct wall_sample machine;
+	sampler_walls(tick->sampler, &cgroup, &machine);
+	shared->cgroup = common_wall(tick, &cgroup);
+	shared->machine = common_wall(tick, &machine);
 }

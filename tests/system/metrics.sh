@@ -84,6 +84,14 @@ tap_is "and nothing is said of its heaps" "$(value spillway_service_heap_live_by
 tap_is "a service without the library has no heap" "$(value spillway_service_heaps service=bare)" 0
 tap_is "there is one level, and it is calm" "$(value spillway_service_level service=web)" "$(printf '1\n0\n0\n0')"
 tap_is "the version is that of the program" "$(value spillway_info "version=$("$spillway" --version | awk '{ print $2 }')")" 1
+own=$(value spillway_service_memory_headroom_bytes service=web wall=own)
+at_least "there is room below its own limit" "$own" $((256 << 20))
+tap_ok "but not more than the limit" test "$own" -le $((512 << 20))
+at_least "and below the machine's memory" "$(value spillway_service_memory_headroom_bytes service=web wall=machine)" 1
+tap_is "where there is no limit there is no room below it" \
+  "$(value spillway_service_memory_headroom_bytes service=bare wall=own)" ""
+at_least "the time that the room lasts is told for each" \
+  "$(value spillway_service_memory_time_to_limit_seconds service=web wall=own | sed 's/inf/1e9/')" 0.001
 if cgroup_v2 "$CGROUP_MEMORY"; then
   tap_is "the limit is the service's" "$(value spillway_service_memory_limit_bytes service=web)" $((512 << 20))
   at_least "usage is that of its cgroup" "$(value spillway_service_memory_used_bytes service=web)" $((IDLE_MIB << 20))
