@@ -249,7 +249,8 @@ BUSY := $(BENCH)/busy/busy
 $(BUSY): $(BENCH)/alloc/workload.o $(BENCH)/idle/block.o $(BENCH)/idle/release.o
 $(BENCH)/sizes/sizes: $(OUT)/shim/heap/base/size_class.o
 SURVIVAL := $(BENCH)/survival/burst $(BENCH)/survival/requests
-$(SURVIVAL): $(BENCH)/survival/load.o
+ABUSE := $(BENCH)/abuse/worker
+$(SURVIVAL) $(ABUSE): $(BENCH)/survival/load.o
 ELASTIC := $(BENCH)/elastic/elastic
 $(ELASTIC): $(patsubst %,$(BENCH)/%.o,elastic/burst elastic/crossing elastic/worker alloc/workload idle/block)
 $(OUT)/tests/preload/%: $(OUT)/tests/preload/%.o
@@ -266,8 +267,8 @@ deps-build:
 	@tests/support/deps build
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
-.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix cross soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-footprint simulate install uninstall clean help format tidy
+.PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-abuse needs-footprint needs-simulate
+.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix cross soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-abuse bench-footprint simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -324,9 +325,10 @@ needs-idle: all $(IDLE)
 needs-elastic: all $(ELASTIC)
 needs-busy: all $(BUSY)
 needs-survival: all $(SURVIVAL)
+needs-abuse: all $(ABUSE) $(OUT)/tests/system/hostile
 needs-footprint: all $(FOOTPRINT)
 needs-simulate: $(SHIM) $(SIMULATE)
-needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-footprint needs-simulate:
+needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-abuse needs-footprint needs-simulate:
 	@:
 
 demo: ## show services that are OOM-killed without spillway and are not with it (VM=1: in the VM)
@@ -361,6 +363,11 @@ bench-survival: ## the lowest limit at which bursting workers survive, by alloca
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-survival
 	@tests/bench/survival/run
+
+bench-abuse: ## what a service that abuses its link costs its sibling: build/bench (ACTS=, ROUNDS=, SECONDS=)
+	@tests/support/deps build
+	@$(MAKE) --no-print-directory needs-abuse
+	@tests/bench/abuse/run
 
 bench-footprint: ## start time, memory, threads and wake-ups of the supervisor beside others: build/bench (PEERS=, COUNTS=)
 	@tests/support/deps build bench

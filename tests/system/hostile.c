@@ -6,8 +6,11 @@
  *   hostile slots    writes random numbers over the gate and all slots, over and over
  *   hostile owners   writes new owners into all slots, over and over
  *   hostile wants    says in its slot that it wants 200 MiB, over and over
- *   hostile notify   notifies the supervisor, over and over
- *   hostile connect  connects to the listener, over and over
+ *   hostile greed    says another want each time, of up to 200 MiB, and notifies the supervisor of
+ * it, over and over hostile notify   notifies the supervisor, over and over hostile connect
+ * connects to the listener, over and over
+ *
+ *   hostile spin     does nothing, over and over: for comparison
  *
  * All but the first say "hostile" when they have begun, and end with SIGTERM.
  */
@@ -107,17 +110,33 @@ static void scribble_owners(void)
 	}
 }
 
-static void want(void)
+static void want_bytes(uint64_t bytes)
 {
 	for (size_t i = 0; i < LINK_SLOTS; i++)
 		if ((uint32_t)atomic_load(&slots[i].owner) == (uint32_t)getpid())
-			atomic_store(&slots[i].wants_bytes, WANTS_BYTES);
+			atomic_store(&slots[i].wants_bytes, bytes);
+}
+
+static void want(void)
+{
+	want_bytes(WANTS_BYTES);
 }
 
 static void notify(void)
 {
 	atomic_fetch_add(&gate->notify, 1);
 	syscall(SYS_futex, &gate->notify, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void be_greedy(void)
+{
+	want_bytes(random_next() % WANTS_BYTES);
+	notify();
+}
+
+static void spin(void)
+{
+	(void)random_next();
 }
 
 static void connect_to(void)
@@ -138,15 +157,18 @@ static const struct {
 	{"slots", scribble_slots},
 	{"owners", scribble_owners},
 	{"wants", want},
+	{"greed", be_greedy},
 	{"notify", notify},
 	{"connect", connect_to},
+	{"spin", spin},
 };
 
 int main(int argc, char **argv)
 {
 	if (argc != 2 || link_names_read(&names) != 0) {
-		fprintf(stderr,
-			"usage: hostile header|slots|owners|wants|notify|connect, with a link\n");
+		fprintf(stderr, "usage: hostile "
+				"header|slots|owners|wants|greed|notify|connect|spin, with a "
+				"link\n");
 		return 2;
 	}
 	if (strcmp(argv[1], "header") == 0)
