@@ -201,6 +201,7 @@ static int fleet_init(struct fleet *fleet)
 	fleet->host.loop = fleet->loop;
 	fleet->host.wake = on_timer;
 	fleet->host.context = fleet;
+	fleet->host.has_only_mains = fleet_has_only_mains;
 	error = loop_timer_new(fleet->loop, on_timer, fleet, &fleet->timer);
 	if (error != 0)
 		return error;

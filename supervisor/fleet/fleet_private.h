@@ -87,6 +87,9 @@ void fleet_turn(struct fleet *fleet);
 #define FLEET_REAP_MOST 64U
 void fleet_reap(struct fleet *fleet, uint64_t now_ms);
 
+/* For struct service_host. */
+bool fleet_has_only_mains(void *context, pid_t dead);
+
 /* The loop's: signals have come.  Takes FLEET_SIGNALS_MOST of them at most. */
 #define FLEET_SIGNALS_MOST 64U
 void fleet_on_signal(void *context);

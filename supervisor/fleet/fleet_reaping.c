@@ -2,6 +2,7 @@
 #include "supervisor/fleet/fleet_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "supervisor/base/log.h"
@@ -25,6 +26,22 @@ static bool note_end(struct fleet *fleet, const siginfo_t *info, uint64_t now_ms
 		return true;
 	}
 	return false;
+}
+
+bool fleet_has_only_mains(void *context, pid_t dead)
+{
+	const struct fleet *fleet = context;
+	pid_t *main_pid = calloc(fleet->count + 1, sizeof *main_pid);
+	size_t count = 0;
+	if (main_pid == NULL)
+		return false;
+	main_pid[count++] = dead;
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->service[i]->lives)
+			main_pid[count++] = fleet->service[i]->pid;
+	bool only = descendants_are_known(main_pid, count);
+	free(main_pid);
+	return only;
 }
 
 /* A main process is looked at while it is a zombie: as long as it is one its number,

@@ -288,7 +288,7 @@ static void conclude(struct service *service, const struct service_host *host, i
 	service->leaves_rest = leaves_rest(service);
 	service_say_left(service, host);
 	if (!host->sweep_only_kills && !service->leaves_rest)
-		service_terminate_all(service);
+		service_terminate_all(service, host);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -318,19 +318,19 @@ static bool begin_post_stop(
 	return stage_begin(service, host, STAGE_POST_STOP, now_ms) == 0;
 }
 
-static void end_post_stop(struct service *service, uint64_t now_ms)
+static void end_post_stop(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	service->sweep_ms = now_ms + SERVICE_CRASH_SWEEP_MS;
 	service->sweep_killed = false;
-	if (!service->leaves_rest && !service_nobody_left(service))
-		service_terminate_all(service);
+	if (!service->leaves_rest && !service_nobody_left(service, host))
+		service_terminate_all(service, host);
 }
 
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	if (stage_runs(&service->stage))
 		return;
-	if (service->leaves_rest || service_nobody_left(service)) {
+	if (service->leaves_rest || service_nobody_left(service, host)) {
 		if (!begin_post_stop(service, host, now_ms))
 			sweep_end(service, host, now_ms);
 		return;
@@ -362,7 +362,7 @@ void service_step(struct service *service, const struct service_host *host, uint
 		if (service->stage.kind == STAGE_PRE_START)
 			end_pre_start(service, host, now_ms);
 		else
-			end_post_stop(service, now_ms);
+			end_post_stop(service, host, now_ms);
 	}
 	if (service->follow.look_ms != FOLLOW_NEVER) {
 		if (now_ms < service->follow.look_ms && service->restart.state == RESTART_RUNNING)

@@ -64,6 +64,9 @@ struct service_host {
 	void (*changed)(void *context);
 	/* A service has told something: what is due is to be done. */
 	void (*wake)(void *context);
+	/* Whether all our children are main processes of services, but for one that is dead.  NULL
+	 * = it is not known. */
+	bool (*has_only_mains)(void *context, pid_t dead);
 	void *context;
 	struct loop *loop; /* NULL in tests that need none */
 };

@@ -40,6 +40,14 @@ static int signal_strays(const struct service *service, int signal)
 		service->left != NULL ? 1 : getpid(), text, service->pid, signal);
 }
 
+/* Its main process is dead, and nothing of it has come to us.  Not so where it was taken over: that
+ * leaves its orphans to another. */
+static bool is_without_strays(const struct service *service, const struct service_host *host)
+{
+	return !service->lives && service->left == NULL && host->has_only_mains != NULL &&
+	       host->has_only_mains(host->context, service->pid);
+}
+
 void service_kill_all(const struct service *service)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
@@ -52,22 +60,23 @@ void service_kill_all(const struct service *service)
 /* Sends SIGTERM exactly once to each process, because many programs treat a second one as a forced
  * stop.  Where the service has a leaf, its process group is in there and is not signalled again;
  * nor is it where it has had the stop signal. */
-void service_terminate_all(const struct service *service)
+void service_terminate_all(const struct service *service, const struct service_host *host)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
 	if (leaf != NULL && cgroup_leaf_signal(leaf, SIGTERM) > 0)
 		return;
 	if (!service->config->stopasgroup || service->restart.state != RESTART_STOPPING)
 		signal_group(service, SIGTERM);
-	signal_strays(service, SIGTERM);
+	if (!is_without_strays(service, host))
+		signal_strays(service, SIGTERM);
 }
 
-bool service_nobody_left(const struct service *service)
+bool service_nobody_left(const struct service *service, const struct service_host *host)
 {
 	struct cgroup_leaf *leaf = service->memory.leaf;
 	bool group_gone = signal_group(service, 0) != 0 && errno == ESRCH;
 	return group_gone && (leaf == NULL || cgroup_leaf_empty(leaf)) &&
-	       signal_strays(service, 0) <= 0;
+	       (is_without_strays(service, host) || signal_strays(service, 0) <= 0);
 }
 
 void service_signal(const struct service *service, int signal)

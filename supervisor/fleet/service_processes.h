@@ -9,13 +9,14 @@
  */
 
 struct service;
+struct service_host;
 
 void service_kill_all(const struct service *service);
 
 /* Sends SIGTERM exactly once to each process, because many programs treat a second one as a forced
  * stop. */
-void service_terminate_all(const struct service *service);
+void service_terminate_all(const struct service *service, const struct service_host *host);
 
-bool service_nobody_left(const struct service *service);
+bool service_nobody_left(const struct service *service, const struct service_host *host);
 
 #endif

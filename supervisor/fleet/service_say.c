@@ -82,7 +82,7 @@ void service_say_left(const struct service *service, const struct service_host *
 {
 	bool goes_on = service->restart.state == RESTART_RUNNING && !service->config->is_oneshot;
 	if (!goes_on || !service->expected || host->sweep_only_kills || service->leaves_rest ||
-		service_nobody_left(service))
+		service_nobody_left(service, host))
 		return;
 	log_notice("%s: it has left processes behind, which are ended: a service that daemonises "
 		   "needs pidfile, or to stay in the foreground",

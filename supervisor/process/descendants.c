@@ -204,6 +204,33 @@ static bool has_no_child_but(int proc_fd, pid_t only)
 	return first == (long)only && end[strspn(end, " ")] == '\0';
 }
 
+static int by_number(const void *a, const void *b)
+{
+	pid_t left = *(const pid_t *)a;
+	pid_t right = *(const pid_t *)b;
+	return left < right ? -1 : left > right;
+}
+
+bool descendants_are_known(pid_t *known, size_t count)
+{
+	char path[48];
+	int child;
+	bool all = true;
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	FILE *list = fopen(path, "re");
+	if (list == NULL)
+		return false;
+	if (count > 0)
+		qsort(known, count, sizeof *known, by_number);
+	while (all && fscanf(list, "%d", &child) == 1) {
+		pid_t pid = child;
+		all = count > 0 && bsearch(&pid, known, count, sizeof pid, by_number) != NULL;
+	}
+	all = all && !ferror(list);
+	fclose(list);
+	return all;
+}
+
 int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
 {
 	struct table table = {0};

@@ -192,6 +192,26 @@ static void test_the_environment_tells_whose_a_process_is(void **state)
 	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
 }
 
+/* Orphans come to us however they detached themselves. */
+static void test_an_orphan_is_a_child_that_is_not_known(void **state)
+{
+	(void)state;
+	pid_t web = start_shell("exec sleep 1000", "MARK=web");
+	pid_t left = start_shell("setsid sleep 1000 & exec true", "MARK=left");
+	pid_t known[] = {web + 1, left, web};
+	assert_true(WAIT_UNTIL(30, waitpid(left, NULL, WNOHANG) == left));
+	assert_false(descendants_are_known(known, 3));
+	assert_true(WAIT_UNTIL(30, descendants_signal_marked(getpid(), "MARK=left", 0, 0) == 1));
+	assert_int_equal(descendants_signal_marked(getpid(), "MARK=left", 0, SIGKILL), 1);
+	assert_true(WAIT_UNTIL(30, waitpid(-1, NULL, WNOHANG) > 0));
+	assert_true(descendants_are_known(known, 3));
+	assert_false(descendants_are_known(&left, 1));
+	assert_false(descendants_are_known(NULL, 0));
+	kill(web, SIGKILL);
+	assert_int_equal(waitpid(web, NULL, 0), web);
+	assert_true(descendants_are_known(NULL, 0));
+}
+
 static void name_and_wait(int ready_fd, const char *name)
 {
 	prctl(PR_SET_NAME, name);
@@ -599,6 +619,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		REAL(test_all_below_are_reached_and_nobody_else),
 		REAL(test_the_environment_tells_whose_a_process_is),
+		REAL(test_an_orphan_is_a_child_that_is_not_known),
 		REAL(test_orphans_come_to_us_and_are_reached),
 		REAL(test_a_name_cannot_pretend_to_be_anything),
 		REAL(test_one_that_runs_away_by_forking_is_caught_in_the_end),
