@@ -37,7 +37,7 @@ end() {
 
 begin stop
 tap_ok "stop: it is said before, with the numbers" wait_until 120 said \
-  "hog: last resort: stop: .* shared [0-9]*M; \(shared \)\?memory.current [0-9.]*M (its heaps: live 0, idle 0)" "$log"
+  "hog: last resort: stop: .* shared \(wall of \)\?[0-9]*M; \(shared \)\?memory.current [0-9.]*M (its heaps: live 0, idle 0)" "$log"
 tap_ok "stop: and after" wait_until 60 said "hog: last resort: it ended after [0-9]*ms; all services use " "$log"
 tap_is "stop: it stays down" "$(pgrep -P "$pid" -f "^$memory hog")" ""
 end stop

@@ -49,9 +49,9 @@ count_is() {
 	[ "$(wc -l <"$notes")" -ge "$1" ]
 }
 
-# The services in the order of their first starts.
+# The services in the order in which they were first made: what is logged first is what ran its program first.
 started() {
-	sed -n 's/.* \([^ ]*\): started, pid.*/\1/p' "$log" | awk '!seen[$1]++' | tr '\n' ' '
+	sed -n 's/.* \([^ ]*\): started, pid \([0-9]*\).*/\2 \1/p' "$log" | sort -n | awk '!seen[$2]++ { print $2 }' | tr '\n' ' '
 }
 
 pid_of() {
