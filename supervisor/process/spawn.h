@@ -27,7 +27,9 @@
  *
  * Where the caller does nothing at the gate (at_once) there is neither gate nor pipe: the child
  * borrows our memory, as vfork has it, so that no page tables are copied, and spawn_start() returns
- * when it has run exec or failed to.  All threads but the caller's go on meanwhile.
+ * when it has run exec or failed to.  All threads but the caller's go on meanwhile.  A program that
+ * takes its time to be read (a file server that does not answer) holds the caller up as well, so
+ * this is for callers that have nothing else to look after.
  */
 
 struct spawn {

@@ -12,6 +12,10 @@
 #   supervisor_looks PID   waits until the supervisor has looked at its services once more, from the
 #                          beginning to the end, and has done what it found to do
 #   said TEXT FILE         whether a file has it
+#   ctl ARGS...            spillctl asks the supervisor at $socket; its answer is in $TAP_DIR/said, and what
+#                          it complains of in $TAP_DIR/complained
+#   state_is SERVICE STATE
+#                          whether spillctl shows the service in that state
 #   grows_until_said PID MIB MOST TEXT
 #                          has a `memory grow` grow to MIB as fast as it can, then by one step for each
 #                          look of the supervisor, which is $pid, until $log says TEXT; 1 when it would
@@ -70,6 +74,15 @@ run_file() {
   (cgroup_exec "$spillway" run "$TAP_DIR/$1.ini") >"$out" 2>"$log" &
   pid=$!
   at_exit_kill "$pid"
+}
+
+ctl() {
+  timeout 60 "$BUILD/bin/spillctl" --socket="$socket" "$@" >"$TAP_DIR/said" 2>"$TAP_DIR/complained"
+}
+
+state_is() {
+  ctl status
+  [ "$(awk -v service="$1" '$1 == service { print $2 }' "$TAP_DIR/said")" = "$2" ]
 }
 
 times_said() {

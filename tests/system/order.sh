@@ -2,7 +2,6 @@
 # Services start and stop along what they need, and are ready when they say so.
 # kernels: none
 . "$(dirname "$0")/../support/system.sh"
-spillctl=$BUILD/bin/spillctl
 socket=$TAP_DIR/app.sock
 ini=$TAP_DIR/app.ini
 log=$TAP_DIR/log
@@ -28,15 +27,6 @@ begin() {
 end() {
   kill -TERM "$pid"
   wait "$pid"
-}
-
-ctl() {
-  timeout 60 "$spillctl" --socket="$socket" "$@" >"$TAP_DIR/said" 2>"$TAP_DIR/complained"
-}
-
-state_is() { # SERVICE STATE
-  ctl status
-  [ "$(awk -v service="$1" '$1 == service { print $2 }' "$TAP_DIR/said")" = "$2" ]
 }
 
 noted() { # TIMES WHAT

@@ -2,22 +2,12 @@
 # Services tell when they are up, and are asked whether they are of use.
 # kernels: none
 . "$(dirname "$0")/../support/system.sh"
-spillctl=$BUILD/bin/spillctl
 socket=$TAP_DIR/app.sock
 ini=$TAP_DIR/app.ini
 log=$TAP_DIR/log
 go=$TAP_DIR/go
 well=$TAP_DIR/well
 touch "$well"
-
-ctl() {
-  timeout 60 "$spillctl" --socket="$socket" "$@" >"$TAP_DIR/said" 2>"$TAP_DIR/complained"
-}
-
-state_is() { # SERVICE STATE
-  ctl status
-  [ "$(awk -v service="$1" '$1 == service { print $2 }' "$TAP_DIR/said")" = "$2" ]
-}
 
 logged() {
   said "$1" "$log"

@@ -3,7 +3,6 @@
 # that daemonise.
 # kernels: none
 . "$(dirname "$0")/../support/system.sh"
-spillctl=$BUILD/bin/spillctl
 socket=$TAP_DIR/app.sock
 ini=$TAP_DIR/app.ini
 log=$TAP_DIR/log
@@ -20,10 +19,6 @@ begin() {
 end() {
   kill -TERM "$pid"
   wait "$pid"
-}
-
-ctl() {
-  timeout 60 "$spillctl" --socket="$socket" "$@" >"$TAP_DIR/said" 2>"$TAP_DIR/complained"
 }
 
 noted() {
