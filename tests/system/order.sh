@@ -46,13 +46,14 @@ command = $TAP_DIR/noter $notes web
 [service:api]
 requires = db
 after = migrate
+notify = exec:grep -qx 'api starts' $notes
 command = $TAP_DIR/noter $notes api
 [service:migrate]
 after = db
 autorestart = false
 command = sh -c 'echo migrate starts >>$notes'
 [service:db]
-startsecs = 300ms
+notify = exec:grep -qx 'db starts' $notes
 command = $TAP_DIR/noter $notes db
 END
 begin
