@@ -48,26 +48,27 @@ static const char help[] =
 
 /* Commands --------------------------------------------------------------------------- */
 
-static int print_status(const struct request *request, const json_t *status)
+static int print_status(const struct request *request, json_t *status)
 {
 	const char *unknown = NULL;
 	static char all[] = "all";
 	char *everything[] = {all, NULL};
 	char **names = names_expand(
 		status, request->count > 0 ? request->names : everything, false, &unknown);
-	bool all_run = true;
-	if (unknown != NULL)
-		request_complain(0, unknown, "no such service");
-	else if (request->json)
-		json_dumpf(status, stdout, JSON_INDENT(2));
-	else if (names != NULL)
-		all_run = status_print(status, names);
-	if (request->json && unknown == NULL)
-		putchar('\n');
-	free(names);
-	if (unknown != NULL)
+	if (names == NULL) {
+		if (unknown != NULL)
+			request_complain(0, unknown, "no such service");
 		return EXIT_STATUS_UNKNOWN;
-	return all_run ? EXIT_DONE : EXIT_STATUS_DOWN;
+	}
+	status_select(status, names);
+	free(names);
+	if (request->json) {
+		json_dumpf(status, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		status_print(status);
+	}
+	return status_all_run(status) ? EXIT_DONE : EXIT_STATUS_DOWN;
 }
 
 static int do_status(struct request *request)

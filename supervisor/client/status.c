@@ -82,8 +82,6 @@ static void print_line(const json_t *service, int width)
 
 static bool is_wanted(const json_t *service, char *const *names)
 {
-	if (names[0] == NULL)
-		return true;
 	for (; *names != NULL; names++)
 		if (strcmp(*names, text_of(service, "name")) == 0)
 			return true;
@@ -105,24 +103,42 @@ static void print_head(const json_t *status, int width)
 		"RETURNED", "RESTARTS", "OOM-KILLS");
 }
 
-bool status_print(const json_t *status, char *const *names)
+void status_select(json_t *status, char *const *names)
+{
+	json_t *services = json_object_get(status, "services");
+	for (size_t i = json_array_size(services); i > 0; i--)
+		if (!is_wanted(json_array_get(services, i - 1), names))
+			json_array_remove(services, i - 1);
+}
+
+bool status_all_run(const json_t *status)
+{
+	const json_t *service;
+	size_t index;
+	json_array_foreach(json_object_get(status, "services"), index, service)
+	{
+		bool is_done = json_is_true(json_object_get(service, "ready"));
+		if (!is_done && strcmp(text_of(service, "state"), "RUNNING") != 0)
+			return false;
+	}
+	return true;
+}
+
+void status_print(const json_t *status)
 {
 	const json_t *services = json_object_get(status, "services");
 	const json_t *service;
 	size_t index;
-	bool all_run = true;
 	int width = (int)strlen("SERVICE");
-	json_array_foreach(
-		services, index, service) if ((int)strlen(text_of(service, "name")) > width) width =
-		(int)strlen(text_of(service, "name"));
+	json_array_foreach(services, index, service)
+	{
+		int length = (int)strlen(text_of(service, "name"));
+		if (length > width)
+			width = length;
+	}
 	print_head(status, width);
 	json_array_foreach(services, index, service)
 	{
-		if (!is_wanted(service, names))
-			continue;
 		print_line(service, width);
-		bool is_done = json_is_true(json_object_get(service, "ready"));
-		all_run = all_run && (is_done || strcmp(text_of(service, "state"), "RUNNING") == 0);
 	}
-	return all_run;
 }

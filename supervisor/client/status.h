@@ -5,8 +5,15 @@
 
 #include <jansson.h>
 
-/* The table of `spillctl status`: a line for each service, of those in `names` (NULL-terminated;
- * empty = all).  Whether all of them run. */
-bool status_print(const json_t *status, char *const *names);
+/* What `spillctl status` makes of the answer to /v1/status. */
+
+/* Removes the services that are not in names (NULL-terminated). */
+void status_select(json_t *status, char *const *names);
+
+/* Whether all services run, or have done what they were started for. */
+bool status_all_run(const json_t *status);
+
+/* Prints the table, a line for each service. */
+void status_print(const json_t *status);
 
 #endif

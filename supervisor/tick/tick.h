@@ -164,7 +164,7 @@ struct tick_counts {
 	uint64_t events_wakes;
 	uint64_t notifier_wakes;
 	uint64_t usage_bytes;
-	bool usage_shared;    /* it is that of all services together */
+	bool usage_shared;    /* it is that of all services together: no cgroup, no limit */
 	uint64_t limit_bytes; /* the service's own; UINT64_MAX = none */
 	enum level level;
 	uint64_t level_ms[LEVELS]; /* how long it has been at each while it ran */

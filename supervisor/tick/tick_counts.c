@@ -51,6 +51,17 @@ static struct tick_wall own_wall(const struct tick_service *service)
 	return (struct tick_wall){wall->headroom_bytes, wall->time_to_wall_ms};
 }
 
+/* Where the service has no cgroup of its own, a soft limit still makes its usage known. */
+static uint64_t usage_of(const struct tick *tick, const struct tick_service *service, bool *shared)
+{
+	const struct wall_sample *own = &service->policy.sample.own;
+	if (!service->sampler.has_leaf && own->limit_bytes != SAMPLE_NO_LIMIT) {
+		*shared = false;
+		return own->current_bytes;
+	}
+	return sampler_usage(tick->sampler, &service->sampler, shared);
+}
+
 void tick_counts(
 	const struct tick *tick, const struct tick_service *service, struct tick_counts *counts)
 {
@@ -63,7 +74,7 @@ void tick_counts(
 		.psi_wakes = service->psi_wakes,
 		.events_wakes = service->events_wakes,
 		.notifier_wakes = service->notifier_wakes,
-		.usage_bytes = sampler_usage(tick->sampler, &service->sampler, &shared),
+		.usage_bytes = usage_of(tick, service, &shared),
 		.level = level_of(service),
 		.own = own_wall(service),
 		.price_ns = service->policy.plan.price_ns,

@@ -92,11 +92,13 @@ tap_is "status tells of what runs" "$(column web 2) $(column asleep 2)" "RUNNING
 tap_is "and that something does not" "$STATUS" 3
 ctl_is "which it is not asked about" 0 status web asleep
 ctl_is "a service that is not there is unknown" 4 status nobody
+ctl_is "JSON, too, that something does not run" 3 status --json
 ctl_is "status speaks JSON" 0 status --json web
-tap_ok "with the same figures" python3 -c '
+tap_ok "with the same figures, of that service alone" python3 -c '
 import json, sys
 status = json.load(open(sys.argv[1]))
-web = [s for s in status["services"] if s["name"] == "web"][0]
+[web] = status["services"]
+assert web["name"] == "web"
 assert web["state"] == "RUNNING" and web["pid"] > 1 and status["supervisor"]["pid"] == int(sys.argv[2])
 ' "$TAP_DIR/said" "$pid"
 
