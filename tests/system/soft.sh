@@ -39,18 +39,18 @@ command = sleep 1000
 shim = off
 memory_max = 8M
 END_INI
-# What a service uses, in MiB; nothing where it is not told.
-used_mib() {
+# What a service uses, in KiB; nothing where it is not told.
+used_kib() {
 	"$BUILD/bin/spillctl" --socket="$TAP_DIR/socket" status --json "$1" |
 		python3 -c 'import json, sys
 [service] = json.load(sys.stdin)["services"]
-print(service["used_bytes"] >> 20 if "used_bytes" in service else "")'
+print(service["used_bytes"] >> 10 if "used_bytes" in service else "")'
 }
 
 is_used() {
 	local used
-	used=$(used_mib limited)
-	[ -n "$used" ] && [ "$used" -ge 1 ] && [ "$used" -lt "$LIMIT_MIB" ]
+	used=$(used_kib limited)
+	[ -n "$used" ] && [ "$used" -gt 0 ] && [ "$used" -lt $((LIMIT_MIB * 1024)) ]
 }
 
 tap_is "check says that it is soft" \
@@ -62,7 +62,7 @@ tap_ok "both run" wait_until 60 times_said empty "$out" 2
 tap_ok "the start says so too" said "limited: memory_max ${LIMIT_MIB}M is soft here" "$log"
 tap_ok "without the shim nobody keeps it" said 'alone: memory_max: no effect here' "$log"
 tap_ok "its usage is told" wait_until 60 is_used
-tap_is "that of one without a limit is not known" "$(used_mib free)" ""
+tap_is "that of one without a limit is not known" "$(used_kib free)" ""
 mapfile -t both < <(pgrep -P "$pid" -f "^$memory idle")
 for one in "${both[@]}"; do
 	grep -zq 'SPILLWAY_LINK' "/proc/$one/environ" && kill -USR1 "$one"
