@@ -41,7 +41,7 @@ static void keeper_ring(const struct keeper *keeper)
 	if (keeper->own)
 		limit_notify();
 	else
-		link_listenerbell_ring();
+		link_notify_supervisor();
 }
 
 /* Where to say the need, until slot_leave; NULL: nowhere. */

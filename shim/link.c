@@ -298,7 +298,7 @@ bool link_growth_note(uint64_t bytes)
 	return next == UINT64_MAX;
 }
 
-void link_listenerbell_ring(void)
+void link_notify_supervisor(void)
 {
 	if (gate == NULL)
 		return;

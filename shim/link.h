@@ -104,7 +104,7 @@ bool link_gate_is_limited(void);
 /* The heap grows by so much: true where it is time to tell the supervisor. */
 bool link_growth_note(uint64_t bytes);
 /* Tells the supervisor that a slot has news. */
-void link_listenerbell_ring(void);
+void link_notify_supervisor(void);
 
 /* The slot to use until link_slot_leave(), or NULL where this process has none. */
 struct link_slot *link_slot_enter(void);

@@ -144,7 +144,7 @@ static void request_answer(void)
 {
 	link_slot_publish();
 	if (sequence_done_store(work.request.sequence))
-		link_listenerbell_ring();
+		link_notify_supervisor();
 }
 
 static void news_read(void)

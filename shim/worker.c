@@ -356,7 +356,7 @@ void worker_growth_note(size_t bytes)
 	limit_growth_note(after);
 	if (link_growth_note(bytes) && worker_process_check() == PROCESS_OWN) {
 		link_slot_publish();
-		link_listenerbell_ring();
+		link_notify_supervisor();
 	}
 	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES &&
 		worker_process_check() == PROCESS_OWN)

@@ -288,7 +288,7 @@ int link_environment(const struct link *link, char *value, size_t size)
 	return length >= 0 && (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
-_Atomic uint32_t *link_listenerbell(struct link *link)
+_Atomic uint32_t *link_notify_word(struct link *link)
 {
 	return &link->gate->notify;
 }

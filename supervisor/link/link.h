@@ -53,7 +53,7 @@ const int *link_fds(const struct link *link);
 int link_environment(const struct link *link, char *value, size_t size);
 
 /* The word that the shims add to and wake, for notifier.h. */
-_Atomic uint32_t *link_listenerbell(struct link *link);
+_Atomic uint32_t *link_notify_word(struct link *link);
 
 /* Reads all slots.  proc_fd is a descriptor of /proc (or of a test's). */
 void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_totals *totals);

@@ -204,7 +204,7 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 			: link_open(service->config.name, place->listener, &service->link);
 	if (error == 0)
 		error = notifier_open(
-			place->notifiers, link_listenerbell(service->link), &service->notifier);
+			place->notifiers, link_notify_word(service->link), &service->notifier);
 	if (error != 0) {
 		tick_service_unmake(service, place->brake, 0);
 		return error;
