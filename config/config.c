@@ -56,6 +56,9 @@ void config_service_free(struct config_service *service)
 	command_free(service->post_stop);
 	free(service->environment_file);
 	free(service->pidfile);
+	for (size_t i = 0; i < service->io_max_count; i++)
+		free(service->io_max[i].path);
+	free(service->io_max);
 	probe_free(&service->notify);
 	probe_free(&service->health);
 	memset(service, 0, sizeof *service);
@@ -96,6 +99,21 @@ static bool optional_equal(struct config_optional a, struct config_optional b)
 	return a.set == b.set && amount_equal(a.amount, b.amount);
 }
 
+static bool io_equal(const struct config_service *a, const struct config_service *b)
+{
+	if (a->io_max_count != b->io_max_count)
+		return false;
+	for (size_t i = 0; i < a->io_max_count; i++) {
+		const struct config_io_max *left = &a->io_max[i];
+		const struct config_io_max *right = &b->io_max[i];
+		if (!text_equal(left->path, right->path) || left->major != right->major ||
+			left->minor != right->minor ||
+			memcmp(left->most, right->most, sizeof left->most) != 0)
+			return false;
+	}
+	return true;
+}
+
 static bool cgroup_equal(const struct config_service *a, const struct config_service *b)
 {
 	return amount_equal(a->memory_max, b->memory_max) &&
@@ -104,7 +122,9 @@ static bool cgroup_equal(const struct config_service *a, const struct config_ser
 	       amount_equal(a->memory_low, b->memory_low) &&
 	       optional_equal(a->memory_swap_max, b->memory_swap_max) &&
 	       optional_equal(a->memory_zswap_max, b->memory_zswap_max) &&
-	       a->oom_group == b->oom_group && a->pids_max == b->pids_max;
+	       a->oom_group == b->oom_group && a->pids_max == b->pids_max &&
+	       a->cpu_max_permille == b->cpu_max_permille && a->cpu_weight == b->cpu_weight &&
+	       a->io_weight == b->io_weight && io_equal(a, b);
 }
 
 static bool logs_equal(const struct config_service *a, const struct config_service *b)

@@ -153,6 +153,23 @@ struct config_need {
 	bool is_required; /* by "requires", else by "after" */
 };
 
+/* Of the file io.max, in its order. */
+enum config_io {
+	CONFIG_IO_RBPS,
+	CONFIG_IO_WBPS,
+	CONFIG_IO_RIOPS,
+	CONFIG_IO_WIOPS,
+	CONFIG_IO_KINDS
+};
+
+/* The most that a service may read from and write to one disk in a second. */
+struct config_io_max {
+	char *path; /* owned; the disk, or a file on it; NULL = the two numbers name the disk */
+	unsigned major;
+	unsigned minor;
+	uint64_t most[CONFIG_IO_KINDS]; /* bytes, or requests; 0 = no limit */
+};
+
 struct config_service {
 	/* It comes from supervisord's [program:x]: the user's HOME, USER, LOGNAME and SHELL are not
 	 * set, and what it leaves behind when it ends well runs on. */
@@ -209,7 +226,12 @@ struct config_service {
 	struct config_optional memory_swap_max; /* 0 is a limit here: no swap at all */
 	struct config_optional memory_zswap_max;
 	bool oom_group;
-	int pids_max; /* 0 = none */
+	int pids_max;                 /* 0 = none */
+	uint32_t cpu_max_permille;    /* of one processor, and may be more than that; 0 = none */
+	int cpu_weight;               /* 0 = the kernel's default */
+	int io_weight;                /* likewise */
+	struct config_io_max *io_max; /* owned; NULL = none */
+	size_t io_max_count;
 	bool has_oom_score_adj;
 	int oom_score_adj;
 	char **on_pressure;     /* owned, as argv; NULL = none */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/command.h"
+#include "config/keys_cgroup.h"
 #include "config/keys_choice.h"
 #include "config/keys_probe.h"
 #include "config/keys_process.h"
@@ -19,6 +20,7 @@
 #define EXPECTED_DURATION "a duration such as 250ms, 2s or 1m (a bare number is seconds)"
 #define EXPECTED_DURATION_OFF "a duration such as 250ms, 2s or 1m, or off"
 #define EXPECTED_COMMAND "a program and its arguments, quoted as for a shell"
+#define EXPECTED_WEIGHT "a number from 1 to 10000, or off"
 #define EXPECTED_NAMES "names of services of this file such as db,cache"
 /* The kernel's bounds (PID_MAX_LIMIT, OOM_SCORE_ADJ_MAX). */
 #define PIDS_MOST (4 << 20)
@@ -373,6 +375,14 @@ static const struct key service_keys[] = {
 	[KEY_OOM_SCORE_ADJ] = {"oom_score_adj", "a number from -1000 to 1000", parse_oom_score, 0},
 	[KEY_PIDS_MAX] = {"pids_max", "a number from 1 to 4194304, or off", parse_pids,
 		SERVICE(pids_max)},
+	[KEY_CPU_MAX] = {"cpu_max",
+		"processors such as 1.5, a share of one such as 50% or 150%, or off",
+		keys_parse_cpu_max, SERVICE(cpu_max_permille)},
+	[KEY_CPU_WEIGHT] = {"cpu_weight", EXPECTED_WEIGHT, keys_parse_weight, SERVICE(cpu_weight)},
+	[KEY_IO_WEIGHT] = {"io_weight", EXPECTED_WEIGHT, keys_parse_weight, SERVICE(io_weight)},
+	[KEY_IO_MAX] = {"io_max",
+		"disks and their limits such as \"/dev/sda wbps=10M, 8:16 riops=100\", or off",
+		keys_parse_io_max, 0},
 	[KEY_ON_PRESSURE] = {"on_pressure", EXPECTED_COMMAND, parse_command, SERVICE(on_pressure)},
 	[KEY_ON_PRESSURE_SIGNAL] = {"on_pressure_signal",
 		"a signal such as USR1, SIGHUP or RTMIN+3, or off", parse_signal_or_off,

@@ -23,6 +23,7 @@ struct unit {
 };
 
 #define FRACTION_DIGITS_MAX 6
+#define CPUS_MOST 1000000
 
 static const struct unit size_units[] = {
 	{"", 1},
@@ -52,6 +53,12 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit share_units[] = {
+	{"%", 10},
+	{NULL, 0},
+};
+
+static const struct unit cpu_units[] = {
+	{"", 1000},
 	{"%", 10},
 	{NULL, 0},
 };
@@ -137,6 +144,7 @@ struct measure {
 
 static const struct measure size_measure = {size_units, strcasecmp, false};
 static const struct measure share_measure = {share_units, strcmp, true};
+static const struct measure cpu_measure = {cpu_units, strcmp, true};
 static const struct measure duration_measure = {duration_units, strcmp, true};
 
 static int measure_parse(
@@ -174,6 +182,16 @@ int units_parse_share(const char *text, uint32_t *permille)
 {
 	uint64_t value;
 	int error = measure_parse(&share_measure, text, 1000, &value);
+
+	if (error == 0)
+		*permille = (uint32_t)value;
+	return error;
+}
+
+int units_parse_cpus(const char *text, uint32_t *permille)
+{
+	uint64_t value;
+	int error = measure_parse(&cpu_measure, text, CPUS_MOST * UINT64_C(1000), &value);
 
 	if (error == 0)
 		*permille = (uint32_t)value;

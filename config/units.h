@@ -20,6 +20,8 @@
  *             a fraction of a byte is dropped; up to 2^63 - 1
  *   share     80%  12.5%                    whole permille, up to 100%
  *   amount    a size, a share, or "off"     0 is off too
+ *   cpus      1.5  50%  200%                processors, or a share of one; whole permille of one,
+ *             up to 1000000 processors
  *   duration  250ms  2s  1m  1h  1.5s  10   whole milliseconds, up to 2^32 - 1;
  *             a bare number is seconds, as supervisord's ...secs keys have it
  *   psi       some 5% 2s  full 200ms 2s  off
@@ -33,6 +35,7 @@
 
 int units_parse_size(const char *text, uint64_t *bytes);
 int units_parse_share(const char *text, uint32_t *permille);
+int units_parse_cpus(const char *text, uint32_t *permille);
 int units_parse_amount(const char *text, struct config_amount *amount);
 int units_parse_duration(const char *text, uint32_t *duration_ms);
 int units_parse_psi(const char *text, struct config_psi *psi);

@@ -8,6 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/cgroup/cgroup_directory.h"
+#include "supervisor/cgroup/cgroup_io.h"
+#include "supervisor/cgroup/cgroup_settings.h"
+#include "supervisor/cgroup/mode.h"
 #include "supervisor/process/account.h"
 #include "supervisor/process/shim_check.h"
 
@@ -47,16 +51,36 @@ static int check_program(const struct config_service *service)
 	return shim_program(&look, found);
 }
 
+static int check_disk(int root_fd, const struct config_io_max *limit)
+{
+	struct cgroup_io_disk disk;
+	return cgroup_io_find(root_fd, limit, &disk);
+}
+
 static size_t report(const char *file, const struct config_service *service, const char *key,
 	const char *value, int error, FILE *stream)
 {
 	if (error == 0)
 		return 0;
 	/* ENOENT of a user would read as if a file were meant. */
-	const char *why =
-		strcmp(key, "user") == 0 && error == -ENOENT ? "no such user" : strerror(-error);
+	const char *why = strcmp(key, "user") == 0 && error == -ENOENT ? "no such user"
+			  : error == -ENOTBLK                          ? "not on a disk"
+								       : strerror(-error);
 	fprintf(stream, "%s: [service:%s] %s %s: %s\n", file, service->name, key, value, why);
 	return 1;
+}
+
+static size_t check_disks(const char *file, const struct config_service *service, FILE *stream)
+{
+	size_t count = 0;
+	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < service->io_max_count; i++)
+		if (service->io_max[i].path != NULL)
+			count += report(file, service, "io_max", service->io_max[i].path,
+				check_disk(root_fd, &service->io_max[i]), stream);
+	if (root_fd >= 0)
+		close(root_fd);
+	return count;
 }
 
 size_t check_services(const char *file, const struct config *config, FILE *stream)
@@ -68,6 +92,7 @@ size_t check_services(const char *file, const struct config *config, FILE *strea
 		if (service->user != NULL)
 			count += report(file, service, "user", service->user,
 				check_user(service->user), stream);
+		count += check_disks(file, service, stream);
 		if (service->directory != NULL) {
 			error = check_directory(service->directory);
 			count += report(
@@ -79,4 +104,73 @@ size_t check_services(const char *file, const struct config *config, FILE *strea
 				check_program(service), stream);
 	}
 	return count;
+}
+
+static void say(const char *file, const struct config_service *service, const char *keys,
+	const char *what, FILE *stream)
+{
+	if (keys[0] != '\0')
+		fprintf(stream, "%s: [service:%s] %s %s\n", file, service->name, keys, what);
+}
+
+static void say_without_cgroups(
+	const char *file, const struct config_service *service, FILE *stream)
+{
+	static const char where[] = "here, where services have no cgroups of their own";
+	char keys[CGROUP_SETTINGS_TEXT];
+	char what[96];
+	bool limited = service->memory_max.bytes != 0 || service->memory_max.permille != 0;
+	snprintf(what, sizeof what, "%s %s",
+		service->shim == CONFIG_SHIM_OFF ? "has no effect" : "is soft", where);
+	say(file, service, limited ? "memory_max" : "", what, stream);
+	snprintf(what, sizeof what, "without effect %s", where);
+	cgroup_settings_asked(service, keys);
+	say(file, service, keys, what, stream);
+}
+
+/* What our own cgroup has not is not there for its children. */
+static bool has_controller(const struct mode *mode, const char *name)
+{
+	char text[512];
+	char *state = NULL;
+	int fd = -1;
+	int length = cgroup_directory_open(mode->directory, &fd);
+	if (length == 0) {
+		length = cgroup_directory_read(fd, "cgroup.controllers", text, sizeof text);
+		close(fd);
+	}
+	if (length < 0)
+		return true;
+	for (char *word = strtok_r(text, " \n", &state); word != NULL;
+		word = strtok_r(NULL, " \n", &state))
+		if (strcmp(word, name) == 0)
+			return true;
+	return false;
+}
+
+void check_limits(const char *file, const struct config *config, FILE *stream)
+{
+	struct mode mode;
+	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return;
+	mode_probe(root_fd, &mode);
+	close(root_fd);
+	bool leaves = mode.letter == MODE_A || mode.letter == MODE_B;
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = &config->services[i];
+		if (!leaves)
+			say_without_cgroups(file, service, stream);
+		for (int j = 0; leaves && j < CGROUP_CONTROLLERS; j++) {
+			char keys[CGROUP_SETTINGS_TEXT];
+			char what[64];
+			if (has_controller(&mode, cgroup_controller_name(j)))
+				continue;
+			snprintf(what, sizeof what,
+				"without effect: there is no %s controller here",
+				cgroup_controller_name(j));
+			cgroup_settings_needing(service, j, keys);
+			say(file, service, keys, what, stream);
+		}
+	}
 }

@@ -15,4 +15,8 @@
 /* How many there are. */
 size_t check_services(const char *file, const struct config *config, FILE *stream);
 
+/* What the keys about a service's cgroup come to here: a line for each service where some of them
+ * have no effect. */
+void check_limits(const char *file, const struct config *config, FILE *stream);
+
 #endif

@@ -46,27 +46,6 @@ static int expect_services(const char *file, const struct config *config)
 	return -EINVAL;
 }
 
-/* What the file asks for and this place cannot give. */
-static void say_soft_limits(const char *file, const struct config *config)
-{
-	struct mode mode;
-	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0)
-		return;
-	mode_probe(root_fd, &mode);
-	close(root_fd);
-	if (mode.letter == MODE_A || mode.letter == MODE_B)
-		return;
-	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_service *service = &config->services[i];
-		if (service->memory_max.bytes != 0 || service->memory_max.permille != 0)
-			printf("%s: [service:%s] memory_max %s here, where services have no "
-			       "cgroups of their own\n",
-				file, service->name,
-				service->shim == CONFIG_SHIM_OFF ? "has no effect" : "is soft");
-	}
-}
-
 static int check(const char *file, struct config *config)
 {
 	if (load(file, config) != 0)
@@ -79,7 +58,7 @@ static int check(const char *file, struct config *config)
 			config->service_count == 1 ? "" : "s", config->policy_count,
 			config->policy_count == 1 ? "y" : "ies");
 	if (error == 0)
-		say_soft_limits(file, config);
+		check_limits(file, config, stdout);
 	config_free(config);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -55,8 +55,14 @@ int cgroup_tree_end_leftovers(struct cgroup_tree *tree);
 /* No leaf is expected to be made soon. */
 void cgroup_tree_settle(struct cgroup_tree *tree);
 
-/* Leaves have pids.max from now on.  0 or -errno. */
-int cgroup_tree_switch_pids_on(struct cgroup_tree *tree);
+/* The controllers that are switched on only when a service needs them. */
+enum cgroup_controller { CGROUP_PIDS, CGROUP_CPU, CGROUP_IO, CGROUP_CONTROLLERS };
+
+/* As the kernel calls it. */
+const char *cgroup_controller_name(enum cgroup_controller controller);
+
+/* Leaves have the controller's files from now on.  0 or -errno. */
+int cgroup_tree_switch_on(struct cgroup_tree *tree, enum cgroup_controller controller);
 
 /* Absolute path of BASE; it lives as long as the tree. */
 const char *cgroup_tree_directory(const struct cgroup_tree *tree);

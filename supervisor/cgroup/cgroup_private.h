@@ -33,9 +33,9 @@ struct cgroup_tree {
 	bool is_left;      /* BASE is that of an earlier supervisor */
 	bool made_base;
 	bool made_self;
-	bool switched_on; /* memory, in BASE */
-	bool pids_on;     /* pids likewise */
-	bool pids_above;  /* had to be written above BASE as well */
+	bool switched_on;               /* memory, in BASE */
+	bool on[CGROUP_CONTROLLERS];    /* that one likewise */
+	bool above[CGROUP_CONTROLLERS]; /* it had to be written above BASE as well */
 	struct cgroup_library library;
 	bool by_hand; /* it cannot make our leaves */
 	struct cgroup_leaf *leaves;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "supervisor/cgroup/cgroup.h"
 
 /*
  * The files of a leaf besides memory.max and memory.high, which move with the service's usage.
@@ -12,7 +13,7 @@
  * writer wait for memory.
  */
 
-#define CGROUP_SETTINGS_TEXT 128
+#define CGROUP_SETTINGS_TEXT 192
 
 /* UINT64_MAX for what is off.  Shares are of the wall, without one of the machine's memory. */
 uint64_t cgroup_settings_bytes(struct config_amount amount, uint64_t wall_bytes);
@@ -20,8 +21,9 @@ uint64_t cgroup_settings_bytes(struct config_amount amount, uint64_t wall_bytes)
 /* The names of the keys that ask for something, as "memory_min, oom_group"; "" where none does. */
 void cgroup_settings_asked(const struct config_service *config, char names[CGROUP_SETTINGS_TEXT]);
 
-/* Does one of them need the pids controller? */
-bool cgroup_settings_need_pids(const struct config_service *config);
+/* Those of them that need that controller. */
+void cgroup_settings_needing(const struct config_service *config, enum cgroup_controller controller,
+	char names[CGROUP_SETTINGS_TEXT]);
 
 /* Writes all of them into the leaf, those that ask for nothing as the kernel's default.  Shares are
  * of wall_bytes.  What the kernel refuses or does not have is logged, if it was asked for. */

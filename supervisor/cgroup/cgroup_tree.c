@@ -238,17 +238,35 @@ void cgroup_tree_settle(struct cgroup_tree *tree)
 	cgroup_library_end(&tree->library);
 }
 
-int cgroup_tree_switch_pids_on(struct cgroup_tree *tree)
+const char *cgroup_controller_name(enum cgroup_controller controller)
 {
-	if (cgroup_directory_hands_out(tree->base_fd, "pids"))
+	static const char *const names[CGROUP_CONTROLLERS] = {
+		[CGROUP_PIDS] = "pids",
+		[CGROUP_CPU] = "cpu",
+		[CGROUP_IO] = "io",
+	};
+	return names[controller];
+}
+
+static int switch_controller(int fd, char sign, enum cgroup_controller controller)
+{
+	char text[16];
+	snprintf(text, sizeof text, "%c%s", sign, cgroup_controller_name(controller));
+	return cgroup_directory_write(fd, "cgroup.subtree_control", text);
+}
+
+int cgroup_tree_switch_on(struct cgroup_tree *tree, enum cgroup_controller controller)
+{
+	const char *name = cgroup_controller_name(controller);
+	if (cgroup_directory_hands_out(tree->base_fd, name))
 		return 0;
-	int error = cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "+pids");
-	if (error != 0 && tree->made_base && !cgroup_directory_hands_out(tree->own_fd, "pids") &&
-		cgroup_directory_write(tree->own_fd, "cgroup.subtree_control", "+pids") == 0) {
-		tree->pids_above = true;
-		error = cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "+pids");
+	int error = switch_controller(tree->base_fd, '+', controller);
+	if (error != 0 && tree->made_base && !cgroup_directory_hands_out(tree->own_fd, name) &&
+		switch_controller(tree->own_fd, '+', controller) == 0) {
+		tree->above[controller] = true;
+		error = switch_controller(tree->base_fd, '+', controller);
 	}
-	tree->pids_on = error == 0;
+	tree->on[controller] = error == 0;
 	return error;
 }
 
@@ -277,14 +295,23 @@ void cgroup_report_left(const char *path, const char *what, int error)
 		log_warn("cgroup %s: %s: %s", path, what, strerror(-error));
 }
 
+static void switch_off(const bool which[CGROUP_CONTROLLERS], const char *path, int fd)
+{
+	char what[48];
+	for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+		if (!which[i])
+			continue;
+		snprintf(what, sizeof what, "%s stays switched on", cgroup_controller_name(i));
+		cgroup_report_left(path, what, switch_controller(fd, '-', i));
+	}
+}
+
 /* Backwards through settle() and choose_base(). */
 static void unsettle(struct cgroup_tree *tree)
 {
 	char self[CGROUP_PATH_BYTES + sizeof SELF_NAME];
 	snprintf(self, sizeof self, "%s/" SELF_NAME, tree->base);
-	if (tree->pids_on)
-		cgroup_report_left(tree->base, "pids stays switched on",
-			cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "-pids"));
+	switch_off(tree->on, tree->base, tree->base_fd);
 	if (tree->switched_on)
 		cgroup_report_left(tree->base, "memory stays switched on",
 			cgroup_directory_write(tree->base_fd, "cgroup.subtree_control", "-memory"));
@@ -300,9 +327,8 @@ static void unsettle(struct cgroup_tree *tree)
 		cgroup_report_left(tree->own, "memory stays switched on",
 			cgroup_directory_write(
 				tree->above_fd, "cgroup.subtree_control", "-memory"));
-	if (tree->pids_above && count_child(tree->own) == 0)
-		cgroup_report_left(tree->own, "pids stays switched on",
-			cgroup_directory_write(tree->own_fd, "cgroup.subtree_control", "-pids"));
+	if (count_child(tree->own) == 0)
+		switch_off(tree->above, tree->own, tree->own_fd);
 }
 
 void cgroup_tree_close(struct cgroup_tree *tree, uint32_t wait_ms)

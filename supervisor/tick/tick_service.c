@@ -62,11 +62,15 @@ static void write_settings(const struct tick_service *service, uint64_t wall_byt
 {
 	const struct config_service *config = &service->config;
 	struct cgroup_tree *tree = cgroup_leaf_tree(service->leaf);
-	int error = cgroup_settings_need_pids(config) ? cgroup_tree_switch_pids_on(tree) : 0;
-	if (error != 0)
-		log_warn("%s: pids_max has no effect: the pids controller is not handed out to us: "
-			 "%s",
-			config->name, strerror(-error));
+	char names[CGROUP_SETTINGS_TEXT];
+	for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+		cgroup_settings_needing(config, i, names);
+		int error = names[0] != '\0' ? cgroup_tree_switch_on(tree, i) : 0;
+		if (error != 0)
+			log_warn("%s: %s: no effect: the %s controller is not handed out to us: "
+				 "%s",
+				config->name, names, cgroup_controller_name(i), strerror(-error));
+	}
 	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
 }
 

@@ -12,6 +12,25 @@
 static struct config config;
 static struct config_errors errors;
 
+/* Of processors and disks. */
+static void check_shares(const struct config_service *web)
+{
+	assert_int_equal(web->cpu_max_permille, 1500);
+	assert_int_equal(web->cpu_weight, 200);
+	assert_int_equal(web->io_weight, 50);
+	assert_int_equal(web->io_max_count, 2);
+	const struct config_io_max *disk = &web->io_max[0];
+	assert_string_equal(disk->path, "/dev/sda");
+	assert_int_equal(disk->most[CONFIG_IO_RBPS], 10 << 20);
+	assert_int_equal(disk->most[CONFIG_IO_WIOPS], 7);
+	assert_int_equal(disk->most[CONFIG_IO_WBPS] + disk->most[CONFIG_IO_RIOPS], 0);
+	disk = &web->io_max[1];
+	assert_null(disk->path);
+	assert_int_equal(disk->major, 8);
+	assert_int_equal(disk->minor, 16);
+	assert_int_equal(disk->most[CONFIG_IO_WBPS], 1);
+}
+
 static void test_every_key_reaches_its_field(void **state)
 {
 	static const char text[] = "\xEF\xBB\xBF# a comment\r\n"
@@ -38,6 +57,10 @@ static void test_every_key_reaches_its_field(void **state)
 				   "oom_group = yes\n"
 				   "oom_score_adj = -17\n"
 				   "pids_max = 300\n"
+				   "cpu_max = 150%\n"
+				   "cpu_weight = 200\n"
+				   "io_weight = 50\n"
+				   "io_max = /dev/sda rbps=10M\twiops=7 , 8:16 wbps=1\n"
 				   "on_pressure = drop 'all caches'\n"
 				   "on_pressure_signal = HUP\n"
 				   "on_pressure_level = eager\n"
@@ -109,6 +132,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_true(web->has_oom_score_adj);
 	assert_int_equal(web->oom_score_adj, -17);
 	assert_int_equal(web->pids_max, 300);
+	check_shares(web);
 	assert_string_equal(web->on_pressure[0], "drop");
 	assert_string_equal(web->on_pressure[1], "all caches");
 	assert_null(web->on_pressure[2]);
@@ -167,6 +191,8 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_false(web->memory_swap_max.set || web->memory_zswap_max.set);
 	assert_false(web->oom_group || web->has_oom_score_adj);
 	assert_int_equal(web->pids_max, 0);
+	assert_int_equal(web->cpu_max_permille + web->cpu_weight + web->io_weight, 0);
+	assert_null(web->io_max);
 	assert_null(web->on_pressure);
 	assert_int_equal(web->on_pressure_signal, 0);
 	assert_int_equal(web->on_pressure_level, LEVEL_FULL);

@@ -5,6 +5,9 @@
 #define WEB "[service:web]\ncommand = x\n"
 #define CHARS_48 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"
 #define SECTIONS "[supervisor], [service:NAME] or [policy:NAME]"
+#define DISKS \
+	"expected disks and their limits such as \"/dev/sda wbps=10M, 8:16 riops=100\", or off"
+#define PROCESSORS "expected processors such as 1.5, a share of one such as 50% or 150%, or off"
 #define AMOUNT "expected a size such as 64M, a share such as 12.5%, or off"
 #define DURATION "expected a duration such as 250ms, 2s or 1m (a bare number is seconds)"
 #define DURATION_OFF "expected a duration such as 250ms, 2s or 1m, or off"
@@ -83,7 +86,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "stderr_logfile_maxbytes, stderr_logfile_backups, "
 			     "memory_max, memory_high, target_file, memory_min, memory_low, "
 			     "memory_swap_max, "
-			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, on_pressure, "
+			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, "
+			     "cpu_max, cpu_weight, io_weight, io_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
 			     "memory_priority, last_resort, freeze, dry_run, policy, shim"}}},
 		{"[policy:p]\neager_presure = off\n",
@@ -300,6 +304,37 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "pids_max = 0\n", {{3, "pids_max: \"0\": out of range: expected a number from "
 					    "1 to 4194304, or "
 					    "off"}}},
+		{WEB "io_max = sda rbps=1\n",
+			{{3, "io_max: \"sda rbps=1\": not understood: " DISKS}}},
+		{WEB "io_max = 8:16\n", {{3, "io_max: \"8:16\": not understood: " DISKS}}},
+		{WEB "io_max = /dev/sda ,\n",
+			{{3, "io_max: \"/dev/sda ,\": not understood: " DISKS}}},
+		{WEB "io_max = 8:16 rbps\n",
+			{{3, "io_max: \"8:16 rbps\": not understood: " DISKS}}},
+		{WEB "io_max = 8:16 rbps=1 rbps=2\n",
+			{{3, "io_max: \"8:16 rbps=1 rbps=2\": not understood: " DISKS}}},
+		{WEB "io_max = 8:16 bps=1\n",
+			{{3, "io_max: \"8:16 bps=1\": not understood: " DISKS}}},
+		{WEB "io_max = 8:16 rbps=0\n",
+			{{3, "io_max: \"8:16 rbps=0\": out of range: " DISKS}}},
+		{WEB "io_max = 8:16 riops=5000000000\n",
+			{{3, "io_max: \"8:16 riops=5000000000\": out of range: " DISKS}}},
+		{WEB "io_max = 4096:0 rbps=1\n",
+			{{3, "io_max: \"4096:0 rbps=1\": out of range: " DISKS}}},
+		{WEB "io_max = 8: rbps=1\n",
+			{{3, "io_max: \"8: rbps=1\": not understood: " DISKS}}},
+		{WEB "io_max = ,\n", {{3, "io_max: \",\": not understood: " DISKS}}},
+		{WEB "cpu_max = 0\n", {{3, "cpu_max: \"0\": out of range: " PROCESSORS}}},
+		{WEB "cpu_max = 0.5%\n", {{3, "cpu_max: \"0.5%\": out of range: " PROCESSORS}}},
+		{WEB "cpu_max = half\n", {{3, "cpu_max: \"half\": not understood: " PROCESSORS}}},
+		{WEB "cpu_max = 1000001\n",
+			{{3, "cpu_max: \"1000001\": out of range: " PROCESSORS}}},
+		{WEB "cpu_max = 1.0001\n",
+			{{3, "cpu_max: \"1.0001\": not understood: " PROCESSORS}}},
+		{WEB "cpu_weight = 0\n", {{3, "cpu_weight: \"0\": out of range: expected a number "
+					      "from 1 to 10000, or off"}}},
+		{WEB "io_weight = 10001\n", {{3, "io_weight: \"10001\": out of range: expected a "
+						 "number from 1 to 10000, or off"}}},
 		{WEB "memory_priority = 0\n",
 			{{3, "memory_priority: \"0\": out of range: expected a number from 1 to "
 			     "10000"}}},

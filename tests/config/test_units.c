@@ -150,6 +150,35 @@ static void test_shares_are_whole_permille_up_to_all(void **state)
 	}
 }
 
+static void test_processors_are_a_number_or_a_share_of_one(void **state)
+{
+	static const struct row rows[] = {
+		{"1", 0, 1000},
+		{"1.5", 0, 1500},
+		{"0.01", 0, 10},
+		{"50%", 0, 500},
+		{"250%", 0, 2500},
+		{"0.1%", 0, 1},
+		{"0", 0, 0},
+		{"1000000", 0, 1000000000},
+		{"1000001", -ERANGE, UNTOUCHED},
+		{"18446744073709551617", -ERANGE, UNTOUCHED},
+		{"1.0005", -EINVAL, UNTOUCHED},
+		{"0.05%", -EINVAL, UNTOUCHED},
+		{"-1", -EINVAL, UNTOUCHED},
+		{"1 cpu", -EINVAL, UNTOUCHED},
+		{"", -EINVAL, UNTOUCHED},
+		END,
+	};
+
+	(void)state;
+	for (const struct row *row = rows; row->text != NULL; row++) {
+		uint32_t permille = UNTOUCHED;
+		expect(row->text, units_parse_cpus(row->text, &permille), row->error);
+		expect(row->text, permille, (int64_t)row->value);
+	}
+}
+
 static void test_an_amount_is_a_size_a_share_or_off(void **state)
 {
 	static const struct {
@@ -457,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_sizes_are_powers_of_1024),
 		cmocka_unit_test(test_what_is_no_size_is_refused_and_changes_nothing),
 		cmocka_unit_test(test_shares_are_whole_permille_up_to_all),
+		cmocka_unit_test(test_processors_are_a_number_or_a_share_of_one),
 		cmocka_unit_test(test_an_amount_is_a_size_a_share_or_off),
 		cmocka_unit_test(test_durations_are_whole_milliseconds),
 		cmocka_unit_test(test_psi_thresholds_are_kind_stall_and_window),

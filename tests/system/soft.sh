@@ -38,6 +38,8 @@ command = $memory idle $IDLE_MIB 2 10000
 command = sleep 1000
 shim = off
 memory_max = 8M
+cpu_max = 1.5
+io_max = 8:0 wbps=1M
 END_INI
 # What a service uses, in KiB; nothing where it is not told.
 used_kib() {
@@ -55,12 +57,14 @@ is_used() {
 
 tap_is "check says that it is soft" \
 	"$("$spillway" check "$TAP_DIR/soft.ini" | grep -c 'limited.*memory_max is soft here')" 1
+tap_is "and what has no effect at all" \
+	"$("$spillway" check "$TAP_DIR/soft.ini" | grep -c 'alone. cpu_max, io_max without effect here')" 1
 (cgroup_exec "$spillway" run "$TAP_DIR/soft.ini") >"$out" 2>"$log" &
 pid=$!
 at_exit_kill "$pid"
 tap_ok "both run" wait_until 60 times_said empty "$out" 2
 tap_ok "the start says so too" said "limited: memory_max ${LIMIT_MIB}M is soft here" "$log"
-tap_ok "without the shim nobody keeps it" said 'alone: memory_max: no effect here' "$log"
+tap_ok "without the shim nobody keeps it" said 'alone: memory_max, cpu_max, io_max: no effect here' "$log"
 tap_ok "its usage is told" wait_until 60 is_used
 tap_is "that of one without a limit is not known" "$(used_kib free)" ""
 mapfile -t both < <(pgrep -P "$pid" -f "^$memory idle")
