@@ -32,6 +32,15 @@ static bool is_near_for(
 	return true;
 }
 
+/* Whether enough of the wall is used for the time to it to ask for that level. */
+static bool time_counts_for(
+	const struct pressure_wall *wall, const struct config_policy *policy, enum level level)
+{
+	if (level == LEVEL_LAZY)
+		return wall->growable_bytes < wall->wall_bytes - wall->wall_bytes / 4;
+	return is_near_for(wall, policy, level);
+}
+
 static bool wall_asks(const struct pressure_wall *wall, const struct config_policy *policy,
 	enum level level, uint64_t now_ms, struct reason *reason)
 {
@@ -42,7 +51,7 @@ static bool wall_asks(const struct pressure_wall *wall, const struct config_poli
 		uint64_t bytes = fraction_amount_bytes(at->headroom, wall->wall_bytes);
 		if (is_under(REASON_HEADROOM, wall->headroom_bytes, bytes, reason))
 			return true;
-		if (is_near_for(wall, policy, level) &&
+		if (time_counts_for(wall, policy, level) &&
 			is_under(REASON_TIME_TO_WALL, wall->time_to_wall_ms, at->time_to_wall_ms,
 				reason))
 			return true;

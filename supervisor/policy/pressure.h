@@ -17,13 +17,14 @@
  * more often than steady.h allows; where hold_ms is 0 it follows the numbers.
  *
  * Time to wall extrapolates, and the steeper a burst the more it does: 100 MiB
- * filled in 50 ms are half a second from a wall of 1 GiB.  So alone it brings a
- * service to lazy anywhere, to eager where more than half of the wall is used by other things than
- * cache, and to full where headroom is under lazy's threshold.  Full reaches into the
- * caches of running threads.  The same holds for stall, which files that are read and
- * written cause as well: a release of idle heap would be no help.  Headroom would not do for eager:
- * of cache that has to be written first it counts half, so while files are written a burst that
- * leaves most of the wall to them would look near it.
+ * filled in 50 ms are half a second from a wall of 1 GiB, and a process that starts fills 10 MiB
+ * at once.  So alone it brings a service to lazy only where more than a quarter of the wall is used
+ * by other things than cache, to eager where more than half is, and to full where headroom is under
+ * lazy's threshold.  Full reaches into the caches of running threads.  Stall, which files that are
+ * read and written cause as well, asks for lazy anywhere and for the higher levels under the same
+ * conditions: a release of idle heap would be no help.  Headroom would not do for eager: of cache
+ * that has to be written first it counts half, so while files are written a burst that leaves most
+ * of the wall to them would look near it.
  *
  * What waits at the gate raises no level (gate.h).
  */

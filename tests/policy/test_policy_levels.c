@@ -286,7 +286,7 @@ static void test_a_burst_beside_dirty_cache_asks_for_lazy_at_most(void **state)
 	fixture_start(1, 192 * MIB);
 	fixture.sample.shared.reclaimable_known = true;
 	fixture.sample.shared.reclaimable_bytes = 80 * MIB;
-	fixture.sample.shared.cache_bytes = 160 * MIB;
+	fixture.sample.shared.cache_bytes = 140 * MIB;
 	fixture_use(0, 160 * MIB);
 	fixture_step(1000);
 	assert_int_equal(fixture_level(0), LEVEL_CALM);
