@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
@@ -15,13 +16,15 @@
 #include "supervisor/fleet/service_health.h"
 #include "supervisor/fleet/service_own.h"
 
-/* So many datagrams are read at a time: who floods us gets no more of the loop. */
-#define MESSAGES_AT_ONCE 16
+/* Of the senders of what is read at a time so many are looked up, which is what costs most. */
+#define SENDERS_AT_ONCE 16U
+#define FLOOD_PERIOD_MS 1000U
 
 void ready_init(struct ready *ready)
 {
 	*ready = (struct ready){.fd = -1,
 		.child_fd = -1,
+		.poll_fd = -1,
 		.timeout_ms = READY_NEVER,
 		.probe_ms = READY_NEVER,
 		.watchdog_ms = READY_NEVER};
@@ -43,6 +46,9 @@ static void close_fd(struct ready *ready)
 	if (ready->watch != NULL)
 		loop_watch_free(ready->watch);
 	ready->watch = NULL;
+	if (ready->poll_fd >= 0)
+		close(ready->poll_fd);
+	ready->poll_fd = -1;
 	if (ready->fd >= 0)
 		close(ready->fd);
 	ready->fd = -1;
@@ -104,19 +110,34 @@ static void take(struct service *service, const struct notify_message *message, 
 		ready->watchdog_ms = now_ms + config->watchdog_ms;
 }
 
-static void read_messages(struct service *service, uint64_t now_ms)
+/* The count of datagrams; *taken of them were the service's own.  A sender is looked up once where
+ * it has sent several in a row. */
+static unsigned read_messages(struct service *service, uint64_t now_ms, unsigned *taken)
 {
 	struct notify_message message;
-	for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
-		if (notify_socket_read(service->ready_state.fd, &message) <= 0)
-			return;
-		if (service_owns(service, message.sender))
+	unsigned count = 0;
+	unsigned looked = 0;
+	pid_t sender = 0;
+	bool owns = false;
+	*taken = 0;
+	while (count < READY_AT_ONCE && looked < SENDERS_AT_ONCE &&
+		notify_socket_read(service->ready_state.fd, &message) > 0) {
+		count++;
+		if (message.sender != sender || sender == 0) {
+			sender = message.sender;
+			owns = service_owns(service, sender);
+			looked++;
+			if (!owns)
+				log_debug("%s: a notification of process %d, which is none of it, "
+					  "is passed over",
+					service->config->name, (int)sender);
+		}
+		if (owns) {
 			take(service, &message, now_ms);
-		else
-			log_debug("%s: a notification of process %d, which is none of it, is "
-				  "passed over",
-				service->config->name, (int)message.sender);
+			(*taken)++;
+		}
 	}
+	return count;
 }
 
 /* A line is what counts; an end without one is none. */
@@ -136,15 +157,104 @@ static void read_line(struct service *service, uint64_t now_ms)
 			service->config->notify.number);
 }
 
+/* A flood -------------------------------------------------------------------------- */
+
+static void on_poll(void *context);
+static void on_message(void *context);
+
+/* The descriptor that is waited for from now on: the socket's or the timer's. */
+static int watch(struct service *service, int fd, void (*ready)(void *context))
+{
+	struct ready *state = &service->ready_state;
+	struct loop_watch *made;
+	int error = loop_watch_new(state->host->loop, fd, ready, service, &made);
+	if (error != 0)
+		return error;
+	loop_watch_free(state->watch);
+	state->watch = made;
+	return 0;
+}
+
+static int open_poll(void)
+{
+	const struct timespec period = {.tv_nsec = READY_POLL_MS * 1000000L};
+	const struct itimerspec times = {.it_interval = period, .it_value = period};
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (fd >= 0)
+		timerfd_settime(fd, 0, &times, NULL);
+	return fd;
+}
+
+/* Where that cannot be done it goes on as it was. */
+static void begin_poll(struct service *service)
+{
+	struct ready *ready = &service->ready_state;
+	int fd = open_poll();
+	if (fd < 0)
+		return;
+	if (watch(service, fd, on_poll) != 0) {
+		close(fd);
+		return;
+	}
+	ready->poll_fd = fd;
+	log_debug("%s: a flood of notifications: heard every %u ms from now on",
+		service->config->name, READY_POLL_MS);
+}
+
+static void end_poll(struct service *service)
+{
+	struct ready *ready = &service->ready_state;
+	if (watch(service, ready->fd, on_message) != 0)
+		return;
+	close(ready->poll_fd);
+	ready->poll_fd = -1;
+}
+
+/* Decides whether it is a flood.  During one a second counts as quiet when nobody has sent more in
+ * it than outside of one. */
+static void judge(struct service *service, unsigned count, uint64_t now_ms)
+{
+	struct ready *ready = &service->ready_state;
+	bool over = now_ms - ready->heard_since_ms >= FLOOD_PERIOD_MS;
+	if (over && ready->poll_fd >= 0 && ready->heard + count < READY_FLOOD)
+		end_poll(service);
+	if (over) {
+		ready->heard_since_ms = now_ms;
+		ready->heard = 0;
+	}
+	ready->heard += count;
+	if (ready->poll_fd < 0 && ready->heard >= READY_FLOOD)
+		begin_poll(service);
+}
+
+static void hear(struct service *service)
+{
+	const struct service_host *host = service->ready_state.host;
+	uint64_t now_ms = loop_now_ms();
+	unsigned taken;
+	judge(service, read_messages(service, now_ms, &taken), now_ms);
+	if (taken > 0)
+		host->wake(host->context);
+}
+
+static void on_poll(void *context)
+{
+	struct service *service = context;
+	uint64_t expired;
+	ssize_t ignored = read(service->ready_state.poll_fd, &expired, sizeof expired);
+	(void)ignored;
+	hear(service);
+}
+
 static void on_message(void *context)
 {
 	struct service *service = context;
 	const struct service_host *host = service->ready_state.host;
-	uint64_t now_ms = loop_now_ms();
-	if (service->config->notify.kind == CONFIG_PROBE_SYSTEMD)
-		read_messages(service, now_ms);
-	else
-		read_line(service, now_ms);
+	if (service->config->notify.kind == CONFIG_PROBE_SYSTEMD) {
+		hear(service);
+		return;
+	}
+	read_line(service, loop_now_ms());
 	host->wake(host->context);
 }
 

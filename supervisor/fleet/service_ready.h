@@ -21,6 +21,12 @@
  * One that is not ready within start_timeout has failed.  What was taken over from an earlier
  * supervisor counts as ready, because where it would tell us went with that one.
  *
+ * A systemd socket's name is no secret: /proc/net/unix lists it for everybody in the network
+ * namespace, and a service may drop its user before it tells, so no file mode could keep others
+ * out. What bounds a flood is that we hear no more than READY_AT_ONCE datagrams every
+ * READY_POLL_MS, once there were READY_FLOOD of them within a second, until one second was quiet.
+ * The kernel keeps others waiting meanwhile, the service's own among them, and loses none of them.
+ *
  * The socket stays open while the main process lives: STATUS=, RELOADING=1, STOPPING=1, MAINPID=
  * and the watchdog come later.  A datagram counts only from a process of the service
  * (service_own.h).  MAINPID= is kept, and used when the main process ends (service_follow.h).
@@ -29,6 +35,9 @@
 #define READY_PROBE_LEAST_MS 100U
 #define READY_PROBE_MOST_MS 1000U
 #define READY_NEVER UINT64_MAX
+#define READY_AT_ONCE 64U
+#define READY_FLOOD 128U
+#define READY_POLL_MS 25U
 
 struct environment;
 struct loop_watch;
@@ -38,7 +47,10 @@ struct service_host;
 struct ready {
 	int fd;                   /* that is watched; -1 = none */
 	int child_fd;             /* the other end of a pipe, during a start; -1 = none */
-	struct loop_watch *watch; /* of fd */
+	struct loop_watch *watch; /* of fd, or of poll_fd instead during a flood */
+	int poll_fd;              /* a timer; -1 = there is no flood */
+	uint64_t heard_since_ms;  /* when the second began in which `heard` datagrams have come */
+	unsigned heard;
 	struct service *service;
 	const struct service_host *host;
 	uint64_t timeout_ms; /* when it has to be ready */

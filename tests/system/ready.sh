@@ -62,6 +62,15 @@ while True:
     time.sleep(period / 4)
 PY
 
+cat >"$TAP_DIR/waiter.py" <<'PY'
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+s.sendto(b"READY=1\nSTATUS=up", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+time.sleep(1000)
+PY
+
 cat >"$ini" <<END
 [supervisor]
 control = $socket
@@ -87,6 +96,9 @@ watchdog = 1s
 [service:command]
 command = sleep 1000
 notify = exec:test -e $go
+[service:flooded]
+command = python3 $TAP_DIR/waiter.py $TAP_DIR/tell
+notify = systemd
 [service:late]
 command = sleep 1000
 notify = fd:3
@@ -129,6 +141,39 @@ s.sendto(b"STATUS=hijacked\nMAINPID=1", name)
 ' "$(field told pid)"
 ctl release told
 tap_is "whatever it says" "$(field told status_text)" "serves ? 7"
+# A stranger sends as fast as it can, without waiting; the service waits for its turn, as sd_notify does.
+cat >"$TAP_DIR/flood.py" <<'PY'
+import re, socket, sys, time
+def cpu(pid):
+    fields = open("/proc/%s/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+supervisor, service, go, log = sys.argv[1:5]
+text = open("/proc/%s/environ" % service).read()
+name = re.search("NOTIFY_SOCKET=([^\0]*)", text).group(1).replace("@", "\0", 1)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(name)
+s.setblocking(False)
+began, used, sent, ready = time.monotonic(), cpu(supervisor), 0, False
+while not ready or time.monotonic() < began + 3:
+    for _ in range(1000):
+        try:
+            s.send(b"STATUS=hijacked")
+            sent += 1
+        except BlockingIOError:
+            pass
+    if time.monotonic() > began + 1:
+        open(go, "w")
+    ready = "flooded: ready after" in open(log).read()
+    if time.monotonic() > began + 60:
+        sys.exit("not ready in a minute")
+share = 100 * (cpu(supervisor) - used) / (time.monotonic() - began)
+print("# %d datagrams, %.1f %% of a CPU" % (sent, share))
+sys.exit(share >= 5)
+PY
+flooded=$(sed -n 's/.*flooded: started, pid \([0-9]*\).*/\1/p' "$log")
+tap_ok "a flood of notifications costs little, and the service's own arrives" \
+  python3 "$TAP_DIR/flood.py" "$pid" "$flooded" "$TAP_DIR/tell" "$log"
+tap_is "and nothing of the flood counts" "$(field flooded status_text)" "up"
 kill -TERM "$pid"
 wait "$pid"
 tap_is "told to stop it exits with 0" $? 0
