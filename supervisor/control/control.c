@@ -35,6 +35,9 @@ struct control {
 	/* The last one that connected, whose descriptor is known only after evhttp has it. */
 	struct bufferevent *newcomer;
 	struct event *admission;
+	struct event *pace; /* of a public one: the end of the time that these two are of */
+	unsigned accepted;
+	unsigned handed_over;
 	char path[CONTROL_PATH_BYTES]; /* "" = it is a TCP address, and public */
 };
 
@@ -43,6 +46,7 @@ struct control_request {
 	struct evhttp_request *http;
 	struct control_request *next;
 	int fd;
+	bool is_held; /* it is not handed over yet */
 	json_t *body;
 	void *data;
 	char target[TARGET_BYTES];
@@ -87,6 +91,47 @@ static bool is_public(const struct control *control)
 	return control->path[0] == '\0';
 }
 
+/* The pace of a public one ------------------------------------------------------- */
+
+static void hand_over(struct control_request *request)
+{
+	const struct control_handler *handler = &request->control->handler;
+	request->is_held = false;
+	handler->request(handler->context, request);
+}
+
+/* Requests go from the list when they are answered, wherever they are in it. */
+static void on_pace(evutil_socket_t fd, short what, void *context)
+{
+	struct control *control = context;
+	struct control_request *request = control->requests;
+	(void)fd;
+	(void)what;
+	control->accepted = 0;
+	control->handed_over = 0;
+	evconnlistener_enable(control->listener);
+	while (request != NULL) {
+		if (!request->is_held) {
+			request = request->next;
+			continue;
+		}
+		hand_over(request);
+		request = control->requests;
+	}
+}
+
+/* One more of what *count counts.  true: it is one too many. */
+static bool is_too_fast(struct control *control, unsigned *count, unsigned most)
+{
+	const struct timeval end = {.tv_usec = CONTROL_PACE_MS * 1000L};
+	if (!is_public(control))
+		return false;
+	if (!event_pending(control->pace, EV_TIMEOUT, NULL) && event_add(control->pace, &end) != 0)
+		return false;
+	(*count)++;
+	return *count > most;
+}
+
 /* Connections ------------------------------------------------------------------ */
 
 /* evhttp hears of the end, and frees the connection. */
@@ -126,6 +171,8 @@ static struct bufferevent *make_stream(struct event_base *base, void *context)
 	struct control *control = context;
 	struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	admit_newcomer(control);
+	if (is_too_fast(control, &control->accepted, CONTROL_PACE_ACCEPTS))
+		evconnlistener_disable(control->listener);
 	if (stream == NULL)
 		return NULL;
 	bufferevent_incref(stream);
@@ -158,7 +205,8 @@ static void on_close(struct evhttp_connection *connection, void *context)
 	const struct control_handler *handler = &request->control->handler;
 	struct evhttp_request *http = request->http;
 	(void)connection;
-	handler->gone(handler->context, request);
+	if (!request->is_held)
+		handler->gone(handler->context, request);
 	forget(request);
 	/* What fails while it is read evhttp takes off the connection, and leaves to us. */
 	if (evhttp_request_get_connection(http) == NULL)
@@ -225,7 +273,9 @@ static void on_request(struct evhttp_request *http, void *context)
 		control_refuse(request, 400, "the body is no JSON object");
 		return;
 	}
-	control->handler.request(control->handler.context, request);
+	request->is_held = is_too_fast(control, &control->handed_over, CONTROL_PACE_REQUESTS);
+	if (!request->is_held)
+		hand_over(request);
 }
 
 bool control_is_post(const struct control_request *request)
@@ -331,13 +381,14 @@ static int make_server(struct control *control, struct loop *loop, int fd)
 		is_public(control) ? CONTROL_PUBLIC_MOST_OF_PEER : CONTROL_MOST_OF_PEER;
 	control->http = evhttp_new(loop_base(loop));
 	control->admission = event_new(loop_base(loop), -1, 0, on_admission, control);
+	control->pace = event_new(loop_base(loop), -1, 0, on_pace, control);
 	control->listener = evconnlistener_new(
 		loop_base(loop), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (control->listener == NULL) {
 		close(fd);
 		return -ENOMEM;
 	}
-	if (control->http == NULL || control->admission == NULL ||
+	if (control->http == NULL || control->admission == NULL || control->pace == NULL ||
 		evhttp_bind_listener(control->http, control->listener) == NULL) {
 		evconnlistener_free(control->listener);
 		control->listener = NULL;
@@ -412,6 +463,8 @@ void control_close(struct control *control)
 		bufferevent_decref(control->newcomer);
 	if (control->admission != NULL)
 		event_free(control->admission);
+	if (control->pace != NULL)
+		event_free(control->pace);
 	if (control->http != NULL)
 		evhttp_free(control->http); /* with the listener */
 	free(control);

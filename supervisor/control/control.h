@@ -30,7 +30,9 @@
  * The same over TCP is for whoever reaches the address, with no credentials of anybody: what is
  * asked there can only be read, with GET, and a connection has CONTROL_PUBLIC_IDLE_S.  One address
  * has CONTROL_PUBLIC_MOST_OF_PEER connections, of CONTROL_PUBLIC_MOST in all: Prometheus keeps one
- * open, a browser up to six.
+ * open, a browser up to six.  Within CONTROL_PACE_MS it accepts CONTROL_PACE_ACCEPTS connections
+ * and hands over CONTROL_PACE_REQUESTS requests; those beyond wait until that time is over.  So who
+ * asks without end takes a few hundredths of a CPU.
  *
  * libevent's evhttp is seen by control.c and nobody else.
  */
@@ -43,6 +45,9 @@
 #define CONTROL_PUBLIC_MOST_OF_PEER 8
 #define CONTROL_PUBLIC_IDLE_S 5
 #define CONTROL_REST_MS 1000
+#define CONTROL_PACE_MS 250
+#define CONTROL_PACE_ACCEPTS 32
+#define CONTROL_PACE_REQUESTS 16
 #define CONTROL_UNREAD_MOST ((size_t)256 << 10)
 #define CONTROL_PATH_BYTES 108 /* of struct sockaddr_un */
 

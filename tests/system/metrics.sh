@@ -157,6 +157,21 @@ END
 )" "$(printf 'HTTP/1.0 200 OK\nclosed')"
 tap_ok "which is said" said 'metrics: more connections than it takes' "$log"
 
+# 16 requests every 250 ms; those beyond wait, whether they come over one connection or many.
+tap_is "who asks without end is answered at a pace" "$(python3 - "$port" <<'END'
+import http.client, sys, time
+def ask(connection):
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    return answer.status == 200 and answer.read() != b""
+one = lambda: http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+began = time.monotonic()
+kept = one()
+right = [ask(kept) for _ in range(40)] + [ask(one()) for _ in range(40)]
+print(right.count(True), time.monotonic() - began > 0.7)
+END
+)" "80 True"
+
 sed -i "s/^metrics = .*/metrics = off/" "$ini"
 kill -HUP "$supervisor"
 tap_ok "another address in a reload is not passed over in silence" \
