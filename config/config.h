@@ -94,6 +94,20 @@ enum config_backoff { CONFIG_BACKOFF_DOUBLING, CONFIG_BACKOFF_LINEAR };
 
 enum config_shim { CONFIG_SHIM_AUTO, CONFIG_SHIM_OFF };
 
+/* Which language runtime a service is, as far as its memory is concerned. */
+enum config_runtime {
+	CONFIG_RUNTIME_AUTO, /* whichever its program shows; of a program: none is known */
+	CONFIG_RUNTIME_OFF,
+	CONFIG_RUNTIME_NODE,
+	CONFIG_RUNTIME_JAVA,
+	CONFIG_RUNTIME_GO,
+	CONFIG_RUNTIME_DOTNET,
+	CONFIG_RUNTIME_PYTHON,
+	CONFIG_RUNTIME_PHP,
+	CONFIG_RUNTIME_RUBY,
+	CONFIG_RUNTIMES
+};
+
 /* What may be done to a service before the kernel kills one. */
 enum config_last_resort { CONFIG_LAST_NONE, CONFIG_LAST_STOP, CONFIG_LAST_RESTART };
 
@@ -242,7 +256,9 @@ struct config_service {
 	uint32_t freeze_ms; /* for so long at a time it may be frozen; 0 = it may not */
 	bool dry_run;       /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
-	size_t policy; /* index into policies[] */
+	enum config_runtime runtime;
+	bool runtime_limits; /* a runtime without a limit of its own is given one at the start */
+	size_t policy;       /* index into policies[] */
 };
 
 struct config_signal {

@@ -82,6 +82,8 @@ enum service_key {
 	KEY_DRY_RUN,
 	KEY_POLICY,
 	KEY_SHIM,
+	KEY_RUNTIME,
+	KEY_RUNTIME_LIMITS,
 	SERVICE_KEYS
 };
 

@@ -100,6 +100,34 @@ int keys_parse_on_exit(const char *text, void *field, const char **why)
 	return 0;
 }
 
+static const char *const runtime_names[CONFIG_RUNTIMES] = {
+	[CONFIG_RUNTIME_AUTO] = "auto",
+	[CONFIG_RUNTIME_OFF] = "off",
+	[CONFIG_RUNTIME_NODE] = "node",
+	[CONFIG_RUNTIME_JAVA] = "java",
+	[CONFIG_RUNTIME_GO] = "go",
+	[CONFIG_RUNTIME_DOTNET] = "dotnet",
+	[CONFIG_RUNTIME_PYTHON] = "python",
+	[CONFIG_RUNTIME_PHP] = "php",
+	[CONFIG_RUNTIME_RUBY] = "ruby",
+};
+
+const char *keys_runtime_name(enum config_runtime runtime)
+{
+	return runtime_names[runtime];
+}
+
+int keys_parse_runtime(const char *text, void *field, const char **why)
+{
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, runtime_names, CONFIG_RUNTIMES, &index) != 0)
+		return -EINVAL;
+	*(enum config_runtime *)field = (enum config_runtime)index;
+	return 0;
+}
+
 int keys_parse_scavenge(const char *text, void *field, const char **why)
 {
 	static const char *const names[CONFIG_SCAVENGES] = {

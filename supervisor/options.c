@@ -18,6 +18,8 @@
 
 enum long_option {
 	OPTION_SHIM = 256,
+	OPTION_RUNTIME,
+	OPTION_RUNTIME_LIMITS,
 	OPTION_MEMORY_MAX,
 	OPTION_MEMORY_HIGH,
 	OPTION_NAME,
@@ -43,6 +45,8 @@ static const struct option long_options[] = {
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"shim", required_argument, NULL, OPTION_SHIM},
+	{"runtime", required_argument, NULL, OPTION_RUNTIME},
+	{"runtime-limits", required_argument, NULL, OPTION_RUNTIME_LIMITS},
 	{"memory-max", required_argument, NULL, OPTION_MEMORY_MAX},
 	{"memory-high", required_argument, NULL, OPTION_MEMORY_HIGH},
 	{"name", required_argument, NULL, OPTION_NAME},
@@ -238,6 +242,11 @@ static int parse_option(int option, struct reading *reading, char *error)
 		return 0;
 	case OPTION_SHIM:
 		return parse_key(SECTION_SERVICE, KEY_SHIM, "shim", &options->shim, error);
+	case OPTION_RUNTIME:
+		return parse_key(SECTION_SERVICE, KEY_RUNTIME, "runtime", &options->runtime, error);
+	case OPTION_RUNTIME_LIMITS:
+		return parse_key(SECTION_SERVICE, KEY_RUNTIME_LIMITS, "runtime-limits",
+			&options->runtime_limits, error);
 	case OPTION_MEMORY_MAX:
 		return parse_key(
 			SECTION_SERVICE, KEY_MEMORY_MAX, "memory-max", &options->memory_max, error);
@@ -453,6 +462,8 @@ int options_config(const struct options *options, struct config *config)
 	service->memory_max = options->memory_max;
 	service->memory_high = options->memory_high;
 	service->shim = options->shim;
+	service->runtime = options->runtime;
+	service->runtime_limits = options->runtime_limits;
 	if (service->argv == NULL) {
 		config_free(config);
 		return -ENOMEM;

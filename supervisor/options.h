@@ -44,6 +44,8 @@ struct options {
 	/* Wrap; NULL = not given; point into argv. */
 	const char *name;
 	enum config_shim shim;
+	enum config_runtime runtime;
+	bool runtime_limits;
 	struct config_amount memory_max;
 	struct config_amount memory_high;
 	struct config_signal pressure_signals[CONFIG_SIGNALS_MAX];

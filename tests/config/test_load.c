@@ -70,6 +70,8 @@ static void test_every_key_reaches_its_field(void **state)
 				   "dry_run = yes\n"
 				   "policy = swift\n"
 				   "shim = off\n"
+				   "runtime = java\n"
+				   "runtime_limits = yes\n"
 				   "[policy:swift]\n"
 				   "lazy_headroom = 64M\n"
 				   "eager_headroom = 32M\n"
@@ -144,6 +146,8 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_true(web->dry_run);
 	assert_false(config.supervisor.dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
+	assert_int_equal(web->runtime, CONFIG_RUNTIME_JAVA);
+	assert_true(web->runtime_limits);
 	assert_int_equal(web->policy, 1);
 
 	assert_int_equal(config.policy_count, 2);
@@ -201,6 +205,8 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_int_equal(web->freeze_ms, 0);
 	assert_false(web->dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
+	assert_int_equal(web->runtime, CONFIG_RUNTIME_AUTO);
+	assert_false(web->runtime_limits);
 	assert_int_equal(web->policy, 0);
 	assert_int_equal(config.policy_count, 1);
 	assert_int_equal(config.supervisor.pressure_signal_count, 2);

@@ -89,7 +89,9 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "memory_zswap_max, oom_group, oom_score_adj, pids_max, "
 			     "cpu_max, cpu_weight, io_weight, io_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
-			     "memory_priority, last_resort, freeze, dry_run, policy, shim"}}},
+			     "memory_priority, last_resort, freeze, dry_run, policy, shim, "
+			     "runtime, "
+			     "runtime_limits"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -338,6 +340,9 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "memory_priority = 0\n",
 			{{3, "memory_priority: \"0\": out of range: expected a number from 1 to "
 			     "10000"}}},
+		{WEB "runtime = perl\n",
+			{{3, "runtime: \"perl\": not understood: expected auto, off, node, java, "
+			     "go, dotnet, python, php or ruby"}}},
 		{WEB "shim = on\n", {{3, "shim: \"on\": not understood: expected auto or off"}}},
 		{"[policy:p]\nhold = 5 s\n", {{2, "hold: \"5 s\": not understood: " DURATION_OFF}}},
 		{"[policy:p]\nhold = 1200h\n",

@@ -188,7 +188,14 @@ static void test_wrap_makes_one_service_of_the_options(void **state)
 	assert_int_equal(service->memory_max.bytes, 64 << 20);
 	assert_int_equal(service->memory_high.permille, 500);
 	assert_int_equal(service->shim, CONFIG_SHIM_OFF);
+	assert_int_equal(service->runtime, CONFIG_RUNTIME_AUTO);
+	assert_false(service->runtime_limits);
 	assert_int_equal(service->autorestart, CONFIG_RESTART_NEVER);
+	config_free(&config);
+	assert_int_equal(parse("spillway --runtime=java --runtime-limits=yes x"), 0);
+	assert_int_equal(options_config(&options, &config), 0);
+	assert_int_equal(config.services[0].runtime, CONFIG_RUNTIME_JAVA);
+	assert_true(config.services[0].runtime_limits);
 	config_free(&config);
 	assert_int_equal(parse("spillway --name=web --pressure-signals=off x"), 0);
 	assert_int_equal(options_config(&options, &config), 0);
