@@ -8,10 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/process/runtime.h"
+
 /* Far above what linkers write, far below what would hurt us. */
 #define SEGMENTS_MAX 1024
 #define DYNAMIC_BYTES_MAX (1U << 20)
 #define STRINGS_BYTES_MAX (8U << 20)
+#define NOTES_BYTES_MAX (64U << 10)
 
 #if __ELF_NATIVE_CLASS == 64
 #define NATIVE_CLASS ELFCLASS64
@@ -141,12 +144,40 @@ static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
 	void *read_strings = NULL;
 	error = read_block(fd, offset, size, STRINGS_BYTES_MAX, &read_strings);
 	strings = read_strings;
-	if (error == 0)
+	if (error == 0) {
 		find_sanitizer(strings, size, file);
+		if (file->runtime == CONFIG_RUNTIME_AUTO)
+			file->runtime = runtime_of_strings(strings, size);
+	}
 out:
 	free(strings);
 	free(entry);
 	return error;
+}
+
+/* Notes decide nothing about the library: broken ones are none. */
+static void read_notes(int fd, const ElfW(Phdr) * segment, struct elf_file *file)
+{
+	void *block = NULL;
+	size_t size = segment->p_filesz;
+	size_t align = segment->p_align == 8 ? 8 : 4;
+	ElfW(Nhdr) note;
+	if (read_block(fd, segment->p_offset, size, NOTES_BYTES_MAX, &block) != 0)
+		return;
+	for (size_t at = 0; at <= size && size - at >= sizeof note;) {
+		memcpy(&note, (char *)block + at, sizeof note);
+		at += sizeof note;
+		if (note.n_namesz > size - at)
+			break;
+		if (file->runtime == CONFIG_RUNTIME_AUTO)
+			file->runtime = runtime_of_note((char *)block + at, note.n_namesz);
+		size_t name_bytes = (note.n_namesz + 3U) & ~(size_t)3;
+		size_t rest_bytes = (note.n_descsz + align - 1U) & ~(align - 1U);
+		if (name_bytes > size - at || rest_bytes > size - at - name_bytes)
+			break;
+		at += name_bytes + rest_bytes;
+	}
+	free(block);
 }
 
 static int read_segments(int fd, const ElfW(Ehdr) * header, struct elf_file *file)
@@ -163,7 +194,9 @@ static int read_segments(int fd, const ElfW(Ehdr) * header, struct elf_file *fil
 		return error;
 	segment = block;
 	for (size_t i = 0; i < count && error == 0; i++) {
-		if (segment[i].p_type == PT_DYNAMIC) {
+		if (segment[i].p_type == PT_NOTE) {
+			read_notes(fd, &segment[i], file);
+		} else if (segment[i].p_type == PT_DYNAMIC) {
 			error = read_dynamic(fd, segment, count, &segment[i], file);
 		} else if (segment[i].p_type == PT_INTERP) {
 			uint64_t size = segment[i].p_filesz;

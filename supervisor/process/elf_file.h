@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
+
 /*
  * What the loader would make of a program, read from its file.
  *
@@ -21,6 +23,7 @@ struct elf_file {
 	bool is_readable;
 	char interpreter[ELF_FILE_TEXT_BYTES]; /* "" = static */
 	char sanitizer[ELF_FILE_TEXT_BYTES];   /* the library or symbol that gives it away; "" */
+	enum config_runtime runtime; /* as its strings or notes show; CONFIG_RUNTIME_AUTO = none */
 };
 
 /* 0, -ENOEXEC where it is no ELF file, -EINVAL where it is a broken one, or -errno. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "supervisor/process/elf_file.h"
+#include "supervisor/process/runtime.h"
 
 /* The kernel follows as many interpreters of interpreters. */
 #define INTERPRETERS_MAX 4
@@ -205,6 +206,19 @@ static void judge_script(
 	}
 }
 
+static void judge_file(const struct search *search, const char *name, const struct elf_file *file,
+	struct shim_verdict *verdict)
+{
+	verdict->runtime = file->runtime;
+	if (verdict->runtime == CONFIG_RUNTIME_AUTO)
+		verdict->runtime = runtime_of_name(name);
+	verdict->has_libc_heap = is_known_loader(file->interpreter);
+	if (search->shim != NULL)
+		judge_program(file, search->shim, verdict);
+	else
+		verdict->load = true;
+}
+
 static void judge(const struct search *search, const char *name, struct shim_verdict *verdict)
 {
 	char path[PATH_MAX];
@@ -232,7 +246,7 @@ static void judge(const struct search *search, const char *name, struct shim_ver
 	else if (error != 0)
 		refuse(verdict, "%.80s cannot be read: %s", name, strerror(-error));
 	else
-		judge_program(&file, search->shim, verdict);
+		judge_file(search, name, &file, verdict);
 out:
 	close(fd);
 }
@@ -284,29 +298,32 @@ static int read_shim(const char *path, struct elf_file *shim)
 	return error;
 }
 
+/* Whether the library itself stands in the way. */
+static bool can_preload(
+	const struct shim_check *check, struct elf_file *shim, struct shim_verdict *verdict)
+{
+	int error = read_shim(check->shim, shim);
+	if (error != 0)
+		refuse(verdict, "libspillway.so cannot be read: %s", strerror(-error));
+	else if (!can_reach(check))
+		refuse(verdict, "its user cannot read libspillway.so");
+	else if (!can_map(check->shim))
+		refuse(verdict, "libspillway.so lies on a mount without execution");
+	/* The list of preloads is split at both, and knows no quoting. */
+	else if (strpbrk(check->shim, " :") != NULL)
+		refuse(verdict, "a blank or colon in the library's path");
+	return verdict->reason[0] == '\0';
+}
+
 void shim_check(const struct shim_check *check, struct shim_verdict *verdict)
 {
 	struct elf_file shim = {0};
 	*verdict = (struct shim_verdict){.load = false};
-	int error = read_shim(check->shim, &shim);
-	if (error != 0) {
-		refuse(verdict, "libspillway.so cannot be read: %s", strerror(-error));
+	if (check->shim != NULL && !can_preload(check, &shim, verdict))
 		return;
-	}
-	if (!can_reach(check)) {
-		refuse(verdict, "its user cannot read libspillway.so");
-		return;
-	}
-	if (!can_map(check->shim)) {
-		refuse(verdict, "libspillway.so lies on a mount without execution");
-		return;
-	}
-	/* The list of preloads is split at both, and knows no quoting. */
-	if (strpbrk(check->shim, " :") != NULL) {
-		refuse(verdict, "a blank or colon in the library's path");
-		return;
-	}
-	struct search search = {.check = check, .shim = &shim, .directory = open_directory(check)};
+	struct search search = {.check = check,
+		.shim = check->shim != NULL ? &shim : NULL,
+		.directory = open_directory(check)};
 	if (search.directory < 0) {
 		refuse(verdict, "its directory cannot be entered: %s", strerror(errno));
 		return;

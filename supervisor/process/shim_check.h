@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "config/config.h"
+
 /*
  * Whether a program can be started with the shim preloaded.
  *
@@ -30,7 +32,7 @@ struct shim_check {
 	const char *path;      /* the child's PATH; NULL = execvp's default */
 	const char *start;     /* where the child starts from; NULL = where we are */
 	const char *directory; /* the child's working directory, from there; NULL = that */
-	const char *shim;      /* absolute path of the library */
+	const char *shim;      /* absolute path of the library; NULL = only the runtime is asked */
 	uid_t uid;             /* whom the child runs as */
 	gid_t gid;
 };
@@ -39,6 +41,8 @@ struct shim_verdict {
 	bool load;
 	bool is_missing;                      /* why not: the program itself was not found */
 	char reason[SHIM_CHECK_REASON_BYTES]; /* why not; empty where it loads */
+	enum config_runtime runtime;          /* of the program; CONFIG_RUNTIME_AUTO = none */
+	bool has_libc_heap; /* it is dynamic, with a loader of glibc's or musl's */
 };
 
 void shim_check(const struct shim_check *check, struct shim_verdict *verdict);

@@ -302,6 +302,49 @@ static void test_no_single_byte_breaks_the_check(void **state)
 	}
 }
 
+/* The program, with a note of that owner and size in the place of its loader. */
+struct noted {
+	struct program program;
+	ElfW(Nhdr) note[2];
+	char text[8];
+};
+
+static void check_note(ElfW(Word) owner_bytes, ElfW(Word) first_bytes, enum config_runtime runtime)
+{
+	struct noted made = {.program = program_of("", "libc.so.6"),
+		.note = {{.n_namesz = 0, .n_descsz = first_bytes}, {.n_namesz = owner_bytes}},
+		.text = "Go"};
+	made.program.segment[1] = (ElfW(Phdr)){.p_type = PT_NOTE,
+		.p_offset = offsetof(struct noted, note),
+		.p_filesz = sizeof made - offsetof(struct noted, note)};
+	check_bytes(&made, sizeof made);
+	assert_refused("statically linked");
+	assert_int_equal(verdict.runtime, runtime);
+}
+
+static void test_a_runtime_is_recognised(void **state)
+{
+	struct program made = program_of(LOADER, "libjli.so");
+	struct shim_check asked = {0};
+	(void)state;
+	check_bytes(&made, sizeof made);
+	assert_int_equal(verdict.runtime, CONFIG_RUNTIME_JAVA);
+	assert_true(verdict.has_libc_heap);
+	made = program_of(LOADER, "libc.so.6");
+	write_file("node", &made, sizeof made, 0755);
+	check_note(3, 0, CONFIG_RUNTIME_GO);
+	assert_false(verdict.has_libc_heap);
+	/* Owners and sizes that are not those of the file. */
+	check_note(300, 0, CONFIG_RUNTIME_AUTO);
+	check_note(3, UINT32_MAX, CONFIG_RUNTIME_AUTO);
+	check_note(UINT32_MAX, UINT32_MAX, CONFIG_RUNTIME_AUTO);
+	/* Without a library only that is asked. */
+	asked.program = in_folder("node");
+	check_with(&asked);
+	assert_true(verdict.load);
+	assert_int_equal(verdict.runtime, CONFIG_RUNTIME_NODE);
+}
+
 static void test_text_and_empty_files_do_not(void **state)
 {
 	(void)state;
@@ -468,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_static_programs_do_not),
 		cmocka_unit_test(test_broken_programs_are_refused),
 		cmocka_unit_test(test_no_single_byte_breaks_the_check),
+		cmocka_unit_test(test_a_runtime_is_recognised),
 		cmocka_unit_test(test_text_and_empty_files_do_not),
 		cmocka_unit_test(test_what_cannot_be_run_was_not_found),
 		cmocka_unit_test(test_names_are_looked_up_in_the_given_path),
