@@ -24,7 +24,7 @@ _spillctl() {
   fi
   case $command in
   '') words="status release start stop restart signal limit logs reload events top check --socket= --help --version" ;;
-  status) words="--json $(_spillctl_services)" ;;
+  status) words="--json -v $(_spillctl_services)" ;;
   release) words="--level=lazy --level=eager --level=full --target= --no-wait --json all $(_spillctl_services)" ;;
   start | stop | restart) words="--no-wait all $(_spillctl_services)" ;;
   signal)

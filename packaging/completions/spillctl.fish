@@ -16,6 +16,7 @@ complete -c spillctl -n '__fish_seen_subcommand_from release' -l level -x -a 'la
 complete -c spillctl -n '__fish_seen_subcommand_from release' -l target -x -d 'how much is enough'
 complete -c spillctl -n '__fish_seen_subcommand_from release start stop restart' -l no-wait -d 'do not wait'
 complete -c spillctl -n '__fish_seen_subcommand_from status release events' -l json -d 'as JSON'
+complete -c spillctl -n '__fish_seen_subcommand_from status' -s v -d 'with the language runtime'
 complete -c spillctl -n '__fish_seen_subcommand_from limit' -a off
 complete -c spillctl -n '__fish_seen_subcommand_from logs' -a 'stdout stderr'
 complete -c spillctl -n '__fish_seen_subcommand_from logs' -s f -l follow -d 'and what comes'

@@ -31,6 +31,7 @@ struct request {
 	const char *socket; /* NULL = to be found */
 	const char *command;
 	bool json;
+	bool verbose;
 	bool wait;
 	const char *level;
 	const char *target;

@@ -24,7 +24,8 @@
 static const char help[] =
 	"usage: spillctl [--socket=PATH] COMMAND\n"
 	"\n"
-	"  status [--json] [SERVICE...]       what runs, and where its memory is\n"
+	"  status [--json | -v] [SERVICE...]  what runs, and where its memory is; -v: and\n"
+	"                                     its language runtime\n"
 	"  release SERVICE... [--level=lazy|eager|full] [--target=SIZE] [--no-wait]\n"
 	"                                     gives idle memory back, and says how much\n"
 	"  start, stop, restart SERVICE... [--no-wait]\n"
@@ -66,7 +67,7 @@ static int print_status(const struct request *request, json_t *status)
 		json_dumpf(status, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		status_print(status);
+		status_print(status, request->verbose);
 	}
 	return status_all_run(status) ? EXIT_DONE : EXIT_STATUS_DOWN;
 }
@@ -294,6 +295,7 @@ static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"verbose", no_argument, NULL, 'v'},
 	{"level", required_argument, NULL, OPTION_LEVEL},
 	{"target", required_argument, NULL, OPTION_TARGET},
 	{"wait", no_argument, NULL, OPTION_WAIT},
@@ -318,7 +320,7 @@ static bool read_lines(const char *text, uint64_t *lines)
 static int read_options(int argc, char **argv, struct request *request)
 {
 	int option;
-	while ((option = getopt_long(argc, argv, "s:hVfn:", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "s:hVvfn:", long_options, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			request->socket = optarg;
@@ -337,6 +339,9 @@ static int read_options(int argc, char **argv, struct request *request)
 		case 'V':
 			puts("spillctl " SPILLWAY_VERSION);
 			return EXIT_DONE;
+		case 'v':
+			request->verbose = true;
+			break;
 		case OPTION_JSON:
 			request->json = true;
 			break;

@@ -80,6 +80,22 @@ static void print_line(const json_t *service, int width)
 		number_of(service, "restarts"), number_of(service, "oom_kills"));
 }
 
+static void print_runtime(const json_t *service)
+{
+	const char *name = json_string_value(json_object_get(service, "runtime"));
+	const json_t *given = json_object_get(service, "runtime_given");
+	const json_t *text;
+	size_t index;
+	if (name == NULL && given == NULL)
+		return;
+	printf("  runtime %s", name != NULL ? name : "unknown");
+	json_array_foreach(given, index, text)
+	{
+		printf("%s%s", index == 0 ? ", given " : " ", json_string_value(text));
+	}
+	putchar('\n');
+}
+
 static bool is_wanted(const json_t *service, char *const *names)
 {
 	for (; *names != NULL; names++)
@@ -124,7 +140,7 @@ bool status_all_run(const json_t *status)
 	return true;
 }
 
-void status_print(const json_t *status)
+void status_print(const json_t *status, bool verbose)
 {
 	const json_t *services = json_object_get(status, "services");
 	const json_t *service;
@@ -140,5 +156,7 @@ void status_print(const json_t *status)
 	json_array_foreach(services, index, service)
 	{
 		print_line(service, width);
+		if (verbose)
+			print_runtime(service);
 	}
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "config/keys_choice.h"
 #include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/fleet/service_output.h"
@@ -87,6 +88,21 @@ static void put_config(json_t *object, const struct config_service *config)
 		object, "stderr_logfile", json_string(service_output_path(config, CONFIG_STDERR)));
 }
 
+/* Which language runtime it is, and what its environment was given for it. */
+static void put_runtime(json_t *object, const struct service *service)
+{
+	const struct service_runtime *runtime = &service->runtime;
+	if (runtime->kind != CONFIG_RUNTIME_AUTO)
+		json_object_set_new(
+			object, "runtime", json_string(keys_runtime_name(runtime->kind)));
+	if (runtime->given.count == 0)
+		return;
+	json_t *given = json_array();
+	for (size_t i = 0; i < runtime->given.count; i++)
+		json_array_append_new(given, json_string(runtime->given.text[i]));
+	json_object_set_new(object, "runtime_given", given);
+}
+
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
 {
@@ -113,6 +129,7 @@ json_t *fleet_status_service(
 		put_bytes(object, "used_bytes", counts.usage_bytes);
 	put_bytes(object, "limit_bytes", counts.limit_bytes);
 	put_heap(object, &counts, service->lives);
+	put_runtime(object, service);
 	put_bytes(object, "brakes", counts.brakes);
 	return object;
 }

@@ -15,6 +15,7 @@
 #include "supervisor/fleet/service_follow.h"
 #include "supervisor/fleet/service_health.h"
 #include "supervisor/fleet/service_ready.h"
+#include "supervisor/fleet/service_runtime.h"
 #include "supervisor/fleet/service_stage.h"
 #include "supervisor/tick/tick.h"
 
@@ -96,6 +97,7 @@ struct service {
 	uint64_t oom_kills; /* of main processes, since the first start */
 
 	struct hook hook;
+	struct service_runtime runtime;
 	struct stage stage;
 	struct follow follow;
 	uint64_t mark; /* of its processes, where it has no leaf (service_own.h); 0 = none */

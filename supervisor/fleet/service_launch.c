@@ -13,6 +13,7 @@
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/fleet/service_output.h"
 #include "supervisor/fleet/service_own.h"
+#include "supervisor/fleet/service_runtime.h"
 #include "supervisor/process/shim_check.h"
 
 #define TELL_FIRST_MS 1U
@@ -65,6 +66,11 @@ static int add_shim(
 	else if (link == NULL || link_environment(link, value, sizeof value) != 0)
 		missing = "no link could be made";
 	if (missing != NULL) {
+		/* What the program is matters to its runtime all the same. */
+		check.shim = NULL;
+		if (config->runtime != CONFIG_RUNTIME_OFF)
+			shim_check(&check, &launch->verdict);
+		launch->verdict.load = false;
 		snprintf(launch->verdict.reason, sizeof launch->verdict.reason, "%s", missing);
 		return 0;
 	}
@@ -245,6 +251,9 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		error = add_pressure(&launch, service, host);
 	if (error == 0)
 		error = add_shim(&launch, service, host);
+	if (error == 0)
+		error = service_runtime_give(
+			service, host, &launch.verdict, &launch.identity.environment);
 	if (error == 0)
 		error = ready_open(service, host, &launch.identity.environment);
 	service->mark = host->mark;

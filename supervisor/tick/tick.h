@@ -92,6 +92,16 @@ struct tick_pressure {
 int tick_service_pressure(struct tick *tick, struct tick_service *service, bool other_user,
 	struct tick_pressure *pressure);
 
+/* What a service may count on: its own memory_max, else its part of the cgroup limit that it shares
+ * with all services without one.  UINT64_MAX = there is no limit but the machine's memory. */
+struct tick_share {
+	uint64_t limit_bytes;
+	unsigned cpus; /* that our affinity and the quota of our cgroup allow, rounded up */
+};
+
+void tick_service_share(
+	const struct tick *tick, const struct tick_service *service, struct tick_share *share);
+
 void tick_service_started(struct tick_service *service);
 
 /* It is told to stop: nothing holds it back from now on. */

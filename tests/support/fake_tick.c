@@ -29,6 +29,8 @@ int __wrap_cgroup_leaf_kill(struct cgroup_leaf *leaf);
 int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
 bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict);
+void __wrap_tick_service_share(
+	const struct tick *tick, const struct tick_service *service, struct tick_share *share);
 bool __wrap_link_has_process(const struct link *link, pid_t pid);
 
 int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service)
@@ -99,6 +101,14 @@ bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf)
 		if (fake_children_find(leaf->member[i])->state == FAKE_CHILD_ALIVE)
 			return false;
 	return true;
+}
+
+void __wrap_tick_service_share(
+	const struct tick *tick, const struct tick_service *service, struct tick_share *share)
+{
+	(void)tick;
+	(void)service;
+	*share = fake_tick.share;
 }
 
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict)

@@ -32,7 +32,8 @@ struct fake_tick {
 	struct tick_pressure pressure;
 	int pressure_error;
 	bool pressure_other_user; /* as last asked */
-	uint64_t oom_kills;       /* what the next end is told */
+	struct tick_share share;
+	uint64_t oom_kills; /* what the next end is told */
 	struct shim_verdict verdict;
 	struct shim_check check; /* as last asked */
 	bool has_process;

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Language runtimes are recognised, and are given limits that they keep to.
+# kernels: none
+. "$(dirname "$0")/../support/system.sh"
+log=$TAP_DIR/log
+out=$TAP_DIR/out
+
+cat >"$TAP_DIR/Limit.java" <<'END'
+public class Limit { public static void main(String[] a) { System.out.println(Runtime.getRuntime().maxMemory() >> 20); } }
+END
+limit_of_node='console.log(require("v8").getHeapStatistics().heap_size_limit >> 20)'
+
+# Runs the command with 400 MiB; what it is given is in $given, what it prints in $out.
+given_to() { # OPTIONS -- COMMAND
+  "$spillway" -v --name=it --memory-max=400M "$@" >"$out" 2>"$log"
+  given=$(sed -n 's/.*it: runtime: //p' "$log")
+}
+
+# is_given NAME WORD... : the test is skipped where the command is not there.
+is_given() { # NAME EXPECTED OPTIONS -- COMMAND
+  local name=$1 expected=$2
+  shift 2
+  given_to "$@"
+  tap_is "$name" "$given" "$expected"
+}
+
+between() { # NUMBER LEAST MOST
+  [ "$1" -ge "$2" ] 2>/dev/null && [ "$1" -le "$3" ]
+}
+
+if command -v node >/dev/null; then
+  is_given "node is recognised, and not limited unasked" node -- node -e "$limit_of_node"
+  is_given "node is given a limit" "node, given NODE_OPTIONS=--max-old-space-size=300" \
+    --runtime-limits=yes -- node -e "$limit_of_node"
+  tap_ok "which it keeps to" between "$(cat "$out")" 300 399
+  printf '#!/usr/bin/env node\n%s\n' "$limit_of_node" >"$TAP_DIR/script"
+  chmod +x "$TAP_DIR/script"
+  is_given "so is its script" "node, given NODE_OPTIONS=--max-old-space-size=300" --runtime-limits=yes -- "$TAP_DIR/script"
+  NODE_OPTIONS=--max-old-space-size=50 is_given "not where the user has set one" node --runtime-limits=yes -- \
+    node -e "$limit_of_node"
+  is_given "runtime = off leaves it alone" "" --runtime=off --runtime-limits=yes -- node -e 0
+else
+  tap_skip "node" "it is not installed"
+fi
+if command -v java >/dev/null; then
+  is_given "java is given a limit" "java, given JAVA_TOOL_OPTIONS=-XX:MaxRAM=419430400 -XX:MaxRAMPercentage=70" \
+    --runtime-limits=yes -- java -XX:+UseSerialGC "$TAP_DIR/Limit.java"
+  tap_ok "which it keeps to" between "$(cat "$out")" 240 280
+else
+  tap_skip "java" "it is not installed"
+fi
+is_given "python's objects come into our heap" "python, given PYTHONMALLOC=malloc" -- \
+  /usr/bin/python3 -c 'import os; print(os.environ["PYTHONMALLOC"])'
+if command -v php >/dev/null; then
+  is_given "php is recognised" php -- php -r 'echo 1;'
+else
+  tap_skip "php" "it is not installed"
+fi
+is_given "a program of glibc's malloc is given few arenas" "none, given MALLOC_ARENA_MAX=$(n=$(nproc); echo $((n > 2 ? n : 2)))" \
+  --shim=off --runtime-limits=yes -- true
+
+# What an operator sees of it.
+socket=$TAP_DIR/run.sock
+cat >"$TAP_DIR/app.ini" <<END
+[supervisor]
+control = $socket
+[service:it]
+command = sleep 1000
+runtime = go
+runtime_limits = yes
+memory_max = 400M
+END
+"$spillway" run "$TAP_DIR/app.ini" >"$out" 2>"$log" &
+pid=$!
+at_exit_kill "$pid"
+tap_ok "a service runs" wait_until 60 state_is it RUNNING
+ctl status -v
+tap_ok "spillctl shows what it was given" said '^  runtime go, given GOMEMLIMIT=360MiB$' "$TAP_DIR/said"
+ctl status --json
+tap_ok "in JSON too" said '"runtime": "go"' "$TAP_DIR/said"
+kill -TERM "$pid"
+wait "$pid"
+tap_is "it stops cleanly" $? 0
+tap_done
