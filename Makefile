@@ -5,6 +5,7 @@
 #   supervisor/*/       plan -> effects, and the loop       libsupervisor.a  policy, config, shim/protocol.h
 #   shim/heap/          the allocator; pure of libc         libheap.a        itself, shim/figures.h, C headers
 #   shim/               the preload library                 libspillway.so   shim/heap, shim/protocol.h, policy
+#   shim/agent/         other allocators in the heap's place  libspillway-agent.so  shim, headers of shim/heap
 #   tests/<room>/       unit tests of that archive          tests/<room>/test_*
 #   tests/fuzz/         streams of operations on the heap   tests/fuzz/test_*, fuzz_* (libFuzzer's)
 #
@@ -100,9 +101,10 @@ SUPPORT := $(OUT)/libsupport.a
 BIN := $(OUT)/bin/spillway
 CTL := $(OUT)/bin/spillctl
 SHIM := $(OUT)/lib/libspillway.so
+AGENT := $(OUT)/lib/libspillway-agent.so
 
 .DEFAULT_GOAL := all
-all: $(BIN) $(CTL) $(SHIM) ## build build/release/bin/spillway and spillctl, build/release/lib/libspillway.so
+all: $(BIN) $(CTL) $(SHIM) $(AGENT) ## build build/release/bin/spillway and spillctl, build/release/lib/libspillway.so and libspillway-agent.so
 
 $(CONFIG): $(call room,config)
 $(POLICY): $(call room,supervisor/policy)
@@ -137,6 +139,7 @@ $(CTL): $(PARTS_spillctl)
 # runtime needs the libc that it was built for.  memmove stands in for memcpy, whose oldest version in glibc
 # is the one for processors without AVX.
 SHIM_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
+AGENT_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,--version-script=shim/agent/exports.map
 SHIM_LIBS := $(if $(SAN),,-nodefaultlibs -Wl,--hash-style=both -lgcc)
 OBJCOPY = $(or $(patsubst %gcc,%objcopy,$(filter %-gcc,$(CC))),objcopy)
 $(OUT)/libspillway.o: $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/imports
@@ -146,6 +149,18 @@ $(SHIM): $(if $(SAN),$(call room,shim) $(HEAP) $(POLICY) $(CONFIG),$(OUT)/libspi
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(SHIM_LINK) \
 		-Wl,-soname,libspillway.so $(LINK_SMALL) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
+
+# The same without the heap, and without what defines malloc or is about our own: shim/agent/ has what
+# the rest calls of the heap.
+OWN := $(patsubst %,$(OUT)/shim/%.o,preload operators report trim spillway trace interpose start)
+PARTS_agent := $(filter-out $(OWN),$(call room,shim)) $(call room,shim/agent) $(POLICY) $(CONFIG)
+$(OUT)/libspillway-agent.o: $(PARTS_agent) shim/imports
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) -r -nostdlib -o $@.tmp $(filter %.o %.a,$^) && $(OBJCOPY) --redefine-sym memcpy=memmove --weaken-symbols=shim/imports $@.tmp $@ && rm $@.tmp
+$(AGENT): $(if $(SAN),$(PARTS_agent),$(OUT)/libspillway-agent.o) shim/agent/exports.map
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(FLAGS_shim) $(CFLAGS) $(AGENT_LINK) \
+		-Wl,-soname,libspillway-agent.so $(LINK_SMALL) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(SHIM_LIBS)
 
 # Unit tests: tests/<room>/test_x.c links that room's archive, what the archive needs, and support.
 NEEDS_config := $(CONFIG)

@@ -144,6 +144,17 @@ struct link_gate {
 	_Atomic uint64_t notice_bytes;
 };
 
+/* What a process allocates with. */
+enum link_allocator {
+	LINK_ALLOCATOR_SPILLWAY, /* libspillway.so */
+	LINK_ALLOCATOR_UNKNOWN,  /* libspillway-agent.so, and one that it does not know */
+	LINK_ALLOCATOR_GLIBC,
+	LINK_ALLOCATOR_JEMALLOC,
+	LINK_ALLOCATOR_TCMALLOC,
+	LINK_ALLOCATOR_MIMALLOC,
+	LINK_ALLOCATORS
+};
+
 #define LINK_MEMBER(name, kind, attribute) _Atomic uint64_t name;
 
 struct link_slot {
@@ -155,7 +166,8 @@ struct link_slot {
 	_Atomic uint32_t has_thread;
 	/* Of the one process: figures.h says what each is. */
 	FIGURES_OF_SLOT(LINK_MEMBER)
-	uint8_t reserved[LINK_SLOT_BYTES - 4 * 8 - FIGURES_BYTES(FIGURES_OF_SLOT)];
+	uint8_t reserved[LINK_SLOT_BYTES - 5 * 8 - FIGURES_BYTES(FIGURES_OF_SLOT)];
+	_Atomic uint64_t allocator; /* enum link_allocator; the first one found of several */
 	_Atomic uint64_t version; /* LINK_VERSION of the shim */
 };
 

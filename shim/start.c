@@ -13,6 +13,7 @@
 #include "shim/libc.h"
 #include "shim/limit.h"
 #include "shim/link.h"
+#include "shim/link_begin.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
 #include "shim/scavenger.h"
@@ -133,22 +134,6 @@ static void on_fork_child(void)
 	errno = saved;
 }
 
-static void link_start(const char *text)
-{
-	static const char bad[] =
-		"spillway: bad " LINK_ENVIRONMENT " in the environment; running without a link\n";
-	static const char foreign[] =
-		"spillway: the supervisor is of another version than libspillway.so; running "
-		"without a link\n";
-	struct link_address address;
-	int error = link_address_parse(text, &address);
-
-	if (error == -EINVAL)
-		(void)kernel_write(STDERR_FILENO, bad, sizeof bad - 1);
-	else if (error == -EPROTO || link_join(&address) == -EPROTO)
-		(void)kernel_write(STDERR_FILENO, foreign, sizeof foreign - 1);
-}
-
 static void huge_pages_start(char **environment)
 {
 	static const char name[] = "SPILLWAY_HUGE_PAGES";
@@ -165,7 +150,6 @@ static void huge_pages_start(char **environment)
 static void start_in_libc(char **environment)
 {
 	int saved = errno;
-	const char *link_text;
 
 	libc_init();
 	thread_note();
@@ -179,10 +163,7 @@ static void start_in_libc(char **environment)
 		environment = NULL;
 	if (environment != NULL) {
 		huge_pages_start(environment);
-		link_text = environment_find(environment, LINK_ENVIRONMENT);
-		/* Whoever made the sandbox foresaw no socket. */
-		if (link_text != NULL && !os_is_sandboxed())
-			link_start(link_text);
+		link_begin(environment, "libspillway.so");
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
 		trace_begin(environment_find(environment, "SPILLWAY_TRACE"));

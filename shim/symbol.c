@@ -25,10 +25,12 @@ struct object {
 };
 
 struct search {
-	const char *library; /* NULL: any that comes after this one */
+	const char *library; /* NULL: any */
 	const char *name;
+	bool skips; /* what comes before this library, and itself */
 	bool after_us;
 	void *found;
+	uintptr_t base; /* of the object that has it */
 };
 
 /* glibc has made addresses of these in place, other loaders and the vDSO have offsets. */
@@ -138,7 +140,7 @@ static int on_object(struct dl_phdr_info *info, size_t bytes, void *data)
 	struct object object = {0};
 
 	(void)bytes;
-	if (search->library == NULL && !search->after_us) {
+	if (search->skips && !search->after_us) {
 		search->after_us = is_us(info);
 		return 0;
 	}
@@ -153,14 +155,24 @@ static int on_object(struct dl_phdr_info *info, size_t bytes, void *data)
 		search->found = gnu_hash_find(&object, search->name);
 	else if (object.hash != NULL)
 		search->found = hash_find(&object, search->name);
+	search->base = info->dlpi_addr;
 	return search->found != NULL;
 }
 
 void *symbol_next(const char *name)
 {
+	struct search search = {.name = name, .skips = true};
+
+	(void)dl_iterate_phdr(on_object, &search);
+	return search.found;
+}
+
+void *symbol_first(const char *name, uintptr_t *base)
+{
 	struct search search = {.name = name};
 
 	(void)dl_iterate_phdr(on_object, &search);
+	*base = search.base;
 	return search.found;
 }
 

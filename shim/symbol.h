@@ -1,6 +1,8 @@
 #ifndef SHIM_SYMBOL_H
 #define SHIM_SYMBOL_H
 
+#include <stdint.h>
+
 /*
  * Functions of the libraries that are loaded, by name.
  *
@@ -15,6 +17,11 @@
 /* The function of that name in the libraries that come after this one in the order of loading, as
  * RTLD_NEXT has it. */
 void *symbol_next(const char *name);
+
+/* The function that a reference of that name is bound to in most objects: the program's own where it
+ * exports one, else the first library's in the order of loading.  *base: where its object is loaded,
+ * to tell whether two functions come from the same one. */
+void *symbol_first(const char *name, uintptr_t *base);
 
 /* The function of that name in the library of that DT_SONAME. */
 void *symbol_of(const char *library, const char *name);

@@ -79,6 +79,7 @@ static __thread bool is_worker;
 static _Atomic uint32_t asides;
 /* The program filters its system calls: there is no thread again. */
 static _Atomic bool filtered;
+static bool unattended;
 /* When worker_attend woke last, in coarse time. */
 static _Atomic uint64_t woken_ns;
 /* Free slots that a forked process does not count as its own to give back. */
@@ -468,6 +469,14 @@ void worker_step_back(bool stepped, bool is_filtered)
 	/* None where a handler forked in between and this is the child. */
 	if (atomic_load(&asides) != 0)
 		atomic_fetch_sub(&asides, 1);
-	if (atomic_load(&state) == WORKER_ASIDE)
-		atomic_fetch_or(&worker_attention, ATTEND_START);
+	if (atomic_load(&state) != WORKER_ASIDE)
+		return;
+	atomic_fetch_or(&worker_attention, ATTEND_START);
+	if (unattended && !atomic_load(&filtered))
+		worker_attend();
+}
+
+void worker_go_unattended(void)
+{
+	unattended = true;
 }

@@ -104,6 +104,9 @@ void worker_wake(void);
  */
 bool worker_step_aside(void);
 void worker_step_back(bool stepped, bool is_filtered);
+/* By the constructor: no malloc of ours looks at worker_attention.  What would wait for that look
+ * after worker_step_back is done there, which then is not async-signal-safe. */
+void worker_go_unattended(void);
 /* The main thread leaves by pthread_exit. */
 void worker_end(void);
 
