@@ -182,8 +182,9 @@ bool config_service_equal(const struct config_service *a, const struct config_se
 	       a->has_oom_score_adj == b->has_oom_score_adj &&
 	       a->oom_score_adj == b->oom_score_adj && a->memory_priority == b->memory_priority &&
 	       a->last_resort == b->last_resort && a->freeze_ms == b->freeze_ms &&
-	       a->dry_run == b->dry_run && a->shim == b->shim && a->runtime == b->runtime &&
-	       a->runtime_limits == b->runtime_limits && text_equal(a->target_file, b->target_file);
+	       a->dry_run == b->dry_run && a->shim == b->shim && a->allocator == b->allocator &&
+	       a->runtime == b->runtime && a->runtime_limits == b->runtime_limits &&
+	       text_equal(a->target_file, b->target_file);
 }
 
 bool config_service_expects(const struct config_service *service, int status)

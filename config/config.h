@@ -108,6 +108,15 @@ enum config_runtime {
 	CONFIG_RUNTIMES
 };
 
+/* Whose malloc a service has: that of libspillway.so, or its own, which libspillway-agent.so
+ * steers; auto: its own where the program names one that the agent knows besides libc's. */
+enum config_allocator {
+	CONFIG_ALLOCATOR_SPILLWAY,
+	CONFIG_ALLOCATOR_KEEP,
+	CONFIG_ALLOCATOR_AUTO,
+	CONFIG_ALLOCATORS
+};
+
 /* What may be done to a service before the kernel kills one. */
 enum config_last_resort { CONFIG_LAST_NONE, CONFIG_LAST_STOP, CONFIG_LAST_RESTART };
 
@@ -256,6 +265,7 @@ struct config_service {
 	uint32_t freeze_ms; /* for so long at a time it may be frozen; 0 = it may not */
 	bool dry_run;       /* what would be done about its memory is said, and not done */
 	enum config_shim shim;
+	enum config_allocator allocator;
 	enum config_runtime runtime;
 	bool runtime_limits; /* a runtime without a limit of its own is given one at the start */
 	size_t policy;       /* index into policies[] */

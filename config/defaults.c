@@ -29,6 +29,7 @@ const struct config_service default_service = {
 	.stopwait_ms = 10000,
 	.on_pressure_level = LEVEL_FULL,
 	.shim = CONFIG_SHIM_AUTO,
+	.allocator = CONFIG_ALLOCATOR_SPILLWAY,
 };
 
 const struct config_policy default_policy = {

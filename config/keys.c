@@ -398,6 +398,8 @@ static const struct key service_keys[] = {
 	[KEY_DRY_RUN] = {"dry_run", "yes or no", parse_boolean, SERVICE(dry_run)},
 	[KEY_POLICY] = {"policy", "the NAME of a [policy:NAME] of this file, or default", NULL, 0},
 	[KEY_SHIM] = {"shim", "auto or off", parse_shim, SERVICE(shim)},
+	[KEY_ALLOCATOR] = {"allocator", "spillway, keep or auto", keys_parse_allocator,
+		SERVICE(allocator)},
 	[KEY_RUNTIME] = {"runtime", "auto, off, node, java, go, dotnet, python, php or ruby",
 		keys_parse_runtime, SERVICE(runtime)},
 	[KEY_RUNTIME_LIMITS] = {"runtime_limits", "yes or no", parse_boolean,

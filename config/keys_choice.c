@@ -128,6 +128,22 @@ int keys_parse_runtime(const char *text, void *field, const char **why)
 	return 0;
 }
 
+int keys_parse_allocator(const char *text, void *field, const char **why)
+{
+	static const char *const names[CONFIG_ALLOCATORS] = {
+		[CONFIG_ALLOCATOR_SPILLWAY] = "spillway",
+		[CONFIG_ALLOCATOR_KEEP] = "keep",
+		[CONFIG_ALLOCATOR_AUTO] = "auto",
+	};
+	size_t index;
+
+	(void)why;
+	if (parse_name(text, names, CONFIG_ALLOCATORS, &index) != 0)
+		return -EINVAL;
+	*(enum config_allocator *)field = (enum config_allocator)index;
+	return 0;
+}
+
 int keys_parse_scavenge(const char *text, void *field, const char **why)
 {
 	static const char *const names[CONFIG_SCAVENGES] = {

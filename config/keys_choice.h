@@ -13,6 +13,7 @@ int keys_parse_freeze(const char *text, void *field, const char **why);
 int keys_parse_type(const char *text, void *field, const char **why);
 int keys_parse_runtime(const char *text, void *field, const char **why);
 int keys_parse_on_exit(const char *text, void *field, const char **why);
+int keys_parse_allocator(const char *text, void *field, const char **why);
 int keys_parse_scavenge(const char *text, void *field, const char **why);
 int keys_parse_madvise(const char *text, void *field, const char **why);
 

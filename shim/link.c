@@ -33,6 +33,7 @@ static struct link_address origin;
 /* Both are written while users is closed or nobody else runs; users counts who is inside. */
 static struct link_slot *_Atomic slot;
 static uint64_t slot_owner;
+static enum link_allocator slot_allocator;
 static _Atomic uint32_t users = USERS_CLOSED;
 /* NONE: there was no slot left, and none is looked for until renew_ns. */
 enum taking { TAKING_FREE, TAKING_BUSY, TAKING_NONE };
@@ -369,6 +370,7 @@ static void slot_prepare(struct link_slot *fresh, uint64_t start_ticks)
 	memset((char *)fresh + offsetof(struct link_slot, sequence_done), 0,
 		sizeof *fresh - offsetof(struct link_slot, sequence_done));
 	atomic_store(&fresh->sequence_done, atomic_load(&header->sequence));
+	atomic_store(&fresh->allocator, slot_allocator);
 	atomic_store(&fresh->version, LINK_VERSION);
 	atomic_store(&fresh->start_ticks, start_ticks);
 }
@@ -541,6 +543,11 @@ void link_slot_publish(void)
 	atomic_store_explicit(&own->free_slots_bytes, stats.free_slot_bytes, memory_order_relaxed);
 	atomic_store_explicit(&own->fault_page_ns, stats.refault_page_ns, memory_order_relaxed);
 	link_slot_leave();
+}
+
+void link_allocator_set(enum link_allocator allocator)
+{
+	slot_allocator = allocator;
 }
 
 void link_fork_child(void)

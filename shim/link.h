@@ -106,6 +106,9 @@ bool link_growth_note(uint64_t bytes);
 /* Tells the supervisor that a slot has news. */
 void link_notify_supervisor(void);
 
+/* What the slots that are taken from now on say of this process; LINK_ALLOCATOR_SPILLWAY unless
+ * set. */
+void link_allocator_set(enum link_allocator allocator);
 /* The slot to use until link_slot_leave(), or NULL where this process has none. */
 struct link_slot *link_slot_enter(void);
 void link_slot_leave(void);

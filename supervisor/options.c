@@ -18,6 +18,7 @@
 
 enum long_option {
 	OPTION_SHIM = 256,
+	OPTION_ALLOCATOR,
 	OPTION_RUNTIME,
 	OPTION_RUNTIME_LIMITS,
 	OPTION_MEMORY_MAX,
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"shim", required_argument, NULL, OPTION_SHIM},
+	{"allocator", required_argument, NULL, OPTION_ALLOCATOR},
 	{"runtime", required_argument, NULL, OPTION_RUNTIME},
 	{"runtime-limits", required_argument, NULL, OPTION_RUNTIME_LIMITS},
 	{"memory-max", required_argument, NULL, OPTION_MEMORY_MAX},
@@ -242,6 +244,9 @@ static int parse_option(int option, struct reading *reading, char *error)
 		return 0;
 	case OPTION_SHIM:
 		return parse_key(SECTION_SERVICE, KEY_SHIM, "shim", &options->shim, error);
+	case OPTION_ALLOCATOR:
+		return parse_key(
+			SECTION_SERVICE, KEY_ALLOCATOR, "allocator", &options->allocator, error);
 	case OPTION_RUNTIME:
 		return parse_key(SECTION_SERVICE, KEY_RUNTIME, "runtime", &options->runtime, error);
 	case OPTION_RUNTIME_LIMITS:
@@ -462,6 +467,7 @@ int options_config(const struct options *options, struct config *config)
 	service->memory_max = options->memory_max;
 	service->memory_high = options->memory_high;
 	service->shim = options->shim;
+	service->allocator = options->allocator;
 	service->runtime = options->runtime;
 	service->runtime_limits = options->runtime_limits;
 	if (service->argv == NULL) {

@@ -44,6 +44,7 @@ struct options {
 	/* Wrap; NULL = not given; point into argv. */
 	const char *name;
 	enum config_shim shim;
+	enum config_allocator allocator;
 	enum config_runtime runtime;
 	bool runtime_limits;
 	struct config_amount memory_max;

@@ -34,7 +34,6 @@
  * has it, and with the agent no program is one.
  */
 
-static enum link_allocator allocator;
 static pthread_key_t main_key;
 static bool main_key_made;
 
@@ -58,16 +57,6 @@ static void main_note(void)
 		threads->key_set(main_key, (void *)1);
 }
 
-static void allocator_store(void)
-{
-	struct link_slot *slot = link_slot_enter();
-
-	if (slot == NULL)
-		return;
-	atomic_store(&slot->allocator, allocator);
-	link_slot_leave();
-}
-
 static void on_fork_prepare(void)
 {
 	if (!os_is_sandboxed() && !link_joined() && limit_setting()->kind != LIMIT_OFF)
@@ -86,8 +75,6 @@ static void on_fork_child(void)
 	foreign_fork_child();
 	worker_fork_child();
 	main_note();
-	link_slot_take();
-	allocator_store();
 	worker_summon();
 	errno = saved;
 }
@@ -104,16 +91,15 @@ static void start_in_libc(char **environment)
 	aside_init();
 	if (getauxval(AT_SECURE) != 0)
 		environment = NULL;
+	link_allocator_set(foreign_init(environment));
 	if (environment != NULL) {
 		link_begin(environment, "libspillway-agent.so");
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
 	}
-	allocator = foreign_init(environment);
 	settings_init(environment);
 	limit_init(environment, worker_wake);
 	scavenger_init(link_sequence());
-	allocator_store();
 	worker_go_unattended();
 	worker_summon();
 	errno = saved;

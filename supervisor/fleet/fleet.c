@@ -92,21 +92,26 @@ static void on_timer(void *context)
 	fleet_turn(fleet);
 }
 
-/* The library lies beside us, where the kernel says we are. */
+/* NULL: it is not there. */
+static char *find_library(const char *program, const char *name)
+{
+	char found[PATH_MAX];
+	return shim_find(program, name, found) == 0 ? strdup(found) : NULL;
+}
+
+/* The libraries lie beside us, where the kernel says we are. */
 static void find_shim(struct fleet *fleet)
 {
 	char program[PATH_MAX];
-	char found[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
 	if (length <= 0)
 		return;
 	program[length] = '\0';
-	if (shim_find(program, found) == 0) {
-		fleet->shim_path = strdup(found);
-		fleet->host.shim_path = fleet->shim_path;
-		return;
-	}
-	for (size_t i = 0; i < fleet->count; i++) {
+	fleet->shim_path = find_library(program, SHIM_LIBRARY);
+	fleet->host.shim_path = fleet->shim_path;
+	fleet->agent_path = find_library(program, SHIM_AGENT);
+	fleet->host.agent_path = fleet->agent_path;
+	for (size_t i = 0; i < fleet->count && fleet->shim_path == NULL; i++) {
 		if (fleet->service[i]->config->shim == CONFIG_SHIM_OFF)
 			continue;
 		log_warn("no libspillway.so in ../lib of %s, nor in its folder for this machine: "
@@ -342,6 +347,7 @@ void fleet_free(struct fleet *fleet)
 	free(fleet->file_path);
 	free(fleet->start_path);
 	free(fleet->shim_path);
+	free(fleet->agent_path);
 	free(fleet->service);
 	free(fleet);
 }

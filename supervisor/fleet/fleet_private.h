@@ -36,7 +36,8 @@ struct fleet {
 	const char *file;
 	char *file_path;  /* absolute; NULL where a command is wrapped */
 	char *start_path; /* NULL = we stay where we are, or nobody knows where that is */
-	char *shim_path;  /* NULL = there is none */
+	char *agent_path; /* NULL = there is none */
+	char *shim_path;  /* likewise */
 	struct descriptors *inherited;
 	struct config_supervisor config;
 	struct service_host host;

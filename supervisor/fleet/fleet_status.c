@@ -103,6 +103,16 @@ static void put_runtime(json_t *object, const struct service *service)
 	json_object_set_new(object, "runtime_given", given);
 }
 
+/* Of its main process, where the shim works there. */
+static void put_allocator(json_t *object, const struct service *service)
+{
+	const struct link *link = service->memory.link;
+	if (link == NULL || !link_has_process(link, service->pid))
+		return;
+	json_object_set_new(object, "allocator",
+		json_string(link_allocator_name(link_process_allocator(link, service->pid))));
+}
+
 json_t *fleet_status_service(
 	const struct fleet *fleet, const struct service *service, uint64_t now_ms)
 {
@@ -118,6 +128,7 @@ json_t *fleet_status_service(
 	if (service->lives) {
 		json_object_set_new(object, "pid", json_integer(service->pid));
 		put_bytes(object, "uptime_ms", now_ms - service->started_ms);
+		put_allocator(object, service);
 	} else if (restart->starts > 0) {
 		json_object_set_new(object, "exit_status", json_integer(service->exit_status));
 	}

@@ -52,6 +52,7 @@ struct service_host {
 	const struct signals *signals;
 	struct descriptors *descriptors; /* NULL = nothing was raised */
 	const char *shim_path;           /* NULL = there is none to preload */
+	const char *agent_path;          /* likewise, for services that keep their allocator */
 	const char *start;               /* where services start from; NULL = where we are */
 	bool take_terminal;
 	bool null_stdin;       /* services read /dev/null */

@@ -14,6 +14,7 @@
 #include "supervisor/fleet/service_output.h"
 #include "supervisor/fleet/service_own.h"
 #include "supervisor/fleet/service_runtime.h"
+#include "supervisor/process/elf_file.h"
 #include "supervisor/process/shim_check.h"
 
 #define TELL_FIRST_MS 1U
@@ -24,6 +25,7 @@
 struct launch {
 	struct service_identity identity;
 	struct shim_verdict verdict;
+	bool keeps; /* its allocator, for which auto decided */
 };
 
 static int add_preload(struct environment *environment, const char *shim_path)
@@ -42,6 +44,28 @@ static int add_preload(struct environment *environment, const char *shim_path)
 	return error;
 }
 
+/* Whether auto leaves the service its own allocator: the program names it, or the user preloads it.
+ */
+static bool keeps_allocator(const struct launch *launch, const struct service_host *host)
+{
+	const char *preloads = environment_get(&launch->identity.environment, "LD_PRELOAD");
+	return host->agent_path != NULL && launch->verdict.load &&
+	       (launch->verdict.allocator[0] != '\0' ||
+		       (preloads != NULL && elf_file_names_allocator(preloads)));
+}
+
+/* Which library it is, and whether the program can be started with it. */
+static void choose_library(struct launch *launch, const struct config_service *config,
+	const struct service_host *host, struct shim_check *check)
+{
+	shim_check(check, &launch->verdict);
+	launch->keeps = config->allocator == CONFIG_ALLOCATOR_AUTO && keeps_allocator(launch, host);
+	if (!launch->keeps)
+		return;
+	check->shim = host->agent_path;
+	shim_check(check, &launch->verdict);
+}
+
 /* The shim and its link go into the environment together or not at all. */
 static int add_shim(
 	struct launch *launch, const struct service *service, const struct service_host *host)
@@ -53,7 +77,8 @@ static int add_shim(
 		.path = environment_get(&launch->identity.environment, "PATH"),
 		.start = host->start,
 		.directory = config->directory,
-		.shim = host->shim_path,
+		.shim = config->allocator == CONFIG_ALLOCATOR_KEEP ? host->agent_path
+								   : host->shim_path,
 		.uid = launch->identity.has_account ? launch->identity.account.uid : geteuid(),
 		.gid = launch->identity.has_account ? launch->identity.account.gid : getegid(),
 	};
@@ -61,8 +86,9 @@ static int add_shim(
 	const char *missing = NULL;
 	if (config->shim == CONFIG_SHIM_OFF)
 		missing = "switched off";
-	else if (host->shim_path == NULL)
-		missing = "libspillway.so is not there";
+	else if (check.shim == NULL)
+		missing = config->allocator == CONFIG_ALLOCATOR_KEEP ? SHIM_AGENT " is not there"
+								     : SHIM_LIBRARY " is not there";
 	else if (link == NULL || link_environment(link, value, sizeof value) != 0)
 		missing = "no link could be made";
 	if (missing != NULL) {
@@ -74,10 +100,10 @@ static int add_shim(
 		snprintf(launch->verdict.reason, sizeof launch->verdict.reason, "%s", missing);
 		return 0;
 	}
-	shim_check(&check, &launch->verdict);
+	choose_library(launch, config, host, &check);
 	if (!launch->verdict.load)
 		return 0;
-	int error = add_preload(&launch->identity.environment, host->shim_path);
+	int error = add_preload(&launch->identity.environment, check.shim);
 	if (error == 0)
 		error = environment_set(&launch->identity.environment, LINK_ENVIRONMENT, value);
 	return error;
@@ -201,14 +227,19 @@ static int add_mark(struct environment *environment, const struct service *servi
 	return text[0] != '\0' ? environment_put(environment, text) : 0;
 }
 
-static void note_shim(struct service *service, const struct shim_verdict *verdict, uint64_t now_ms)
+static void note_shim(struct service *service, const struct launch *launch, uint64_t now_ms)
 {
+	const struct shim_verdict *verdict = &launch->verdict;
 	service->shim_wanted = verdict->load;
 	service->shim_missed = false;
 	service->shim_check_ms = verdict->load ? now_ms + SHIM_FIRST_LOOK_MS : SERVICE_NEVER;
 	/* Of a program that is not there its start says more. */
 	if (!verdict->load && !verdict->is_missing)
 		log_info("%s: shim: none (%s)", service->config->name, verdict->reason);
+	else if (launch->keeps)
+		log_info("%s: allocator: kept (%s names %s)", service->config->name,
+			verdict->allocator[0] != '\0' ? service->config->argv[0] : "LD_PRELOAD",
+			verdict->allocator[0] != '\0' ? verdict->allocator : "it");
 }
 
 /* What is done to the process while it waits at the gate.  What fails is said. */
@@ -311,7 +342,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	service->told_ms = host->announce ? now_ms + TELL_FIRST_MS : SERVICE_NEVER;
 	if (!host->announce)
 		log_debug("%s: started, pid %d", config->name, (int)service->pid);
-	note_shim(service, &launch.verdict, now_ms);
+	note_shim(service, &launch, now_ms);
 out:
 	if (error != 0) {
 		log_error("%s: cannot start: %s", config->name, strerror(-error));
@@ -343,6 +374,19 @@ void service_look_for_start(struct service *service, uint64_t now_ms)
 	}
 }
 
+static void say_active(const struct service *service)
+{
+	enum link_allocator allocator = link_process_allocator(service->memory.link, service->pid);
+	if (allocator == LINK_ALLOCATOR_SPILLWAY)
+		log_info("%s: shim: active", service->config->name);
+	else if (allocator == LINK_ALLOCATOR_UNKNOWN)
+		log_info("%s: shim: active (agent: no allocator known, watched only)",
+			service->config->name);
+	else
+		log_info("%s: shim: active (agent: steers %s)", service->config->name,
+			link_allocator_name(allocator));
+}
+
 /* Looks again after twice the time each time, so that a service costs a dozen looks and then
  * none.  One that is slow to start is said to be without, and that is taken back. */
 void service_look_for_shim(struct service *service, uint64_t now_ms)
@@ -351,7 +395,7 @@ void service_look_for_shim(struct service *service, uint64_t now_ms)
 	uint64_t waited_ms = now_ms - service->started_ms;
 	service->shim_check_ms = SERVICE_NEVER;
 	if (link != NULL && link_has_process(link, service->pid)) {
-		log_info("%s: shim: active", service->config->name);
+		say_active(service);
 		service->shim_wanted = false;
 		return;
 	}

@@ -348,6 +348,24 @@ bool link_has_process(const struct link *link, pid_t pid)
 	return link_slots_has_process(&link->slots, pid);
 }
 
+enum link_allocator link_process_allocator(const struct link *link, pid_t pid)
+{
+	return link_slots_allocator(&link->slots, pid);
+}
+
+const char *link_allocator_name(enum link_allocator allocator)
+{
+	static const char *const names[LINK_ALLOCATORS] = {
+		[LINK_ALLOCATOR_SPILLWAY] = "spillway",
+		[LINK_ALLOCATOR_UNKNOWN] = "unknown",
+		[LINK_ALLOCATOR_GLIBC] = "glibc",
+		[LINK_ALLOCATOR_JEMALLOC] = "jemalloc",
+		[LINK_ALLOCATOR_TCMALLOC] = "tcmalloc",
+		[LINK_ALLOCATOR_MIMALLOC] = "mimalloc",
+	};
+	return names[allocator];
+}
+
 size_t link_processes(const struct link *link, pid_t *pid, size_t room)
 {
 	size_t count = 0;

@@ -64,6 +64,10 @@ void link_suspect(struct link *link);
 /* pid had a slot at the last read: the shim works there. */
 bool link_has_process(const struct link *link, pid_t pid);
 
+/* What it allocates with, as it says itself; LINK_ALLOCATOR_SPILLWAY where it had no slot. */
+enum link_allocator link_process_allocator(const struct link *link, pid_t pid);
+const char *link_allocator_name(enum link_allocator allocator);
+
 /* The processes that had a slot at the last read; how many, at most room. */
 size_t link_processes(const struct link *link, pid_t *pid, size_t room);
 

@@ -163,12 +163,29 @@ void link_slots_end(struct link_slots *slots)
 	link_figures_add(&slots->sum, &slots->gone);
 }
 
-bool link_slots_has_process(const struct link_slots *slots, pid_t pid)
+/* SIZE_MAX: it had none. */
+static size_t slot_of(const struct link_slots *slots, pid_t pid)
 {
 	for (size_t i = 0; i < slots->seen_end; i++) {
 		uint64_t owner = slots->seen[i].owner;
 		if (owner != 0 && (uint32_t)owner == (uint32_t)pid)
-			return true;
+			return i;
 	}
-	return false;
+	return SIZE_MAX;
+}
+
+bool link_slots_has_process(const struct link_slots *slots, pid_t pid)
+{
+	return slot_of(slots, pid) != SIZE_MAX;
+}
+
+enum link_allocator link_slots_allocator(const struct link_slots *slots, pid_t pid)
+{
+	size_t index = slot_of(slots, pid);
+	uint64_t allocator = LINK_ALLOCATOR_SPILLWAY;
+	if (index != SIZE_MAX)
+		allocator = atomic_load_explicit(
+			&slots->slot[index].allocator, memory_order_relaxed);
+	return allocator < LINK_ALLOCATORS ? (enum link_allocator)allocator
+					   : LINK_ALLOCATOR_SPILLWAY;
 }

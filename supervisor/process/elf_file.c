@@ -98,20 +98,64 @@ static bool find_address(const ElfW(Phdr) * segment, size_t count, uint64_t addr
 	return false;
 }
 
-static void find_sanitizer(const char *strings, size_t size, struct elf_file *file)
+/* The libraries of allocators, and names of their functions that only they have: needed from a
+ * library, or exported by the program that they are linked into. */
+static const char *const allocator_strings[] = {
+	"libjemalloc.so",
+	"libtcmalloc",
+	"libmimalloc",
+	"mallctl",
+	"je_mallctl",
+	"_rjem_mallctl",
+	"MallocExtension_",
+	"mi_collect",
+};
+
+#define ALLOCATOR_LIBRARIES 3U
+
+/* The first of the known names that a string begins with; NULL: none does. */
+static const char *find_name(const char *strings, size_t size, const char *known)
 {
-	for (size_t i = 0; i < sizeof sanitizer_strings / sizeof sanitizer_strings[0]; i++) {
-		const char *known = sanitizer_strings[i];
-		const char *found = memmem(strings, size, known, strlen(known));
-		/* Names start after the NUL of the one before. */
-		if (found == NULL || (found > strings && found[-1] != '\0'))
+	size_t length = strlen(known);
+	const char *end = strings + size;
+	const char *at = strings;
+	/* Names start after the NUL of the one before. */
+	while ((at = memmem(at, (size_t)(end - at), known, length)) != NULL) {
+		if (at == strings || at[-1] == '\0')
+			return at;
+		at++;
+	}
+	return NULL;
+}
+
+static void find_names(const char *strings, size_t size, const char *const *known, size_t count,
+	char text[ELF_FILE_TEXT_BYTES])
+{
+	for (size_t i = 0; i < count && text[0] == '\0'; i++) {
+		const char *found = find_name(strings, size, known[i]);
+		if (found == NULL)
 			continue;
 		size_t length = strnlen(found, size - (size_t)(found - strings));
-		if (length >= sizeof file->sanitizer)
-			length = sizeof file->sanitizer - 1;
-		memcpy(file->sanitizer, found, length);
-		return;
+		if (length >= ELF_FILE_TEXT_BYTES)
+			length = ELF_FILE_TEXT_BYTES - 1;
+		memcpy(text, found, length);
 	}
+}
+
+static void find_strings(const char *strings, size_t size, struct elf_file *file)
+{
+	find_names(strings, size, sanitizer_strings,
+		sizeof sanitizer_strings / sizeof sanitizer_strings[0], file->sanitizer);
+	find_names(strings, size, allocator_strings,
+		sizeof allocator_strings / sizeof allocator_strings[0], file->allocator);
+}
+
+bool elf_file_names_allocator(const char *preloads)
+{
+	for (size_t i = 0; i < ALLOCATOR_LIBRARIES; i++)
+		if (strstr(preloads, allocator_strings[i]) != NULL)
+			return true;
+	return false;
 }
 
 static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
@@ -145,7 +189,7 @@ static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
 	error = read_block(fd, offset, size, STRINGS_BYTES_MAX, &read_strings);
 	strings = read_strings;
 	if (error == 0) {
-		find_sanitizer(strings, size, file);
+		find_strings(strings, size, file);
 		if (file->runtime == CONFIG_RUNTIME_AUTO)
 			file->runtime = runtime_of_strings(strings, size);
 	}

@@ -23,10 +23,15 @@ struct elf_file {
 	bool is_readable;
 	char interpreter[ELF_FILE_TEXT_BYTES]; /* "" = static */
 	char sanitizer[ELF_FILE_TEXT_BYTES];   /* the library or symbol that gives it away; "" */
+	/* Likewise, of an allocator that the agent knows (shim/agent/allocator.h), libc's aside. */
+	char allocator[ELF_FILE_TEXT_BYTES];
 	enum config_runtime runtime; /* as its strings or notes show; CONFIG_RUNTIME_AUTO = none */
 };
 
 /* 0, -ENOEXEC where it is no ELF file, -EINVAL where it is a broken one, or -errno. */
 int elf_file_read(int fd, struct elf_file *file);
+
+/* Whether a list of preloads names a library of such an allocator. */
+bool elf_file_names_allocator(const char *preloads);
 
 #endif

@@ -141,6 +141,7 @@ static void judge_program(
 		refuse(verdict, "built with a sanitizer, %.80s", program->sanitizer);
 	else
 		verdict->load = true;
+	snprintf(verdict->allocator, sizeof verdict->allocator, "%.63s", program->allocator);
 }
 
 /* The two words of a "#!" line; the kernel passes the rest of the line as one. */
@@ -298,17 +299,23 @@ static int read_shim(const char *path, struct elf_file *shim)
 	return error;
 }
 
+static const char *library_name(const struct shim_check *check)
+{
+	const char *slash = strrchr(check->shim, '/');
+	return slash != NULL ? slash + 1 : check->shim;
+}
+
 /* Whether the library itself stands in the way. */
 static bool can_preload(
 	const struct shim_check *check, struct elf_file *shim, struct shim_verdict *verdict)
 {
 	int error = read_shim(check->shim, shim);
 	if (error != 0)
-		refuse(verdict, "libspillway.so cannot be read: %s", strerror(-error));
+		refuse(verdict, "%.40s cannot be read: %s", library_name(check), strerror(-error));
 	else if (!can_reach(check))
-		refuse(verdict, "its user cannot read libspillway.so");
+		refuse(verdict, "its user cannot read %.40s", library_name(check));
 	else if (!can_map(check->shim))
-		refuse(verdict, "libspillway.so lies on a mount without execution");
+		refuse(verdict, "%.40s lies on a mount without execution", library_name(check));
 	/* The list of preloads is split at both, and knows no quoting. */
 	else if (strpbrk(check->shim, " :") != NULL)
 		refuse(verdict, "a blank or colon in the library's path");
@@ -346,20 +353,20 @@ int shim_program(const struct shim_check *check, char found[PATH_MAX])
 	return error;
 }
 
-int shim_find(const char *program_path, char found[PATH_MAX])
+int shim_find(const char *program_path, const char *library, char found[PATH_MAX])
 {
 	static const char *const places[] = {
-		"../lib/libspillway.so",
+		"../lib",
 #ifdef MULTIARCH
-		"../lib/" MULTIARCH "/libspillway.so",
+		"../lib/" MULTIARCH,
 #endif
 	};
 	const char *slash = strrchr(program_path, '/');
 	int length = slash != NULL ? (int)(slash - program_path) : 0;
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
 		char candidate[PATH_MAX];
-		int wanted = snprintf(
-			candidate, sizeof candidate, "%.*s/%s", length, program_path, places[i]);
+		int wanted = snprintf(candidate, sizeof candidate, "%.*s/%s/%s", length,
+			program_path, places[i], library);
 		if (wanted < PATH_MAX && realpath(candidate, found) != NULL)
 			return 0;
 	}

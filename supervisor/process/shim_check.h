@@ -26,6 +26,9 @@
  */
 
 #define SHIM_CHECK_REASON_BYTES 160
+#define SHIM_CHECK_NAME_BYTES 64
+#define SHIM_LIBRARY "libspillway.so"
+#define SHIM_AGENT "libspillway-agent.so"
 
 struct shim_check {
 	const char *program;   /* argv[0] */
@@ -39,9 +42,10 @@ struct shim_check {
 
 struct shim_verdict {
 	bool load;
-	bool is_missing;                      /* why not: the program itself was not found */
-	char reason[SHIM_CHECK_REASON_BYTES]; /* why not; empty where it loads */
-	enum config_runtime runtime;          /* of the program; CONFIG_RUNTIME_AUTO = none */
+	bool is_missing;                       /* why not: the program itself was not found */
+	char allocator[SHIM_CHECK_NAME_BYTES]; /* what names it in the program, elf_file.h; "" */
+	char reason[SHIM_CHECK_REASON_BYTES];  /* why not; empty where it loads */
+	enum config_runtime runtime;           /* of the program; CONFIG_RUNTIME_AUTO = none */
 	bool has_libc_heap; /* it is dynamic, with a loader of glibc's or musl's */
 };
 
@@ -51,8 +55,8 @@ void shim_check(const struct shim_check *check, struct shim_verdict *verdict);
  * that cannot be executed. */
 int shim_program(const struct shim_check *check, char found[PATH_MAX]);
 
-/* Where the library of the program at that path is: ../lib, or ../lib/<multiarch>, seen from
- * its folder.  0, or -ENOENT. */
-int shim_find(const char *program_path, char found[PATH_MAX]);
+/* Where the library of that name of the program at that path is: ../lib, or ../lib/<multiarch>,
+ * seen from its folder.  0, or -ENOENT. */
+int shim_find(const char *program_path, const char *library, char found[PATH_MAX]);
 
 #endif
