@@ -168,7 +168,7 @@ struct link_slot {
 	FIGURES_OF_SLOT(LINK_MEMBER)
 	uint8_t reserved[LINK_SLOT_BYTES - 5 * 8 - FIGURES_BYTES(FIGURES_OF_SLOT)];
 	_Atomic uint64_t allocator; /* enum link_allocator; the first one found of several */
-	_Atomic uint64_t version; /* LINK_VERSION of the shim */
+	_Atomic uint64_t version;   /* LINK_VERSION of the shim */
 };
 
 _Static_assert(sizeof(struct link_header) <= LINK_HEADER_BYTES, "layout");

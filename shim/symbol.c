@@ -176,6 +176,14 @@ void *symbol_first(const char *name, uintptr_t *base)
 	return search.found;
 }
 
+void *symbol_beside(const char *name, uintptr_t base)
+{
+	uintptr_t found_base;
+	void *found = symbol_first(name, &found_base);
+
+	return found != NULL && found_base == base ? found : NULL;
+}
+
 void *symbol_of(const char *library, const char *name)
 {
 	struct search search = {.library = library, .name = name};

@@ -18,10 +18,13 @@
  * RTLD_NEXT has it. */
 void *symbol_next(const char *name);
 
-/* The function that a reference of that name is bound to in most objects: the program's own where it
- * exports one, else the first library's in the order of loading.  *base: where its object is loaded,
- * to tell whether two functions come from the same one. */
+/* The function that a reference of that name is bound to in most objects: the program's own where
+ * it exports one, else the first library's in the order of loading.  *base: where its object is
+ * loaded, to tell whether two functions come from the same one. */
 void *symbol_first(const char *name, uintptr_t *base);
+
+/* The same, where its object is loaded at base; NULL where another one comes first. */
+void *symbol_beside(const char *name, uintptr_t base);
 
 /* The function of that name in the library of that DT_SONAME. */
 void *symbol_of(const char *library, const char *name);

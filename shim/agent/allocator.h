@@ -11,13 +11,13 @@
  * An allocator that a program brings along, and its own means of giving memory back.
  *
  * All of them are found by the names of their functions, once, by the constructor (symbol_first).
- * Those with the usual names count only where malloc itself comes from the same object: an allocator
- * that lies there unused is left alone.  Those with a prefix of their own (je_, _rjem_, mi_) are
- * used beside another malloc, so more than one may be driven.
+ * Those with the usual names count only where malloc itself comes from the same object: an
+ * allocator that lies there unused is left alone.  Those with a prefix of their own (je_, _rjem_,
+ * mi_) are used beside another malloc, so more than one may be driven.
  *
- * Their functions are called by the scavenger's thread alone, never by a signal's or fork's handler,
- * and with no lock of ours held.  They may take the allocator's locks, so that threads which
- * allocate wait meanwhile: that is what foreign.c limits.
+ * Their functions are called by the scavenger's thread alone, never by a signal's or fork's
+ * handler, and with no lock of ours held.  They may take the allocator's locks, so that threads
+ * which allocate wait meanwhile: that is what foreign.c limits.
  */
 struct allocator {
 	const char *name;
@@ -33,6 +33,8 @@ struct allocator {
 	/* Gives back at a level, calm included, about max_bytes where it can be told how much.
 	 * True: there may be more. */
 	bool (*release)(enum heap_level level, uint64_t max_bytes);
+	/* The level in force has changed.  NULL: that makes no difference by itself. */
+	void (*level)(enum heap_level level);
 	/* Everything stands still while figures are read, so they are read seldom. */
 	bool figures_stall;
 };

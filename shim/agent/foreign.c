@@ -65,6 +65,7 @@ static struct {
 	uint64_t look_cpu_ns;
 	uint64_t calm_due_ns;
 	uint32_t cpu_permille;
+	enum heap_level level;
 	bool off;
 } state = {.cpu_permille = HEAP_CPU_PERMILLE};
 
@@ -150,7 +151,8 @@ static void released_count(enum heap_cause cause, uint64_t bytes)
 }
 
 /* Bytes that the process has less resident. */
-static uint64_t release(enum heap_level level, uint64_t max_bytes, enum heap_cause cause, bool *more)
+static uint64_t release(
+	enum heap_level level, uint64_t max_bytes, enum heap_cause cause, bool *more)
 {
 	uint64_t before_bytes = resident_bytes();
 	uint64_t start_ns = os_now_ns();
@@ -165,6 +167,17 @@ static uint64_t release(enum heap_level level, uint64_t max_bytes, enum heap_cau
 	state.totals.advise_ns += os_now_ns() - start_ns;
 	released_count(cause, gone_bytes);
 	return gone_bytes;
+}
+
+/* The level in force. */
+static void level_apply(enum heap_level level)
+{
+	if (level == state.level)
+		return;
+	state.level = level;
+	for (size_t i = 0; i < found_count; i++)
+		if (found[i]->level != NULL)
+			found[i]->level(level);
 }
 
 /* How long a level's pace leaves the allocator alone after a pass. */
@@ -189,6 +202,8 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	pass->lazy_bytes = 0;
 	pass->clean_bytes = 0;
 	pass->more = false;
+	if (!is_request)
+		level_apply(pass->level);
 	if (found_count == 0 || (!is_request && start_ns < state.pass_due_ns)) {
 		if (start_ns >= state.figures_due_ns)
 			figures_read(start_ns);
@@ -198,8 +213,9 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	now_ns = os_now_ns();
 	state.pause_ns = pause_after(now_ns - start_ns, pass->clean_bytes);
 	state.pass_due_ns = now_ns + state.pause_ns;
-	if (!pass->more && (is_request || pass->clean_bytes >= LITTLE_BYTES ||
-				   now_ns >= state.figures_due_ns))
+	/* The supervisor is to see what a request has changed. */
+	if (!pass->more && (now_ns >= state.figures_due_ns || pass->clean_bytes >= LITTLE_BYTES ||
+				   (is_request && (!figures_stall() || pass->level >= HEAP_EAGER))))
 		figures_read(now_ns);
 }
 
@@ -244,6 +260,7 @@ uint64_t heap_background(uint64_t now_ns)
 	bool rests = used_ns < past_ns / REST_SHARE;
 	struct heap_stats stats;
 
+	level_apply(HEAP_CALM);
 	if (past_ns < LOOK_NS / 2 && state.look_at_ns != 0)
 		return LOOK_NS - past_ns;
 	if (now_ns >= state.figures_due_ns && (quiet || !figures_stall()))

@@ -15,17 +15,17 @@
  *
  *	arenas		two for each CPU that the process may use.  glibc makes up to eight for each
  *			CPU of the machine, and what is free in one is of no use to another
- *	thresholds	a block of 1 MiB or more is a mapping of its own, and 2 MiB at the top of the
- *			heap are kept.  glibc raises both, up to 32 and 64 MiB, when such a block is
- *			freed, and then gives back less
+ *	thresholds	a block of 1 MiB or more is a mapping of its own, and 2 MiB at the top of
+ *the heap are kept.  glibc raises both, up to 32 and 64 MiB, when such a block is freed, and then
+ *gives back less
  *
  * malloc_trim takes every arena's lock in turn and holds it while it walks the free blocks and the
  * kernel takes their pages.  So it is called from eager on, and at calm when the process is quiet.
  * It gives back whole pages inside free blocks, but not the top of an arena other than the first,
  * and nothing of what the caches of threads hold.
  *
- * mallinfo2 walks the same blocks under the same locks and costs as much, and says what is free, not
- * what of it is resident.  So idle is free and resident, less what was still that after a trim.
+ * mallinfo2 walks the same blocks under the same locks and costs as much, and says what is free,
+ *not what of it is resident.  So idle is free and resident, less what was still that after a trim.
  * glibc before 2.33 has no mallinfo2: there nothing is known of what is idle.
  */
 
@@ -43,22 +43,14 @@ static struct {
 static uint64_t stuck_bytes;
 static bool trimmed;
 
-static void *find_beside(const char *name, uintptr_t malloc_base)
-{
-	uintptr_t base;
-	void *found = symbol_first(name, &base);
-
-	return base == malloc_base ? found : NULL;
-}
-
 static bool glibc_find(uintptr_t malloc_base)
 {
 	/* Others than glibc stand in for malloc_trim as well. */
-	if (find_beside("gnu_get_libc_version", malloc_base) == NULL)
+	if (symbol_beside("gnu_get_libc_version", malloc_base) == NULL)
 		return false;
-	*(void **)&call.malloc_trim = find_beside("malloc_trim", malloc_base);
-	*(void **)&call.mallopt = find_beside("mallopt", malloc_base);
-	*(void **)&call.mallinfo2 = find_beside("mallinfo2", malloc_base);
+	*(void **)&call.malloc_trim = symbol_beside("malloc_trim", malloc_base);
+	*(void **)&call.mallopt = symbol_beside("mallopt", malloc_base);
+	*(void **)&call.mallinfo2 = symbol_beside("mallinfo2", malloc_base);
 	return call.malloc_trim != NULL;
 }
 
@@ -79,8 +71,7 @@ static void glibc_begin(char **environment)
 		return;
 	if (environment == NULL)
 		environment = empty;
-	if (arenas != 0 &&
-		!is_set(environment, "MALLOC_ARENA_MAX", "glibc.malloc.arena_max"))
+	if (arenas != 0 && !is_set(environment, "MALLOC_ARENA_MAX", "glibc.malloc.arena_max"))
 		(void)call.mallopt(M_ARENA_MAX, (int)arenas);
 	if (is_set(environment, "MALLOC_MMAP_THRESHOLD_", "glibc.malloc.mmap_threshold") ||
 		is_set(environment, "MALLOC_TRIM_THRESHOLD_", "glibc.malloc.trim_threshold") ||

@@ -8,7 +8,8 @@
  * known. */
 uint32_t processors_count(void);
 
-/* The CPUs of one line of cpu.max, rounded up, at least 1; UINT32_MAX: no limit, or no such line. */
+/* The CPUs of one line of cpu.max, rounded up, at least 1; UINT32_MAX: no limit, or no such line.
+ */
 uint32_t processors_parse(const char *text);
 
 #endif

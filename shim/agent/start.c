@@ -26,12 +26,12 @@
 
 /*
  * The library has no dependency and is not linked with -z initfirst, so that its constructor runs
- * after those of libc and of the program's libraries: the allocator is ready, and has registered its
- * own fork handlers.  Ours then run first before a fork and last in the child, where the allocator
- * can be used again.
+ * after those of libc and of the program's libraries: the allocator is ready, and has registered
+ * its own fork handlers.  Ours then run first before a fork and last in the child, where the
+ * allocator can be used again.
  *
- * fork in a signal's handler that interrupted malloc is safe in a program of one thread only, as libc
- * has it, and with the agent no program is one.
+ * fork in a signal's handler that interrupted malloc is safe in a program of one thread only, as
+ * libc has it, and with the agent no program is one.
  */
 
 static pthread_key_t main_key;

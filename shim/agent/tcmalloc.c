@@ -7,7 +7,7 @@
 #include <string.h>
 
 /*
- * gperftools exports functions in C, MallocExtension_*; google/tcmalloc has a pair of its own.  Both
+ * gperftools exports functions in C, MallocExtension_*; google/tcmalloc has a pair of its own. Both
  * release from the page heap, so many bytes at a time.  The lock of the page heap is held
  * meanwhile, hence the pieces.
  *
@@ -23,25 +23,17 @@ static struct {
 	bool (*google_property)(const char *name, size_t length, size_t *value);
 } call;
 
-static void *find_beside(const char *name, uintptr_t malloc_base)
-{
-	uintptr_t base;
-	void *found = symbol_first(name, &base);
-
-	return base == malloc_base ? found : NULL;
-}
-
 static bool tcmalloc_find(uintptr_t malloc_base)
 {
-	*(void **)&call.release = find_beside("MallocExtension_ReleaseToSystem", malloc_base);
+	*(void **)&call.release = symbol_beside("MallocExtension_ReleaseToSystem", malloc_base);
 	*(void **)&call.gperftools_property =
-		find_beside("MallocExtension_GetNumericProperty", malloc_base);
+		symbol_beside("MallocExtension_GetNumericProperty", malloc_base);
 	if (call.release != NULL)
 		return true;
 	*(void **)&call.release =
-		find_beside("MallocExtension_Internal_ReleaseMemoryToSystem", malloc_base);
+		symbol_beside("MallocExtension_Internal_ReleaseMemoryToSystem", malloc_base);
 	*(void **)&call.google_property =
-		find_beside("MallocExtension_Internal_GetNumericProperty", malloc_base);
+		symbol_beside("MallocExtension_Internal_GetNumericProperty", malloc_base);
 	return call.release != NULL;
 }
 

@@ -184,8 +184,8 @@ enum link_allocator link_slots_allocator(const struct link_slots *slots, pid_t p
 	size_t index = slot_of(slots, pid);
 	uint64_t allocator = LINK_ALLOCATOR_SPILLWAY;
 	if (index != SIZE_MAX)
-		allocator = atomic_load_explicit(
-			&slots->slot[index].allocator, memory_order_relaxed);
+		allocator =
+			atomic_load_explicit(&slots->slot[index].allocator, memory_order_relaxed);
 	return allocator < LINK_ALLOCATORS ? (enum link_allocator)allocator
 					   : LINK_ALLOCATOR_SPILLWAY;
 }

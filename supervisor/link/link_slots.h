@@ -67,8 +67,8 @@ void link_slots_end(struct link_slots *slots);
 /* Whether the process had a slot at the last reading. */
 bool link_slots_has_process(const struct link_slots *slots, pid_t pid);
 
-/* What it says it allocates with; LINK_ALLOCATOR_SPILLWAY: that, it has no slot, or says what is not
- * known. */
+/* What it says it allocates with; LINK_ALLOCATOR_SPILLWAY: that, it has no slot, or says what is
+ * not known. */
 enum link_allocator link_slots_allocator(const struct link_slots *slots, pid_t pid);
 
 #endif
