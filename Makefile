@@ -169,6 +169,7 @@ NEEDS_heap := $(HEAP) $(SUPPORT) $(HEAP)
 # What of the preload library can be tested without being preloaded.
 NEEDS_shim := $(patsubst %,$(OUT)/shim/%.o,amount cgroup cgroup_place environment family libc limit symbol) $(POLICY) $(SUPPORT)
 $(OUT)/tests/shim/test_link: $(OUT)/shim/link.o
+$(OUT)/tests/shim/test_processors: $(OUT)/shim/agent/processors.o
 NEEDS_supervisor := $(SUPERVISOR) $(POLICY) $(CONFIG) $(SUPPORT) $(SUPERVISOR) $(POLICY) $(CONFIG)
 LINK_config := $(LIBS_config)
 LINK_supervisor := $(LIBS_supervisor) $(LIBS_config)

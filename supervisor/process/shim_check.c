@@ -302,7 +302,7 @@ static int read_shim(const char *path, struct elf_file *shim)
 static const char *library_name(const struct shim_check *check)
 {
 	const char *slash = strrchr(check->shim, '/');
-	return slash != NULL ? slash + 1 : check->shim;
+	return slash != NULL && strcmp(slash + 1, SHIM_AGENT) == 0 ? SHIM_AGENT : SHIM_LIBRARY;
 }
 
 /* Whether the library itself stands in the way. */
@@ -311,11 +311,11 @@ static bool can_preload(
 {
 	int error = read_shim(check->shim, shim);
 	if (error != 0)
-		refuse(verdict, "%.40s cannot be read: %s", library_name(check), strerror(-error));
+		refuse(verdict, "%s cannot be read: %s", library_name(check), strerror(-error));
 	else if (!can_reach(check))
-		refuse(verdict, "its user cannot read %.40s", library_name(check));
+		refuse(verdict, "its user cannot read %s", library_name(check));
 	else if (!can_map(check->shim))
-		refuse(verdict, "%.40s lies on a mount without execution", library_name(check));
+		refuse(verdict, "%s lies on a mount without execution", library_name(check));
 	/* The list of preloads is split at both, and knows no quoting. */
 	else if (strpbrk(check->shim, " :") != NULL)
 		refuse(verdict, "a blank or colon in the library's path");

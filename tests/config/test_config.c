@@ -139,6 +139,7 @@ static void test_every_setting_of_a_service_counts_for_reload(void **state)
 		WEB "dry_run = yes\n",
 		WEB "[supervisor]\ndry_run = yes\n",
 		WEB "shim = off\n",
+		WEB "allocator = auto\n",
 		WEB "runtime = java\n",
 		WEB "runtime_limits = yes\n",
 	};

@@ -70,6 +70,7 @@ static void test_every_key_reaches_its_field(void **state)
 				   "dry_run = yes\n"
 				   "policy = swift\n"
 				   "shim = off\n"
+				   "allocator = keep\n"
 				   "runtime = java\n"
 				   "runtime_limits = yes\n"
 				   "[policy:swift]\n"
@@ -146,6 +147,7 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_true(web->dry_run);
 	assert_false(config.supervisor.dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_OFF);
+	assert_int_equal(web->allocator, CONFIG_ALLOCATOR_KEEP);
 	assert_int_equal(web->runtime, CONFIG_RUNTIME_JAVA);
 	assert_true(web->runtime_limits);
 	assert_int_equal(web->policy, 1);
@@ -205,6 +207,7 @@ static void test_a_service_with_only_a_command_has_the_defaults(void **state)
 	assert_int_equal(web->freeze_ms, 0);
 	assert_false(web->dry_run);
 	assert_int_equal(web->shim, CONFIG_SHIM_AUTO);
+	assert_int_equal(web->allocator, CONFIG_ALLOCATOR_SPILLWAY);
 	assert_int_equal(web->runtime, CONFIG_RUNTIME_AUTO);
 	assert_false(web->runtime_limits);
 	assert_int_equal(web->policy, 0);

@@ -90,8 +90,7 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "cpu_max, cpu_weight, io_weight, io_max, on_pressure, "
 			     "on_pressure_signal, on_pressure_level, "
 			     "memory_priority, last_resort, freeze, dry_run, policy, shim, "
-			     "runtime, "
-			     "runtime_limits"}}},
+			     "allocator, runtime, runtime_limits"}}},
 		{"[policy:p]\neager_presure = off\n",
 			{{2, "unknown key \"eager_presure\" in [policy:NAME]: did you mean "
 			     "eager_pressure?"}}},
@@ -340,6 +339,9 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 		{WEB "memory_priority = 0\n",
 			{{3, "memory_priority: \"0\": out of range: expected a number from 1 to "
 			     "10000"}}},
+		{WEB "allocator = jemalloc\n",
+			{{3, "allocator: \"jemalloc\": not understood: expected spillway, keep or "
+			     "auto"}}},
 		{WEB "runtime = perl\n",
 			{{3, "runtime: \"perl\": not understood: expected auto, off, node, java, "
 			     "go, dotnet, python, php or ruby"}}},

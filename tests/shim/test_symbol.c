@@ -85,12 +85,28 @@ static void test_the_environment_is_libcs_and_else_what_is_passed(void **state)
 	environ = before;
 }
 
+/* The program is asked first, and exports nothing here. */
+static void test_the_first_one_is_bound_to(void **state)
+{
+	(void)state;
+	uintptr_t libc;
+	uintptr_t base;
+	assert_ptr_equal(symbol_first("fork", &libc), dlsym(RTLD_DEFAULT, "fork"));
+	assert_ptr_equal(symbol_first("malloc", &base), dlsym(RTLD_DEFAULT, "malloc"));
+	assert_null(symbol_first("spillway_has_no_such_function", &base));
+	assert_ptr_equal(symbol_beside("setns", libc), dlsym(RTLD_DEFAULT, "setns"));
+	assert_null(symbol_beside("setns", libc + 1));
+	assert_null(symbol_beside("cmocka_set_message_output", libc));
+	assert_null(symbol_beside("spillway_has_no_such_function", 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_is_dlsyms),
 		cmocka_unit_test(test_of_several_versions_it_is_the_default),
 		cmocka_unit_test(test_what_is_not_there_is_null),
+		cmocka_unit_test(test_the_first_one_is_bound_to),
 		cmocka_unit_test(test_a_library_is_known_by_its_name),
 		cmocka_unit_test(test_the_vdso_is_read_as_well),
 		cmocka_unit_test(test_threads_are_those_that_the_program_has),

@@ -469,6 +469,24 @@ static void test_a_slot_of_another_version_does_not_count(void **state)
 	assert_int_equal(read_totals(peer).heap.in_use_bytes, 10);
 }
 
+static void test_a_slot_says_what_its_process_allocates_with(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *slot = take(peer, 3, 41, 100);
+	write_process(peer, 41, "web", 'S', 100, 1);
+	assert_int_equal(link_process_allocator(peer->link, 41), LINK_ALLOCATOR_SPILLWAY);
+	atomic_store(&slot->allocator, LINK_ALLOCATOR_JEMALLOC);
+	read_totals(peer);
+	assert_int_equal(link_process_allocator(peer->link, 41), LINK_ALLOCATOR_JEMALLOC);
+	assert_string_equal(link_allocator_name(LINK_ALLOCATOR_JEMALLOC), "jemalloc");
+	assert_int_equal(link_process_allocator(peer->link, 42), LINK_ALLOCATOR_SPILLWAY);
+	/* What nobody knows. */
+	atomic_store(&slot->allocator, LINK_ALLOCATORS);
+	assert_int_equal(link_process_allocator(peer->link, 41), LINK_ALLOCATOR_SPILLWAY);
+	atomic_store(&slot->allocator, UINT64_MAX);
+	assert_int_equal(link_process_allocator(peer->link, 41), LINK_ALLOCATOR_SPILLWAY);
+}
+
 static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void **state)
 {
 	struct peer *peer = *state;
@@ -763,6 +781,7 @@ int main(void)
 		TEST(test_owners_without_a_process_are_freed_wherever_they_stand),
 		TEST(test_new_owners_are_looked_up_at_a_bounded_rate),
 		TEST(test_a_slot_of_another_version_does_not_count),
+		TEST(test_a_slot_says_what_its_process_allocates_with),
 		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
 		TEST(test_processes_where_a_page_costs_least_are_asked_first),
 		TEST(test_all_are_asked_for_all_where_what_they_hold_does_not_do),

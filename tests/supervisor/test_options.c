@@ -127,6 +127,7 @@ static void test_usage_errors_name_the_word(void **state)
 		{"spillway --memory-max=lots true", "lots"},
 		{"spillway --memory-max=101% true", "101%"},
 		{"spillway --shim=maybe true", "maybe"},
+		{"spillway --allocator=jemalloc true", "jemalloc"},
 		{"spillway --name=a/b true", "a/b"},
 		{"spillway --pressure-signals=USR1 true", "USR1"},
 		{"spillway --pressure-signals=KILL:full true", "KILL"},
@@ -177,7 +178,9 @@ static void test_wrap_makes_one_service_of_the_options(void **state)
 	(void)state;
 	struct config config;
 	assert_int_equal(
-		parse("spillway --memory-max=64M --memory-high=50% --shim=off /bin/e+cho hi"), 0);
+		parse("spillway --memory-max=64M --memory-high=50% --shim=off --allocator=auto "
+		      "/bin/e+cho hi"),
+		0);
 	assert_int_equal(options_config(&options, &config), 0);
 	assert_int_equal(config.service_count, 1);
 	const struct config_service *service = &config.services[0];
@@ -188,6 +191,7 @@ static void test_wrap_makes_one_service_of_the_options(void **state)
 	assert_int_equal(service->memory_max.bytes, 64 << 20);
 	assert_int_equal(service->memory_high.permille, 500);
 	assert_int_equal(service->shim, CONFIG_SHIM_OFF);
+	assert_int_equal(service->allocator, CONFIG_ALLOCATOR_AUTO);
 	assert_int_equal(service->runtime, CONFIG_RUNTIME_AUTO);
 	assert_false(service->runtime_limits);
 	assert_int_equal(service->autorestart, CONFIG_RESTART_NEVER);

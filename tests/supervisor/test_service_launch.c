@@ -162,6 +162,48 @@ static void test_every_service_is_told_where_to_watch_for_pressure(void **state)
 	unsetenv("MEMORY_PRESSURE_WRITE");
 }
 
+#define SPILLWAY "/opt/lib/libspillway.so"
+#define AGENT "/opt/lib/libspillway-agent.so"
+
+static void test_the_allocator_decides_which_library(void **state)
+{
+	static const struct {
+		enum config_allocator allocator;
+		bool no_agent;
+		const char *named;
+		const char *before;
+		const char *after;
+		const char *text;
+	} rows[] = {
+		{CONFIG_ALLOCATOR_SPILLWAY, false, "libjemalloc.so.2", NULL, SPILLWAY, NULL},
+		{CONFIG_ALLOCATOR_KEEP, false, "", NULL, AGENT, NULL},
+		{CONFIG_ALLOCATOR_KEEP, true, "", NULL, "",
+			"web: shim: none (libspillway-agent.so is not there)"},
+		{CONFIG_ALLOCATOR_AUTO, false, "", NULL, SPILLWAY, NULL},
+		{CONFIG_ALLOCATOR_AUTO, false, "libjemalloc.so.2", NULL, AGENT,
+			"web: allocator: kept (web names libjemalloc.so.2)"},
+		{CONFIG_ALLOCATOR_AUTO, true, "libjemalloc.so.2", NULL, SPILLWAY, NULL},
+		{CONFIG_ALLOCATOR_AUTO, false, "", "/x/libjemalloc.so.2",
+			"/x/libjemalloc.so.2:" AGENT, "web: allocator: kept (LD_PRELOAD names it)"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		with_shim(rows[i].before);
+		life.config.allocator = rows[i].allocator;
+		life.host.agent_path = rows[i].no_agent ? NULL : AGENT;
+		snprintf(fake_tick.verdict.allocator, sizeof fake_tick.verdict.allocator, "%s",
+			rows[i].named);
+		life_init();
+		const struct fake_child *child = life_start();
+		assert_string_equal(child->preload, rows[i].after);
+		if (rows[i].text != NULL)
+			assert_int_equal(said(rows[i].text), 1);
+		link_close(fake_tick.link);
+		fake_tick.link = NULL;
+		unsetenv("LD_PRELOAD");
+	}
+}
+
 static void test_without_the_shim_no_link_is_handed_on(void **state)
 {
 	static const struct {
@@ -309,6 +351,7 @@ int main(void)
 		TEST(test_without_limits_of_its_own_it_runs_all_the_same),
 		TEST(test_the_shim_is_added_to_what_is_preloaded),
 		TEST(test_every_service_is_told_where_to_watch_for_pressure),
+		TEST(test_the_allocator_decides_which_library),
 		TEST(test_without_the_shim_no_link_is_handed_on),
 		TEST(test_a_shim_that_shows_up_late_is_missed_first),
 		TEST(test_a_shim_that_never_comes_costs_a_dozen_looks),

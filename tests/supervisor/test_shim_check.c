@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "supervisor/process/elf_file.h"
 #include "supervisor/process/shim_check.h"
 #include "tests/support/skip.h"
 
@@ -488,13 +490,67 @@ static void test_the_library_is_found_beside_the_program(void **state)
 	char wanted[256];
 	char found[PATH_MAX];
 	snprintf(program, sizeof program, "%s/bin/spillway", folder);
-	assert_int_not_equal(shim_find(program, found), 0);
+	assert_int_not_equal(shim_find(program, SHIM_LIBRARY, found), 0);
 	mkdir(in_folder("bin"), 0755);
 	mkdir(in_folder("lib"), 0755);
 	write_file("lib/libspillway.so", "", 0, 0644);
 	snprintf(wanted, sizeof wanted, "%s/lib/libspillway.so", folder);
-	assert_int_equal(shim_find(program, found), 0);
+	assert_int_equal(shim_find(program, SHIM_LIBRARY, found), 0);
 	assert_string_equal(found, wanted);
+	assert_int_equal(shim_find(program, SHIM_AGENT, found), -ENOENT);
+	write_file("lib/libspillway-agent.so", "", 0, 0644);
+	snprintf(wanted, sizeof wanted, "%s/lib/libspillway-agent.so", folder);
+	assert_int_equal(shim_find(program, SHIM_AGENT, found), 0);
+	assert_string_equal(found, wanted);
+}
+
+static void test_an_allocator_is_seen_by_its_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *string;
+		const char *allocator;
+	} rows[] = {
+		{"libc.so.6", ""},
+		{"libjemalloc.so.2", "libjemalloc.so.2"},
+		{"libtcmalloc_minimal.so.4", "libtcmalloc_minimal.so.4"},
+		{"libmimalloc.so.2", "libmimalloc.so.2"},
+		{"_rjem_mallctl", "_rjem_mallctl"},
+		{"je_mallctl", "je_mallctl"},
+		{"mallctl", "mallctl"},
+		{"MallocExtension_ReleaseToSystem", "MallocExtension_ReleaseToSystem"},
+		{"mi_collect", "mi_collect"},
+		/* Within another name it is none. */
+		{"my_mallctl", ""},
+		{"notlibjemalloc.so.2", ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct program made = program_of(LOADER, rows[i].string);
+		check_bytes(&made, sizeof made);
+		assert_true(verdict.load);
+		assert_string_equal(verdict.allocator, rows[i].allocator);
+	}
+	/* The name may follow on one that contains it. */
+	struct program made = program_of(LOADER, "my_mallctl");
+	memcpy(made.strings + 1 + sizeof "my_mallctl", "mallctl", sizeof "mallctl");
+	check_bytes(&made, sizeof made);
+	assert_string_equal(verdict.allocator, "mallctl");
+	/* Of a script it is the interpreter's. */
+	char script[PATH_MAX];
+	snprintf(script, sizeof script, "#!%s\n", in_folder("made"));
+	write_script("script", script);
+	check(in_folder("script"), 0);
+	assert_string_equal(verdict.allocator, "mallctl");
+}
+
+static void test_a_list_of_preloads_names_one(void **state)
+{
+	(void)state;
+	assert_true(elf_file_names_allocator("/usr/lib/libjemalloc.so.2"));
+	assert_true(elf_file_names_allocator("/a.so:libtcmalloc_minimal.so.4 /b.so"));
+	assert_true(elf_file_names_allocator("libmimalloc.so"));
+	assert_false(elf_file_names_allocator("/a.so:/opt/lib/libspillway.so"));
+	assert_false(elf_file_names_allocator(""));
 }
 
 int main(void)
@@ -520,6 +576,8 @@ int main(void)
 		cmocka_unit_test(test_the_library_itself_must_be_there),
 		cmocka_unit_test(test_the_services_user_must_be_able_to_read_it),
 		cmocka_unit_test(test_the_library_is_found_beside_the_program),
+		cmocka_unit_test(test_an_allocator_is_seen_by_its_names),
+		cmocka_unit_test(test_a_list_of_preloads_names_one),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
