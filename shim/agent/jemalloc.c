@@ -134,9 +134,8 @@ static bool jemalloc_figures(struct heap_stats *stats, uint64_t resident_bytes)
 static bool jemalloc_release(enum heap_level level, uint64_t max_bytes)
 {
 	(void)max_bytes;
-	if (level >= HEAP_EAGER)
-		(void)arenas_command(".purge");
-	else if (!arenas_command(".decay") && level == HEAP_LAZY)
+	/* Without decay, lazy purges as well. */
+	if ((level >= HEAP_EAGER || !arenas_command(".decay")) && level != HEAP_CALM)
 		(void)arenas_command(".purge");
 	return false;
 }

@@ -473,7 +473,6 @@ static void test_a_slot_says_what_its_process_allocates_with(void **state)
 {
 	struct peer *peer = *state;
 	struct link_slot *slot = take(peer, 3, 41, 100);
-	write_process(peer, 41, "web", 'S', 100, 1);
 	assert_int_equal(link_process_allocator(peer->link, 41), LINK_ALLOCATOR_SPILLWAY);
 	atomic_store(&slot->allocator, LINK_ALLOCATOR_JEMALLOC);
 	read_totals(peer);
