@@ -25,7 +25,8 @@
 struct launch {
 	struct service_identity identity;
 	struct shim_verdict verdict;
-	bool keeps; /* its allocator, for which auto decided */
+	bool keeps;    /* its allocator, for which auto decided */
+	bool has_heap; /* that of libspillway.so */
 };
 
 static int add_preload(struct environment *environment, const char *shim_path)
@@ -103,6 +104,7 @@ static int add_shim(
 	choose_library(launch, config, host, &check);
 	if (!launch->verdict.load)
 		return 0;
+	launch->has_heap = check.shim == host->shim_path;
 	int error = add_preload(&launch->identity.environment, check.shim);
 	if (error == 0)
 		error = environment_set(&launch->identity.environment, LINK_ENVIRONMENT, value);
@@ -283,8 +285,8 @@ int service_launch(struct service *service, const struct service_host *host, uin
 	if (error == 0)
 		error = add_shim(&launch, service, host);
 	if (error == 0)
-		error = service_runtime_give(
-			service, host, &launch.verdict, &launch.identity.environment);
+		error = service_runtime_give(service, host, &launch.verdict, launch.has_heap,
+			&launch.identity.environment);
 	if (error == 0)
 		error = ready_open(service, host, &launch.identity.environment);
 	service->mark = host->mark;

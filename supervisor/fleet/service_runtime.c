@@ -24,7 +24,7 @@ static void tell(const struct service *service)
 }
 
 int service_runtime_give(struct service *service, const struct service_host *host,
-	const struct shim_verdict *verdict, struct environment *environment)
+	const struct shim_verdict *verdict, bool has_heap, struct environment *environment)
 {
 	const struct config_service *config = service->config;
 	struct service_runtime *runtime = &service->runtime;
@@ -39,7 +39,7 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 	const struct runtime_start start = {
 		.runtime = runtime->kind,
 		.limits = config->runtime_limits,
-		.has_shim = verdict->load,
+		.has_heap = has_heap,
 		.has_libc_heap = verdict->has_libc_heap,
 		.limit_bytes = share.limit_bytes,
 		.cpus = share.cpus,

@@ -19,8 +19,9 @@ struct service_runtime {
 	struct runtime_given given;
 };
 
-/* At a start, after the verdict about the shim.  0 or -ENOMEM. */
+/* At a start, after the verdict about the shim.  has_heap: that is preloaded, and not the agent.
+ * 0 or -ENOMEM. */
 int service_runtime_give(struct service *service, const struct service_host *host,
-	const struct shim_verdict *verdict, struct environment *environment);
+	const struct shim_verdict *verdict, bool has_heap, struct environment *environment);
 
 #endif

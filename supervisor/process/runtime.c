@@ -72,7 +72,7 @@ enum config_runtime runtime_of_note(const char *owner, size_t bytes)
 
 enum value { VALUE_NONE, VALUE_MIB, VALUE_BYTES, VALUE_BYTES_HEX, VALUE_ARENAS };
 
-enum condition { IF_LIMITED, IF_SHIM_AND_LIMITED, IF_NO_SHIM };
+enum condition { IF_LIMITED, IF_HEAP_AND_LIMITED, IF_NO_HEAP };
 
 struct row {
 	enum condition condition;
@@ -122,14 +122,14 @@ static const struct row rows[CONFIG_RUNTIMES] = {
 		.permille = 750,
 		.decided = {"DOTNET_GCHeapHardLimitPercent", "COMPlus_GCHeapHardLimit",
 			"COMPlus_GCHeapHardLimitPercent"}},
-	[CONFIG_RUNTIME_PYTHON] = {.condition = IF_SHIM_AND_LIMITED,
+	[CONFIG_RUNTIME_PYTHON] = {.condition = IF_HEAP_AND_LIMITED,
 		.variable = "PYTHONMALLOC",
 		.before = "malloc",
 		.after = "",
 		.decided = {"PYTHONDEVMODE"}},
 };
 
-static const struct row glibc_row = {.condition = IF_NO_SHIM,
+static const struct row glibc_row = {.condition = IF_NO_HEAP,
 	.variable = "MALLOC_ARENA_MAX",
 	.before = "",
 	.value = VALUE_ARENAS,
@@ -185,10 +185,10 @@ static bool applies(const struct row *row, const struct runtime_start *start)
 	switch (row->condition) {
 	case IF_LIMITED:
 		return start->limits && has_limit;
-	case IF_SHIM_AND_LIMITED:
-		return start->has_shim && has_limit;
-	case IF_NO_SHIM:
-		return start->limits && has_limit && !start->has_shim && start->has_libc_heap;
+	case IF_HEAP_AND_LIMITED:
+		return start->has_heap && has_limit;
+	case IF_NO_HEAP:
+		return start->limits && has_limit && !start->has_heap && start->has_libc_heap;
 	}
 	return false;
 }

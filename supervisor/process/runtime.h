@@ -39,7 +39,7 @@ enum config_runtime runtime_of_note(const char *owner, size_t bytes);
 struct runtime_start {
 	enum config_runtime runtime; /* AUTO or OFF: only what concerns malloc */
 	bool limits;                 /* runtime_limits */
-	bool has_shim;               /* our heap is preloaded */
+	bool has_heap;               /* our heap is preloaded */
 	bool has_libc_heap;          /* without it a malloc of glibc's serves the program */
 	uint64_t limit_bytes; /* the service's part of the nearest limit; UINT64_MAX = none */
 	unsigned cpus;        /* that it may use */

@@ -65,7 +65,7 @@ enum { LIMITS = 1, SHIM = 2, LIBC = 4, ALL = 7 };
 #define START(RUNTIME, HOLDS, LIMIT_BYTES, CPUS, ARGV) \
 	{ \
 		.runtime = CONFIG_RUNTIME_##RUNTIME, .limits = ((HOLDS)&LIMITS) != 0, \
-		.has_shim = ((HOLDS)&SHIM) != 0, .has_libc_heap = ((HOLDS)&LIBC) != 0, \
+		.has_heap = ((HOLDS)&SHIM) != 0, .has_libc_heap = ((HOLDS)&LIBC) != 0, \
 		.limit_bytes = (LIMIT_BYTES), .cpus = (CPUS), .argv = (ARGV) \
 	}
 #define USUAL(RUNTIME) START(RUNTIME, ALL, LIMIT_BYTES, 4, plain)
