@@ -49,7 +49,7 @@ in_terminal "80 columns have all of it" 24 80 <<END
 see ^spillway .* pid $supervisor
 see ^all +\[.*\] +[0-9.]+[MG](/[0-9.]+[MGT])?$
 see ^SERVICE +STATE +LEVEL .* USED +TREND +BACK +RST$
-see ^web +RUNNING +calm +\[[#=]{3,} +\] +[0-9.]+M/512M +[▁▂▃▄▅▆▇█]+ +0 +0$
+see ^web +RUNNING +calm +\[[#=]{3,}:* +\] +[0-9.]+M/512M +[▁▂▃▄▅▆▇█]+ +0 +0$
 see ^asleep +RUNNING
 see ^short +EXITED
 see ^-- log -+$
