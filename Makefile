@@ -206,6 +206,7 @@ WRAP_supervisor_service := $(WRAP_tick)
 WRAP_supervisor_hook := $(WRAP_tick)
 WRAP_supervisor_service_health := $(WRAP_tick)
 WRAP_supervisor_service_launch := $(WRAP_tick)
+WRAP_supervisor_service_runtime := $(WRAP_tick) $(addprefix jvm_worker_,start take close)
 WRAP_supervisor_descendants := opendir readdir kill
 ROOMS := config policy heap shim supervisor fuzz
 UNIT := $(filter-out $(if $(SAN),%/test_lines),$(patsubst %.c,$(OUT)/%,$(foreach r,$(ROOMS),$(wildcard tests/$(r)/test_*.c))))

@@ -49,6 +49,7 @@ void service_fini(struct service *service)
 {
 	service_left_free(service->left);
 	service->left = NULL;
+	service_runtime_end(&service->runtime);
 	service_output_close(service);
 	ready_close(&service->ready_state);
 	probe_end(&service->probe);
@@ -276,6 +277,7 @@ static void conclude(struct service *service, const struct service_host *host, i
 	service->shim_wanted = false;
 	service->shim_check_ms = SERVICE_NEVER;
 	hook_end(&service->hook);
+	service_runtime_end(&service->runtime);
 
 	/* One budget for a whole stop: the rest has what the main process left of it. */
 	service->sweep_ms = now_ms + service->config->stopwait_ms;
@@ -387,6 +389,7 @@ void service_step(struct service *service, const struct service_host *host, uint
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 	hook_step(service, host, now_ms);
+	service_runtime_step(service, now_ms);
 }
 
 static uint64_t care_deadline_ms(const struct service *service)
@@ -410,6 +413,8 @@ uint64_t service_deadline_ms(const struct service *service)
 	if (stage_ms < due_ms)
 		due_ms = stage_ms;
 	uint64_t hook_ms = hook_deadline_ms(&service->hook);
+	if (service_runtime_deadline_ms(&service->runtime) < due_ms)
+		due_ms = service_runtime_deadline_ms(&service->runtime);
 	if (service->shim_check_ms < due_ms)
 		due_ms = service->shim_check_ms;
 	if (service->told_ms < due_ms)

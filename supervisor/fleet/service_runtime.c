@@ -1,9 +1,15 @@
 /* The language runtime of a service, from its start on. */
 #include "supervisor/fleet/service_runtime.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
 #include "config/keys_choice.h"
 #include "supervisor/base/log.h"
+#include "supervisor/base/size.h"
 #include "supervisor/fleet/service.h"
+#include "supervisor/tick/perform.h"
 
 static enum config_runtime kind_of(
 	const struct config_service *config, const struct shim_verdict *verdict)
@@ -28,7 +34,8 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 {
 	const struct config_service *config = service->config;
 	struct service_runtime *runtime = &service->runtime;
-	*runtime = (struct service_runtime){.kind = CONFIG_RUNTIME_AUTO};
+	service_runtime_end(runtime);
+	*runtime = (struct service_runtime){.kind = CONFIG_RUNTIME_AUTO, .has_shim = verdict->load};
 	if (config->runtime == CONFIG_RUNTIME_OFF)
 		return 0;
 	runtime->kind = kind_of(config, verdict);
@@ -49,4 +56,105 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 	if (error == 0)
 		tell(service);
 	return error;
+}
+
+static enum level level_of(const struct service *service)
+{
+	return service->memory.policy.state.pressure.level;
+}
+
+/* What its JVMs are asked at that level; command[0] NULL = nothing. */
+static struct jvm_work work_at(const struct service_runtime *runtime, enum level level)
+{
+	struct jvm_work work = {.procs_fd = -1, .avoided = runtime->avoided};
+	size_t count = 0;
+	if (level == LEVEL_FULL) {
+		work.times[count] = SERVICE_RUNTIME_COLLECTIONS;
+		work.command[count++] = "GC.run";
+	}
+	if (level >= LEVEL_EAGER && !runtime->has_shim) {
+		work.times[count] = 1;
+		work.command[count] = "System.trim_native_heap";
+	}
+	return work;
+}
+
+static void ask(struct service *service, struct jvm_work *work, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct service_runtime *runtime = &service->runtime;
+	runtime->rest_ms = now_ms + SERVICE_RUNTIME_REST_MS;
+	runtime->told = level_of(service);
+	if (config->dry_run) {
+		log_notice("%s: dry run: would ask its JVM for %s at %s", config->name,
+			work->command[0], perform_level_name(runtime->told));
+		return;
+	}
+	if (service->memory.leaf != NULL)
+		work->procs_fd = openat(
+			cgroup_leaf_fd(service->memory.leaf), "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	work->group = service->pid;
+	work->until_ms = now_ms + SERVICE_RUNTIME_MOST_MS;
+	int error = jvm_worker_start(&runtime->worker, work);
+	runtime->look_ms = now_ms + SERVICE_RUNTIME_LOOK_MS;
+	if (error != 0)
+		log_warn("%s: runtime: cannot ask its JVM: %s", config->name, strerror(-error));
+}
+
+static void conclude(struct service *service, const struct jvm_done *done, uint64_t now_ms)
+{
+	struct service_runtime *runtime = &service->runtime;
+	const char *name = service->config->name;
+	const char *level = perform_level_name(runtime->told);
+	uint64_t rest_ms = done->took_ms * SERVICE_RUNTIME_SHARE;
+	runtime->avoided = done->avoided;
+	if (rest_ms > SERVICE_RUNTIME_REST_MS)
+		runtime->rest_ms = now_ms + rest_ms;
+	if (done->jvms > 0)
+		log_notice("%s: runtime: %s of %u JVM%s at %s: resident %s -> %s in %llums", name,
+			runtime->told == LEVEL_FULL ? "GC.run" : "System.trim_native_heap",
+			done->jvms, done->jvms > 1 ? "s" : "", level,
+			size_text(done->before_bytes).text, size_text(done->after_bytes).text,
+			(unsigned long long)done->took_ms);
+	if (done->error != 0)
+		log_warn("%s: runtime: a JVM did not do what it was asked at %s: %s; it is not "
+			 "asked again",
+			name, level,
+			done->answer[0] != '\0' ? done->answer : strerror(-done->error));
+}
+
+void service_runtime_step(struct service *service, uint64_t now_ms)
+{
+	struct service_runtime *runtime = &service->runtime;
+	struct jvm_done done;
+	if (runtime->worker != NULL) {
+		if (jvm_worker_take(runtime->worker, &done)) {
+			runtime->worker = NULL;
+			conclude(service, &done, now_ms);
+		} else if (runtime->look_ms <= now_ms) {
+			runtime->look_ms = now_ms + SERVICE_RUNTIME_LOOK_MS;
+		}
+	}
+	if (runtime->kind != CONFIG_RUNTIME_JAVA)
+		return;
+	struct jvm_work work = work_at(runtime, level_of(service));
+	runtime->wanted = service->lives && work.command[0] != NULL;
+	if (!runtime->wanted || runtime->worker != NULL)
+		return;
+	if (runtime->rest_ms <= now_ms || level_of(service) > runtime->told)
+		ask(service, &work, now_ms);
+}
+
+uint64_t service_runtime_deadline_ms(const struct service_runtime *runtime)
+{
+	if (runtime->worker != NULL)
+		return runtime->look_ms;
+	return runtime->wanted ? runtime->rest_ms : SERVICE_RUNTIME_NEVER;
+}
+
+void service_runtime_end(struct service_runtime *runtime)
+{
+	jvm_worker_close(runtime->worker);
+	runtime->worker = NULL;
+	runtime->wanted = false;
 }

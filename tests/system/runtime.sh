@@ -59,6 +59,48 @@ fi
 is_given "a program of glibc's malloc is given few arenas" "none, given MALLOC_ARENA_MAX=$(n=$(nproc); echo $((n > 2 ? n : 2)))" \
   --shim=off --runtime-limits=yes -- true
 
+# Memory that only a collection gives back: 190 MiB of garbage are beyond what full_headroom allows.
+anon_is_below() { # PID MIB
+  local anon
+  anon=$(awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status")
+  [ -n "$anon" ] && [ "$anon" -lt $(($2 << 10)) ]
+}
+
+if command -v java >/dev/null; then
+  cat >"$TAP_DIR/Garbage.java" <<'END'
+public class Garbage {
+  static byte[][] kept = new byte[190][];
+  public static void main(String[] a) throws Exception {
+    for (int i = 0; i < kept.length; i++) java.util.Arrays.fill(kept[i] = new byte[1 << 20], (byte) 1);
+    kept = null;
+    System.out.println("ready");
+    Thread.sleep(1000000);
+  }
+}
+END
+  cat >"$TAP_DIR/java.ini" <<END
+[policy:default]
+lazy_headroom = 60%
+eager_headroom = 60%
+full_headroom = 60%
+[service:it]
+command = java -XX:+UseSerialGC $TAP_DIR/Garbage.java
+memory_max = 400M
+runtime_limits = yes
+END
+  "$spillway" run "$TAP_DIR/java.ini" >"$out" 2>"$log" &
+  pid=$!
+  at_exit_kill "$pid"
+  tap_ok "a JVM makes garbage" wait_until 120 said ready "$out"
+  jvm=$(sed -n 's/.*it: started, pid //p' "$log")
+  tap_ok "at full its JVM gives it back" wait_until 60 anon_is_below "$jvm" 140
+  tap_ok "which is said" wait_until 60 said 'it: runtime: GC.run of 1 JVM at full: resident' "$log"
+  tap_diag "$(grep 'GC.run' "$log" | cut -c 1-160)"
+  kill -TERM "$pid"
+  wait "$pid"
+  tap_is "it stops cleanly" $? 0
+fi
+
 # What an operator sees of it.
 socket=$TAP_DIR/run.sock
 cat >"$TAP_DIR/app.ini" <<END

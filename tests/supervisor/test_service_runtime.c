@@ -1,0 +1,191 @@
+/* When the JVMs of a service are asked to give memory back, and for what. */
+#include "supervisor/fleet/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fake_children.h"
+#include "tests/support/fake_tick.h"
+#include "tests/support/said.h"
+
+int __wrap_jvm_worker_start(struct jvm_worker **made, const struct jvm_work *work);
+bool __wrap_jvm_worker_take(struct jvm_worker *asked, struct jvm_done *done);
+void __wrap_jvm_worker_close(struct jvm_worker *asked);
+
+/* The thread, of which there is none. */
+static struct {
+	unsigned starts;
+	struct jvm_work work; /* as last asked */
+	bool over;
+	struct jvm_done done;
+	unsigned closed;
+} worker;
+
+int __wrap_jvm_worker_start(struct jvm_worker **made, const struct jvm_work *work)
+{
+	worker.starts++;
+	worker.work = *work;
+	worker.over = false;
+	*made = (struct jvm_worker *)&worker;
+	return 0;
+}
+
+bool __wrap_jvm_worker_take(struct jvm_worker *asked, struct jvm_done *done)
+{
+	assert_ptr_equal(asked, &worker);
+	*done = worker.done;
+	return worker.over;
+}
+
+void __wrap_jvm_worker_close(struct jvm_worker *asked)
+{
+	worker.closed += asked != NULL;
+}
+
+static struct service_runtime *start(bool shim)
+{
+	memset(&worker, 0, sizeof worker);
+	life.service.config->runtime = CONFIG_RUNTIME_JAVA;
+	life_start();
+	life.service.runtime.has_shim = shim;
+	return &life.service.runtime;
+}
+
+static void reach(enum level level)
+{
+	life.service.memory.policy.state.pressure.level = level;
+	service_runtime_step(&life.service, life.now_ms);
+}
+
+static void end_with(struct jvm_done done)
+{
+	worker.over = true;
+	worker.done = done;
+	service_runtime_step(&life.service, life.now_ms);
+	worker.over = false;
+}
+
+static void test_at_full_the_garbage_is_collected(void **state)
+{
+	const struct service_runtime *runtime = start(true);
+	(void)state;
+	reach(LEVEL_EAGER);
+	assert_int_equal(worker.starts, 0);
+	assert_true(service_runtime_deadline_ms(runtime) == SERVICE_RUNTIME_NEVER);
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 1);
+	assert_string_equal(worker.work.command[0], "GC.run");
+	assert_int_equal(worker.work.times[0], SERVICE_RUNTIME_COLLECTIONS);
+	assert_null(worker.work.command[1]);
+	assert_int_equal(worker.work.group, life.service.pid);
+	assert_true(service_runtime_deadline_ms(runtime) <= life.now_ms + SERVICE_RUNTIME_LOOK_MS);
+}
+
+static void test_without_our_heap_that_of_libc_is_trimmed_too(void **state)
+{
+	start(false);
+	(void)state;
+	reach(LEVEL_LAZY);
+	assert_int_equal(worker.starts, 0);
+	reach(LEVEL_EAGER);
+	assert_int_equal(worker.starts, 1);
+	assert_string_equal(worker.work.command[0], "System.trim_native_heap");
+	assert_null(worker.work.command[1]);
+	end_with((struct jvm_done){.jvms = 1});
+	/* What is harder is not waited with. */
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 2);
+	assert_string_equal(worker.work.command[0], "GC.run");
+	assert_string_equal(worker.work.command[1], "System.trim_native_heap");
+}
+
+static void test_it_is_asked_again_only_after_a_rest(void **state)
+{
+	const struct service_runtime *runtime = start(true);
+	(void)state;
+	reach(LEVEL_FULL);
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 1);
+	end_with((struct jvm_done){
+		.jvms = 1, .before_bytes = 9 << 20, .after_bytes = 4 << 20, .took_ms = 7});
+	assert_int_equal(
+		said("web: runtime: GC.run of 1 JVM at full: resident 9M -> 4M in 7ms"), 1);
+	assert_true(service_runtime_deadline_ms(runtime) == life.now_ms + SERVICE_RUNTIME_REST_MS);
+	life.now_ms += SERVICE_RUNTIME_REST_MS - 1;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 1);
+	life.now_ms++;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 2);
+	/* One that takes long is asked less often. */
+	end_with((struct jvm_done){.jvms = 1, .took_ms = 1000});
+	life.now_ms += SERVICE_RUNTIME_SHARE * 1000 - 1;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 2);
+	life.now_ms++;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 3);
+}
+
+static void test_one_that_does_not_answer_is_remembered(void **state)
+{
+	start(true);
+	(void)state;
+	reach(LEVEL_FULL);
+	end_with((struct jvm_done){.error = -ETIMEDOUT, .avoided = {.count = 1, .pid = {77}}});
+	assert_int_equal(said("web: runtime: a JVM did not do what it was asked at full: "
+			      "Connection timed out; it is not asked again"),
+		1);
+	life.now_ms += SERVICE_RUNTIME_REST_MS;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.work.avoided.count, 1);
+	assert_int_equal(worker.work.avoided.pid[0], 77);
+}
+
+static void test_nobody_else_is_asked(void **state)
+{
+	start(true);
+	(void)state;
+	life.service.config->dry_run = true;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 0);
+	assert_int_equal(said("web: dry run: would ask its JVM for GC.run at full"), 1);
+	life.service.config->dry_run = false;
+	life.service.runtime.kind = CONFIG_RUNTIME_NODE;
+	life.now_ms += SERVICE_RUNTIME_REST_MS;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 0);
+}
+
+static void test_it_ends_with_the_service(void **state)
+{
+	start(true);
+	(void)state;
+	reach(LEVEL_FULL);
+	service_runtime_end(&life.service.runtime);
+	assert_int_equal(worker.closed, 1);
+	service_runtime_end(&life.service.runtime);
+	assert_int_equal(worker.closed, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_at_full_the_garbage_is_collected),
+		TEST(test_without_our_heap_that_of_libc_is_trimmed_too),
+		TEST(test_it_is_asked_again_only_after_a_rest),
+		TEST(test_one_that_does_not_answer_is_remembered),
+		TEST(test_nobody_else_is_asked),
+		TEST(test_it_ends_with_the_service),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
