@@ -26,7 +26,7 @@ struct launch {
 	struct service_identity identity;
 	struct shim_verdict verdict;
 	bool keeps;    /* its allocator, for which auto decided */
-	bool has_heap; /* that of libspillway.so */
+	bool has_heap; /* ours is preloaded */
 };
 
 static int add_preload(struct environment *environment, const char *shim_path)

@@ -35,7 +35,7 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 	const struct config_service *config = service->config;
 	struct service_runtime *runtime = &service->runtime;
 	service_runtime_end(runtime);
-	*runtime = (struct service_runtime){.kind = CONFIG_RUNTIME_AUTO, .has_shim = verdict->load};
+	*runtime = (struct service_runtime){.kind = CONFIG_RUNTIME_AUTO, .has_heap = has_heap};
 	if (config->runtime == CONFIG_RUNTIME_OFF)
 		return 0;
 	runtime->kind = kind_of(config, verdict);
@@ -72,7 +72,7 @@ static struct jvm_work work_at(const struct service_runtime *runtime, enum level
 		work.times[count] = SERVICE_RUNTIME_COLLECTIONS;
 		work.command[count++] = "GC.run";
 	}
-	if (level >= LEVEL_EAGER && !runtime->has_shim) {
+	if (level >= LEVEL_EAGER && !runtime->has_heap) {
 		work.times[count] = 1;
 		work.command[count] = "System.trim_native_heap";
 	}

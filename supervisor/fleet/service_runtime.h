@@ -34,7 +34,7 @@ struct service_host;
 struct service_runtime {
 	enum config_runtime kind; /* CONFIG_RUNTIME_AUTO = none is known */
 	struct runtime_given given;
-	bool has_shim;
+	bool has_heap;             /* of ours */
 	bool wanted;               /* the level asks for it */
 	enum level told;           /* at which it was asked last */
 	uint64_t rest_ms;          /* it is not asked before that, but at a higher level */
@@ -43,8 +43,8 @@ struct service_runtime {
 	struct jvm_avoided avoided;
 };
 
-/* At a start, after the verdict about the shim.  has_heap: that is preloaded, and not the agent.
- * 0 or -ENOMEM. */
+/* At a start, after the verdict about the program.  has_heap: our allocator is preloaded, and not
+ * the agent for another.  0 or -ENOMEM. */
 int service_runtime_give(struct service *service, const struct service_host *host,
 	const struct shim_verdict *verdict, bool has_heap, struct environment *environment);
 

@@ -49,12 +49,12 @@ void __wrap_jvm_worker_close(struct jvm_worker *asked)
 	worker.closed += asked != NULL;
 }
 
-static struct service_runtime *start(bool shim)
+static struct service_runtime *start(bool heap)
 {
 	memset(&worker, 0, sizeof worker);
 	life.service.config->runtime = CONFIG_RUNTIME_JAVA;
 	life_start();
-	life.service.runtime.has_shim = shim;
+	life.service.runtime.has_heap = heap;
 	return &life.service.runtime;
 }
 

@@ -51,6 +51,7 @@ else
 fi
 is_given "python's objects come into our heap" "python, given PYTHONMALLOC=malloc" -- \
   /usr/bin/python3 -c 'import os; print(os.environ["PYTHONMALLOC"])'
+is_given "not into glibc's, which they make slow" python --allocator=keep -- /usr/bin/python3 -c 1
 if command -v php >/dev/null; then
   is_given "php is recognised" php -- php -r 'echo 1;'
 else
