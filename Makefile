@@ -409,9 +409,10 @@ BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share
 UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
-install: $(addprefix $(FROM)/,bin/spillway bin/spillctl lib/libspillway.so) ## install under $(DESTDIR)$(PREFIX)
+LIBRARIES := lib/libspillway.so lib/libspillway-agent.so
+install: $(addprefix $(FROM)/,bin/spillway bin/spillctl $(LIBRARIES)) ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(FROM)/bin/spillway $(FROM)/bin/spillctl
-	install -D -m 755 -t $(DESTDIR)$(LIBDIR) $(FROM)/lib/libspillway.so
+	install -D -m 755 -t $(DESTDIR)$(LIBDIR) $(addprefix $(FROM)/,$(LIBRARIES))
 	install -D -m 644 shim/spillway.h $(DESTDIR)$(PREFIX)/include/spillway.h
 	install -d $(UNITS) && sed 's,@BINDIR@,$(BINDIR),' packaging/systemd/spillway@.service >$(UNITS)/spillway@.service
 	install -D -m 644 -t $(SHARE)/doc/spillway/examples packaging/spillway.ini
@@ -424,7 +425,7 @@ install: $(addprefix $(FROM)/,bin/spillway bin/spillctl lib/libspillway.so) ## i
 	install -D -m 644 -t $(SHARE)/fish/vendor_completions.d packaging/completions/spillctl.fish
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(DESTDIR)$(LIBDIR)/libspillway.so $(DESTDIR)$(PREFIX)/include/spillway.h
+	rm -f $(DESTDIR)$(PREFIX)/bin/spillway $(DESTDIR)$(PREFIX)/bin/spillctl $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(LIBRARIES))) $(DESTDIR)$(PREFIX)/include/spillway.h
 	rm -f $(UNITS)/spillway@.service $(SHARE)/man/man1/spillway.1 $(SHARE)/man/man1/spillctl.1
 	rm -f $(SHARE)/man/man3/spillway.h.3 $(SHARE)/man/man5/spillway.ini.5 $(SHARE)/man/man7/libspillway.7
 	rm -f $(SHARE)/bash-completion/completions/spillctl $(SHARE)/zsh/site-functions/_spillctl $(SHARE)/fish/vendor_completions.d/spillctl.fish

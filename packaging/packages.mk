@@ -1,6 +1,6 @@
 # What is made for others to install: static programs, a tarball, Debian packages, an image.
 #
-#   $(STATIC)/   bin/spillway and bin/spillctl without a library of any kind, lib/libspillway.so; stripped.
+#   $(STATIC)/   bin/spillway and bin/spillctl without a library of any kind, lib/libspillway.so and libspillway-agent.so; stripped.
 #                They are linked from the objects of this variant, so nothing is compiled twice.
 #   build/dist/  what is given away
 #
@@ -28,12 +28,12 @@ $(STATIC)/bin/spillctl: $(PARTS_spillctl)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(LINK_STATIC) -o $@ $^ $(LIBS_client)
 
-$(STATIC)/lib/libspillway.so: $(SHIM)
+$(STATIC)/lib/%.so: $(OUT)/lib/%.so
 	@mkdir -p $(@D)
 	$(call say,STRIP,$@)$(STRIP) --strip-unneeded -R .note.gnu.build-id -o $@ $<
 
 .PHONY: static dist-bin
-static: $(STATIC)/bin/spillway $(STATIC)/bin/spillctl $(STATIC)/lib/libspillway.so ## link spillway and spillctl without libraries: build/release/static
+static: $(STATIC)/bin/spillway $(STATIC)/bin/spillctl $(STATIC)/lib/libspillway.so $(STATIC)/lib/libspillway-agent.so ## link spillway and spillctl without libraries: build/release/static
 	@ls -l $^ | awk '{ printf "  %5d kB  %s\n", $$5 / 1000, $$NF }'
 
 TARBALL = spillway-$(VERSION)-linux-$(MACHINE)

@@ -11,7 +11,7 @@ tarball=build/dist/spillway-$version-linux-aarch64.tar.gz
 	exit 1
 }
 tar -x -C "$TAP_DIR" --strip-components=1 -f "$tarball"
-for file in bin/spillway bin/spillctl lib/libspillway.so; do
+for file in bin/spillway bin/spillctl lib/libspillway.so lib/libspillway-agent.so; do
 	tap_ok "$file is for aarch64" sh -c "readelf -h '$TAP_DIR/$file' | grep -q AArch64"
 done
 qemu-aarch64-static "$TAP_DIR/bin/spillway" -q -- sh -c 'exit 7'

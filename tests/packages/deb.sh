@@ -71,7 +71,7 @@ is_hardened() {
 	readelf -h "$1" | grep -q 'Type: *DYN' && readelf -lW "$1" | grep -q GNU_RELRO && readelf -dW "$1" | grep -q 'BIND_NOW\|NOW' &&
 		! readelf -lW "$1" | grep -q 'GNU_STACK.*RWE' && readelf --dyn-syms -W "$1" | grep -q '__stack_chk_fail\|_chk@'
 }
-for file in usr/bin/spillway usr/bin/spillctl usr/lib/*/libspillway.so; do
+for file in usr/bin/spillway usr/bin/spillctl usr/lib/*/libspillway.so usr/lib/*/libspillway-agent.so; do
 	# shellcheck disable=SC2086
 	tap_ok "$file is hardened" is_hardened "$(echo "$root"/$file)"
 done

@@ -31,7 +31,7 @@ tap_is "each blob of the image has its sum as its name" "$(cd "$image/blobs/sha2
 tap_ok "skopeo can read the image" skopeo inspect "oci:$image:$version"
 tap_ok "umoci can unpack it" umoci unpack --rootless --image "$image:$version" "$TAP_DIR/bundle"
 tap_is "and there is nothing else in it" "$(cd "$TAP_DIR/bundle/rootfs" && find . -type f | sort | paste -sd ' ')" \
-	"./usr/local/bin/spillway ./usr/local/lib/libspillway.so"
+	"./usr/local/bin/spillway ./usr/local/lib/libspillway-agent.so ./usr/local/lib/libspillway.so"
 tap_is "everybody may read and run that" "$(find "$TAP_DIR/bundle/rootfs" ! -perm -555)" ""
 tap_is "the recipes and the pod name this version" \
 	"$(grep -ho 'spillway:[0-9][0-9.]*' packaging/image/*.Dockerfile packaging/image/*.yaml | sort -u)" "spillway:$version"
@@ -46,6 +46,8 @@ for program in spillway spillctl; do
 done
 tap_ok "spillway finds the library beside it" \
 	"$TAP_DIR/into/bin/spillway" -- grep -q "$TAP_DIR/into/lib/libspillway.so" /proc/self/maps
+tap_ok "and the agent for a command that keeps its allocator" \
+	"$TAP_DIR/into/bin/spillway" --allocator=keep -- grep -q "$TAP_DIR/into/lib/libspillway-agent.so" /proc/self/maps
 # The C library looks for accounts of other sources in libraries of its own; /etc/passwd takes none.
 printf '[service:a]\ncommand = id -un\nuser = nobody\n' >"$TAP_DIR/user.ini"
 if [ "$(id -u)" -eq 0 ]; then
