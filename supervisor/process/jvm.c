@@ -148,15 +148,33 @@ static int connect_to(const struct attach *attach)
 	return error;
 }
 
+/* Its /tmp.  A link in the place of /tmp is not followed: it would lead from
+ * our root, not from the process's.  A descriptor, or -1 with errno. */
+static int open_tmp(int process_fd)
+{
+	int root_fd = openat(process_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0)
+		return -1;
+	int tmp_fd = openat(root_fd, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int error = errno;
+	close(root_fd);
+	errno = error;
+	return tmp_fd;
+}
+
+static int open_cwd(int process_fd)
+{
+	return openat(process_fd, "cwd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* The file that tells a SIGQUIT that attaching is meant from one that asks for a dump.  The
  * descriptor of the directory that it was made in, or -errno. */
 static int make_trigger(const struct attach *attach, const char *name)
 {
 	int error = 0;
-	const char *const places[] = {"root/tmp", "cwd"};
+	int (*const places[])(int process_fd) = {open_tmp, open_cwd};
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-		int place_fd =
-			openat(attach->process_fd, places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		int place_fd = places[i](attach->process_fd);
 		int fd = openat(
 			place_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		error = -errno;
@@ -273,7 +291,7 @@ static int talk(struct attach *attach, char answer[static JVM_ANSWER_BYTES])
 {
 	if (!can_attach(attach))
 		return -ENOEXEC;
-	attach->tmp_fd = openat(attach->process_fd, "root/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	attach->tmp_fd = open_tmp(attach->process_fd);
 	if (attach->tmp_fd < 0)
 		return -errno;
 	int fd = connect_to(attach);
