@@ -39,6 +39,10 @@ static _Atomic uint32_t users = USERS_CLOSED;
 enum taking { TAKING_FREE, TAKING_BUSY, TAKING_NONE };
 static _Atomic uint32_t slot_taking;
 static _Atomic uint64_t renew_ns;
+/* The totals that a forked process began with: its parent counts them.  Written while the slot is
+ * being taken. */
+static struct heap_stats inherited;
+static _Atomic bool inherits;
 
 /* Maps what is behind fd if it is the file of the link that is expected there (NULL: any); NULL and
  * *error. */
@@ -404,6 +408,8 @@ void link_slot_take(void)
 			slot_prepare(found, start_ticks);
 			slot = found;
 			slot_owner = owner;
+			if (atomic_exchange(&inherits, false))
+				heap_stats_read(&inherited);
 			atomic_store(&users, 0);
 			link_slot_publish();
 			break;
@@ -526,6 +532,14 @@ void link_slot_free(void)
 	atomic_compare_exchange_strong(&slot->owner, &owner, 0);
 }
 
+/* What this process adds to the sums of its service. */
+static uint64_t own_figure(enum figure_kind kind, uint64_t value, uint64_t inherited_value)
+{
+	if (kind != FIGURE_TOTAL)
+		return value;
+	return value > inherited_value ? value - inherited_value : 0;
+}
+
 void link_slot_publish(void)
 {
 	struct link_slot *own = link_slot_enter();
@@ -537,7 +551,8 @@ void link_slot_publish(void)
 	}
 	heap_stats_read(&stats);
 #define PUBLISH(name, kind, attribute) \
-	atomic_store_explicit(&own->name, stats.name, memory_order_relaxed);
+	atomic_store_explicit(&own->name, own_figure(FIGURE_##kind, stats.name, inherited.name), \
+		memory_order_relaxed);
 	FIGURES_LINKED(PUBLISH)
 #undef PUBLISH
 	atomic_store_explicit(&own->free_slots_bytes, stats.free_slot_bytes, memory_order_relaxed);
@@ -553,6 +568,7 @@ void link_allocator_set(enum link_allocator allocator)
 void link_fork_child(void)
 {
 	slot = NULL;
+	atomic_store(&inherits, true);
 	atomic_store(&users, USERS_CLOSED);
 	atomic_store(&slot_taking, TAKING_FREE);
 }

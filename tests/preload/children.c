@@ -103,6 +103,29 @@ static void test_nothing_held(void)
 	puppet_end(&puppet);
 }
 
+/* A sum over processes would count what the parent gave back once more with each child. */
+static void test_totals(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start();
+
+	puppet_ask(&puppet, "idle 65536 65536");
+	CHECK(WAIT_UNTIL(WAIT_S, slot_of(puppet.pid)->has_thread == 1));
+	uint32_t sequence = link_ask(LINK_CALM, LINK_FULL);
+	CHECK(WAIT_UNTIL(WAIT_S, slot_of(puppet.pid)->sequence_done == sequence));
+	CHECK(slot_of(puppet.pid)->released_full_bytes >= KEPT_KIB / 2 * 1024);
+	puppet_ask(&puppet, "keep 16384 65536");
+	pid_t child = (pid_t)puppet_ask(&puppet, "fork");
+	puppet_ask(&puppet, "let");
+	CHECK(WAIT_UNTIL(WAIT_S, has_joined(child)));
+	tap_ok(slot_of(child)->released_full_bytes < KEPT_KIB / 2 * 1024,
+		"a child does not count what its parent gave back");
+	tap_ok(gives_back(child, KEPT_KIB) &&
+			slot_of(child)->released_full_bytes >= KEPT_KIB / 8 * 1024,
+		"but what it gives back itself");
+	puppet_end(&puppet);
+}
+
 static void test_cancelled(void)
 {
 	pid_t child;
@@ -184,6 +207,7 @@ int main(int count, char **arguments)
 	test_inherited_idle();
 	test_inherited_little();
 	test_nothing_held();
+	test_totals();
 	test_cancelled();
 	test_bare_clone();
 	test_wakes_itself_only();
