@@ -100,11 +100,12 @@ static void say_version(struct link_slots *slots, uint64_t owner)
 }
 
 /* Looks the process up where it is time to; false: it is gone, and the slot free. */
-static bool check_owner(struct link_slots *slots, size_t index, int proc_fd, uint64_t now_ms)
+static bool check_owner(
+	struct link_slots *slots, size_t index, int proc_fd, bool silent, uint64_t now_ms)
 {
 	struct link_seen *seen = &slots->seen[index];
-	if (seen->checked_ms != 0 && !slots->suspect &&
-		now_ms - seen->checked_ms < LINK_SLOTS_TRUST_MS)
+	uint64_t trust_ms = silent ? LINK_SLOTS_SILENT_MS : LINK_SLOTS_TRUST_MS;
+	if (seen->checked_ms != 0 && !slots->suspect && now_ms - seen->checked_ms < trust_ms)
 		return true;
 	if (!process_lives(proc_fd, seen->owner)) {
 		free_slot(&slots->slot[index], seen->owner);
@@ -138,7 +139,9 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 	bool ours = atomic_load_explicit(&slot->version, memory_order_relaxed) == LINK_VERSION;
 	if (whole && ours)
 		link_figures_read(slot, &seen->figures, &slots->gone);
-	if (!check_owner(slots, index, proc_fd, now_ms))
+	bool has_thread = atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0;
+	bool silent = has_thread && (int32_t)(done - asked_sequence) < 0;
+	if (!check_owner(slots, index, proc_fd, silent, now_ms))
 		return;
 	if (!whole || !ours) {
 		/* The process does not count now.  What it had reached before still does. */
@@ -148,10 +151,10 @@ void link_slots_visit(struct link_slots *slots, size_t index, int proc_fd, uint3
 		return;
 	}
 	slots->processes++;
-	if (atomic_load_explicit(&slot->has_thread, memory_order_relaxed) != 0) {
+	if (has_thread) {
 		slots->threads++;
 		seen->answers = true;
-		if ((int32_t)(done - asked_sequence) < 0)
+		if (silent)
 			slots->answered = false;
 	}
 	link_figures_add(&slots->sum, &seen->figures);

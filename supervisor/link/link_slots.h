@@ -15,9 +15,11 @@
  * A slot counts while its process lives, which is looked up in /proc: the pid
  * must be there, not be a zombie, and have been started at the tick in the
  * owner word.  That costs a file per process, so a known owner is looked up again
- * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death.  Of owners that were not
- * there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a process
- * that writes new ones all the time must not keep the supervisor busy.
+ * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death; one that has a scavenger
+ * thread and has not answered a release, after LINK_SLOTS_SILENT_MS: nothing else is asked of the
+ * service until all have answered, so one that has died must not hold that up.  Of owners that were
+ * not there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a
+ * process that writes new ones all the time must not keep the supervisor busy.
  *
  * Shims take the first slot that is free, so what is noted of them is an array as long as the
  * highest slot that ever had an owner.  A slot for which there is no memory does not count.
@@ -28,6 +30,7 @@
  */
 
 #define LINK_SLOTS_TRUST_MS 250
+#define LINK_SLOTS_SILENT_MS 10
 #define LINK_SLOTS_FRESH 256U
 
 struct link_seen {

@@ -505,6 +505,22 @@ static void test_a_release_is_answered_when_all_with_a_thread_have_done_it(void 
 	assert_true(read_totals(peer).heap.answered);
 }
 
+static void test_one_that_died_before_it_answered_is_not_waited_for(void **state)
+{
+	struct peer *peer = *state;
+	struct link_slot *a = take(peer, 0, 100, 7000);
+	struct link_totals totals;
+	take(peer, 1, 101, 7000);
+	assert_true(read_totals(peer).heap.answered);
+	a->sequence_done = link_ask(peer->link, LEVEL_FULL, 4096);
+	unlinkat(peer->proc.fd, "101/stat", 0);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + LINK_SLOTS_SILENT_MS - 1, &totals);
+	assert_false(totals.heap.answered);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + LINK_SLOTS_SILENT_MS, &totals);
+	assert_true(totals.heap.answered);
+	assert_int_equal(totals.heap.processes, 1);
+}
+
 /* A process that has given back 10 MiB, of which again_mib were wanted again, and holds 20 idle. */
 static void fill_giver(struct link_slot *slot, uint64_t again_mib)
 {
@@ -782,6 +798,7 @@ int main(void)
 		TEST(test_a_slot_of_another_version_does_not_count),
 		TEST(test_a_slot_says_what_its_process_allocates_with),
 		TEST(test_a_release_is_answered_when_all_with_a_thread_have_done_it),
+		TEST(test_one_that_died_before_it_answered_is_not_waited_for),
 		TEST(test_processes_where_a_page_costs_least_are_asked_first),
 		TEST(test_all_are_asked_for_all_where_what_they_hold_does_not_do),
 		TEST(test_answers_survive_the_sequence_wrapping),
