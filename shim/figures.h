@@ -104,7 +104,9 @@ enum figure_kind {
 	/* free_slot_bytes above, which was public before it was linked: a row keeps its place. */ \
 	SLOT(free_slots_bytes, LEVEL, NULL) \
 	/* refault_page_ns above, likewise. */ \
-	SLOT(fault_page_ns, HIGHEST, NULL)
+	SLOT(fault_page_ns, HIGHEST, NULL) \
+	/* Credit that was taken at the gate, and whose pages have been made resident since. */ \
+	SLOT(populated_bytes, TOTAL, NULL)
 
 /* The rows of one struct, or of what goes from one to another, for a macro that takes a row. */
 #define FIGURES_OF_HEAP(F) FIGURES(F, F, F, FIGURE_NOT)

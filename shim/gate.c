@@ -14,11 +14,15 @@
 #include <stdatomic.h>
 
 #define GATE_OPEN UINT64_MAX
+#define CREDIT_PAGE_BYTES ((uint64_t)4096)
 #define SELF_PASS_BYTES ((uint64_t)1024 * 1024)
 /* Passes over the own heap per need, beyond those that the need itself calls for. */
 #define SELF_PASSES_SPARE 4U
 
 static __thread bool exempt;
+/* Of the credit, by this thread since it came to the gate, and not yet resident; saturates, which
+ * only tells less. */
+static __thread uint32_t taken_pages;
 
 /* Who hands out credit: the supervisor, or this process's own thread (alone.h). */
 struct keeper {
@@ -81,15 +85,26 @@ void gate_exempt_thread(void)
 	exempt = true;
 }
 
+static void taken_pages_add(uint64_t bytes)
+{
+	uint64_t pages = taken_pages + bytes / CREDIT_PAGE_BYTES;
+
+	taken_pages = pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
+}
+
 /* Takes all of bytes, or nothing. */
 static bool credit_take(struct link_gate *gate, uint64_t bytes)
 {
 	uint64_t credit = atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed);
 
-	while (credit >= bytes)
-		if (credit == GATE_OPEN ||
-			atomic_compare_exchange_weak(&gate->credit_bytes, &credit, credit - bytes))
+	while (credit >= bytes) {
+		if (credit == GATE_OPEN)
 			return true;
+		if (atomic_compare_exchange_weak(&gate->credit_bytes, &credit, credit - bytes)) {
+			taken_pages_add(bytes);
+			return true;
+		}
+	}
 	return false;
 }
 
@@ -230,6 +245,7 @@ bool gate_pass(size_t bytes)
 		return false;
 	saved = errno;
 	exempt = true;
+	taken_pages = 0;
 	now_ns = os_now_ns();
 	if (worker_process_check() == PROCESS_OWN && keeper_find(&keeper, now_ns))
 		limited =
@@ -238,4 +254,22 @@ bool gate_pass(size_t bytes)
 	exempt = false;
 	errno = saved;
 	return limited;
+}
+
+void gate_populated(void)
+{
+	struct keeper keeper;
+	struct link_slot *slot;
+	uint64_t taken = (uint64_t)taken_pages * CREDIT_PAGE_BYTES;
+	int saved = errno;
+
+	taken_pages = 0;
+	if (taken == 0 || !keeper_find(&keeper, os_now_ns()))
+		return;
+	slot = keeper.own ? limit_slot() : link_slot_enter();
+	if (slot != NULL) {
+		atomic_fetch_add(&slot->populated_bytes, taken);
+		slot_leave(&keeper);
+	}
+	errno = saved;
 }

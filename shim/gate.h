@@ -43,6 +43,11 @@
 
 bool gate_pass(size_t bytes);
 
+/* For gate_set_populated(): what this thread took of the credit in its last gate_pass is resident.
+ * The slot counts it: where another process ends or gives back at the same time, usage would not
+ * show it, and the credit would seem to be used by nobody yet (supervisor/policy/credit.h). */
+void gate_populated(void);
+
 /* This thread never waits at the gate, pays no credit, and never starts work of the scavenger. */
 void gate_exempt_thread(void);
 

@@ -174,6 +174,7 @@ static void heap_read(struct service_sample *service, const struct heap_stats *s
 			      stats->released_full_bytes,
 		.wants_bytes = atomic_load(&limit_slot()->wants_bytes),
 		.credit_left_bytes = credit_left(),
+		.populated_bytes = atomic_load(&limit_slot()->populated_bytes),
 		.answered = scavenger_has_answered(),
 	};
 }

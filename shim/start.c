@@ -172,6 +172,7 @@ static void start_in_libc(char **environment)
 	limit_init(environment, worker_wake);
 	scavenger_init(link_sequence());
 	cache_set_hook(thread_note);
+	gate_set_populated(gate_populated);
 	gate_set(gate_pass);
 	errno = saved;
 }

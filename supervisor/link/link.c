@@ -332,6 +332,7 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 			.page_ns = link_figures_page_ns(&slots->sum),
 			.wants_bytes = link->wants_bytes,
 			.credit_left_bytes = link->credit_left_bytes,
+			.populated_bytes = slots->sum.populated_bytes,
 			.answered = slots->answered},
 		.threads = slots->threads,
 		.figures = slots->sum,

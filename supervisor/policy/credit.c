@@ -15,23 +15,57 @@ static uint64_t settle(uint64_t *pending_bytes, uint64_t charged_bytes)
 	return bytes;
 }
 
+/* What of the bytes is news: the rest was settled by the other's word before. */
+static uint64_t pay_debt(uint64_t *owed_bytes, uint64_t bytes)
+{
+	uint64_t paid_bytes = less_of(*owed_bytes, bytes);
+	*owed_bytes -= paid_bytes;
+	return bytes - paid_bytes;
+}
+
+static void begin_period(struct credit *credit, uint64_t now_ms)
+{
+	uint64_t passed_ms = fraction_less(now_ms, credit->period_ms);
+	if (passed_ms < CREDIT_PENDING_MS)
+		return;
+	credit->pending_bytes[1] = passed_ms < 2 * CREDIT_PENDING_MS ? credit->pending_bytes[0] : 0;
+	credit->pending_bytes[0] = 0;
+	credit->usage_owes_bytes /= 2;
+	credit->heaps_owe_bytes /= 2;
+	credit->period_ms = now_ms;
+}
+
+/* Returns how much of charged_bytes was for credit. */
+static uint64_t settle_pending(
+	struct credit *credit, uint64_t charged_bytes, uint64_t populated_bytes)
+{
+	uint64_t fresh_bytes = populated_bytes < credit->populated_bytes
+				       ? populated_bytes
+				       : populated_bytes - credit->populated_bytes;
+	credit->populated_bytes = populated_bytes;
+	uint64_t by_usage_bytes = pay_debt(&credit->usage_owes_bytes, charged_bytes);
+	uint64_t by_heaps_bytes = pay_debt(&credit->heaps_owe_bytes, fresh_bytes);
+	uint64_t told_bytes = by_usage_bytes > by_heaps_bytes ? by_usage_bytes : by_heaps_bytes;
+	uint64_t settled_bytes = settle(&credit->pending_bytes[1], told_bytes);
+	settled_bytes += settle(&credit->pending_bytes[0], told_bytes - settled_bytes);
+	uint64_t owed_before_bytes = charged_bytes - by_usage_bytes;
+	credit->usage_owes_bytes = fraction_plus(
+		credit->usage_owes_bytes, fraction_less(settled_bytes, by_usage_bytes));
+	credit->heaps_owe_bytes = fraction_plus(
+		credit->heaps_owe_bytes, fraction_less(settled_bytes, by_heaps_bytes));
+	return owed_before_bytes + less_of(settled_bytes, by_usage_bytes);
+}
+
 uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
-	uint64_t wants_bytes, uint64_t now_ms)
+	uint64_t populated_bytes, uint64_t wants_bytes, uint64_t now_ms)
 {
 	uint64_t taken_bytes = 0;
 	if (credit->given && credit->given_bytes != UINT64_MAX)
 		taken_bytes = fraction_less(credit->given_bytes, left_bytes);
-	uint64_t passed_ms = fraction_less(now_ms, credit->period_ms);
-	if (passed_ms >= CREDIT_PENDING_MS) {
-		credit->pending_bytes[1] =
-			passed_ms < 2 * CREDIT_PENDING_MS ? credit->pending_bytes[0] : 0;
-		credit->pending_bytes[0] = 0;
-		credit->period_ms = now_ms;
-	}
+	begin_period(credit, now_ms);
 	credit->taken_bytes = fraction_plus(credit->taken_bytes, taken_bytes);
 	credit->pending_bytes[0] = fraction_plus(credit->pending_bytes[0], taken_bytes);
-	uint64_t settled_bytes = settle(&credit->pending_bytes[1], charged_bytes);
-	settled_bytes += settle(&credit->pending_bytes[0], charged_bytes - settled_bytes);
+	uint64_t settled_bytes = settle_pending(credit, charged_bytes, populated_bytes);
 	if (wants_bytes > 0 && !credit->waiting)
 		credit->waiting_ms = now_ms;
 	credit->waiting = wants_bytes > 0;

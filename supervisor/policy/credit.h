@@ -17,8 +17,15 @@
  * be 1 ms apart; without the pending bytes two steps would hand out the same
  * memory.  A step learns what was taken from what is left of the credit that the
  * step before gave (heap_sample.credit_left_bytes), and what was charged from
- * the leaf's usage and what its heaps gave back (charge.h).  Takings that never show are forgotten
- * after CREDIT_PENDING_MS to twice that: the heap gave back as much meanwhile, or did not touch it.
+ * the leaf's usage and what its heaps gave back (charge.h), or from what the heaps say is resident
+ * (heap_sample.populated_bytes).  Usage alone would not do: where a process ends while another one
+ * fills what it was granted, usage falls, nobody says why, and what was filled would be pending
+ * while there is room.  The heaps alone would not do either, since at calm they tell nothing.  So
+ * the larger of the two counts, and what only one of them has told is noted, because the other may
+ * tell the same bytes later.
+ *
+ * Takings that never show are forgotten after CREDIT_PENDING_MS to twice that: the heap gave back
+ * as much meanwhile, or did not touch it.
  *
  * Credit is finite also when all is calm, unless the wall is further away than
  * the fastest heaps can come between two steps: a loop that looks once a second
@@ -49,14 +56,20 @@ struct credit {
 	uint64_t taken_bytes;      /* since ever */
 	uint64_t pending_bytes[2]; /* taken in this period and in the one before */
 	uint64_t period_ms;        /* when this period began */
+	uint64_t populated_bytes;  /* as of the last step */
+	/* Settled by what the one told, and not yet told by the other; half of it is forgotten with
+	 * each period. */
+	uint64_t usage_owes_bytes;
+	uint64_t heaps_owe_bytes;
 	bool waiting;
 	uint64_t waiting_ms; /* since when */
 };
 
 /* Accounts for what was taken and charged since the last step.  charged_bytes
- * is that of charge.h; how much of it was for credit is the result. */
+ * is that of charge.h, populated_bytes that of heap_sample, less than before: from 0.  The result
+ * is how much of charged_bytes was for credit. */
 uint64_t credit_account(struct credit *credit, uint64_t left_bytes, uint64_t charged_bytes,
-	uint64_t wants_bytes, uint64_t now_ms);
+	uint64_t populated_bytes, uint64_t wants_bytes, uint64_t now_ms);
 
 uint64_t credit_pending_bytes(const struct credit *credit);
 

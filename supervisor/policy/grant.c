@@ -83,7 +83,7 @@ static void account(struct turn *turn)
 			leaf_bytes != 0 ? fraction_less(own_bytes, before_bytes)
 					: common_rise_bytes);
 		uint64_t settled_bytes = credit_account(credit, heap->credit_left_bytes,
-			leaf_bytes != 0 ? leaf_charged_bytes : common_bytes,
+			leaf_bytes != 0 ? leaf_charged_bytes : common_bytes, heap->populated_bytes,
 			turn->service[i]->turn.wants_bytes, turn->now_ms);
 		if (leaf_bytes == 0)
 			common_bytes -= settled_bytes;

@@ -69,6 +69,9 @@ struct heap_sample {
 	uint64_t page_ns;
 	/* What of the last plan's credit nobody has taken yet; UINT64_MAX = it is without limit. */
 	uint64_t credit_left_bytes;
+	/* Credit that was taken and is resident by now, cumulative, as far as the heaps tell: what
+	 * is not made resident at once is not in it. */
+	uint64_t populated_bytes;
 	bool answered; /* every process has done the last release asked for, or none was asked for
 			*/
 };

@@ -192,6 +192,27 @@ static void test_nor_where_the_kernel_takes_back_what_it_can(void **state)
 	assert_true(hits[1] < hits[0]);
 }
 
+/* A process that ends makes usage fall, and nobody says why.  Who fills what it was granted at the
+ * same time does not wait for that: heaps say what they have filled. */
+static void test_nor_beside_processes_that_end(void **state)
+{
+	(void)state;
+	uint64_t waited_ms[2] = {0};
+	for (size_t p = 0; p < sizeof periods_ms / sizeof periods_ms[0]; p++) {
+		for (int silent = 0; silent < 2; silent++) {
+			world_begin(periods_ms[p], &usual, ENDS | (silent != 0 ? SILENT : 0));
+			world_run(true, true, true);
+			world_print();
+			assert_int_equal(world.crossed, 0);
+			assert_few_changes();
+			waited_ms[silent] += world.waited_ms;
+		}
+	}
+	print_message("# waited %llu ms, %llu silent\n", (unsigned long long)waited_ms[0],
+		(unsigned long long)waited_ms[1]);
+	assert_true(waited_ms[0] < waited_ms[1] / 2);
+}
+
 static void test_the_same_heaps_without_policy_cross_it(void **state)
 {
 	(void)state;
@@ -217,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_nor_beside_a_stranger_that_can_be_braked),
 		cmocka_unit_test(test_nor_where_all_can_be_braked),
 		cmocka_unit_test(test_nor_where_the_kernel_takes_back_what_it_can),
+		cmocka_unit_test(test_nor_beside_processes_that_end),
 		cmocka_unit_test(test_the_same_heaps_without_policy_cross_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

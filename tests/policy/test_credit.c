@@ -6,12 +6,12 @@ static void test_taken_credit_is_pending_until_it_is_charged(void **state)
 {
 	(void)state;
 	struct credit credit = {.given = true, .given_bytes = 50 * MIB};
-	credit_account(&credit, 20 * MIB, 0, 0, 1000);
+	credit_account(&credit, 20 * MIB, 0, 0, 0, 1000);
 	assert_int_equal(credit_pending_bytes(&credit), 30 * MIB);
 	credit.given_bytes = 10 * MIB;
-	credit_account(&credit, 10 * MIB, 12 * MIB, 0, 1005);
+	credit_account(&credit, 10 * MIB, 12 * MIB, 0, 0, 1005);
 	assert_int_equal(credit_pending_bytes(&credit), 18 * MIB);
-	credit_account(&credit, 10 * MIB, 40 * MIB, 0, 1010);
+	credit_account(&credit, 10 * MIB, 40 * MIB, 0, 0, 1010);
 	assert_int_equal(credit_pending_bytes(&credit), 0);
 }
 
@@ -19,21 +19,75 @@ static void test_taken_and_charged_in_one_go_is_not_pending(void **state)
 {
 	(void)state;
 	struct credit credit = {.given = true, .given_bytes = 50 * MIB};
-	credit_account(&credit, 20 * MIB, 30 * MIB, 0, 1000);
+	credit_account(&credit, 20 * MIB, 30 * MIB, 0, 0, 1000);
 	assert_int_equal(credit_pending_bytes(&credit), 0);
+}
+
+/* A process ends while the heap fills what it was granted: usage does not rise. */
+static void test_what_is_resident_is_not_pending_where_usage_falls(void **state)
+{
+	(void)state;
+	struct credit credit = {.given = true, .given_bytes = 50 * MIB, .period_ms = 1000};
+	credit_account(&credit, 20 * MIB, 0, 10 * MIB, 0, 1000);
+	assert_int_equal(credit_pending_bytes(&credit), 20 * MIB);
+	credit.given = false;
+	credit_account(&credit, 0, 0, 30 * MIB, 0, 1005);
+	assert_int_equal(credit_pending_bytes(&credit), 0);
+}
+
+/* The same bytes, told twice, are not those of another who has taken credit meanwhile. */
+static void test_usage_and_heaps_tell_the_same_bytes(void **state)
+{
+	(void)state;
+	struct credit credit = {.given = true, .given_bytes = 50 * MIB, .period_ms = 1000};
+	assert_int_equal(credit_account(&credit, 40 * MIB, 10 * MIB, 0, 0, 1000), 10 * MIB);
+	credit.given_bytes = 40 * MIB;
+	assert_int_equal(credit_account(&credit, 32 * MIB, 0, 10 * MIB, 0, 1001), 0);
+	assert_int_equal(credit_pending_bytes(&credit), 8 * MIB);
+	credit.given = false;
+	assert_int_equal(credit_account(&credit, 0, 0, 18 * MIB, 0, 1002), 0);
+	assert_int_equal(credit_pending_bytes(&credit), 0);
+	credit.given = true;
+	credit.given_bytes = 32 * MIB;
+	assert_int_equal(credit_account(&credit, 25 * MIB, 8 * MIB, 18 * MIB, 0, 1003), 8 * MIB);
+	assert_int_equal(credit_pending_bytes(&credit), 7 * MIB);
+}
+
+/* What was settled without the heaps' word, which never comes, does not hold up for long. */
+static void test_debts_are_forgotten_in_time(void **state)
+{
+	(void)state;
+	struct credit credit = {.given = true, .given_bytes = 50 * MIB, .period_ms = 1000};
+	credit_account(&credit, 40 * MIB, 10 * MIB, 0, 0, 1000);
+	credit.given = false;
+	for (uint64_t now_ms = 1100; now_ms <= 3500; now_ms += 100)
+		credit_account(&credit, 0, 0, 0, 0, now_ms);
+	credit.given = true;
+	credit_account(&credit, 40 * MIB, 0, 10 * MIB, 0, 3550);
+	assert_int_equal(credit_pending_bytes(&credit), 0);
+}
+
+/* The heaps of a service that starts anew count from 0. */
+static void test_heaps_may_count_anew(void **state)
+{
+	(void)state;
+	struct credit credit = {
+		.given = true, .given_bytes = 50 * MIB, .populated_bytes = 100 * MIB};
+	credit_account(&credit, 40 * MIB, 0, 6 * MIB, 0, 1000);
+	assert_int_equal(credit_pending_bytes(&credit), 4 * MIB);
 }
 
 static void test_pending_is_forgotten_in_time(void **state)
 {
 	(void)state;
 	struct credit credit = {.given = true, .given_bytes = 50 * MIB, .period_ms = 1000};
-	credit_account(&credit, 20 * MIB, 0, 0, 1050);
+	credit_account(&credit, 20 * MIB, 0, 0, 0, 1050);
 	credit.given_bytes = 0;
-	credit_account(&credit, 0, 0, 0, 1100);
+	credit_account(&credit, 0, 0, 0, 0, 1100);
 	assert_int_equal(credit_pending_bytes(&credit), 30 * MIB);
-	credit_account(&credit, 0, 0, 0, 1199);
+	credit_account(&credit, 0, 0, 0, 0, 1199);
 	assert_int_equal(credit_pending_bytes(&credit), 30 * MIB);
-	credit_account(&credit, 0, 0, 0, 1200);
+	credit_account(&credit, 0, 0, 0, 0, 1200);
 	assert_int_equal(credit_pending_bytes(&credit), 0);
 }
 
@@ -41,10 +95,10 @@ static void test_credit_without_limit_or_put_back_is_not_pending(void **state)
 {
 	(void)state;
 	struct credit credit = {.given = true, .given_bytes = UINT64_MAX};
-	credit_account(&credit, 20 * MIB, 0, 0, 1000);
+	credit_account(&credit, 20 * MIB, 0, 0, 0, 1000);
 	assert_int_equal(credit_pending_bytes(&credit), 0);
 	credit.given_bytes = 10 * MIB;
-	credit_account(&credit, 12 * MIB, 0, 0, 1001);
+	credit_account(&credit, 12 * MIB, 0, 0, 0, 1001);
 	assert_int_equal(credit_pending_bytes(&credit), 0);
 }
 
@@ -52,13 +106,13 @@ static void test_waiting_is_timed_from_the_first_wish(void **state)
 {
 	(void)state;
 	struct credit credit = {.given = false};
-	credit_account(&credit, 0, 0, MIB, 1000);
-	credit_account(&credit, 0, 0, 2 * MIB, 1050);
+	credit_account(&credit, 0, 0, 0, MIB, 1000);
+	credit_account(&credit, 0, 0, 0, 2 * MIB, 1050);
 	assert_true(credit.waiting);
 	assert_int_equal(credit.waiting_ms, 1000);
-	credit_account(&credit, 0, 0, 0, 1060);
+	credit_account(&credit, 0, 0, 0, 0, 1060);
 	assert_false(credit.waiting);
-	credit_account(&credit, 0, 0, MIB, 1070);
+	credit_account(&credit, 0, 0, 0, MIB, 1070);
 	assert_int_equal(credit.waiting_ms, 1070);
 }
 
@@ -160,6 +214,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_taken_credit_is_pending_until_it_is_charged),
 		cmocka_unit_test(test_taken_and_charged_in_one_go_is_not_pending),
+		cmocka_unit_test(test_what_is_resident_is_not_pending_where_usage_falls),
+		cmocka_unit_test(test_usage_and_heaps_tell_the_same_bytes),
+		cmocka_unit_test(test_debts_are_forgotten_in_time),
+		cmocka_unit_test(test_heaps_may_count_anew),
 		cmocka_unit_test(test_pending_is_forgotten_in_time),
 		cmocka_unit_test(test_credit_without_limit_or_put_back_is_not_pending),
 		cmocka_unit_test(test_waiting_is_timed_from_the_first_wish),

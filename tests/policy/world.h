@@ -54,6 +54,8 @@ enum {
 	BRAKE = 64,    /* leaves have a memory.high that may be written */
 	RECLAIM = 128, /* and a memory.reclaim */
 	TIGHT = 256,   /* the wall leaves less than full's threshold when most is live */
+	ENDS = 512,    /* all in one cgroup: what any frees is gone, as of a process that ends */
+	SILENT = 1024, /* heaps do not tell what they have made resident */
 };
 #define OWN_WALL_BYTES (140 * MIB)
 #define LOWERED_MS 20000
@@ -67,6 +69,8 @@ struct heap {
 	uint64_t lazy_bytes;      /* as the heap believes */
 	uint64_t lazy_kept_bytes; /* of these, still charged */
 	uint64_t to_charge_bytes; /* taken, not yet populated */
+	uint64_t credited_bytes;  /* of these, what credit paid for */
+	uint64_t populated_bytes; /* heap_sample's */
 	uint64_t wants_bytes;
 	uint64_t waits_since_ms;
 	uint64_t released_bytes;
@@ -181,7 +185,10 @@ static inline void heap_charge(struct heap *heap)
 {
 	uint64_t bytes = least(heap->to_charge_bytes, high_allows(heap));
 	uint64_t used_bytes = usage_bytes();
+	uint64_t credited_bytes = least(bytes, heap->credited_bytes);
 	heap->to_charge_bytes -= bytes;
+	heap->credited_bytes -= credited_bytes;
+	heap->populated_bytes += (world.odds & SILENT) != 0 ? 0 : credited_bytes;
 	world.crossed += charged_bytes(heap) > world.own_wall_bytes[heap - world.heap] ? 1 : 0;
 	if (used_bytes + bytes <= world.wall_bytes)
 		return;
@@ -247,6 +254,7 @@ static inline bool heap_pay(struct heap *heap, uint64_t need, uint64_t now_ms)
 	}
 	if (heap->credit_bytes >= need) {
 		heap->credit_bytes -= heap->credit_bytes == UINT64_MAX ? 0 : need;
+		heap->credited_bytes += need;
 		heap->wants_bytes = 0;
 		return true;
 	}
@@ -271,7 +279,7 @@ static inline void heap_live(struct heap *heap, uint64_t wanted_bytes, uint64_t 
 		uint64_t freed = least(
 			heap->live_bytes - wanted_bytes, heap->live_bytes - heap->to_charge_bytes);
 		heap->live_bytes -= freed;
-		heap->dirty_bytes += is_odd(heap, STRANGER) ? 0 : freed;
+		heap->dirty_bytes += is_odd(heap, STRANGER) || (world.odds & ENDS) != 0 ? 0 : freed;
 		heap->wants_bytes = 0;
 		return;
 	}
@@ -326,8 +334,8 @@ static inline void sample_take(void)
 	for (size_t i = 0; i < HEAPS; i++) {
 		const struct heap *heap = &world.heap[i];
 		struct service_sample *service = &fixture.service[i].sample;
-		service->current_bytes = charged_bytes(heap);
-		service->own.current_bytes = charged_bytes(heap);
+		service->current_bytes = (world.odds & ENDS) != 0 ? 0 : charged_bytes(heap);
+		service->own.current_bytes = service->current_bytes;
 		service->own.limit_bytes = world.own_wall_bytes[i];
 		if (i == 0 && world.lowered.moving)
 			service->own.limit_bytes = world.lowered.target_bytes;
@@ -343,6 +351,7 @@ static inline void sample_take(void)
 			.gone_bytes = heap->gone_bytes,
 			.wants_bytes = heap->wants_bytes,
 			.credit_left_bytes = heap->credit_bytes,
+			.populated_bytes = heap->populated_bytes,
 			.answered = heap->asked == LEVEL_CALM,
 		};
 		if (is_odd(heap, STRANGER))

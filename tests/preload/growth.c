@@ -102,6 +102,24 @@ static void test_enough_credit(void)
 	puppet_end(&puppet);
 }
 
+/* Usage alone would hide it where another process gives back at the same time. */
+static void test_what_is_resident_is_told(void)
+{
+	struct puppet puppet = gated_puppet(64 * MIB);
+	struct link_slot *slot = slot_of(puppet.pid);
+
+	puppet_ask(&puppet, "grow 2048");
+	tap_ok(slot->populated_bytes == 0, "at calm nothing is made resident at once, nor told");
+	play.header->level = LINK_LAZY;
+	uint64_t before_bytes = play.gate->credit_bytes;
+	puppet_ask(&puppet, "grow 3072");
+	uint64_t taken_bytes = before_bytes - play.gate->credit_bytes;
+	tap_ok(taken_bytes >= 3 * MIB && slot->populated_bytes == taken_bytes,
+		"near the wall the slot tells what credit was used for");
+	player_diag("told bytes", (unsigned long long)slot->populated_bytes);
+	puppet_end(&puppet);
+}
+
 static void test_own_memory_pays(void)
 {
 	struct puppet puppet = gated_puppet(UINT64_MAX);
@@ -190,6 +208,7 @@ int main(int count, char **arguments)
 	test_no_credit();
 	test_credit_comes();
 	test_enough_credit();
+	test_what_is_resident_is_told();
 	test_own_memory_pays();
 	test_nobody_attends();
 	test_small_need();

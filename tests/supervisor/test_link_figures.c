@@ -153,7 +153,7 @@ static void test_the_figures_of_version_3_are_where_they_were(void **state)
 		"released_full_bytes", "advise_calls", "advise_ns", "refault_bytes", "gate_waits",
 		"gate_timeouts", "gate_wait_ns", "refault_touched_bytes", "regret_release_bytes",
 		"regret_hold_bytes", "break_even_ns", "background_cpu_ns", "free_slots_bytes",
-		"fault_page_ns"};
+		"fault_page_ns", "populated_bytes"};
 #define NAME(name, kind, attribute) #name,
 	static const char *const names[] = {FIGURES_OF_SLOT(NAME)};
 #undef NAME

@@ -9,10 +9,16 @@
 #define POPULATE_BYTES_MAX ((size_t)8 << 20)
 
 static bool (*_Atomic gate)(size_t bytes);
+static void (*_Atomic populated)(void);
 
 void gate_set(bool (*new_gate)(size_t bytes))
 {
 	atomic_store_explicit(&gate, new_gate, memory_order_release);
+}
+
+void gate_set_populated(void (*new_populated)(void))
+{
+	atomic_store_explicit(&populated, new_populated, memory_order_release);
 }
 
 bool gate_is_set(void)
@@ -35,6 +41,11 @@ bool gate_populate(void *start, size_t bytes)
 		.start = (void *)first,
 		.bytes = round_up((uintptr_t)start + bytes, grain) - first,
 	};
+	void (*tell)(void) = atomic_load_explicit(&populated, memory_order_acquire);
 
-	return bytes <= POPULATE_BYTES_MAX && os_advise(&range, 1, OS_POPULATE) == 0;
+	if (bytes > POPULATE_BYTES_MAX || os_advise(&range, 1, OS_POPULATE) != 0)
+		return false;
+	if (tell != NULL)
+		tell();
+	return true;
 }

@@ -20,7 +20,10 @@ bool gate_is_set(void);
 bool gate_ask(size_t bytes);
 
 /* Makes a range resident now if it is small enough for that to be quick.  False: not all of it is,
- * which does not matter. */
+ * which does not matter.  By the thread that asked the gate for it, after that. */
 bool gate_populate(void *start, size_t bytes);
+
+/* Called when what this thread last asked the gate for is resident; NULL = nobody is told. */
+void gate_set_populated(void (*populated)(void));
 
 #endif
