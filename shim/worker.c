@@ -8,6 +8,7 @@
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/heap/pages/page_heap.h"
+#include "shim/idle_tell.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
 #include "shim/limit.h"
@@ -33,7 +34,7 @@
 #define SUMMON_WAKES 100
 #define SUMMON_PAUSE_NS 100000U
 
-/* Bits of worker_attention, besides WORKER_ATTEND_TRACE. */
+/* Bits of worker_attention, besides those of worker.h. */
 #define ATTEND_START 1U /* make the thread */
 #define ATTEND_NOTE 2U  /* malloc is in use: clear the bit */
 #define ATTEND_WAKE 4U  /* malloc is in use: wake the thread */
@@ -148,10 +149,12 @@ static void *worker_run(void *unused)
 		level_tell(os_now_ns());
 		tend_ns = alone_tend(os_now_ns(), thread_create);
 		due_ns = scavenger_step(os_now_ns());
+		idle_tell_watch(level_in_force(os_now_ns()) >= HEAP_EAGER);
 		if (due_ns != SCAVENGER_AT_ONCE)
 			worker_sleep(expected, os_now_ns(), due_ns < tend_ns ? due_ns : tend_ns);
 	}
 	alone_end();
+	idle_tell_watch(false);
 	has_thread_store(0);
 	atomic_fetch_and(&worker_attention, ~(ATTEND_NOTE | ATTEND_WAKE));
 	atomic_store(&stepping, false);
@@ -314,6 +317,10 @@ void worker_attend(void)
 		atomic_fetch_and(&worker_attention, ~ATTEND_LOOK);
 		idle_look();
 	}
+	if ((attention & WORKER_ATTEND_TELL) != 0) {
+		atomic_fetch_and(&worker_attention, ~WORKER_ATTEND_TELL);
+		idle_tell();
+	}
 	if ((attention & ATTEND_STEP) != 0) {
 		atomic_fetch_and(&worker_attention, ~ATTEND_STEP);
 		if (atomic_load(&state) != WORKER_RUNNING)
@@ -380,6 +387,7 @@ void worker_fork_child(void)
 	trace_fork_child();
 	pressure_fork_child();
 	alone_fork_child();
+	idle_tell_fork_child();
 	atomic_store(&grown_bytes, 0);
 	atomic_store(&retry_ns, 0);
 	atomic_store(&retry_gap_ns, RETRY_FIRST_NS);

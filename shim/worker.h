@@ -67,6 +67,7 @@
  * trace.h records: a bit that stays. */
 extern _Atomic uint32_t worker_attention;
 #define WORKER_ATTEND_TRACE 16U
+#define WORKER_ATTEND_TELL 64U /* idle_tell() */
 
 /* Does what worker_attention asks for; keeps errno. */
 void worker_attend(void);

@@ -120,6 +120,37 @@ static void test_what_is_resident_is_told(void)
 	puppet_end(&puppet);
 }
 
+static void step_through(const struct puppet *puppet, enum link_level level)
+{
+	for (int i = 0; i < 2; i++) {
+		uint32_t sequence = link_ask(level, LINK_EAGER);
+		CHECK(WAIT_UNTIL(WAIT_S, slot_of(puppet->pid)->sequence_done == sequence));
+	}
+}
+
+/* What a burst leaves idle is wanted at once where the wall is near. */
+static void test_what_is_freed_is_told(void)
+{
+	link_make();
+	struct puppet puppet = puppet_start();
+	uint32_t before;
+
+	puppet_ask(&puppet, "keep 32768 65536");
+	CHECK(WAIT_UNTIL(WAIT_S, slot_of(puppet.pid)->has_thread == 1));
+	step_through(&puppet, LINK_CALM);
+	before = play.gate->notify;
+	puppet_ask(&puppet, "let");
+	tap_ok(play.gate->notify == before, "at calm nobody is told what is freed");
+	puppet_ask(&puppet, "keep 32768 65536");
+	step_through(&puppet, LINK_FULL);
+	before = play.gate->notify;
+	puppet_ask(&puppet, "let");
+	tap_ok(play.gate->notify != before, "near the wall the supervisor is");
+	tap_ok(play.gate->notify - before <= 8, "for every few MiB");
+	player_diag("times", (unsigned long long)(play.gate->notify - before));
+	puppet_end(&puppet);
+}
+
 static void test_own_memory_pays(void)
 {
 	struct puppet puppet = gated_puppet(UINT64_MAX);
@@ -209,6 +240,7 @@ int main(int count, char **arguments)
 	test_credit_comes();
 	test_enough_credit();
 	test_what_is_resident_is_told();
+	test_what_is_freed_is_told();
 	test_own_memory_pays();
 	test_nobody_attends();
 	test_small_need();
