@@ -69,7 +69,8 @@ static bool backs_off(
 	uint32_t backoff_ms = view->urgent && release->backoff_ms > RELEASE_AGAIN_MS
 				      ? RELEASE_AGAIN_MS
 				      : release->backoff_ms;
-	if (!view->urgent && now_ms - release->asked_ms < RELEASE_AGAIN_MS)
+	bool could_help = view->short_of_eager && view->idle_bytes >= RELEASE_LITTLE_BYTES;
+	if (!view->urgent && !could_help && now_ms - release->asked_ms < RELEASE_AGAIN_MS)
 		return true;
 	if (backoff_ms == 0 || now_ms - release->asked_ms >= backoff_ms)
 		return false;

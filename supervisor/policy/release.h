@@ -14,7 +14,8 @@
  * A rise of the level is one request.  While the level stays and headroom is
  * short there is another when the last one was answered or RELEASE_ANSWER_MS have
  * passed, yet none within RELEASE_AGAIN_MS unless someone waits at the gate: the
- * level in force works on by itself.
+ * level in force works on by itself.  Nor does it wait where headroom is under eager's threshold
+ * and the heaps are known to hold something idle: who grows would be at the gate before that.
  *
  * Full costs the threads of a service their caches.  So while full stays, the
  * idle spans that appear are asked for with eager, and with full only every

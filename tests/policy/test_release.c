@@ -78,6 +78,21 @@ static void test_asks_again_when_answered_while_headroom_is_short(void **state)
 	RUN(rows);
 }
 
+/* Near the wall the pause is no use where something is known to idle. */
+static void test_what_idles_near_the_wall_is_asked_for_at_once(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{0, LEVEL_FULL, true, true, false, true, 9 * MIB, 0, 0, LEVEL_FULL, UINT64_MAX},
+		{10, LEVEL_FULL, false, true, false, true, 9 * MIB, 20 * MIB, 9 * MIB, LEVEL_EAGER,
+			9 * MIB},
+		{20, LEVEL_FULL, false, true, false, true, 9 * MIB, 0, 18 * MIB, LEVEL_CALM, 0},
+		{30, LEVEL_FULL, false, true, false, false, 9 * MIB, 20 * MIB, 18 * MIB, LEVEL_CALM,
+			0},
+	};
+	RUN(rows);
+}
+
 static void test_an_answer_is_not_waited_for_without_end(void **state)
 {
 	(void)state;
@@ -237,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_rise_asks_once),
 		cmocka_unit_test(test_full_and_rises_without_a_number_ask_for_everything),
 		cmocka_unit_test(test_asks_again_when_answered_while_headroom_is_short),
+		cmocka_unit_test(test_what_idles_near_the_wall_is_asked_for_at_once),
 		cmocka_unit_test(test_an_answer_is_not_waited_for_without_end),
 		cmocka_unit_test(test_nothing_left_to_give_is_asked_ever_less_often),
 		cmocka_unit_test(test_new_idle_bytes_end_the_backing_off),
