@@ -42,7 +42,7 @@ void idle_tell(void)
 	if (pages.dirty * PAGE_BYTES > told_bytes &&
 		pages.dirty * PAGE_BYTES - told_bytes >= IDLE_TELL_BYTES) {
 		link_slot_publish();
-		link_listenerbell_ring();
+		link_notify_supervisor();
 	}
 	if (atomic_load(&watches))
 		freed_set_hook(IDLE_TELL_BYTES, on_freed);
