@@ -33,11 +33,22 @@ static void report(const char *name, const struct tick_counts *counts)
 		(unsigned long long)counts->brakes, (unsigned long long)counts->oom_kills);
 }
 
+/* What would have helped one that was killed or near it. */
+static void advise(const struct service *service, const struct tick_counts *counts)
+{
+	const char *advice = service_runtime_advice(service);
+	if (advice != NULL && (counts->oom_kills > 0 || counts->level_ms[LEVEL_FULL] > 0))
+		log_info("%s: was at full for %llums, with %llu OOM kills: %s",
+			service->config->name, (unsigned long long)counts->level_ms[LEVEL_FULL],
+			(unsigned long long)counts->oom_kills, advice);
+}
+
 void fleet_report(const struct fleet *fleet)
 {
 	for (size_t i = 0; i < fleet->count; i++) {
 		struct tick_counts counts;
 		tick_counts(fleet->host.tick, &fleet->service[i]->memory, &counts);
 		report(fleet->service[i]->config->name, &counts);
+		advise(fleet->service[i], &counts);
 	}
 }

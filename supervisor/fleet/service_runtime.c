@@ -39,6 +39,7 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 	if (config->runtime == CONFIG_RUNTIME_OFF)
 		return 0;
 	runtime->kind = kind_of(config, verdict);
+	runtime->is_static = !verdict->load && !verdict->is_missing && !verdict->has_libc_heap;
 	if (runtime->kind == CONFIG_RUNTIME_AUTO && !config->runtime_limits)
 		return 0;
 	struct tick_share share;
@@ -56,6 +57,26 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 	if (error == 0)
 		tell(service);
 	return error;
+}
+
+const char *service_runtime_advice(const struct service *service)
+{
+	static const char limits[] = "runtime_limits = yes gives its runtime a limit of its own";
+	const struct service_runtime *runtime = &service->runtime;
+	switch (runtime->kind) {
+	case CONFIG_RUNTIME_NODE:
+	case CONFIG_RUNTIME_JAVA:
+	case CONFIG_RUNTIME_GO:
+	case CONFIG_RUNTIME_DOTNET:
+		return service->config->runtime_limits ? NULL : limits;
+	case CONFIG_RUNTIME_PHP:
+		return "environment = USE_ZEND_ALLOC=0 puts its memory into our heap, and switches "
+		       "its memory_limit off";
+	default:
+		return runtime->is_static ? "it is linked statically and has no heap of ours; "
+					    "on_pressure can tell it to give memory back"
+					  : NULL;
+	}
 }
 
 static enum level level_of(const struct service *service)

@@ -35,6 +35,7 @@ struct service_runtime {
 	enum config_runtime kind; /* CONFIG_RUNTIME_AUTO = none is known */
 	struct runtime_given given;
 	bool has_heap;             /* of ours */
+	bool is_static;            /* no library can be preloaded */
 	bool wanted;               /* the level asks for it */
 	enum level told;           /* at which it was asked last */
 	uint64_t rest_ms;          /* it is not asked before that, but at a higher level */
@@ -51,6 +52,10 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 /* Whether the level asks for something, and does what is due. */
 void service_runtime_step(struct service *service, uint64_t now_ms);
 uint64_t service_runtime_deadline_ms(const struct service_runtime *runtime);
+
+/* What would help a service that came near its limit: a sentence, or NULL where nothing is known or
+ * it was done. */
+const char *service_runtime_advice(const struct service *service);
 
 /* The service has ended. */
 void service_runtime_end(struct service_runtime *runtime);

@@ -16,17 +16,14 @@ static uint64_t own_bytes(const struct tick_service *service, uint64_t wall_byte
 
 static uint64_t share_bytes(const struct tick *tick, const struct tick_service *service)
 {
-	struct wall_sample cgroup;
-	struct wall_sample machine;
 	uint64_t sharing = 0;
-	sampler_walls(tick->sampler, &cgroup, &machine);
-	uint64_t own = own_bytes(service, sampler_wall_bytes(tick->sampler));
+	uint64_t wall = sampler_wall_bytes(tick->sampler);
+	uint64_t own = own_bytes(service, wall);
 	if (own != UINT64_MAX)
-		return own < cgroup.limit_bytes ? own : cgroup.limit_bytes;
+		return own < wall ? own : wall;
 	for (size_t i = 0; i < tick->count; i++)
 		sharing += own_bytes(tick->service[i], UINT64_MAX) == UINT64_MAX;
-	return cgroup.limit_bytes == UINT64_MAX || sharing == 0 ? cgroup.limit_bytes
-								: cgroup.limit_bytes / sharing;
+	return wall == UINT64_MAX || sharing == 0 ? wall : wall / sharing;
 }
 
 /* The quota of that cgroup in whole CPUs, rounded up; 0 = none is known. */

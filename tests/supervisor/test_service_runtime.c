@@ -175,6 +175,33 @@ static void test_it_ends_with_the_service(void **state)
 	assert_int_equal(worker.closed, 1);
 }
 
+static void test_it_is_said_what_would_have_helped(void **state)
+{
+	static const struct {
+		enum config_runtime kind;
+		bool limits;
+		bool is_static;
+		const char *advice; /* a part of it */
+	} rows[] = {
+		{CONFIG_RUNTIME_GO, false, true, "runtime_limits = yes"},
+		{CONFIG_RUNTIME_GO, true, true, NULL},
+		{CONFIG_RUNTIME_PHP, true, false, "USE_ZEND_ALLOC=0"},
+		{CONFIG_RUNTIME_AUTO, false, true, "linked statically"},
+		{CONFIG_RUNTIME_AUTO, false, false, NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		life.service.runtime.kind = rows[i].kind;
+		life.service.runtime.is_static = rows[i].is_static;
+		life.service.config->runtime_limits = rows[i].limits;
+		const char *advice = service_runtime_advice(&life.service);
+		if (rows[i].advice == NULL)
+			assert_null(advice);
+		else
+			assert_non_null(strstr(advice, rows[i].advice));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, life_setup, life_teardown)
 
 int main(void)
@@ -186,6 +213,7 @@ int main(void)
 		TEST(test_one_that_does_not_answer_is_remembered),
 		TEST(test_nobody_else_is_asked),
 		TEST(test_it_ends_with_the_service),
+		TEST(test_it_is_said_what_would_have_helped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,19 @@ fi
 is_given "a program of glibc's malloc is given few arenas" "none, given MALLOC_ARENA_MAX=$(n=$(nproc); echo $((n > 2 ? n : 2)))" \
   --shim=off --runtime-limits=yes -- true
 
+# Below the limit of a cgroup, and what is said of a program that nothing was done for.
+if cgroup_new runtime; then
+  cgroup_limit "$CGROUP_MEMORY" $((400 << 20))
+  (cgroup_exec "$spillway" -v --name=it --runtime=go --runtime-limits=yes -- true) >"$out" 2>"$log"
+  tap_ok "a cgroup's limit counts" said 'it: runtime: go, given GOMEMLIMIT=360MiB' "$log"
+  cgroup_limit "$CGROUP_MEMORY" $((64 << 20))
+  (cgroup_exec "$spillway" -v --name=it --shim=off --runtime=go -- "$memory" hog 400) >"$out" 2>"$log"
+  tap_ok "what would have helped is said at the end" \
+    said 'it: was at full for [0-9]*ms, with [0-9]* OOM kills: runtime_limits = yes' "$log"
+else
+  tap_skip "a cgroup's limit counts" "$CGROUP_WHY"
+fi
+
 # Memory that only a collection gives back: 190 MiB of garbage are beyond what full_headroom allows.
 anon_is_below() { # PID MIB
   local anon
