@@ -186,7 +186,7 @@ WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitp
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
 WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
 WRAP_supervisor_cgroup := $(WRAP_cgroup)
-WRAP_tick := $(WRAP_children) $(addprefix tick_service_,prepare pressure share leaves ended) \
+WRAP_tick := $(WRAP_children) $(addprefix tick_service_,prepare pressure share share_bytes leaves ended) \
 	$(addprefix cgroup_leaf_,attach fd kill signal empty) shim_check link_has_process
 WRAP_machine := $(WRAP_cgroup) $(addprefix psi_,open_trigger open_events trigger_alive events_rearm)
 WRAP_fleet := $(WRAP_machine) $(WRAP_loop) signals_read random_seed

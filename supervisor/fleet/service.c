@@ -389,7 +389,7 @@ void service_step(struct service *service, const struct service_host *host, uint
 	if (restart_deadline_ms(&service->restart) <= now_ms)
 		step(service, host, (struct restart_event){.kind = RESTART_ON_TIME}, now_ms);
 	hook_step(service, host, now_ms);
-	service_runtime_step(service, now_ms);
+	service_runtime_step(service, host, now_ms);
 }
 
 static uint64_t care_deadline_ms(const struct service *service)

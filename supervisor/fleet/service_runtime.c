@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/keys_choice.h"
@@ -54,6 +56,8 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 		.argv = config->argv,
 	};
 	int error = runtime_give(&start, environment, &runtime->given);
+	if (runtime->kind == CONFIG_RUNTIME_JAVA && runtime->given.count > 0)
+		runtime->first_bytes = runtime->limit_bytes = share.limit_bytes;
 	if (error == 0)
 		tell(service);
 	return error;
@@ -87,7 +91,7 @@ static enum level level_of(const struct service *service)
 /* What its JVMs are asked at that level; command[0] NULL = nothing. */
 static struct jvm_work work_at(const struct service_runtime *runtime, enum level level)
 {
-	struct jvm_work work = {.procs_fd = -1, .avoided = runtime->avoided};
+	struct jvm_work work = {.procs_fd = -1};
 	size_t count = 0;
 	if (level == LEVEL_FULL) {
 		work.times[count] = SERVICE_RUNTIME_COLLECTIONS;
@@ -98,6 +102,23 @@ static struct jvm_work work_at(const struct service_runtime *runtime, enum level
 		work.command[count] = "System.trim_native_heap";
 	}
 	return work;
+}
+
+static void start(struct service *service, struct jvm_work *work, uint64_t now_ms)
+{
+	struct service_runtime *runtime = &service->runtime;
+	work->procs_fd = service->memory.leaf != NULL
+				 ? openat(cgroup_leaf_fd(service->memory.leaf), "cgroup.procs",
+					   O_RDONLY | O_CLOEXEC)
+				 : -1;
+	work->group = service->pid;
+	work->until_ms = now_ms + SERVICE_RUNTIME_MOST_MS;
+	work->avoided = runtime->avoided;
+	int error = jvm_worker_start(&runtime->worker, work);
+	runtime->look_ms = now_ms + SERVICE_RUNTIME_LOOK_MS;
+	if (error != 0)
+		log_warn("%s: runtime: cannot ask its JVM: %s", service->config->name,
+			strerror(-error));
 }
 
 static void ask(struct service *service, struct jvm_work *work, uint64_t now_ms)
@@ -111,15 +132,29 @@ static void ask(struct service *service, struct jvm_work *work, uint64_t now_ms)
 			work->command[0], perform_level_name(runtime->told));
 		return;
 	}
-	if (service->memory.leaf != NULL)
-		work->procs_fd = openat(
-			cgroup_leaf_fd(service->memory.leaf), "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	work->group = service->pid;
-	work->until_ms = now_ms + SERVICE_RUNTIME_MOST_MS;
-	int error = jvm_worker_start(&runtime->worker, work);
-	runtime->look_ms = now_ms + SERVICE_RUNTIME_LOOK_MS;
-	if (error != 0)
-		log_warn("%s: runtime: cannot ask its JVM: %s", config->name, strerror(-error));
+	runtime->is_limit = false;
+	start(service, work, now_ms);
+}
+
+/* Its limit is another one than it knows. */
+static void ask_for_limit(struct service *service, uint64_t limit_bytes, uint64_t now_ms)
+{
+	struct service_runtime *runtime = &service->runtime;
+	struct jvm_work work = {.command = {runtime->command}, .times = {1}};
+	/* Above the heap's limit the JVM would refuse it. */
+	uint64_t least_bytes =
+		limit_bytes < runtime->first_bytes ? limit_bytes : runtime->first_bytes;
+	uint64_t heap_bytes = least_bytes / 1000 * SERVICE_RUNTIME_HEAP_PERMILLE;
+	runtime->limit_bytes = limit_bytes;
+	snprintf(runtime->command, sizeof runtime->command, "VM.set_flag SoftMaxHeapSize %" PRIu64,
+		heap_bytes);
+	if (service->config->dry_run) {
+		log_notice("%s: dry run: would ask its JVM for %s", service->config->name,
+			runtime->command);
+		return;
+	}
+	runtime->is_limit = true;
+	start(service, &work, now_ms);
 }
 
 static void conclude(struct service *service, const struct jvm_done *done, uint64_t now_ms)
@@ -131,7 +166,11 @@ static void conclude(struct service *service, const struct jvm_done *done, uint6
 	runtime->avoided = done->avoided;
 	if (rest_ms > SERVICE_RUNTIME_REST_MS)
 		runtime->rest_ms = now_ms + rest_ms;
-	if (done->jvms > 0)
+	if (done->jvms > 0 && runtime->is_limit)
+		log_info("%s: runtime: %u JVM%s: %s%s%s", name, done->jvms,
+			done->jvms > 1 ? "s" : "", runtime->command,
+			done->answer[0] != '\0' ? ": " : "", done->answer);
+	else if (done->jvms > 0)
 		log_notice("%s: runtime: %s of %u JVM%s at %s: resident %s -> %s in %llums", name,
 			runtime->told == LEVEL_FULL ? "GC.run" : "System.trim_native_heap",
 			done->jvms, done->jvms > 1 ? "s" : "", level,
@@ -144,7 +183,7 @@ static void conclude(struct service *service, const struct jvm_done *done, uint6
 			done->answer[0] != '\0' ? done->answer : strerror(-done->error));
 }
 
-void service_runtime_step(struct service *service, uint64_t now_ms)
+void service_runtime_step(struct service *service, const struct service_host *host, uint64_t now_ms)
 {
 	struct service_runtime *runtime = &service->runtime;
 	struct jvm_done done;
@@ -160,7 +199,16 @@ void service_runtime_step(struct service *service, uint64_t now_ms)
 		return;
 	struct jvm_work work = work_at(runtime, level_of(service));
 	runtime->wanted = service->lives && work.command[0] != NULL;
-	if (!runtime->wanted || runtime->worker != NULL)
+	if (!service->lives || runtime->worker != NULL)
+		return;
+	uint64_t limit_bytes = runtime->first_bytes != 0
+				       ? tick_service_share_bytes(host->tick, &service->memory)
+				       : runtime->limit_bytes;
+	if (limit_bytes != runtime->limit_bytes) {
+		ask_for_limit(service, limit_bytes, now_ms);
+		return;
+	}
+	if (!runtime->wanted)
 		return;
 	if (runtime->rest_ms <= now_ms || level_of(service) > runtime->told)
 		ask(service, &work, now_ms);

@@ -14,7 +14,7 @@ static uint64_t own_bytes(const struct tick_service *service, uint64_t wall_byte
 	return cgroup_settings_bytes(service->config.memory_max, wall_bytes);
 }
 
-static uint64_t share_bytes(const struct tick *tick, const struct tick_service *service)
+uint64_t tick_service_share_bytes(const struct tick *tick, const struct tick_service *service)
 {
 	uint64_t sharing = 0;
 	uint64_t wall = sampler_wall_bytes(tick->sampler);
@@ -50,7 +50,7 @@ void tick_service_share(
 	const struct tick *tick, const struct tick_service *service, struct tick_share *share)
 {
 	cpu_set_t cpus;
-	share->limit_bytes = share_bytes(tick, service);
+	share->limit_bytes = tick_service_share_bytes(tick, service);
 	share->cpus = 1;
 	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
 		share->cpus = (unsigned)CPU_COUNT(&cpus);

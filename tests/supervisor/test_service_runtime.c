@@ -61,14 +61,14 @@ static struct service_runtime *start(bool heap)
 static void reach(enum level level)
 {
 	life.service.memory.policy.state.pressure.level = level;
-	service_runtime_step(&life.service, life.now_ms);
+	service_runtime_step(&life.service, &life.host, life.now_ms);
 }
 
 static void end_with(struct jvm_done done)
 {
 	worker.over = true;
 	worker.done = done;
-	service_runtime_step(&life.service, life.now_ms);
+	service_runtime_step(&life.service, &life.host, life.now_ms);
 	worker.over = false;
 }
 
@@ -164,6 +164,28 @@ static void test_nobody_else_is_asked(void **state)
 	assert_int_equal(worker.starts, 0);
 }
 
+static void test_another_limit_is_told(void **state)
+{
+	struct service_runtime *runtime = start(true);
+	(void)state;
+	runtime->first_bytes = runtime->limit_bytes = 1000 << 20;
+	fake_tick.share.limit_bytes = 1000 << 20;
+	reach(LEVEL_CALM);
+	assert_int_equal(worker.starts, 0);
+	fake_tick.share.limit_bytes = 500000000;
+	reach(LEVEL_CALM);
+	assert_int_equal(worker.starts, 1);
+	assert_string_equal(worker.work.command[0], "VM.set_flag SoftMaxHeapSize 350000000");
+	end_with((struct jvm_done){.jvms = 1});
+	assert_int_equal(said("web: runtime: 1 JVM: VM.set_flag SoftMaxHeapSize 350000000"), 1);
+	assert_int_equal(worker.starts, 1);
+	/* Not above what the heap was limited to at its start. */
+	fake_tick.share.limit_bytes = UINT64_MAX;
+	reach(LEVEL_CALM);
+	assert_int_equal(worker.starts, 2);
+	assert_string_equal(worker.work.command[0], "VM.set_flag SoftMaxHeapSize 734003200");
+}
+
 static void test_it_ends_with_the_service(void **state)
 {
 	start(true);
@@ -212,6 +234,7 @@ int main(void)
 		TEST(test_it_is_asked_again_only_after_a_rest),
 		TEST(test_one_that_does_not_answer_is_remembered),
 		TEST(test_nobody_else_is_asked),
+		TEST(test_another_limit_is_told),
 		TEST(test_it_ends_with_the_service),
 		TEST(test_it_is_said_what_would_have_helped),
 	};

@@ -31,6 +31,8 @@ bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict);
 void __wrap_tick_service_share(
 	const struct tick *tick, const struct tick_service *service, struct tick_share *share);
+uint64_t __wrap_tick_service_share_bytes(
+	const struct tick *tick, const struct tick_service *service);
 bool __wrap_link_has_process(const struct link *link, pid_t pid);
 
 int __wrap_tick_service_prepare(struct tick *tick, struct tick_service *service)
@@ -109,6 +111,14 @@ void __wrap_tick_service_share(
 	(void)tick;
 	(void)service;
 	*share = fake_tick.share;
+}
+
+uint64_t __wrap_tick_service_share_bytes(
+	const struct tick *tick, const struct tick_service *service)
+{
+	(void)tick;
+	(void)service;
+	return fake_tick.share.limit_bytes;
 }
 
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict)

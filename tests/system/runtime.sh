@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../support/system.sh"
 log=$TAP_DIR/log
 out=$TAP_DIR/out
+socket=$TAP_DIR/run.sock
 
 cat >"$TAP_DIR/Limit.java" <<'END'
 public class Limit { public static void main(String[] a) { System.out.println(Runtime.getRuntime().maxMemory() >> 20); } }
@@ -97,6 +98,8 @@ END
 lazy_headroom = 60%
 eager_headroom = 60%
 full_headroom = 60%
+[supervisor]
+control = $socket
 [service:it]
 command = java -XX:+UseSerialGC $TAP_DIR/Garbage.java
 memory_max = 400M
@@ -110,13 +113,14 @@ END
   tap_ok "at full its JVM gives it back" wait_until 60 anon_is_below "$jvm" 140
   tap_ok "which is said" wait_until 60 said 'it: runtime: GC.run of 1 JVM at full: resident' "$log"
   tap_diag "$(grep 'GC.run' "$log" | cut -c 1-160)"
+  ctl limit it 300M
+  tap_ok "another limit is told" wait_until 60 said 'it: runtime: 1 JVM: VM.set_flag SoftMaxHeapSize 220200[0-9]*$' "$log"
   kill -TERM "$pid"
   wait "$pid"
   tap_is "it stops cleanly" $? 0
 fi
 
 # What an operator sees of it.
-socket=$TAP_DIR/run.sock
 cat >"$TAP_DIR/app.ini" <<END
 [supervisor]
 control = $socket
