@@ -1,0 +1,38 @@
+#!/bin/bash
+# What Kubernetes is told, without a cluster: manifests against the API's schemas, and the policy's expressions over pods,
+# by an evaluator of their language.  The test tools are npm's; where they cannot be had, what needs them is skipped.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+. tests/support/tap.sh
+version=$(sed -n 's/^VERSION := //p' Makefile)
+kubernetes=packaging/kubernetes
+policy=$kubernetes/chart/files/policy.yaml
+tools=build/kubernetes
+
+# The tools, of the versions that are named, beside copies of the scripts that import them.
+fetch_tools() {
+	mkdir -p "$tools" && cp tests/packages/kubernetes/* "$tools" && cd "$tools" || return
+	[ node_modules -nt package.json ] && cmp -s package.json node_modules/.for && return
+	npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock >&2 && cp package.json node_modules/.for
+}
+# Each line that a script prints is a test.
+tests_of() {
+	local line count=0
+	while read -r line; do
+		count=$((count + 1))
+		case $line in
+		"ok "*) tap_pass "${line#ok }" ;;
+		*) tap_fail "${line#not ok }" ;;
+		esac
+	done < <(cd "$tools" && node "$@" 2>"$TAP_DIR/errors")
+	[ $count -gt 0 ] && [ ! -s "$TAP_DIR/errors" ] || tap_fail "$1 runs" "$(cat "$TAP_DIR/errors")"
+}
+
+tap_is "the policy names this version" "$(grep -o 'spillway:[0-9][0-9.]*' $policy)" "spillway:$version"
+if (fetch_tools); then
+	tests_of cases.mjs "$PWD/$policy"
+	tests_of schemas.mjs "$PWD/$policy"
+else
+	tap_skip "the policy's expressions" "npm's packages cannot be had"
+fi
+tap_done
