@@ -1,11 +1,17 @@
 #!/bin/bash
 # The image's recipes, each built by tests/packages/bundles and run by crun on a stock kernel, as Docker and
 # Kubernetes run containers: cgroupfs read-only, Docker's capabilities or none, the default seccomp profile.
+# And a pod as the admission policy leaves it: both servers in it live with the label, and are killed without.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 if [ -z "${SPILLWAY_VM:-}" ]; then
 	[ "$(id -u)" -eq 0 ] || { echo "1..0 # SKIP needs root: images are unpacked"; exit 0; }
 	tests/packages/bundles || { echo "Bail out! the images cannot be built"; exit 1; }
+	! tests/packages/kubernetes/tools || for inject in none library supervisor; do
+		node build/kubernetes/patch.mjs packaging/kubernetes/chart/files/policy.yaml \
+			tests/packages/kubernetes/pod.yaml $inject >build/images/pod-$inject.json ||
+			{ echo "Bail out! the policy cannot be evaluated"; exit 1; }
+	done
 	exec tests/vm/run --kernel 6.12 "$0"
 fi
 . tests/support/tap.sh
@@ -86,7 +92,7 @@ lives() {
 	start
 	tap_ok "$image: the service runs" wait_until 60 said empty "$out" || tap_diag "$(cat "$log")"
 	tap_ok "$image: mode C" said 'mode C: cgroup v2 at /sys/fs/cgroup, read-only' "$log"
-	tap_ok "$image: $shim" said "$shim" "$log"
+	tap_ok "$image: $shim" wait_until 60 said "$shim" "$log"
 	crun_ kill app USR1
 	tap_ok "$image: a signal goes to the service, which holds memory and frees it" wait_until 60 said '^idle' "$out"
 	tap_diag "usage $(cat $cgroup/memory.current)"
@@ -116,6 +122,52 @@ lives debian "$docker" '.mounts += [{destination: "'"$(sed -n 's/^ *mountPath: /
 	source: "'"$images"'/spillway/rootfs", options: ["bind", "ro", "nosuid", "nodev"]}]
 	| .process.args[0] = "'"${words[0]}"'"
 	' 'shim: active' your-server
+
+# A pod as the admission policy leaves it in a namespace with that label.
+pod_of() {
+	rm -rf "$TAP_DIR/bundle"
+	mkdir "$TAP_DIR/bundle"
+	jq --argjson caps '[]' -f tests/packages/seccomp.jq /usr/share/containers/seccomp.json >"$TAP_DIR/seccomp.json"
+	(cd "$TAP_DIR/bundle" && crun spec)
+	jq --slurpfile image "$images/debian/config.json" --slurpfile seccomp "$TAP_DIR/seccomp.json" --slurpfile pod "$images/pod-$1.json" \
+		--arg rootfs "$images/debian/rootfs" --arg volume "$images/spillway/rootfs" -f tests/packages/kubernetes/bundle.jq \
+		"$TAP_DIR/bundle/config.json" >"$TAP_DIR/config.json" && mv "$TAP_DIR/config.json" "$TAP_DIR/bundle"
+}
+servers() {
+	grep -lx your-server /proc/[0-9]*/comm 2>/dev/null | cut -d / -f 3
+}
+said_times() {
+	[ "$(grep -cx "$1" "$out")" -eq "$2" ]
+}
+# has_peaks NAME: both servers have their peak, one after the other.
+has_peaks() {
+	local pids
+	tap_ok "$1: both servers run" wait_until 60 said_times empty 2 || tap_diag "$(cat "$log")"
+	mapfile -t pids < <(servers)
+	kill -USR1 "${pids[0]}"
+	tap_ok "$1: one has its peak" wait_until 60 said_times idle 1
+	kill -USR1 "${pids[1]}"
+}
+for inject in library supervisor; do
+	[ -s "$images/pod-none.json" ] || { tap_skip "pods as the policy leaves them" "npm's packages cannot be had"; break; }
+	if [ $inject = library ]; then
+		pod_of none
+		start
+		has_peaks "without the label"
+		finished "without the label: the peak of the other is the end of both" 137
+	fi
+	pod_of $inject
+	start
+	has_peaks "label $inject"
+	tap_ok "label $inject: so has the other" wait_until 60 said_times idle 2
+	tap_is "label $inject: nobody is killed" "$(awk '$1 == "oom_kill" { print $2 }' $cgroup/memory.events)" 0
+	tap_diag "usage $(cat $cgroup/memory.current), most $(cat $cgroup/memory.peak 2>/dev/null)"
+	tap_is "label $inject: both have the mounted library" \
+		"$(for pid in $(servers); do grep -o -m 1 '/spillway/usr.*libspillway.so' "/proc/$pid/maps"; done | sort | uniq -c | tr -s ' ')" \
+		" 2 /spillway/usr/local/lib/libspillway.so"
+	crun_ kill app TERM
+	finished "label $inject: it ends as it is told to" 0
+done
 
 # As the recipe has it, and what is in force there.
 bundle openshift 64 '[]' '.root.readonly = true' -- grep -E '^(Uid|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status

@@ -9,12 +9,6 @@ kubernetes=packaging/kubernetes
 policy=$kubernetes/chart/files/policy.yaml
 tools=build/kubernetes
 
-# The tools, of the versions that are named, beside copies of the scripts that import them.
-fetch_tools() {
-	mkdir -p "$tools" && cp tests/packages/kubernetes/* "$tools" && cd "$tools" || return
-	[ node_modules -nt package.json ] && cmp -s package.json node_modules/.for && return
-	npm install --silent --ignore-scripts --no-audit --no-fund --no-package-lock >&2 && cp package.json node_modules/.for
-}
 # Each line that a script prints is a test.
 tests_of() {
 	local line count=0
@@ -29,7 +23,7 @@ tests_of() {
 }
 
 tap_is "the policy names this version" "$(grep -o 'spillway:[0-9][0-9.]*' $policy)" "spillway:$version"
-if (fetch_tools); then
+if tests/packages/kubernetes/tools; then
 	tests_of cases.mjs "$PWD/$policy"
 	tests_of schemas.mjs "$PWD/$policy"
 else
