@@ -44,6 +44,9 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 	uint64_t control_ms = fleet_control_deadline_ms(fleet->control);
 	if (control_ms < next_ms)
 		next_ms = control_ms;
+	uint64_t manager_ms = manager_deadline_ms(&fleet->manager);
+	if (manager_ms < next_ms)
+		next_ms = manager_ms;
 	for (size_t i = 0; i < fleet->count; i++) {
 		uint64_t due_ms = service_deadline_ms(fleet->service[i]);
 		if (due_ms < next_ms)
@@ -79,6 +82,7 @@ void fleet_turn(struct fleet *fleet)
 		service_last_resort(fleet->service[i], &fleet->host, now_ms);
 	fleet_control_step(fleet->control, now_ms);
 	fleet_adopt_step(fleet);
+	fleet_manager_step(fleet, now_ms);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
@@ -200,6 +204,8 @@ static int fleet_init(struct fleet *fleet)
 		fleet->host.take_terminal = fleet->wrap && fleet_terminal_is_ours();
 	if (fleet->as.parent_death_signal != 0)
 		prctl(PR_SET_PDEATHSIG, fleet->as.parent_death_signal, 0, 0, 0);
+	if (!fleet->wrap)
+		fleet_manager_open(fleet);
 	error = loop_new(&fleet->loop);
 	if (error != 0)
 		return error;
@@ -298,6 +304,7 @@ int fleet_new(const struct fleet_start *start, struct fleet **fleet)
 		return error;
 	for (size_t i = 0; i < TICK_WATCH_KINDS; i++)
 		made->watch[i].fd = -1;
+	made->manager.fd = -1;
 	made->file = start->file;
 	made->wrap = start->file == NULL;
 	wrap_init(&made->as);
@@ -324,6 +331,7 @@ void fleet_free(struct fleet *fleet)
 {
 	fleet_control_close(fleet->control);
 	control_close(fleet->metrics);
+	manager_close(&fleet->manager);
 	fleet_watches_drop(fleet->watch);
 	for (size_t i = 0; i < fleet->count; i++) {
 		fleet_watches_drop(fleet->service[i]->watch);

@@ -31,6 +31,14 @@ static bool is_settled(const struct service *service, bool is_required)
 	return service->ready;
 }
 
+bool fleet_order_is_settled(const struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->count; i++)
+		if (!is_settled(fleet->service[i], false))
+			return false;
+	return true;
+}
+
 static const struct service *need_of(const struct fleet *fleet, const struct config_need *need)
 {
 	return fleet->service[need->service];

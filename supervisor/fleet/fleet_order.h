@@ -41,6 +41,9 @@ void fleet_order_stop(struct service *service);
 /* Starts and stops what may be. */
 void fleet_order_step(struct fleet *fleet, uint64_t now_ms);
 
+/* Whether each service is up, or has ended, failed or is not wanted, as for what is after it. */
+bool fleet_order_is_settled(const struct fleet *fleet);
+
 /* The first that keeps a wanted service from starting; NULL = none. */
 const struct service *fleet_order_awaited(const struct fleet *fleet, const struct service *service);
 

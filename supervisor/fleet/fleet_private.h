@@ -5,6 +5,7 @@
 
 #include "supervisor/fleet/fleet.h"
 #include "supervisor/base/loop.h"
+#include "supervisor/base/manager.h"
 #include "supervisor/fleet/fleet_control.h"
 #include "supervisor/fleet/left_state.h"
 #include "supervisor/fleet/wrap.h"
@@ -68,6 +69,7 @@ struct fleet {
 	struct fleet_reload *reload;  /* NULL = none under way */
 	struct fleet_control *control; /* NULL = there is no control socket */
 	struct control *metrics;       /* NULL = nobody else is told anything */
+	struct manager manager;        /* that has started us; run mode's */
 
 	/* adopt = yes: */
 	struct left_file *left_file; /* NULL = it is off, or cannot be had */
@@ -144,6 +146,10 @@ int fleet_reload_start(struct fleet *fleet);
 void fleet_reload_step(struct fleet *fleet, uint64_t now_ms);
 
 void fleet_reload_drop(struct fleet *fleet);
+
+/* Tells the service manager what is new: up, reloading, stopping, alive (fleet_manager.c). */
+void fleet_manager_open(struct fleet *fleet);
+void fleet_manager_step(struct fleet *fleet, uint64_t now_ms);
 
 /*
  * adopt = yes (fleet_adopt.c).  Before tick: locks the file's services for us, and reads what an

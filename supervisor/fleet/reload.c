@@ -13,6 +13,7 @@
 
 #include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
+#include "supervisor/base/clock.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/output.h"
 #include "supervisor/fleet/service_output.h"
@@ -137,6 +138,7 @@ int fleet_reload_start(struct fleet *fleet)
 		log_warn("stopping: nothing is reloaded");
 		return -EBUSY;
 	}
+	manager_reloads(&fleet->manager, clock_now_ns() / 1000);
 	struct config *config = read_config(fleet);
 	if (config == NULL)
 		return -EINVAL;

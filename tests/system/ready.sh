@@ -105,10 +105,23 @@ notify = fd:3
 start_timeout = 300ms
 startretries = 1
 END
-"$spillway" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
+# The service manager that has started the supervisor: notes each message as a line.
+told=$TAP_DIR/told
+python3 -u -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode().replace("\n", " "))' "$TAP_DIR/manager" >"$told" &
+at_exit_kill $!
+wait_until 60 test -S "$TAP_DIR/manager"
+told_times() { # TEXT TIMES
+  [ "$(grep -c "^$1" "$told")" -ge "$2" ]
+}
+NOTIFY_SOCKET=$TAP_DIR/manager WATCHDOG_USEC=400000 "$spillway" run "$ini" >"$TAP_DIR/out" 2>"$log" </dev/null &
 pid=$!
 at_exit_kill "$pid"
 wait_until 60 state_is late FATAL
+tap_is "while a service starts the manager is not told that all are ready" "$(grep -c '^READY=1' "$told")" 0
 tap_ok "one that is never ready is given up" logged 'late: given up: it was not ready in 2 starts'
 tap_ok "after its time" logged 'late: stopped: not ready after 300 ms (notify = fd:3)'
 for name in http port line told command; do
@@ -120,6 +133,9 @@ for name in http port line told command; do
   tap_ok "$name is ready" wait_until 60 logged "$name: ready after"
 done
 tap_ok "and what comes after them runs" wait_until 60 state_is after-all RUNNING
+tap_ok "then the manager is told, and how many are up" wait_until 60 told_times 'READY=1 STATUS=6 of 7 services up$' 1
+tap_ok "its watchdog hears of us" wait_until 60 told_times 'WATCHDOG=1$' 2
+tap_is "services do not find its address" "$(tr '\0' '\n' <"/proc/$(field line pid)/environ" | grep -c '^NOTIFY_SOCKET=\|^WATCHDOG_')" 0
 tap_is "what it says of itself is shown, as far as it can be" "$(field told status_text)" "serves ? 7"
 before=$(field http pid)
 rm "$well"
@@ -174,9 +190,20 @@ flooded=$(sed -n 's/.*flooded: started, pid \([0-9]*\).*/\1/p' "$log")
 tap_ok "a flood of notifications costs little, and the service's own arrives" \
   python3 "$TAP_DIR/flood.py" "$pid" "$flooded" "$TAP_DIR/tell" "$log"
 tap_is "and nothing of the flood counts" "$(field flooded status_text)" "up"
+ready_before=$(grep -c '^READY=1' "$told")
+cp "$ini" "$TAP_DIR/whole"
+echo 'nonsense = 1' >>"$ini"
+kill -HUP "$pid"
+tap_ok "the manager hears of a reload, with its time" wait_until 60 told_times 'RELOADING=1 MONOTONIC_USEC=[0-9][0-9]*$' 1
+tap_ok "and of its end, although nothing was reloaded" wait_until 60 told_times 'READY=1' $((ready_before + 1))
+cp "$TAP_DIR/whole" "$ini"
+kill -HUP "$pid"
+tap_ok "and of one that is" wait_until 60 told_times 'RELOADING=1' 2
+tap_ok "when it is over" wait_until 60 told_times 'READY=1' $((ready_before + 2))
 kill -TERM "$pid"
 wait "$pid"
 tap_is "told to stop it exits with 0" $? 0
+tap_ok "which the manager was told" wait_until 60 told_times 'STOPPING=1' 1
 
 bad() { # LINE TEXT
   printf '[service:a]\ncommand = x\n%s\n' "$1" >"$ini"
