@@ -60,6 +60,8 @@ FLAGS_fuzz := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
 FLAGS_shared := -fPIC -fvisibility=hidden
+# What a distribution's flags ask for beside that: the functions that check are glibc's alone.
+NO_FORTIFY := -U_FORTIFY_SOURCE
 # Cold code: in the library its size counts, since mlockall locks every page, and in the supervisor
 # each page that is mapped is memory of its own.
 HOT := $(addprefix shim/,preload.c operators.c os_linux.c)
@@ -83,7 +85,7 @@ LIBS_tests := -lcmocka
 
 # The kernel maps a file's pages 64 kB at a time, so what every supervisor runs while nothing happens
 # comes first and side by side, and what few of them ever run last.
-COLD := $(addprefix supervisor/,check.c control/% client/% base/output% base/rotating_file.c \
+COLD := $(addprefix supervisor/,check.c control/% client/% base/manager.c base/output% base/rotating_file.c \
 	cgroup/brake% cgroup/reclaim_worker.c cgroup/cgroup_le% cgroup/cgroup_li% cgroup/cgroup_tree.c \
 	fleet/fleet_a% fleet/fleet_c% fleet/fleet_d% fleet/fleet_m% fleet/fleet_status.c fleet/left_% \
 	fleet/reload.c fleet/probe.c fleet/notify_socket.c fleet/service_left.c link/link_left.c)
@@ -121,7 +123,7 @@ $(OUT)/%.a:
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/% supervisor/% config/%,$<),$(FLAGS_fuzz)) \
-		$(CPPFLAGS) $(CFLAGS) $(call small,$<) -c -o $@ $<
+		$(CPPFLAGS) $(CFLAGS) $(if $(filter shim/% supervisor/policy/% config/%,$<),$(NO_FORTIFY)) $(call small,$<) -c -o $@ $<
 
 $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 

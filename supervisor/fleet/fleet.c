@@ -44,9 +44,8 @@ static uint64_t next_deadline_ms(const struct fleet *fleet, uint64_t now_ms)
 	uint64_t control_ms = fleet_control_deadline_ms(fleet->control);
 	if (control_ms < next_ms)
 		next_ms = control_ms;
-	uint64_t manager_ms = manager_deadline_ms(&fleet->manager);
-	if (manager_ms < next_ms)
-		next_ms = manager_ms;
+	if (fleet->manager.fd >= 0 && manager_deadline_ms(&fleet->manager) < next_ms)
+		next_ms = manager_deadline_ms(&fleet->manager);
 	for (size_t i = 0; i < fleet->count; i++) {
 		uint64_t due_ms = service_deadline_ms(fleet->service[i]);
 		if (due_ms < next_ms)
@@ -82,7 +81,8 @@ void fleet_turn(struct fleet *fleet)
 		service_last_resort(fleet->service[i], &fleet->host, now_ms);
 	fleet_control_step(fleet->control, now_ms);
 	fleet_adopt_step(fleet);
-	fleet_manager_step(fleet, now_ms);
+	if (fleet->manager.fd >= 0)
+		fleet_manager_step(fleet, now_ms);
 	fleet_watches_renew(fleet);
 	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);

@@ -43,8 +43,6 @@ static enum manager_state state_of(const struct fleet *fleet)
 void fleet_manager_step(struct fleet *fleet, uint64_t now_ms)
 {
 	char text[MANAGER_STATUS_BYTES];
-	if (fleet->manager.fd < 0)
-		return;
 	describe(fleet, text);
 	int error = manager_step(&fleet->manager, state_of(fleet), text, now_ms);
 	if (error != 0)
