@@ -85,7 +85,7 @@ LIBS_tests := -lcmocka
 
 # The kernel maps a file's pages 64 kB at a time, so what every supervisor runs while nothing happens
 # comes first and side by side, and what few of them ever run last.
-COLD := $(addprefix supervisor/,check.c control/% client/% base/manager.c base/output% base/rotating_file.c \
+COLD := $(addprefix supervisor/,check.c copy.c control/% client/% base/manager.c base/output% base/rotating_file.c \
 	cgroup/brake% cgroup/reclaim_worker.c cgroup/cgroup_le% cgroup/cgroup_li% cgroup/cgroup_tree.c \
 	fleet/fleet_a% fleet/fleet_c% fleet/fleet_d% fleet/fleet_m% fleet/fleet_status.c fleet/left_% \
 	fleet/reload.c fleet/probe.c fleet/notify_socket.c fleet/service_left.c link/link_left.c)

@@ -12,6 +12,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/cgroup/mode.h"
 #include "supervisor/check.h"
+#include "supervisor/copy.h"
 #include "supervisor/options.h"
 #include "supervisor/pause.h"
 #include "supervisor/process/signals.h"
@@ -140,6 +141,8 @@ static int obey(int argc, char **argv, struct descriptors *inherited)
 	case OPTIONS_LICENCE:
 		fputs(options_licence(), stdout);
 		return EXIT_SUCCESS;
+	case OPTIONS_COPY:
+		return copy_to(options.file);
 	case OPTIONS_PAUSE:
 		return pause_run();
 	default:

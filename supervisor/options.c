@@ -292,7 +292,7 @@ static bool is_file_of_ours(const char *word)
 	       access(word, X_OK) != 0;
 }
 
-/* run and check: the file, and nothing that a file has keys for. */
+/* run and check: the file, and nothing that a file has keys for.  copy-to: the folder. */
 static int parse_file(char **rest, const char *wrap_option, struct options *options, char *error)
 {
 	if (is_help(rest[1])) {
@@ -301,7 +301,8 @@ static int parse_file(char **rest, const char *wrap_option, struct options *opti
 	}
 	options->file = rest[1];
 	if (rest[1] == NULL || rest[2] != NULL) {
-		snprintf(error, OPTIONS_ERROR_BYTES, "%s: expected one file", rest[0]);
+		snprintf(error, OPTIONS_ERROR_BYTES, "%s: expected one %s", rest[0],
+			options->command == OPTIONS_COPY ? "folder" : "file");
 		return -EINVAL;
 	}
 	if (wrap_option[0] == '\0')
@@ -311,8 +312,8 @@ static int parse_file(char **rest, const char *wrap_option, struct options *opti
 	return -EINVAL;
 }
 
-/* What stands after the options.  Only directly behind them are run, check and help
- * words of ours: "spillway -- run" runs a program of that name. */
+/* What stands after the options.  Only directly behind them are run, check, copy-to and
+ * help words of ours: "spillway -- run" runs a program of that name. */
 static int parse_rest(
 	int argc, char **argv, const char *wrap_option, struct options *options, char *error)
 {
@@ -326,13 +327,15 @@ static int parse_rest(
 	}
 	bool run = !literal && strcmp(rest[0], "run") == 0;
 	bool check = !literal && strcmp(rest[0], "check") == 0;
+	bool copy = !literal && strcmp(rest[0], "copy-to") == 0;
 	bool help = !literal && strcmp(rest[0], "help") == 0;
 	options->command = run     ? OPTIONS_RUN
 			   : check ? OPTIONS_CHECK
+			   : copy  ? OPTIONS_COPY
 			   : help  ? OPTIONS_HELP
 				   : OPTIONS_WRAP;
 	options->argv = rest;
-	if (run || check)
+	if (run || check || copy)
 		return parse_file(rest, wrap_option, options, error);
 	if (literal || help || !is_file_of_ours(rest[0]))
 		return 0;

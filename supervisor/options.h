@@ -21,6 +21,7 @@ enum options_command {
 	OPTIONS_WRAP,
 	OPTIONS_RUN,
 	OPTIONS_CHECK,
+	OPTIONS_COPY,  /* to the folder that file is */
 	OPTIONS_PAUSE, /* what stands after the options is not looked at */
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
@@ -38,7 +39,7 @@ enum options_peer {
 struct options {
 	enum options_command command;
 	enum options_peer peer;
-	const char *file; /* run and check; points into argv */
+	const char *file; /* run, check and copy; points into argv */
 	char **argv;      /* wrap; points into main's */
 	enum log_level log_level;
 	/* Wrap; NULL = not given; point into argv. */

@@ -64,6 +64,13 @@ static void test_run_and_check_take_one_file(void **state)
 	assert_int_equal(options.log_level, LOG_LEVEL_WARN);
 	assert_int_equal(parse("spillway check a.ini"), 0);
 	assert_int_equal(options.command, OPTIONS_CHECK);
+	assert_int_equal(parse("spillway copy-to /v"), 0);
+	assert_int_equal(options.command, OPTIONS_COPY);
+	assert_string_equal(options.file, "/v");
+	assert_int_equal(parse("spillway -- copy-to /v"), 0);
+	assert_int_equal(options.command, OPTIONS_WRAP);
+	assert_int_equal(parse("spillway copy-to"), -EINVAL);
+	assert_string_equal(problem, "copy-to: expected one folder");
 	assert_int_equal(parse("spillway run"), -EINVAL);
 	assert_int_equal(parse("spillway run a b"), -EINVAL);
 }

@@ -346,4 +346,19 @@ tap_ok "and fg has it go on, with the terminal" eval 'grep -q st-3 "$out" && gre
 python3 "$TAP_DIR/type.py" 'runs|\x1a' 'goes-on|x\n' -- "$spillway" -q perl "$TAP_DIR/stop.pl" >"$out" 2>&1
 tap_ok "with no shell above it ^Z does not hang it" grep -q 'status 3' "$out"
 
+# For an init container that fills a volume; a second one finds the files of the first.
+mkdir "$TAP_DIR/volume"
+umask_before=$(umask)
+umask 077
+for time in once again; do
+	tap_ok "copy-to leaves both files in a folder, $time" "$spillway" copy-to "$TAP_DIR/volume"
+done
+umask "$umask_before"
+tap_is "as they are, for everybody, and nothing else" "$(cd "$TAP_DIR/volume" && find . -type f -printf '%P %m\n' | sort | paste -sd ' ')" \
+	"bin/spillway 755 lib/libspillway.so 755"
+tap_ok "the program is the same" cmp "$spillway" "$TAP_DIR/volume/bin/spillway"
+tap_is "and finds its library there" "$("$TAP_DIR/volume/bin/spillway" -- grep -o -m 1 '/volume/lib/libspillway.so' /proc/self/maps)" \
+	/volume/lib/libspillway.so
+tap_is "a folder that is not there is refused" "$("$spillway" copy-to "$TAP_DIR/none" 2>&1) $?" \
+	"spillway: copy-to $TAP_DIR/none: No such file or directory 1"
 tap_done
