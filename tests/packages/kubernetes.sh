@@ -29,4 +29,17 @@ if tests/packages/kubernetes/tools; then
 else
 	tap_skip "the policy's expressions" "npm's packages cannot be had"
 fi
+
+# The component, over an app of every kind.  Debian has no kubectl whose kustomize knows components.
+built() {
+	cp -r $kubernetes/component "$TAP_DIR" && mkdir -p "$TAP_DIR/app" && cp tests/packages/kubernetes/app/* "$TAP_DIR/app" &&
+		kubectl kustomize "$TAP_DIR/app" >"$TAP_DIR/app.yaml"
+}
+tap_is "the component names this version" "$(grep -rho 'spillway:[0-9][0-9.]*' $kubernetes/component)" "spillway:$version"
+if ! kubectl kustomize $kubernetes >"$TAP_DIR/all.yaml" 2>"$TAP_DIR/errors"; then
+	tap_skip "the component" "there is no kubectl with kustomize 4.0 or later"
+elif tap_ok "the component can be built" built && [ -d "$tools/node_modules" ]; then
+	tests_of schemas.mjs "$TAP_DIR/app.yaml"
+	tests_of component.mjs "$TAP_DIR/app.yaml" "$PWD/$kubernetes/component/pod.yaml"
+fi
 tap_done
