@@ -186,7 +186,7 @@ static bool applies(const struct row *row, const struct runtime_start *start)
 	case IF_LIMITED:
 		return start->limits && has_limit;
 	case IF_HEAP_AND_LIMITED:
-		return start->has_heap && has_limit;
+		return start->limits && start->has_heap && has_limit;
 	case IF_NO_HEAP:
 		return start->limits && has_limit && !start->has_heap && start->has_libc_heap;
 	}

@@ -24,8 +24,9 @@
  *   python  PYTHONMALLOC=malloc                   where our heap is preloaded and there is a limit
  *   glibc   MALLOC_ARENA_MAX                      as many as CPUs, at least 2; without our heap
  *
- * All but python's need runtime_limits: they change what the runtime may use.  PYTHONMALLOC
- * brings Python's objects into our heap, which can give them back; its price is in the README.
+ * All of it needs runtime_limits: it changes what the runtime may use, or what it costs.
+ * PYTHONMALLOC brings Python's objects into our heap, which can give them back; its price is in the
+ * README.
  */
 
 /* What a program shows of itself; CONFIG_RUNTIME_AUTO = none is known. */

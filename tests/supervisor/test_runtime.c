@@ -140,10 +140,11 @@ static void test_what_the_user_has_set_stays(void **state)
 static void test_python_moves_into_our_heap_where_there_is_a_limit(void **state)
 {
 	static const struct row rows[] = {
-		{START(PYTHON, LIBC | SHIM, LIMIT_BYTES, 4, plain), {NULL}, "PYTHONMALLOC=malloc",
-			"PYTHONMALLOC", "malloc"},
+		{USUAL(PYTHON), {NULL}, "PYTHONMALLOC=malloc", "PYTHONMALLOC", "malloc"},
+		{START(PYTHON, LIBC | SHIM, LIMIT_BYTES, 4, plain), {NULL}, NULL, "PYTHONMALLOC",
+			NULL},
 		{START(PYTHON, ALL, UINT64_MAX, 4, plain), {NULL}, NULL, "PYTHONMALLOC", NULL},
-		{START(PYTHON, LIBC, LIMIT_BYTES, 4, plain), {NULL}, NULL, "PYTHONMALLOC", NULL},
+		{START(PYTHON, LIMITS, LIMIT_BYTES, 4, plain), {NULL}, NULL, "PYTHONMALLOC", NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

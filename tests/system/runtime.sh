@@ -4,6 +4,8 @@
 . "$(dirname "$0")/../support/system.sh"
 log=$TAP_DIR/log
 out=$TAP_DIR/out
+arenas=$(nproc)
+[ "$arenas" -gt 2 ] || arenas=2
 socket=$TAP_DIR/run.sock
 
 cat >"$TAP_DIR/Limit.java" <<'END'
@@ -50,15 +52,17 @@ if command -v java >/dev/null; then
 else
   tap_skip "java" "it is not installed"
 fi
-is_given "python's objects come into our heap" "python, given PYTHONMALLOC=malloc" -- \
+is_given "python's objects come into our heap" "python, given PYTHONMALLOC=malloc" --runtime-limits=yes -- \
   /usr/bin/python3 -c 'import os; print(os.environ["PYTHONMALLOC"])'
-is_given "not into glibc's, which they make slow" python --allocator=keep -- /usr/bin/python3 -c 1
+is_given "not unasked" python -- /usr/bin/python3 -c 1
+is_given "and not into glibc's, which is slow" "python, given MALLOC_ARENA_MAX=$arenas" \
+  --allocator=keep --runtime-limits=yes -- /usr/bin/python3 -c 1
 if command -v php >/dev/null; then
   is_given "php is recognised" php -- php -r 'echo 1;'
 else
   tap_skip "php" "it is not installed"
 fi
-is_given "a program of glibc's malloc is given few arenas" "none, given MALLOC_ARENA_MAX=$(n=$(nproc); echo $((n > 2 ? n : 2)))" \
+is_given "a program of glibc's malloc is given few arenas" "none, given MALLOC_ARENA_MAX=$arenas" \
   --shim=off --runtime-limits=yes -- true
 
 # Below the limit of a cgroup, and what is said of a program that nothing was done for.
