@@ -77,11 +77,14 @@ int copy_to(const char *folder)
 	if (length < 0)
 		return refuse("/proc/self/exe", -errno);
 	program[length] = '\0';
-	int error = shim_find(program, library);
+	int error = shim_find(program, SHIM_LIBRARY, library);
 	if (error != 0)
-		return refuse("no libspillway.so in ../lib of this program", error);
+		return refuse("no " SHIM_LIBRARY " in ../lib of this program", error);
 	error = copy_file(program, folder, "bin", "spillway");
 	if (error == 0)
-		error = copy_file(library, folder, "lib", "libspillway.so");
+		error = copy_file(library, folder, "lib", SHIM_LIBRARY);
+	/* Only a service with allocator = keep or auto needs it. */
+	if (error == 0 && shim_find(program, SHIM_AGENT, library) == 0)
+		error = copy_file(library, folder, "lib", SHIM_AGENT);
 	return error == 0 ? EXIT_SUCCESS : refuse(folder, error);
 }
