@@ -355,7 +355,7 @@ for time in once again; do
 done
 umask "$umask_before"
 tap_is "as they are, for everybody, and nothing else" "$(cd "$TAP_DIR/volume" && find . -type f -printf '%P %m\n' | sort | paste -sd ' ')" \
-	"bin/spillway 755 lib/libspillway.so 755"
+	"bin/spillway 755 lib/libspillway-agent.so 755 lib/libspillway.so 755"
 tap_ok "the program is the same" cmp "$spillway" "$TAP_DIR/volume/bin/spillway"
 tap_is "and finds its library there" "$("$TAP_DIR/volume/bin/spillway" -- grep -o -m 1 '/volume/lib/libspillway.so' /proc/self/maps)" \
 	/volume/lib/libspillway.so
