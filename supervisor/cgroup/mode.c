@@ -13,15 +13,25 @@
 #include "supervisor/cgroup/cgroup_directory.h"
 #include "supervisor/cgroup/psi.h"
 
-/* What /proc/self/cgroup says. */
+/* The two trees that there may be. */
+enum tree { TREE_V2, TREE_V1, TREES };
+
+/* What /proc/self/cgroup says; v1's is that of the tree with the memory controller.
+ * "" = not in any. */
 struct own_paths {
-	char v2[MODE_PATH_BYTES]; /* "" = not in any */
-	char v1[MODE_PATH_BYTES]; /* in the tree of v1's memory controller */
+	char path[TREES][MODE_PATH_BYTES];
 };
 
 /* One line of mountinfo that concerns us. */
 struct cgroup_mount {
+	enum tree tree;
 	char root[MODE_PATH_BYTES];
+	char point[MODE_PATH_BYTES];
+};
+
+/* Our cgroup in one tree, and where that is mounted; both "" = it cannot be seen. */
+struct own_place {
+	char directory[MODE_PATH_BYTES];
 	char point[MODE_PATH_BYTES];
 };
 
@@ -75,9 +85,9 @@ static void read_own_paths(int root_fd, struct own_paths *own)
 		if (path[0] != '/')
 			continue;
 		if (strncmp(line, "0:", 2) == 0 && *controllers == '\0')
-			copy_path(own->v2, path);
+			copy_path(own->path[TREE_V2], path);
 		else if (has_word(controllers, "memory"))
-			copy_path(own->v1, path);
+			copy_path(own->path[TREE_V1], path);
 	}
 	free(line);
 	fclose(file);
@@ -101,7 +111,7 @@ static void unescape(char *text)
 }
 
 /* "36 35 98:0 /root /point rw,noatime master:1 - type source options".  The line is cut up. */
-static bool parse_mount(char *line, bool v2, struct cgroup_mount *mount)
+static bool parse_mount(char *line, struct cgroup_mount *mount)
 {
 	char *state = NULL;
 	char *field[6];
@@ -120,9 +130,11 @@ static bool parse_mount(char *line, bool v2, struct cgroup_mount *mount)
 	char *options = strtok_r(NULL, " \n", &state);
 	if (type == NULL || source == NULL)
 		return false;
-	if (strcmp(type, v2 ? "cgroup2" : "cgroup") != 0)
-		return false;
-	if (!v2 && (options == NULL || !has_word(options, "memory")))
+	if (strcmp(type, "cgroup2") == 0)
+		mount->tree = TREE_V2;
+	else if (strcmp(type, "cgroup") == 0 && options != NULL && has_word(options, "memory"))
+		mount->tree = TREE_V1;
+	else
 		return false;
 	if (strlen(field[3]) >= MODE_PATH_BYTES || strlen(field[4]) >= MODE_PATH_BYTES)
 		return false;
@@ -174,68 +186,54 @@ static bool place_under(int root_fd, const struct cgroup_mount *mount, const cha
 	return true;
 }
 
-/* The last mount that shows us wins: what is mounted later lies on top. */
-static bool find_own(int root_fd, bool v2, const char *path, char directory[MODE_PATH_BYTES],
-	char point[MODE_PATH_BYTES])
+/* The last mount that shows us wins: what is mounted later lies on top.  The list is read once,
+ * since it takes the kernel longer than all else that is asked here. */
+static void find_own(int root_fd, const struct own_paths *own, struct own_place place[TREES])
 {
 	char *line = NULL;
 	size_t size = 0;
-	bool found = false;
 	struct cgroup_mount mount;
-	directory[0] = '\0';
-	point[0] = '\0';
-	if (path[0] == '\0')
-		return false;
+	for (enum tree tree = 0; tree < TREES; tree++)
+		place[tree].directory[0] = place[tree].point[0] = '\0';
 	FILE *file = open_text(root_fd, "proc/self/mountinfo");
 	if (file == NULL)
-		return false;
+		return;
 	while (getline(&line, &size, file) > 0) {
-		char place[MODE_PATH_BYTES];
-		if (!parse_mount(line, v2, &mount) || !place_under(root_fd, &mount, path, place))
+		char directory[MODE_PATH_BYTES];
+		if (strstr(line, " - cgroup") == NULL || !parse_mount(line, &mount))
 			continue;
-		memcpy(directory, place, strlen(place) + 1);
-		memcpy(point, mount.point, strlen(mount.point) + 1);
-		found = true;
+		const char *path = own->path[mount.tree];
+		if (path[0] == '\0' || !place_under(root_fd, &mount, path, directory))
+			continue;
+		memcpy(place[mount.tree].directory, directory, strlen(directory) + 1);
+		memcpy(place[mount.tree].point, mount.point, strlen(mount.point) + 1);
 	}
 	free(line);
 	fclose(file);
-	return found;
 }
 
-static bool v2_has_memory(int root_fd, const char *directory)
+static bool v2_has_memory(int directory_fd)
 {
 	char text[512];
-	bool found = false;
-	int fd = root_open_directory(root_fd, directory);
-	if (fd < 0)
+	int length = cgroup_directory_read(directory_fd, "cgroup.controllers", text, sizeof text);
+	if (length <= 0)
 		return false;
-	int length = cgroup_directory_read(fd, "cgroup.controllers", text, sizeof text);
-	if (length > 0) {
-		for (char *at = text; *at != '\0'; at++)
-			if (*at == ' ' || *at == '\n')
-				*at = ',';
-		found = has_word(text, "memory");
-	}
-	close(fd);
-	return found;
+	for (char *at = text; *at != '\0'; at++)
+		if (*at == ' ' || *at == '\n')
+			*at = ',';
+	return has_word(text, "memory");
 }
 
 /* 0 where a child can be made and controllers handed to children, else -errno. */
-static int probe_children(int root_fd, const char *directory)
+static int probe_children(int directory_fd)
 {
 	char name[64];
-	int error = 0;
-	int fd = root_open_directory(root_fd, directory);
-	if (fd < 0)
-		return -errno;
 	snprintf(name, sizeof name, "spillway-probe.%ld", (long)getpid());
-	if (faccessat(fd, "cgroup.subtree_control", W_OK, AT_EACCESS) != 0 ||
-		mkdirat(fd, name, 0755) != 0)
-		error = -errno;
-	else
-		unlinkat(fd, name, AT_REMOVEDIR);
-	close(fd);
-	return error;
+	if (faccessat(directory_fd, "cgroup.subtree_control", W_OK, AT_EACCESS) != 0 ||
+		mkdirat(directory_fd, name, 0755) != 0)
+		return -errno;
+	unlinkat(directory_fd, name, AT_REMOVEDIR);
+	return 0;
 }
 
 static int try_trigger(int directory_fd, const char *path, uint32_t window_ms)
@@ -253,10 +251,9 @@ static int try_trigger(int directory_fd, const char *path, uint32_t window_ms)
  * triggers whoever asks, and so does nothing about what a leaf will say; the machine's
  * file is open to all and subject to the same rule.
  */
-static uint32_t probe_window(int root_fd, const char *directory)
+static uint32_t probe_window(int root_fd, int directory_fd)
 {
 	static const uint32_t tried_ms[] = {1000, 2000};
-	int directory_fd = directory[0] != '\0' ? root_open_directory(root_fd, directory) : -1;
 	uint32_t window_ms = 0;
 	for (size_t i = 0; i < 2 && window_ms == 0; i++) {
 		int error = -ENOENT;
@@ -267,8 +264,6 @@ static uint32_t probe_window(int root_fd, const char *directory)
 		if (error == 0)
 			window_ms = tried_ms[i];
 	}
-	if (directory_fd >= 0)
-		close(directory_fd);
 	return window_ms == 1000 ? 500 : window_ms;
 }
 
@@ -289,19 +284,18 @@ static void set_line(struct mode *mode, const char *text)
 	snprintf(mode->line, sizeof mode->line, "mode %c: %s", "ABCD"[mode->letter], text);
 }
 
-static void probe_v2(int root_fd, struct mode *mode)
+static void probe_v2(int root_fd, int directory_fd, struct mode *mode)
 {
 	char text[MODE_LINE_BYTES - 16];
-	int error = probe_children(root_fd, mode->directory);
+	int error = probe_children(directory_fd);
 	mode->v2 = true;
-	mode->machine_root = !has_file(root_fd, mode->directory, "cgroup.type");
 	if (error != 0) {
 		mode->letter = MODE_C;
 		snprintf(text, sizeof text,
 			"cgroup v2 at %.400s, read-only (%s): no leaves, no brake, no PSI triggers",
 			mode->directory, strerror(-error));
 	} else {
-		mode->window_ms = probe_window(root_fd, mode->directory);
+		mode->window_ms = probe_window(root_fd, directory_fd);
 		mode->letter = mode->window_ms == 500 ? MODE_A : MODE_B;
 		snprintf(text, sizeof text, "cgroup v2 at %.400s, writable, %s", mode->directory,
 			window_text(mode->window_ms));
@@ -309,14 +303,13 @@ static void probe_v2(int root_fd, struct mode *mode)
 	set_line(mode, text);
 }
 
-static void probe_v1(int root_fd, const struct own_paths *own, struct mode *mode)
+static void probe_v1(int root_fd, int pressure_fd, struct mode *mode)
 {
 	char text[MODE_LINE_BYTES - 16];
-	bool counted = find_own(root_fd, false, own->v1, mode->directory, mode->mount);
 	mode->letter = MODE_D;
 	if (mode->pressure_directory[0] != '\0')
-		mode->window_ms = probe_window(root_fd, mode->pressure_directory);
-	if (counted)
+		mode->window_ms = probe_window(root_fd, pressure_fd);
+	if (mode->directory[0] != '\0')
 		snprintf(text, sizeof text,
 			"memory controller on cgroup v1 at %.400s: no leaves, no brake; %s%.100s",
 			mode->directory,
@@ -329,25 +322,37 @@ static void probe_v1(int root_fd, const struct own_paths *own, struct mode *mode
 	set_line(mode, text);
 }
 
+static void set_place(struct mode *mode, const struct own_place *place)
+{
+	memcpy(mode->directory, place->directory, sizeof mode->directory);
+	memcpy(mode->mount, place->point, sizeof mode->mount);
+}
+
 void mode_probe(int root_fd, struct mode *mode)
 {
 	struct own_paths own;
+	struct own_place place[TREES];
+	struct stat status;
 	memset(mode, 0, sizeof *mode);
 	read_own_paths(root_fd, &own);
-	bool v2 = find_own(root_fd, true, own.v2, mode->directory, mode->mount);
-	if (v2) {
-		mode->namespace_root = strcmp(own.v2, "/") == 0 &&
-				       has_file(root_fd, mode->directory, "cgroup.type");
-		if (has_file(root_fd, mode->directory, "cgroup.type"))
-			memcpy(mode->pressure_directory, mode->directory,
-				strlen(mode->directory) + 1);
-		if (v2_has_memory(root_fd, mode->directory)) {
-			probe_v2(root_fd, mode);
-			return;
-		}
+	find_own(root_fd, &own, place);
+	const char *v2 = place[TREE_V2].directory;
+	int v2_fd = v2[0] != '\0' ? root_open_directory(root_fd, v2) : -1;
+	/* The root of the whole hierarchy has no type. */
+	bool has_type = v2_fd >= 0 && fstatat(v2_fd, "cgroup.type", &status, 0) == 0;
+	if (has_type)
+		memcpy(mode->pressure_directory, v2, sizeof mode->pressure_directory);
+	if (v2_fd >= 0 && v2_has_memory(v2_fd)) {
+		mode->namespace_root = has_type && strcmp(own.path[TREE_V2], "/") == 0;
+		mode->machine_root = !has_type;
+		set_place(mode, &place[TREE_V2]);
+		probe_v2(root_fd, v2_fd, mode);
+	} else {
+		set_place(mode, &place[TREE_V1]);
+		probe_v1(root_fd, v2_fd, mode);
 	}
-	mode->namespace_root = false;
-	probe_v1(root_fd, &own, mode);
+	if (v2_fd >= 0)
+		close(v2_fd);
 }
 
 void mode_degrade(struct mode *mode, const char *why)
