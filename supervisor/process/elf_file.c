@@ -15,6 +15,7 @@
 #define DYNAMIC_BYTES_MAX (1U << 20)
 #define STRINGS_BYTES_MAX (8U << 20)
 #define NOTES_BYTES_MAX (64U << 10)
+#define HEAD_BYTES 4096U
 
 #if __ELF_NATIVE_CLASS == 64
 #define NATIVE_CLASS ELFCLASS64
@@ -47,11 +48,32 @@ static const char *const sanitizer_strings[] = {
 	"__hwasan_init",
 };
 
-static int read_exactly(int fd, void *to, size_t size, uint64_t offset)
+/* A file, and what stands at its beginning: most of what is asked of a small program. */
+struct source {
+	int fd;
+	size_t head_bytes;
+	char head[HEAD_BYTES];
+};
+
+static int read_head(struct source *source)
+{
+	ssize_t got;
+	do
+		got = pread(source->fd, source->head, sizeof source->head, 0);
+	while (got < 0 && errno == EINTR);
+	source->head_bytes = got > 0 ? (size_t)got : 0;
+	return got >= 0 ? 0 : -errno;
+}
+
+static int read_exactly(const struct source *source, void *to, size_t size, uint64_t offset)
 {
 	char *at = to;
+	if (size <= source->head_bytes && offset <= source->head_bytes - size) {
+		memcpy(to, source->head + offset, size);
+		return 0;
+	}
 	while (size > 0) {
-		ssize_t got = pread(fd, at, size, (off_t)offset);
+		ssize_t got = pread(source->fd, at, size, (off_t)offset);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -66,14 +88,15 @@ static int read_exactly(int fd, void *to, size_t size, uint64_t offset)
 }
 
 /* A new block; the caller's to free. */
-static int read_block(int fd, uint64_t offset, uint64_t size, uint64_t most, void **block)
+static int read_block(
+	const struct source *source, uint64_t offset, uint64_t size, uint64_t most, void **block)
 {
 	if (size == 0 || size > most || offset > INT64_MAX - size)
 		return -EINVAL;
 	void *made = malloc(size);
 	if (made == NULL)
 		return -ENOMEM;
-	int error = read_exactly(fd, made, size, offset);
+	int error = read_exactly(source, made, size, offset);
 	if (error != 0)
 		free(made);
 	else
@@ -158,7 +181,7 @@ bool elf_file_names_allocator(const char *preloads)
 	return false;
 }
 
-static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
+static int read_dynamic(const struct source *source, const ElfW(Phdr) * segment, size_t count,
 	const ElfW(Phdr) * dynamic, struct elf_file *file)
 {
 	ElfW(Dyn) *entry = NULL;
@@ -168,7 +191,8 @@ static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
 	uint64_t size = 0;
 	uint64_t offset;
 	uint64_t room;
-	int error = read_block(fd, dynamic->p_offset, dynamic->p_filesz, DYNAMIC_BYTES_MAX, &block);
+	int error =
+		read_block(source, dynamic->p_offset, dynamic->p_filesz, DYNAMIC_BYTES_MAX, &block);
 	if (error != 0)
 		return error;
 	entry = block;
@@ -186,7 +210,7 @@ static int read_dynamic(int fd, const ElfW(Phdr) * segment, size_t count,
 	if (!find_address(segment, count, address, &offset, &room) || size > room)
 		goto out;
 	void *read_strings = NULL;
-	error = read_block(fd, offset, size, STRINGS_BYTES_MAX, &read_strings);
+	error = read_block(source, offset, size, STRINGS_BYTES_MAX, &read_strings);
 	strings = read_strings;
 	if (error == 0) {
 		find_strings(strings, size, file);
@@ -200,13 +224,14 @@ out:
 }
 
 /* Notes decide nothing about the library: broken ones are none. */
-static void read_notes(int fd, const ElfW(Phdr) * segment, struct elf_file *file)
+static void read_notes(
+	const struct source *source, const ElfW(Phdr) * segment, struct elf_file *file)
 {
 	void *block = NULL;
 	size_t size = segment->p_filesz;
 	size_t align = segment->p_align == 8 ? 8 : 4;
 	ElfW(Nhdr) note;
-	if (read_block(fd, segment->p_offset, size, NOTES_BYTES_MAX, &block) != 0)
+	if (read_block(source, segment->p_offset, size, NOTES_BYTES_MAX, &block) != 0)
 		return;
 	for (size_t at = 0; at <= size && size - at >= sizeof note;) {
 		memcpy(&note, (char *)block + at, sizeof note);
@@ -224,7 +249,8 @@ static void read_notes(int fd, const ElfW(Phdr) * segment, struct elf_file *file
 	free(block);
 }
 
-static int read_segments(int fd, const ElfW(Ehdr) * header, struct elf_file *file)
+static int read_segments(
+	const struct source *source, const ElfW(Ehdr) * header, struct elf_file *file)
 {
 	ElfW(Phdr) *segment = NULL;
 	void *block = NULL;
@@ -232,23 +258,23 @@ static int read_segments(int fd, const ElfW(Ehdr) * header, struct elf_file *fil
 	size_t count = header->e_phnum;
 	if (header->e_phentsize != sizeof *segment || count == 0 || count > SEGMENTS_MAX)
 		return -EINVAL;
-	error = read_block(fd, header->e_phoff, count * sizeof *segment,
+	error = read_block(source, header->e_phoff, count * sizeof *segment,
 		SEGMENTS_MAX * sizeof *segment, &block);
 	if (error != 0)
 		return error;
 	segment = block;
 	for (size_t i = 0; i < count && error == 0; i++) {
 		if (segment[i].p_type == PT_NOTE) {
-			read_notes(fd, &segment[i], file);
+			read_notes(source, &segment[i], file);
 		} else if (segment[i].p_type == PT_DYNAMIC) {
-			error = read_dynamic(fd, segment, count, &segment[i], file);
+			error = read_dynamic(source, segment, count, &segment[i], file);
 		} else if (segment[i].p_type == PT_INTERP) {
 			uint64_t size = segment[i].p_filesz;
 			if (size < 2 || size > sizeof file->interpreter) {
 				error = -EINVAL;
 				break;
 			}
-			error = read_exactly(fd, file->interpreter, size, segment[i].p_offset);
+			error = read_exactly(source, file->interpreter, size, segment[i].p_offset);
 			file->interpreter[size - 1] = '\0';
 		}
 	}
@@ -260,11 +286,15 @@ int elf_file_read(int fd, struct elf_file *file)
 {
 	ElfW(Ehdr) header;
 	struct elf_file read_file = {0};
-	int error = read_exactly(fd, &header, EI_NIDENT, 0);
+	struct source source;
+	source.fd = fd;
+	int error = read_head(&source);
+	if (error == 0)
+		error = read_exactly(&source, &header, EI_NIDENT, 0);
 	if (error == -EINVAL || (error == 0 && memcmp(header.e_ident, ELFMAG, SELFMAG) != 0))
 		return -ENOEXEC;
 	if (error == 0)
-		error = read_exactly(fd, &header, sizeof header, 0);
+		error = read_exactly(&source, &header, sizeof header, 0);
 	if (error != 0)
 		return error;
 	read_file.class_and_data[0] = header.e_ident[EI_CLASS];
@@ -273,7 +303,7 @@ int elf_file_read(int fd, struct elf_file *file)
 	read_file.is_readable =
 		header.e_ident[EI_CLASS] == NATIVE_CLASS && header.e_ident[EI_DATA] == NATIVE_DATA;
 	if (read_file.is_readable)
-		error = read_segments(fd, &header, &read_file);
+		error = read_segments(&source, &header, &read_file);
 	if (error == 0)
 		*file = read_file;
 	return error;
