@@ -353,21 +353,30 @@ int shim_program(const struct shim_check *check, char found[PATH_MAX])
 	return error;
 }
 
+/* The length of the folder that a path is in; 0 = it is the root, or none. */
+static size_t folder_length(const char *path, size_t length)
+{
+	while (length > 0 && path[length - 1] != '/')
+		length--;
+	while (length > 0 && path[length - 1] == '/')
+		length--;
+	return length;
+}
+
 int shim_find(const char *program_path, const char *library, char found[PATH_MAX])
 {
 	static const char *const places[] = {
-		"../lib",
+		"lib",
 #ifdef MULTIARCH
-		"../lib/" MULTIARCH,
+		"lib/" MULTIARCH,
 #endif
 	};
-	const char *slash = strrchr(program_path, '/');
-	int length = slash != NULL ? (int)(slash - program_path) : 0;
+	size_t length = folder_length(program_path, strlen(program_path));
+	length = folder_length(program_path, length);
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-		char candidate[PATH_MAX];
-		int wanted = snprintf(candidate, sizeof candidate, "%.*s/%s/%s", length,
-			program_path, places[i], library);
-		if (wanted < PATH_MAX && realpath(candidate, found) != NULL)
+		int wanted = snprintf(found, PATH_MAX, "%.*s/%s/%s", (int)length, program_path,
+			places[i], library);
+		if (wanted < PATH_MAX && access(found, F_OK) == 0)
 			return 0;
 	}
 	return -ENOENT;
