@@ -38,15 +38,21 @@ static int note(struct descriptors *descriptors, int fd)
 	return 0;
 }
 
-static int note_listed(struct descriptors *descriptors, DIR *directory)
+/* By the kernel's call, since opendir() takes 32 KiB for the few there are. */
+static int note_listed(struct descriptors *descriptors, int directory)
 {
+	_Alignas(struct dirent64) char list[1024];
 	int error = 0;
-	const struct dirent *entry;
-	while (error == 0 && (entry = readdir(directory)) != NULL) {
-		int fd = (int)strtol(entry->d_name, NULL, 10);
-		/* A /proc that is not ours lists another's. */
-		if (fd > 2 && fd != dirfd(directory) && fcntl(fd, F_GETFD) >= 0)
-			error = note(descriptors, fd);
+	ssize_t length;
+	while (error == 0 && (length = getdents64(directory, list, sizeof list)) > 0) {
+		const struct dirent64 *entry;
+		for (ssize_t at = 0; error == 0 && at < length; at += entry->d_reclen) {
+			entry = (const void *)(list + at);
+			int fd = (int)strtol(entry->d_name, NULL, 10);
+			/* A /proc that is not ours lists another's. */
+			if (fd > 2 && fd != directory && fcntl(fd, F_GETFD) >= 0)
+				error = note(descriptors, fd);
+		}
 	}
 	return error;
 }
@@ -57,10 +63,10 @@ int descriptors_note(struct descriptors *descriptors)
 	int error = fill_standard();
 	if (error != 0)
 		return error;
-	DIR *directory = opendir("/proc/self/fd");
-	if (directory != NULL) {
+	int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory >= 0) {
 		error = note_listed(&noted, directory);
-		closedir(directory);
+		close(directory);
 	} else {
 		for (int fd = 3; error == 0 && fd < BLIND_MAX; fd++)
 			if (fcntl(fd, F_GETFD) >= 0)
