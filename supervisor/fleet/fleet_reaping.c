@@ -31,6 +31,9 @@ static bool note_end(struct fleet *fleet, const siginfo_t *info, uint64_t now_ms
 bool fleet_has_only_mains(void *context, pid_t dead)
 {
 	const struct fleet *fleet = context;
+	/* A wrapped command is started once: who has no child then will have none. */
+	if (fleet->wrap && fleet->childless)
+		return true;
 	pid_t *main_pid = calloc(fleet->count + 1, sizeof *main_pid);
 	size_t count = 0;
 	if (main_pid == NULL)

@@ -181,16 +181,16 @@ static DIR *open_proc(void)
 }
 
 /* Whether our only child is that one (0: there is none), whose own children were left to us when it
- * ended.  Not known
- * where the kernel has no such list (CONFIG_PROC_CHILDREN); a thread other than the first never
- * forks. */
-static bool has_no_child_but(int proc_fd, pid_t only)
+ * ended.  Not known where the kernel has no such list (CONFIG_PROC_CHILDREN), and where /proc is
+ * that of another PID namespace, in which our first thread has another number.  A thread other than
+ * the first never forks. */
+static bool has_no_child_but(pid_t only)
 {
 	char path[48];
 	char text[64];
 	char *end = text;
-	snprintf(path, sizeof path, "self/task/%d/children", (int)getpid());
-	int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	ssize_t length = read(fd, text, sizeof text - 1);
@@ -234,11 +234,12 @@ bool descendants_are_known(pid_t *known, size_t count)
 int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
 {
 	struct table table = {0};
+	if (root == getpid() && has_no_child_but(0))
+		return 0;
 	DIR *directory = opendir("/proc");
 	if (directory == NULL)
 		return -errno;
-	bool is_none = root == getpid() && has_no_child_but(dirfd(directory), 0);
-	int result = is_none ? 0 : read_table(directory, &table);
+	int result = read_table(directory, &table);
 	closedir(directory);
 	if (result == 0) {
 		mark_below(&table, root);
@@ -361,12 +362,10 @@ static void terminate_blindly(pid_t group)
 int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
 {
 	struct table table = {0};
+	if (root == getpid() && has_no_child_but(group))
+		return 0;
 	DIR *directory = open_proc();
 	int result = directory == NULL ? -errno : 0;
-	if (directory != NULL && root == getpid() && has_no_child_but(dirfd(directory), group)) {
-		closedir(directory);
-		return 0;
-	}
 	if (directory != NULL) {
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
