@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PREFIX "spillway-"
@@ -89,19 +91,30 @@ static int make_below(struct pressure_directory *directory, const char *base)
 	return error;
 }
 
+static bool is_in_memory(const char *base)
+{
+	struct statfs status;
+	return statfs(base, &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
+/* Every start makes and removes files here, which on a disk takes as long as all else of a start.
+ */
 static int open_directory(struct pressure_directory **directory)
 {
-	const char *const bases[] = {"/run", getenv("XDG_RUNTIME_DIR"), "/tmp"};
+	const char *const bases[] = {"/run", getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
+	const size_t count = sizeof bases / sizeof bases[0];
 	struct pressure_directory *made = calloc(1, sizeof *made);
 	int error = -ENOENT;
 	if (made == NULL)
 		return -ENOMEM;
 	made->fd = -1;
-	for (size_t i = 0; error != 0 && i < sizeof bases / sizeof bases[0]; i++) {
-		if (bases[i] == NULL || bases[i][0] != '/')
+	for (size_t i = 0; error != 0 && i < 2 * count; i++) {
+		const char *base = bases[i % count];
+		bool wants_memory = i < count;
+		if (base == NULL || base[0] != '/' || is_in_memory(base) != wants_memory)
 			continue;
-		remove_leftovers(bases[i]);
-		error = make_below(made, bases[i]);
+		remove_leftovers(base);
+		error = make_below(made, base);
 	}
 	if (error == 0) {
 		*directory = made;

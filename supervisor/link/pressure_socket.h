@@ -19,9 +19,10 @@
  * accepted when the service's level is published.  So a process that connects without end wakes
  * nobody.  A service may have PRESSURE_CLIENTS connections; who has hung up makes room.
  *
- * The directory is in the first of /run, XDG_RUNTIME_DIR and /tmp that can be written.  It cannot
- * be listed by others, and is locked while its supervisor lives: one that was killed leaves it, and
- * the next one that starts there removes it.
+ * The directory is in the first of /run, XDG_RUNTIME_DIR, /dev/shm and /tmp that can be written and
+ * is a tmpfs; where none is, in the first that can be written.  It cannot be listed by others, and
+ * is locked while its supervisor lives: one that was killed leaves it, and the next one that starts
+ * there removes it.
  */
 
 #define PRESSURE_CLIENTS 64U
