@@ -112,6 +112,14 @@ static void read_events_v1(const struct cgroup_files *files, struct events_sampl
 	*events = read;
 }
 
+void cgroup_files_oom_kills(int fd, uint64_t *kills)
+{
+	char text[SHORT_TEXT_BYTES];
+	int length = cgroup_files_read(fd, text, sizeof text);
+	if (length < 0 || !cgroup_text_key(text, (size_t)length, "oom_kill", kills))
+		*kills = 0;
+}
+
 void cgroup_files_events(const struct cgroup_files *files, struct events_sample *events)
 {
 	*events = (struct events_sample){0};

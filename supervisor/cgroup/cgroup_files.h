@@ -44,6 +44,9 @@ int cgroup_files_reclaimable(const struct cgroup_files *files, struct wall_sampl
 void cgroup_files_events(const struct cgroup_files *files, struct events_sample *events);
 void cgroup_files_events_local(const struct cgroup_files *files, struct events_sample *events);
 
+/* Of memory.events, or v1's memory.oom_control; 0 where that cannot be read. */
+void cgroup_files_oom_kills(int fd, uint64_t *kills);
+
 /* Not to be called faster than sampler allows. */
 void cgroup_files_stall(
 	const struct cgroup_files *files, uint64_t now_ms, struct stall_sample *stall);

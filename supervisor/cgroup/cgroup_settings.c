@@ -160,12 +160,22 @@ static void write_setting(int leaf_fd, const struct config_service *config, stru
 			error == -ENOENT ? "not in this kernel" : strerror(-error));
 }
 
-void cgroup_settings_write(int leaf_fd, const struct config_service *config, uint64_t wall_bytes)
+bool cgroup_settings_need_wall(const struct config_service *config)
+{
+	return config->memory_max.permille != 0 || config->memory_high.permille != 0 ||
+	       config->memory_min.permille != 0 || config->memory_low.permille != 0 ||
+	       config->memory_swap_max.amount.permille != 0 ||
+	       config->memory_zswap_max.amount.permille != 0;
+}
+
+void cgroup_settings_write(
+	int leaf_fd, const struct config_service *config, uint64_t wall_bytes, bool is_new)
 {
 	struct setting settings[SETTINGS];
 	describe(config, wall_bytes, settings);
 	for (size_t i = 0; i < SETTINGS; i++)
-		if (settings[i].file != NULL)
+		if (settings[i].file != NULL && (settings[i].asked || !is_new))
 			write_setting(leaf_fd, config, &settings[i]);
-	cgroup_io_write(leaf_fd, config);
+	if (config->io_max_count != 0 || !is_new)
+		cgroup_io_write(leaf_fd, config);
 }

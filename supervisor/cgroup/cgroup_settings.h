@@ -25,8 +25,13 @@ void cgroup_settings_asked(const struct config_service *config, char names[CGROU
 void cgroup_settings_needing(const struct config_service *config, enum cgroup_controller controller,
 	char names[CGROUP_SETTINGS_TEXT]);
 
-/* Writes all of them into the leaf, those that ask for nothing as the kernel's default.  Shares are
- * of wall_bytes.  What the kernel refuses or does not have is logged, if it was asked for. */
-void cgroup_settings_write(int leaf_fd, const struct config_service *config, uint64_t wall_bytes);
+/* Is one of the service's amounts a share of the wall? */
+bool cgroup_settings_need_wall(const struct config_service *config);
+
+/* Writes all of them into the leaf, those that ask for nothing as the kernel's default; a new leaf
+ * has that already.  Shares are of wall_bytes.  What the kernel refuses or does not have is logged,
+ * if it was asked for. */
+void cgroup_settings_write(
+	int leaf_fd, const struct config_service *config, uint64_t wall_bytes, bool is_new);
 
 #endif

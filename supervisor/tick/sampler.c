@@ -18,6 +18,11 @@
 #define MEMINFO_TEXT_BYTES 512
 
 struct sampler {
+	int root_fd;
+	const struct mode *mode;
+	char *base_directory;
+	bool settled;
+	int oom_fd; /* where the kernel counts the OOM kills of all services; -1 = nowhere */
 	int proc_fd;
 	struct cgroup_walls walls;
 	size_t wall_level;
@@ -50,28 +55,60 @@ static void read_walls(struct sampler *sampler, struct wall_sample *wall)
 	sampler->wall_bytes = wall->limit_bytes;
 }
 
+static int open_oom_kills(int root_fd, const struct mode *mode, const char *base_directory)
+{
+	char path[MODE_PATH_BYTES + 32];
+	if (base_directory[0] == '\0')
+		return -1;
+	snprintf(path, sizeof path, "%s/%s", base_directory,
+		mode->v2 ? "memory.events" : "memory.oom_control");
+	return root_open_file(root_fd, path);
+}
+
 int sampler_open(
 	int root_fd, const struct mode *mode, const char *base_directory, struct sampler **sampler)
 {
 	if (strlen(base_directory) >= MODE_PATH_BYTES)
 		return -ENAMETOOLONG;
 	struct sampler *made = calloc(1, sizeof *made);
-	if (made == NULL)
+	char *directory = strdup(base_directory);
+	if (made == NULL || directory == NULL) {
+		free(made);
+		free(directory);
 		return -ENOMEM;
-	made->cgroup_wall.limit_bytes = SAMPLE_NO_LIMIT;
-	made->machine_wall.limit_bytes = SAMPLE_NO_LIMIT;
-	/* Without it all processes that have a slot count as living. */
-	made->proc_fd = root_open_directory(root_fd, "proc");
-	cgroup_walls_open(&made->walls, root_fd, base_directory, mode->mount,
-		mode->v2 ? CGROUP_V2 : CGROUP_V1);
-	made->stall.fd = open_pressure(root_fd, mode, base_directory);
-	made->meminfo_fd = root_open_file(root_fd, "proc/meminfo");
-	made->machine.fd =
-		made->stall.fd < 0 ? root_open_file(root_fd, "proc/pressure/memory") : -1;
-	struct wall_sample wall;
-	read_walls(made, &wall);
+	}
+	*made = (struct sampler){.root_fd = root_fd,
+		.mode = mode,
+		.base_directory = directory,
+		.proc_fd = -1,
+		.stall = {.fd = -1},
+		.machine = {.fd = -1},
+		.meminfo_fd = -1,
+		.wall_bytes = SAMPLE_NO_LIMIT,
+		.cgroup_wall = {.limit_bytes = SAMPLE_NO_LIMIT},
+		.machine_wall = {.limit_bytes = SAMPLE_NO_LIMIT}};
+	made->oom_fd = open_oom_kills(root_fd, mode, base_directory);
 	*sampler = made;
 	return 0;
+}
+
+bool sampler_settle(struct sampler *sampler)
+{
+	struct wall_sample wall;
+	int root_fd = sampler->root_fd;
+	if (sampler->settled)
+		return false;
+	sampler->settled = true;
+	/* Without it all processes that have a slot count as living. */
+	sampler->proc_fd = root_open_directory(root_fd, "proc");
+	cgroup_walls_open(&sampler->walls, root_fd, sampler->base_directory, sampler->mode->mount,
+		sampler->mode->v2 ? CGROUP_V2 : CGROUP_V1);
+	sampler->stall.fd = open_pressure(root_fd, sampler->mode, sampler->base_directory);
+	sampler->meminfo_fd = root_open_file(root_fd, "proc/meminfo");
+	if (sampler->stall.fd < 0)
+		sampler->machine.fd = root_open_file(root_fd, "proc/pressure/memory");
+	read_walls(sampler, &wall);
+	return true;
 }
 
 static void close_source(struct stall_source *source)
@@ -92,6 +129,9 @@ void sampler_close(struct sampler *sampler)
 		close(sampler->meminfo_fd);
 	if (sampler->proc_fd >= 0)
 		close(sampler->proc_fd);
+	if (sampler->oom_fd >= 0)
+		close(sampler->oom_fd);
+	free(sampler->base_directory);
 	free(sampler);
 }
 
@@ -229,8 +269,8 @@ uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_s
 	struct events_sample events = {0};
 	if (service->has_leaf)
 		cgroup_files_events(&service->leaf, &events);
-	else if (sampler->walls.count > 0)
-		cgroup_files_events(&sampler->walls.level[0], &events);
+	else
+		cgroup_files_oom_kills(sampler->oom_fd, &events.oom_kill);
 	return events.oom_kill;
 }
 

@@ -57,10 +57,16 @@ struct sampler_service {
 	((struct sampler_service){ \
 		.leaf = CGROUP_FILES_NONE, .stall = {.fd = -1}, .soft_bytes = SAMPLE_NO_LIMIT})
 
-/* base_directory: the cgroup that holds all services (below mode->mount). */
+/* base_directory: the cgroup that holds all services (below mode->mount).  The root's descriptor
+ * and the mode outlive the sampler.  0 or -errno. */
 int sampler_open(
 	int root_fd, const struct mode *mode, const char *base_directory, struct sampler **sampler);
 void sampler_close(struct sampler *sampler);
+
+/* Before the first sampler_read_service(), and before sampler_wall_bytes() is asked: opens the
+ * files of all walls.  That takes as long as the rest of a start, so a command that ends at once
+ * goes without.  Whether it was done now. */
+bool sampler_settle(struct sampler *sampler);
 
 /* leaf_fd -1: the service has none.  Neither the descriptor nor the link is kept open by this. */
 void sampler_service_open(struct sampler_service *service, int leaf_fd, struct link *link);
@@ -90,7 +96,7 @@ uint64_t sampler_usage(
 /* OOM kills as the kernel counts them now, in the leaf, else in the cgroup of all services. */
 uint64_t sampler_oom_kills(const struct sampler *sampler, const struct sampler_service *service);
 
-/* The limit of the tightest shared wall, as of the last sampler_read(), or of the start;
+/* The limit of the tightest shared wall, as of the last sampler_read(), or of sampler_settle();
  * SAMPLE_NO_LIMIT.  Services that start together do not each read all files of all walls. */
 uint64_t sampler_wall_bytes(const struct sampler *sampler);
 

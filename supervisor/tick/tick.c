@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
+#include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/tick/tick_private.h"
 
 /* How often it is looked whether somebody has removed a leaf. */
@@ -163,8 +164,21 @@ void tick_add(struct tick *tick, struct tick_service *service)
 	tick->policy.service[tick->policy.service_count++] = &service->policy;
 }
 
-static struct tick_place place_of(struct tick *tick)
+void tick_settle(struct tick *tick)
 {
+	if (!sampler_settle(tick->sampler))
+		return;
+	for (size_t i = 0; i < tick->count; i++)
+		if (tick->service[i]->prepared)
+			tick_service_tell_wall(
+				tick->service[i], sampler_wall_directory(tick->sampler));
+}
+
+/* The walls are not looked at before the first turn where nothing is a share of them. */
+static struct tick_place place_of(struct tick *tick, const struct tick_service *service)
+{
+	if (cgroup_settings_need_wall(&service->config))
+		tick_settle(tick);
 	return (struct tick_place){
 		.tree = tick->tree,
 		.brake = tick->means.brake,
@@ -193,7 +207,7 @@ static bool has_lost_its_leaf(const struct tick_service *service)
 /* 0, -EAGAIN when the loop still waits for what the one before has left, or another -errno. */
 static int make_leaf_again(struct tick *tick, struct tick_service *service)
 {
-	const struct tick_place place = place_of(tick);
+	const struct tick_place place = place_of(tick, service);
 	bool is_new = !service->leaf_lost;
 	if (!tick_watched_is_settled(&service->psi) || !tick_watched_is_settled(&service->events))
 		return -EAGAIN;
@@ -213,7 +227,7 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service)
 		return make_leaf_again(tick, service);
 	if (service->prepared)
 		return 0;
-	const struct tick_place place = place_of(tick);
+	const struct tick_place place = place_of(tick, service);
 	int error = tick_service_make(service, &place);
 	if (error == 0)
 		note_made(tick, service);
@@ -223,7 +237,7 @@ int tick_service_prepare(struct tick *tick, struct tick_service *service)
 int tick_service_adopt(
 	struct tick *tick, struct tick_service *service, const char *leaf, const char *token)
 {
-	struct tick_place place = place_of(tick);
+	struct tick_place place = place_of(tick, service);
 	if ((tick->tree != NULL) != (leaf[0] != '\0'))
 		return -ENOENT;
 	place.left_leaf = leaf;

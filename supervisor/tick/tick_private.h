@@ -48,6 +48,9 @@ struct tick {
 	uint64_t turns_most_ns;
 };
 
+/* All that the first turn needs is open. */
+void tick_settle(struct tick *tick);
+
 /* Before a turn: the levels that it finds have been in force since the last one. */
 void tick_counts_levels(struct tick *tick, uint64_t now_ms);
 

@@ -58,7 +58,7 @@ static void say_limits(const struct tick_service *service)
 }
 
 /* Those whose writing cannot fail the start. */
-static void write_settings(const struct tick_service *service, uint64_t wall_bytes)
+static void write_settings(const struct tick_service *service, uint64_t wall_bytes, bool is_new)
 {
 	const struct config_service *config = &service->config;
 	struct cgroup_tree *tree = cgroup_leaf_tree(service->leaf);
@@ -71,7 +71,7 @@ static void write_settings(const struct tick_service *service, uint64_t wall_byt
 				 "%s",
 				config->name, names, cgroup_controller_name(i), strerror(-error));
 	}
-	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes);
+	cgroup_settings_write(cgroup_leaf_fd(service->leaf), config, wall_bytes, is_new);
 }
 
 /* As it is in force. */
@@ -126,7 +126,7 @@ static int make_leaf(struct tick_service *service, const struct tick_place *plac
 		service->leaf_used = place->left_leaf != NULL;
 		if (place->left_leaf != NULL)
 			service->limit.written_bytes = limit_of(leaf);
-		write_settings(service, place->wall_bytes);
+		write_settings(service, place->wall_bytes, place->left_leaf == NULL);
 	} else {
 		forget_slots(service, place->brake);
 	}
@@ -173,11 +173,11 @@ static void open_sampler(struct tick_service *service, const struct limit_watch 
 	tick_service_watch_limit(service, limits);
 }
 
-static void tell_wall_directory(const struct tick_service *service, const struct tick_place *place)
+void tick_service_tell_wall(const struct tick_service *service, const char *wall_directory)
 {
-	bool own = service->leaf != NULL && place->wall_directory[0] == '\0';
+	bool own = service->leaf != NULL && wall_directory[0] == '\0';
 	link_set_wall_directory(
-		service->link, own ? cgroup_leaf_directory(service->leaf) : place->wall_directory);
+		service->link, own ? cgroup_leaf_directory(service->leaf) : wall_directory);
 }
 
 static uint64_t promised(const struct tick_service *service, uint64_t wall_bytes)
@@ -213,7 +213,7 @@ int tick_service_make(struct tick_service *service, const struct tick_place *pla
 		tick_service_unmake(service, place->brake, 0);
 		return error;
 	}
-	tell_wall_directory(service, place);
+	tick_service_tell_wall(service, place->wall_directory);
 	link_set_scavenge(service->link, policy);
 	link_set_price(service->link, price_base_ns(policy->core_worth_bytes));
 	open_watches(service, place->window_ms);
@@ -243,7 +243,7 @@ int tick_service_make_leaf_again(struct tick_service *service, const struct tick
 	int error = make_leaf(service, place);
 	service->leaf_lost = error != 0;
 	service->oom_seen = 0;
-	tell_wall_directory(service, place);
+	tick_service_tell_wall(service, place->wall_directory);
 	open_watches(service, place->window_ms);
 	open_sampler(service, place->limits);
 	return error;
@@ -287,7 +287,7 @@ void tick_service_reload(
 		error = high_error;
 	if (error != 0)
 		log_warn("%s: new limits: %s", service->config.name, strerror(-error));
-	write_settings(service, wall_bytes);
+	write_settings(service, wall_bytes, false);
 }
 
 void tick_service_aim(struct tick_service *service, struct sampler *sampler, uint64_t now_ms)

@@ -86,7 +86,7 @@ struct tick_place {
 	struct link_listener *listener;
 	struct notifier_threads *notifiers;
 	const char *wall_directory;
-	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown */
+	uint64_t wall_bytes; /* what shares are of; UINT64_MAX = unknown, or there is none */
 	uint32_t window_ms;  /* the mode's */
 	/* Of a service that is taken over; NULL = everything is made. */
 	const char *left_leaf;
@@ -114,6 +114,9 @@ void tick_service_trigger(struct tick_service *service, uint32_t window_ms);
  * leaf.
  */
 void tick_service_watch_limit(struct tick_service *service, const struct limit_watch *limits);
+
+/* The directory of the tightest wall that all share; "" = there is none, or it is not known yet. */
+void tick_service_tell_wall(const struct tick_service *service, const char *wall_directory);
 
 /* New limits and another way to scavenge after a reload.  A lower memory.max is a target only
  * (policy/limit.h). */

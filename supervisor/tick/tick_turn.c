@@ -140,6 +140,7 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 
 static uint32_t turn(struct tick *tick, uint64_t now_ms)
 {
+	tick_settle(tick);
 	if (tick->listener != NULL)
 		link_listener_resume(tick->listener, now_ms);
 	if (tick->tree != NULL)

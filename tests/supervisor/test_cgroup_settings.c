@@ -27,10 +27,11 @@ static const struct config_service asks = {
 };
 static const struct config_service asks_nothing = {.name = "web"};
 
-static void write_leaf(const struct fake_tree *tree, const struct config_service *config)
+static void write_leaf(
+	const struct fake_tree *tree, const struct config_service *config, bool is_new)
 {
 	int fd = fake_tree_directory(tree, "web");
-	cgroup_settings_write(fd, config, 4 << 20);
+	cgroup_settings_write(fd, config, 4 << 20, is_new);
 	close(fd);
 }
 
@@ -67,7 +68,7 @@ static void test_what_is_asked_for_is_written_and_taken_back(void **state)
 	make_leaf(&tree);
 	fake_tree_write(&tree, "web/memory.zswap.max", "max");
 	said_begin();
-	write_leaf(&tree, &asks);
+	write_leaf(&tree, &asks, false);
 	expect_file(&tree, "memory.min", "1048576");
 	expect_file(&tree, "memory.low", "1048576");
 	expect_file(&tree, "memory.swap.max", "0");
@@ -78,7 +79,7 @@ static void test_what_is_asked_for_is_written_and_taken_back(void **state)
 	expect_file(&tree, "cpu.max", "150000 100000");
 	expect_file(&tree, "cpu.weight", "50");
 	expect_file(&tree, "io.weight", "1000");
-	write_leaf(&tree, &asks_nothing);
+	write_leaf(&tree, &asks_nothing, false);
 	expect_file(&tree, "cpu.max", "max 100000");
 	expect_file(&tree, "cpu.weight", "100");
 	expect_file(&tree, "io.weight", "100");
@@ -100,15 +101,30 @@ static void test_a_file_that_is_missing_is_said_where_it_was_asked_for(void **st
 	fake_tree_open(&tree);
 	make_leaf(&tree);
 	said_begin();
-	write_leaf(&tree, &asks_nothing);
+	write_leaf(&tree, &asks_nothing, false);
 	assert_int_equal(said("no effect"), 0);
-	write_leaf(&tree, &asks);
+	write_leaf(&tree, &asks, false);
 	assert_int_equal(said("web: memory_zswap_max has no effect: memory.zswap.max: not in this "
 			      "kernel"),
 		1);
 	assert_int_equal(said("no effect"), 1);
 	said_end();
 	expect_file(&tree, "memory.oom.group", "1");
+	fake_tree_close(&tree);
+}
+
+static void test_a_new_leaf_has_the_defaults_already(void **state)
+{
+	struct fake_tree tree;
+	(void)state;
+	fake_tree_open(&tree);
+	make_leaf(&tree);
+	fake_tree_write(&tree, "web/memory.low", "77");
+	write_leaf(&tree, &asks_nothing, true);
+	expect_file(&tree, "memory.low", "77");
+	write_leaf(&tree, &asks, true);
+	expect_file(&tree, "memory.low", "1048576");
+	expect_file(&tree, "pids.max", "20");
 	fake_tree_close(&tree);
 }
 
@@ -158,6 +174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_asked_for_is_written_and_taken_back),
 		cmocka_unit_test(test_a_file_that_is_missing_is_said_where_it_was_asked_for),
+		cmocka_unit_test(test_a_new_leaf_has_the_defaults_already),
 		cmocka_unit_test(test_what_is_asked_for_is_named),
 		cmocka_unit_test(test_weights_of_bfq_are_scaled),
 	};

@@ -38,6 +38,7 @@ static void write_stall(const struct fake_tree *tree, const char *path, unsigned
 
 static void read_all(struct bench *bench, struct sampler *sampler, uint64_t now_ms, size_t count)
 {
+	sampler_settle(sampler);
 	for (size_t i = 0; i < count; i++)
 		sampler_read_service(
 			sampler, &bench->service[i].kept, now_ms, &bench->service[i].sample);
@@ -193,6 +194,18 @@ static void test_under_a_slow_trigger_it_is_read_once_a_second(void **state)
 		20);
 }
 
+static void test_kills_are_counted_before_the_walls_are_opened(void **state)
+{
+	struct bench *bench = *state;
+	assert_int_equal(sampler_oom_kills(bench->sampler, &bench->service[1].kept), 1);
+	assert_true(sampler_wall_bytes(bench->sampler) == SAMPLE_NO_LIMIT);
+	assert_string_equal(sampler_wall_directory(bench->sampler), "");
+	assert_true(sampler_settle(bench->sampler));
+	assert_int_equal(sampler_wall_bytes(bench->sampler), 256 * MIB);
+	assert_string_equal(sampler_wall_directory(bench->sampler), BASE);
+	assert_false(sampler_settle(bench->sampler));
+}
+
 static void test_usage_and_events_are_read_every_time(void **state)
 {
 	struct bench *bench = *state;
@@ -251,6 +264,7 @@ int main(void)
 		TEST(test_what_the_caller_says_is_left_alone),
 		TEST(test_pressure_is_read_four_times_a_second_at_most),
 		TEST(test_under_a_slow_trigger_it_is_read_once_a_second),
+		TEST(test_kills_are_counted_before_the_walls_are_opened),
 		TEST(test_usage_and_events_are_read_every_time),
 		TEST(test_a_leaf_that_is_gone_is_no_error),
 		TEST(test_the_machines_stall_counts_only_where_nothing_else_does),
