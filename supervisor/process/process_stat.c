@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +14,15 @@
 #define FIELD_GROUP 5U
 #define FIELD_THREADS 20U
 #define FIELD_START 22U
+
+/* Digits by hand, since each turn reads them and strtol() takes the locale's tables along. */
+static uint64_t number(const char *at)
+{
+	uint64_t value = 0;
+	while (*at >= '0' && *at <= '9')
+		value = value * 10 + (uint64_t)(*at++ - '0');
+	return value;
+}
 
 /* The name in field 2 may hold anything, blanks and parentheses too, so counting starts behind the
  * last ')'. */
@@ -30,13 +39,13 @@ static bool parse(const char *text, struct process_stat *stat)
 			return false;
 		at++;
 		if (field == FIELD_PARENT)
-			stat->parent = (pid_t)strtol(at, NULL, 10);
+			stat->parent = (pid_t)number(at);
 		else if (field == FIELD_GROUP)
-			stat->group = (pid_t)strtol(at, NULL, 10);
+			stat->group = (pid_t)number(at);
 		else if (field == FIELD_THREADS)
-			stat->threads = strtoull(at, NULL, 10);
+			stat->threads = number(at);
 	}
-	stat->start_ticks = strtoull(at, NULL, 10);
+	stat->start_ticks = number(at);
 	return true;
 }
 
