@@ -16,6 +16,7 @@
 #include "supervisor/base/loop.h"
 #include "supervisor/base/output.h"
 #include "supervisor/base/random.h"
+#include "supervisor/base/resident.h"
 #include "supervisor/control/control.h"
 #include "supervisor/process/shim_check.h"
 
@@ -25,6 +26,9 @@
 
 /* A wrapped command that has ended by then costs no look at its memory. */
 #define WRAP_FIRST_TICK_MS 5U
+
+/* What a start does later is done by then: limits are watched, most heaps have their links. */
+#define REST_AFTER_MS 1500U
 
 struct service *fleet_find(const struct fleet *fleet, const char *name)
 {
@@ -64,6 +68,22 @@ static bool shim_is_awaited(const struct fleet *fleet, uint64_t now_ms)
 	return false;
 }
 
+/* A while after the last start; UINT64_MAX = that was done. */
+static uint64_t rest_due_ms(const struct fleet *fleet)
+{
+	uint64_t started_ms = 0;
+	for (size_t i = 0; i < fleet->count; i++)
+		if (fleet->service[i]->lives && fleet->service[i]->started_ms > started_ms)
+			started_ms = fleet->service[i]->started_ms;
+	return started_ms > fleet->rested_ms ? started_ms + REST_AFTER_MS : UINT64_MAX;
+}
+
+static void set_timer(struct fleet *fleet, uint64_t now_ms)
+{
+	uint64_t next_ms = fleet->rest_ms < fleet->next_ms ? fleet->rest_ms : fleet->next_ms;
+	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
+}
+
 void fleet_turn(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
@@ -84,15 +104,33 @@ void fleet_turn(struct fleet *fleet)
 	if (fleet->manager.fd >= 0)
 		fleet_manager_step(fleet, now_ms);
 	fleet_watches_renew(fleet);
-	uint64_t next_ms = next_deadline_ms(fleet, now_ms);
-	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
+	fleet->next_ms = next_deadline_ms(fleet, now_ms);
+	fleet->rest_ms = rest_due_ms(fleet);
+	set_timer(fleet, now_ms);
+}
+
+/* What the last starts have mapped and allocated is given back.  Whether there is nothing else to
+ * do. */
+static bool rest(struct fleet *fleet, uint64_t now_ms)
+{
+	if (now_ms < fleet->rest_ms || now_ms >= fleet->next_ms)
+		return false;
+	fleet->rest_ms = UINT64_MAX;
+	fleet->rested_ms = now_ms;
+	tick_rest(fleet->host.tick);
+	set_timer(fleet, now_ms);
+	resident_give_back();
+	return true;
 }
 
 static void on_timer(void *context)
 {
 	struct fleet *fleet = context;
+	uint64_t now_ms = loop_now_ms();
+	if (rest(fleet, now_ms))
+		return;
 	if (fleet->unreaped)
-		fleet_reap(fleet, loop_now_ms());
+		fleet_reap(fleet, now_ms);
 	fleet_turn(fleet);
 }
 

@@ -48,7 +48,10 @@ struct fleet {
 	struct loop *loop;
 	struct loop_watch *signal_watch;
 	struct loop_timer *timer;
-	uint64_t tick_ms;                             /* when the next turn of tick is due */
+	uint64_t tick_ms;   /* when the next turn of tick is due */
+	uint64_t next_ms;   /* when anything is, as the last turn had it */
+	uint64_t rest_ms;   /* when what starts have needed is given back */
+	uint64_t rested_ms; /* when that was done last */
 	struct service_watch watch[TICK_WATCH_KINDS]; /* common to all */
 	uint64_t watches_generation;
 	bool watches_known;

@@ -376,6 +376,12 @@ size_t link_processes(const struct link *link, pid_t *pid, size_t room)
 	return count;
 }
 
+void link_rest(const struct link *link)
+{
+	madvise(link->header, LINK_HEADER_BYTES, MADV_DONTNEED);
+	madvise(link->gate, LINK_BYTES, MADV_DONTNEED);
+}
+
 void link_set_wall_directory(struct link *link, const char *directory)
 {
 	char *to = link->header->wall_directory;

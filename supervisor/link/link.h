@@ -71,6 +71,9 @@ const char *link_allocator_name(enum link_allocator allocator);
 /* The processes that had a slot at the last read; how many, at most room. */
 size_t link_processes(const struct link *link, pid_t *pid, size_t room);
 
+/* Nobody will look at it soon: its pages stay, and are mapped again when they are touched. */
+void link_rest(const struct link *link);
+
 /* The directory of the wall's cgroup, for the shims to watch for themselves. */
 void link_set_wall_directory(struct link *link, const char *directory);
 

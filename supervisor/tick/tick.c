@@ -335,6 +335,13 @@ void tick_ask(
 	}
 }
 
+void tick_rest(const struct tick *tick)
+{
+	for (size_t i = 0; i < tick->count; i++)
+		if (tick->service[i]->link != NULL)
+			link_rest(tick->service[i]->link);
+}
+
 bool tick_release_is_over(const struct tick_service *service)
 {
 	return service->manual == LEVEL_CALM && !service->perform.ask.open;

@@ -134,6 +134,9 @@ void tick_service_changed(struct tick *tick, struct tick_service *service);
 void tick_ask(
 	struct tick *tick, struct tick_service *service, enum level level, uint64_t target_bytes);
 
+/* The next turn is far off. */
+void tick_rest(const struct tick *tick);
+
 /* Milliseconds until the next turn. */
 uint32_t tick_step(struct tick *tick, uint64_t now_ms);
 
