@@ -80,6 +80,8 @@ archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$
 LIBS_json := $(call archive,jansson)
 LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
 LIBS_program := $(foreach l,cgroup event_extra jansson event_core inih,$(call archive,$(l)))
+# Which code lies side by side: the script says why.  The kernel maps 64 KiB from such an address at a time.
+LINK_order = $(if $(SAN),,-Wl$(comma)-T$(comma)supervisor/order.ld -Wl$(comma)-z$(comma)max-page-size=0x10000 -Wl$(comma)-Map=$(OUT)/spillway.map)
 LIBS_client := $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
 LIBS_tests := -lcmocka
 
@@ -127,10 +129,11 @@ $(OUT)/%.o: %.c | deps-build
 
 $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 
+$(BIN): supervisor/order.ld
 PARTS_spillway := $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 $(BIN): $(PARTS_spillway)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
 
 PARTS_spillctl := $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 $(CTL): $(PARTS_spillctl)

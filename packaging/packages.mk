@@ -20,9 +20,10 @@ STRIPPED = -s -Wl,--build-id=none
 # source than /etc/passwd (README, "Packages, and programs to take along").
 LINK_STATIC = $(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(STRIPPED) -static-pie -Wl,--no-warnings $(LDFLAGS)
 
-$(STATIC)/bin/spillway: $(PARTS_spillway)
+# As the Makefile links it, else without a library.
+$(STATIC)/bin/spillway: $(PARTS_spillway) supervisor/order.ld
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(LINK_STATIC) -o $@ $^ $(LIBS_program)
+	$(call say,LINK,$@)$(LINK_STATIC) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
 
 $(STATIC)/bin/spillctl: $(PARTS_spillctl)
 	@mkdir -p $(@D)
