@@ -161,7 +161,7 @@ static void test_weights_of_bfq_are_scaled(void **state)
 		fake_tree_open(&tree);
 		fake_tree_write(&tree, "web/io.bfq.weight", "100");
 		said_begin();
-		write_leaf(&tree, &config);
+		write_leaf(&tree, &config, false);
 		assert_int_equal(said("no effect"), 0);
 		said_end();
 		expect_file(&tree, "io.bfq.weight", rows[i].text);
