@@ -74,4 +74,4 @@ image: static ## the container image of spillway and its library, an OCI layout:
 .PHONY: check-packages
 check-packages: all programs deb dist-bin dist-bin-aarch64 image ## pass the tests of packages, tarball and image (TEST=: one)
 	@tests/support/deps build packages machine
-	@prove --timer $(if $(TEST),tests/packages/$(TEST).sh,tests/packages/)
+	@prove --timer $(if $(TEST),tests/packages/$(TEST).sh,tests/packages/*.sh)
