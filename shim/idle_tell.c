@@ -5,6 +5,7 @@
 #include "shim/heap/base/page.h"
 #include "shim/heap/pages/page_heap.h"
 #include "shim/link.h"
+#include "shim/trim.h"
 #include "shim/worker.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ void idle_tell(void)
 	struct page_stats pages;
 	uint64_t told_bytes = UINT64_MAX - IDLE_TELL_BYTES;
 
+	(void)trim_inherited();
 	if (slot != NULL) {
 		told_bytes = atomic_load(&slot->idle_dirty_bytes);
 		link_slot_leave();

@@ -287,6 +287,12 @@ bool link_gate_is_limited(void)
 	       atomic_load_explicit(&gate->credit_bytes, memory_order_relaxed) != UINT64_MAX;
 }
 
+bool link_has_wall(void)
+{
+	return header != NULL &&
+	       atomic_load_explicit(&header->headroom_bytes, memory_order_relaxed) != UINT64_MAX;
+}
+
 bool link_growth_note(uint64_t bytes)
 {
 	uint64_t left;

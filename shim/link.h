@@ -101,6 +101,8 @@ uint32_t link_gate_wait_ms(void);
 struct link_gate *link_gate(void);
 /* Whether growth costs credit of that gate. */
 bool link_gate_is_limited(void);
+/* There is a limit above the service, however far. */
+bool link_has_wall(void);
 /* The heap grows by so much: true where it is time to tell the supervisor. */
 bool link_growth_note(uint64_t bytes);
 /* Tells the supervisor that a slot has news. */

@@ -14,6 +14,7 @@
 #include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/link_begin.h"
+#include "shim/look.h"
 #include "shim/pressure.h"
 #include "shim/process.h"
 #include "shim/scavenger.h"
@@ -122,6 +123,7 @@ static void on_fork_parent(void)
 
 static void on_fork_child(void)
 {
+	bool is_limited = link_joined() ? link_has_wall() : look_limit_bytes() != 0;
 	int saved = errno;
 
 	process_adopt();
@@ -129,6 +131,8 @@ static void on_fork_child(void)
 	if (streams_locked)
 		_IO_list_resetlock();
 	worker_fork_child();
+	trim_fork_child(is_limited);
+	(void)trim_inherited();
 	thread_note();
 	worker_fork_join();
 	errno = saved;

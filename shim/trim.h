@@ -1,6 +1,7 @@
 #ifndef SHIM_TRIM_H
 #define SHIM_TRIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,5 +23,18 @@ uint64_t trim_full(size_t cushion_bytes);
 #define TRIM_FORK_NS ((uint64_t)10000000)
 
 void trim_before_fork(void);
+
+/*
+ * What a forked process finds idle of the memory that it inherited is its parent's as well.  To
+ * write to it again costs a page of the process's own, as a fresh one does, and no gate is asked,
+ * since to the heap it is resident.  So below a limit it is given back as soon as it is idle, at no
+ * cost that would not come at the process's end: then it is clean, and the gate is asked.
+ *
+ * trim_fork_child: in the child, which inherits nothing to look after unless is_limited.
+ * trim_inherited: gives back what is idle by now, at most as trim_before_fork; no lock of the heap
+ * held, though it may be inside.  True: more of what was inherited may become idle.
+ */
+void trim_fork_child(bool is_limited);
+bool trim_inherited(void);
 
 #endif

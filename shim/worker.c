@@ -17,6 +17,7 @@
 #include "shim/scavenger.h"
 #include "shim/thread.h"
 #include "shim/trace.h"
+#include "shim/trim.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -242,6 +243,8 @@ static void idle_look(void)
 {
 	uint64_t now_ns = os_now_ns();
 
+	if (trim_inherited())
+		freed_set_hook(WORKER_GROWTH_BYTES, on_freed);
 	if (atomic_load(&state) == WORKER_RUNNING)
 		return;
 	if (now_ns >= atomic_load(&retry_ns)) {

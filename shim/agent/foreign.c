@@ -10,6 +10,7 @@
 #include "shim/kernel.h"
 #include "shim/symbol.h"
 #include "shim/trace.h"
+#include "shim/trim.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -323,6 +324,12 @@ void freed_set_hook(uint64_t bytes, void (*hook)(void))
 {
 	(void)bytes;
 	(void)hook;
+}
+
+/* Another allocator's growth asks no gate. */
+bool trim_inherited(void)
+{
+	return false;
 }
 
 void trace_fork_child(void)

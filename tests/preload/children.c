@@ -78,6 +78,30 @@ static void test_inherited_idle(void)
 	puppet_end(&puppet);
 }
 
+/* Written to again, these pages would be the child's own without the gate being asked. */
+static void test_shared_below_a_limit(void)
+{
+	pid_t child;
+	link_make();
+	struct puppet puppet = family_start("keep 65536 65536", &child);
+
+	puppet_ask(&puppet, "let");
+	tap_ok(rss_kib(child) > KEPT_KIB * 3 / 4,
+		"without a limit a child keeps what it inherited and freed");
+	puppet_end(&puppet);
+	link_make();
+	play.header->headroom_bytes = 1024 * MIB;
+	puppet = family_start("keep 65536 65536", &child);
+	puppet_ask(&puppet, "let");
+	tap_ok(rss_kib(child) < KEPT_KIB / 4, "below one it does not");
+	player_diag("KiB", (unsigned long long)rss_kib(child));
+	puppet_ask(&puppet, "keep 32768 65536");
+	puppet_ask(&puppet, "let");
+	tap_ok(rss_kib(child) > KEPT_KIB / 4, "and keeps what it freed of its own");
+	player_diag("KiB", (unsigned long long)rss_kib(child));
+	puppet_end(&puppet);
+}
+
 static void test_inherited_little(void)
 {
 	pid_t child;
@@ -205,6 +229,7 @@ int main(int count, char **arguments)
 	test_freed("keep 65536 300000", "large blocks");
 	test_thinned();
 	test_inherited_idle();
+	test_shared_below_a_limit();
 	test_inherited_little();
 	test_nothing_held();
 	test_totals();
