@@ -124,6 +124,33 @@ END
   tap_is "it stops cleanly" $? 0
 fi
 
+# What the README has a program of node do.
+if command -v node >/dev/null; then
+  {
+    sed -n "s/^| node | \`\(process.on('SIGUSR2'.*\)\` |.*/\1/p" README.md
+    echo 'let kept = []; for (let i = 0; i < 900000; i++) kept.push({ id: i, name: "n" + i, tags: ["x" + i % 97] }); kept = null'
+    echo 'console.log("ready"); setInterval(() => {}, 1000000)'
+  } >"$TAP_DIR/garbage.js"
+  cat >"$TAP_DIR/node.ini" <<END
+[policy:default]
+lazy_headroom = 60%
+eager_headroom = 60%
+full_headroom = 60%
+[service:it]
+command = node $TAP_DIR/garbage.js
+memory_max = 400M
+on_pressure_signal = USR2
+END
+  "$spillway" run "$TAP_DIR/node.ini" >"$out" 2>"$log" &
+  pid=$!
+  at_exit_kill "$pid"
+  tap_ok "node makes garbage" wait_until 120 said ready "$out"
+  tap_ok "and collects it when it is told" wait_until 60 anon_is_below "$(sed -n 's/.*it: started, pid //p' "$log")" 120
+  kill -TERM "$pid"
+  wait "$pid"
+  tap_is "it stops cleanly" $? 0
+fi
+
 # What an operator sees of it.
 cat >"$TAP_DIR/app.ini" <<END
 [supervisor]
