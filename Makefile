@@ -290,7 +290,7 @@ deps-build:
 # Objects that only a chain of rules names are kept, or the next make would compile them again.
 .SECONDARY:
 .PHONY: needs-demo needs-alloc needs-idle needs-elastic needs-busy needs-survival needs-abuse needs-footprint needs-simulate
-.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix cross soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-abuse bench-footprint simulate install uninstall clean help format tidy
+.PHONY: all unit programs deps deps-build check check-loaded fuzz matrix cross soak soak-one soak-system demo bench-alloc bench-idle bench-elastic bench-busy bench-reaction bench-survival bench-services bench-abuse bench-footprint simulate install uninstall clean help format tidy
 
 check check-loaded: export ROOM := $(ROOM)
 check check-loaded: export TEST := $(TEST)
@@ -385,6 +385,11 @@ bench-survival: ## the lowest limit at which bursting workers survive, by alloca
 	@tests/support/deps build bench
 	@$(MAKE) --no-print-directory needs-survival
 	@tests/bench/survival/run
+
+bench-services: ## how little memory services need as they are installed, by allocator: build/bench (SERVICES=, STEPS=, IDLE=)
+	@tests/support/deps build bench bench-services
+	@$(MAKE) --no-print-directory all
+	@tests/bench/services/run
 
 bench-abuse: ## what a service that abuses its link costs its sibling: build/bench (ACTS=, ROUNDS=, SECONDS=)
 	@tests/support/deps build
