@@ -54,14 +54,26 @@ FLAGS := -std=gnu11 -I. -DSPILLWAY_VERSION='"$(VERSION)"' -D_GNU_SOURCE -MMD -MP
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
 	-Wwrite-strings -Wimplicit-fallthrough -fno-strict-aliasing -fstack-protector-strong \
 	-ffunction-sections
+# Hardening; tests/support/check_hardened names what it comes to in each file.  -fstack-protector-strong is
+# above: a libc that has __stack_chk_fail has its canary, too.  Checked copies (fortify) are functions of glibc
+# alone, and what the library is made of runs under every libc, so neither the shim nor the rooms that it
+# shares have them, whatever CPPFLAGS say.  No kernel enforces IBT in programs, and its instruction would be
+# one more in each malloc: the library is marked for the shadow stack only, which a service that has one
+# would lose by loading a library without the mark.
+GCC := $(if $(findstring Free Software,$(shell $(CC) --version 2>/dev/null)),$(shell $(CC) -dumpversion 2>/dev/null))
+FORTIFY := $(if $(filter-out 4 5 6 7 8 9 10 11,$(firstword $(subst ., ,$(GCC)))),3,2)
+shared = $(filter shim/% config/% supervisor/policy/%,$(1))
+fortify = $(if $(SAN)$(filter -O0,$(CFLAGS))$(call shared,$(1)),,$(if $(filter supervisor/%,$(1)),-D_FORTIFY_SOURCE=$(FORTIFY)))
+X86 := $(filter x86_64,$(MACHINE))
+FLAGS += -fPIE -fstack-clash-protection
+hard = -U_FORTIFY_SOURCE $(call fortify,$(1)) $(if $(X86),-fcf-protection=$(if $(call shared,$(1)),return,full))
+LINK_HARD := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 # The archives hold more than each program uses: a preload's every page is locked by mlockall.
 LINK_SMALL := -Wl,--gc-sections
 FLAGS_fuzz := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
 # What the preload library has of other rooms.
 FLAGS_shared := -fPIC -fvisibility=hidden
-# What a distribution's flags ask for beside that: the functions that check are glibc's alone.
-NO_FORTIFY := -U_FORTIFY_SOURCE
 # Cold code: in the library its size counts, since mlockall locks every page, and in the supervisor
 # each page that is mapped is memory of its own.
 HOT := $(addprefix shim/,preload.c operators.c os_linux.c)
@@ -125,7 +137,7 @@ $(OUT)/%.a:
 $(OUT)/%.o: %.c | deps-build
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)$(CC) $(FLAGS) $(if $(filter shim/%,$<),$(FLAGS_shim)) $(if $(filter supervisor/policy/% config/%,$<),$(FLAGS_shared)) $(if $(filter shim/heap/% supervisor/% config/%,$<),$(FLAGS_fuzz)) \
-		$(CPPFLAGS) $(CFLAGS) $(if $(filter shim/% supervisor/policy/% config/%,$<),$(NO_FORTIFY)) $(call small,$<) -c -o $@ $<
+		$(CPPFLAGS) $(CFLAGS) $(call hard,$<) $(call small,$<) -c -o $@ $<
 
 $(OUT)/supervisor/fleet/fleet_dashboard.o: supervisor/fleet/dashboard.html
 
@@ -133,18 +145,23 @@ $(BIN): supervisor/order.ld
 PARTS_spillway := $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 $(BIN): $(PARTS_spillway)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) -pie $(LINK_HARD) $(LINK_SMALL) $(LDFLAGS) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
+
+# The sanitized programs beside the release library, for the scripts of tests/system.
+$(OUT)/system: $(BIN) $(CTL)
+	@mkdir -p $@/bin && ln -f $^ $@/bin && ln -sfn ../../release/lib $@/lib && ln -sfn ../../release/tests $@/tests && touch $@
 
 PARTS_spillctl := $(call room,supervisor/client) $(OUT)/supervisor/base/size.o $(CONFIG)
 $(CTL): $(PARTS_spillctl)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_client)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) -pie $(LINK_HARD) $(LINK_SMALL) $(LDFLAGS) -o $@ $^ $(LIBS_client)
 
 # The library is linked against no libc, and is the same for all of them: shim/libc.h.  A sanitizer's
 # runtime needs the libc that it was built for.  memmove stands in for memcpy, whose oldest version in glibc
 # is the one for processors without AVX.
-SHIM_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
-AGENT_LINK := -shared -Wl,-z,defs -Wl,-z,now -Wl,--version-script=shim/agent/exports.map
+HARD_SHARED := $(LINK_HARD) $(if $(X86),-Wl$(comma)-z$(comma)shstk)
+SHIM_LINK := -shared -Wl,-z,defs $(HARD_SHARED) -Wl,-z,initfirst -Wl,--version-script=shim/exports.map
+AGENT_LINK := -shared -Wl,-z,defs $(HARD_SHARED) -Wl,--version-script=shim/agent/exports.map
 SHIM_LIBS := $(if $(SAN),,-nodefaultlibs -Wl,--hash-style=both -lgcc)
 OBJCOPY = $(or $(patsubst %gcc,%objcopy,$(filter %-gcc,$(CC))),objcopy)
 $(OUT)/libspillway.o: $(call room,shim) $(HEAP) $(POLICY) $(CONFIG) shim/imports

@@ -18,7 +18,7 @@ export SOURCE_DATE_EPOCH
 STRIPPED = -s -Wl,--build-id=none
 # --no-warnings: glibc warns of each function that may load a library for the accounts of another
 # source than /etc/passwd (README, "Packages, and programs to take along").
-LINK_STATIC = $(CC) $(FLAGS) $(CFLAGS) $(LINK_SMALL) $(STRIPPED) -static-pie -Wl,--no-warnings $(LDFLAGS)
+LINK_STATIC = $(CC) $(FLAGS) $(CFLAGS) $(LINK_HARD) $(LINK_SMALL) $(STRIPPED) -static-pie -Wl,--no-warnings $(LDFLAGS)
 
 # As the Makefile links it, else without a library.
 $(STATIC)/bin/spillway: $(PARTS_spillway) supervisor/order.ld
