@@ -186,6 +186,10 @@ bool service_has_succeeded(const struct service *service);
 /* What its settings say about its life. */
 struct restart_rules service_rules(const struct service *service);
 
+/* Whether it tells us that it is up, by a socket or descriptor that its process was started with.
+ */
+bool service_tells(const struct config_service *config);
+
 /* Whether running a's process under b's settings would be the same process. */
 bool service_same_process(const struct config_service *a, const struct config_service *b);
 

@@ -21,12 +21,15 @@ static bool same_list(char *const *a, char *const *b)
 	return *a == NULL && *b == NULL;
 }
 
-/* By which it tells us of itself. */
+bool service_tells(const struct config_service *config)
+{
+	return config->notify.kind == CONFIG_PROBE_SYSTEMD ||
+	       config->notify.kind == CONFIG_PROBE_FD;
+}
+
 static bool same_channel(const struct config_service *a, const struct config_service *b)
 {
-	bool a_tells = a->notify.kind == CONFIG_PROBE_SYSTEMD || a->notify.kind == CONFIG_PROBE_FD;
-	bool b_tells = b->notify.kind == CONFIG_PROBE_SYSTEMD || b->notify.kind == CONFIG_PROBE_FD;
-	if (!a_tells && !b_tells)
+	if (!service_tells(a) && !service_tells(b))
 		return true;
 	return same_text(a->notify.text, b->notify.text) && a->watchdog_ms == b->watchdog_ms;
 }

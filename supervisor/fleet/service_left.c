@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -179,6 +181,22 @@ static uint64_t add_list(uint64_t mark, char *const *list)
 	return add(mark, NULL);
 }
 
+/* Keys that came later count only where they are set: what an older version has noted stays true of
+ * a file that does not have them. */
+static uint64_t add_set(uint64_t mark, const char *key, const char *value)
+{
+	return value != NULL ? add(add(mark, key), value) : mark;
+}
+
+static uint64_t add_channel(uint64_t mark, const struct config_service *config)
+{
+	char watchdog[16];
+	if (!service_tells(config))
+		return mark;
+	snprintf(watchdog, sizeof watchdog, "%" PRIu32, config->watchdog_ms);
+	return add_set(add_set(mark, "notify", config->notify.text), "watchdog", watchdog);
+}
+
 uint64_t service_left_mark(const struct config_service *config)
 {
 	uint64_t mark = UINT64_C(0xcbf29ce484222325);
@@ -198,5 +216,8 @@ uint64_t service_left_mark(const struct config_service *config)
 		mark = (mark ^ kind) * UINT64_C(0x100000001b3);
 	}
 	mark = (mark ^ (uint64_t)config->redirect_stderr) * UINT64_C(0x100000001b3);
+	mark = add_set(mark, "environment_file", config->environment_file);
+	mark = add_set(mark, "type", config->is_oneshot ? "oneshot" : NULL);
+	mark = add_channel(mark, config);
 	return (mark ^ (uint64_t)config->shim) * UINT64_C(0x100000001b3);
 }

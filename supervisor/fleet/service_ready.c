@@ -30,15 +30,9 @@ void ready_init(struct ready *ready)
 		.watchdog_ms = READY_NEVER};
 }
 
-static bool is_told(const struct config_service *config)
-{
-	return config->notify.kind == CONFIG_PROBE_SYSTEMD ||
-	       config->notify.kind == CONFIG_PROBE_FD;
-}
-
 static bool is_probed(const struct config_service *config)
 {
-	return !is_told(config) && config->notify.kind != CONFIG_PROBE_NONE;
+	return !service_tells(config) && config->notify.kind != CONFIG_PROBE_NONE;
 }
 
 static void close_fd(struct ready *ready)
@@ -295,7 +289,7 @@ int ready_open(
 {
 	struct ready *ready = &service->ready_state;
 	ready_close(ready);
-	if (!is_told(service->config))
+	if (!service_tells(service->config))
 		return 0;
 	int error = service->config->notify.kind == CONFIG_PROBE_SYSTEMD
 			    ? open_socket(service, environment)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "supervisor/fleet/service.h"
 
 /* One thread, so there is nothing for TSan. */
 /* variants: release asan */
@@ -94,6 +96,38 @@ static void test_the_mark_is_of_what_makes_the_process(void **state)
 	assert_true(service_left_mark(&config) != mark);
 }
 
+/* The mark stands for what service_same_process() compares. */
+static void test_what_restarts_a_service_changes_its_mark(void **state)
+{
+	static const char *const changes[] = {"directory = /\n", "user = u\n",
+		"environment = A=1\n", "environment_file = /a\n", "environment_file = /b\n",
+		"type = oneshot\n", "notify = systemd\n", "notify = systemd\nwatchdog = 1s\n",
+		"notify = fd:3\n", "notify = fd:4\n", "notify = port:1\n", "notify = exec:x\n",
+		"oom_score_adj = 0\n", "umask = 000\n", "stdout_logfile = /x\n",
+		"stdout_logfile = NONE\n", "shim = off\n", "memory_max = 1G\n",
+		"stopsignal = INT\n", "pidfile = /x\n", "cpu_max = 1\n", ""};
+	enum { COUNT = sizeof changes / sizeof changes[0] };
+	static struct config config[COUNT];
+	static struct config_errors errors;
+	(void)state;
+	for (size_t i = 0; i < COUNT; i++) {
+		char text[128];
+		int length =
+			snprintf(text, sizeof text, "[service:web]\ncommand = x\n%s", changes[i]);
+		assert_int_equal(config_load_text(text, (size_t)length, &config[i], &errors), 0);
+	}
+	for (size_t i = 0; i < COUNT; i++)
+		for (size_t j = 0; j < COUNT; j++) {
+			const struct config_service *a = config[i].services;
+			const struct config_service *b = config[j].services;
+			if (service_same_process(a, b) !=
+				(service_left_mark(a) == service_left_mark(b)))
+				fail_msg("%s and %s", changes[i], changes[j]);
+		}
+	for (size_t i = 0; i < COUNT; i++)
+		config_free(&config[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +136,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_another_with_its_number_is_not_taken_for_it, setup, teardown),
 		cmocka_unit_test(test_the_mark_is_of_what_makes_the_process),
+		cmocka_unit_test(test_what_restarts_a_service_changes_its_mark),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
