@@ -135,6 +135,9 @@ static int obey(int argc, char **argv, struct descriptors *inherited)
 	case OPTIONS_HELP:
 		fputs(options_help(), stdout);
 		return EXIT_SUCCESS;
+	case OPTIONS_HELP_ALL:
+		fputs(options_help_all(), stdout);
+		return EXIT_SUCCESS;
 	case OPTIONS_VERSION:
 		fputs(options_version(options.peer), stdout);
 		return EXIT_SUCCESS;

@@ -30,7 +30,8 @@ enum long_option {
 	OPTION_SCAVENGE_CPU,
 	OPTION_CORE_WORTH,
 	OPTION_STOP_WAIT,
-	OPTION_SESSION
+	OPTION_SESSION,
+	OPTION_HELP_ALL
 };
 
 /* The small init programs' letters have their meaning: tini's s p w g e l, dumb-init's c r,
@@ -42,6 +43,7 @@ enum long_option {
 
 static const struct option long_options[] = {
 	{"help", no_argument, NULL, 'h'},
+	{"help-all", no_argument, NULL, OPTION_HELP_ALL},
 	{"version", no_argument, NULL, 'V'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -231,6 +233,9 @@ static int parse_option(int option, struct reading *reading, char *error)
 		return 0;
 	case 'h':
 		options->command = OPTIONS_HELP;
+		return 0;
+	case OPTION_HELP_ALL:
+		options->command = OPTIONS_HELP_ALL;
 		return 0;
 	case 'V':
 		options->command = OPTIONS_VERSION;

@@ -24,6 +24,7 @@ enum options_command {
 	OPTIONS_COPY,  /* to the folder that file is */
 	OPTIONS_PAUSE, /* what stands after the options is not looked at */
 	OPTIONS_HELP,
+	OPTIONS_HELP_ALL,
 	OPTIONS_VERSION,
 	OPTIONS_LICENCE
 };
@@ -63,8 +64,9 @@ int options_parse(
 /* Wrap mode's config: the defaults and one service.  0 or -ENOMEM. */
 int options_config(const struct options *options, struct config *config);
 
-/* The texts of --help, --version and -l, with a newline at the end. */
+/* The texts of --help, --help-all, --version and -l, with a newline at the end. */
 const char *options_help(void);
+const char *options_help_all(void);
 const char *options_licence(void);
 const char *options_version(enum options_peer peer);
 

@@ -6,6 +6,7 @@
 #define STATUS_USAGE 2
 #define STATUS_USAGE_PEER 1
 
+/* At most 24 lines of 80 columns, as a terminal has at least. */
 const char *options_help(void)
 {
 	return "usage: spillway [OPTIONS] [--] COMMAND [ARGUMENTS...]  run one service\n"
@@ -19,9 +20,33 @@ const char *options_help(void)
 	       "heaps give idle memory back before the kernel kills for it.\n"
 	       "\n"
 	       "  -v, --verbose             say more; twice: everything\n"
+	       "  -q, --quiet               say less; twice: errors only\n"
+	       "  -h, --help                this; --help-all: every option\n"
+	       "  -V, --version             the version\n"
+	       "\n"
+	       "For one service (a file has keys for these):\n"
+	       "      --memory-max=SIZE     its limit, as 512M or 80%\n"
+	       "      --shim=auto|off       whether to preload libspillway.so; auto by default\n"
+	       "      --stop-wait=DURATION  how long until what is left is killed, usually 10s\n"
+	       "  -g                        pass signals on to the command's process group\n"
+	       "\n"
+	       "The options of tini, dumb-init and catatonit are known by their names.  See\n"
+	       "spillway(1), spillway.ini(5), spillctl(1).\n";
+}
+
+const char *options_help_all(void)
+{
+	return "usage: spillway [OPTIONS] [--] COMMAND [ARGUMENTS...]  run one service\n"
+	       "       spillway [OPTIONS] run FILE.ini                 run several\n"
+	       "       spillway check FILE.ini                         check a file, run nothing\n"
+	       "\n"
+	       "Runs services, watches how near they are to their memory limit, and has their\n"
+	       "heaps give idle memory back before the kernel kills for it.\n"
+	       "\n"
+	       "  -v, --verbose             say more; twice: everything\n"
 	       "  -q, --quiet               say less; twice: errors only.  Of one service what\n"
 	       "                            happens to it is said: a level, a brake, a kill\n"
-	       "  -h, --help, help; -V, --version; -l, --license\n"
+	       "  -h, --help, help; --help-all; -V, --version; -l, --license\n"
 	       "                            say that and exit\n"
 	       "\n"
 	       "For one service (a file has keys for these):\n"

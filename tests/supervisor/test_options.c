@@ -244,6 +244,8 @@ static void test_help_and_version_need_no_command(void **state)
 	(void)state;
 	assert_int_equal(parse("spillway --help"), 0);
 	assert_int_equal(options.command, OPTIONS_HELP);
+	assert_int_equal(parse("spillway --help-all"), 0);
+	assert_int_equal(options.command, OPTIONS_HELP_ALL);
 	assert_int_equal(parse("spillway --version"), 0);
 	assert_int_equal(options.command, OPTIONS_VERSION);
 	assert_int_equal(parse("spillway -qqqqq --name=x cmd"), 0);

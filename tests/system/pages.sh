@@ -24,7 +24,7 @@ missing() { # FILE WORDS...
 for file in packaging/man/spillctl.1 packaging/completions/*; do
   tap_is "$file has every command" "$(missing "$file" "${commands[@]}")" ""
 done
-mapfile -t options < <("$spillway" --help | grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u)
+mapfile -t options < <({ "$spillway" --help && "$spillway" --help-all; } | grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u)
 tap_is "spillway(1) has every option" \
   "$(for option in "${options[@]#--}"; do grep -q "Fl -*$option" packaging/man/spillway.1 || echo "$option"; done)" ""
 mapfile -t keys < <(sed -n '/^### `\[supervisor\]/,/^## /s/^| `\([a-z_]*\)`.*/\1/p' README.md)
@@ -93,6 +93,12 @@ tap_is "spillway.h(3) has every function" "$(missing packaging/man/spillway.h.3 
 for program in "$spillway" "$spillctl"; do
   tap_ok "the help of ${program##*/} fits 80 columns" test "$("$program" --help | wc -L)" -le 80
 done
+
+tap_ok "as does all of spillway's" test "$("$spillway" --help-all | wc -L)" -le 80
+tap_ok "spillway's fits a screen" test "$("$spillway" --help | wc -l)" -le 24
+tap_is "and says nothing that all of it does not" "$(comm -23 \
+  <("$spillway" --help | grep -oE '(^|[ ,])--?[a-z-]+' | tr -d ' ,' | sort -u) \
+  <("$spillway" --help-all | grep -oE '(^|[ ,])--?[a-z-]+' | tr -d ' ,' | sort -u))" ""
 
 # completes WORDS...: what the last of them could become.
 completes() {
