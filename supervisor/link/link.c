@@ -38,6 +38,7 @@ struct link {
 	struct link_listener *listener;
 	char token[LINK_TOKEN_CHARS + 1];
 	struct link_slots slots;
+	off_t whole_end; /* every page of the slots before it exists */
 	/* The last release that was asked for; every process has done it once answered. */
 	bool asked;
 	uint32_t asked_sequence;
@@ -244,6 +245,7 @@ int link_open_again(
 	}
 	made->listener = listener;
 	made->credit_left_bytes = UINT64_MAX;
+	made->whole_end = LINK_PAGE_BYTES;
 	atomic_store(&made->gate->credit_bytes, UINT64_MAX);
 	atomic_store(&made->gate->notice_bytes, UINT64_MAX);
 	fill_header(made->header);
@@ -301,11 +303,12 @@ static void visit_page(struct link *link, off_t start, off_t end, int proc_fd, u
 		link_slots_visit(&link->slots, i, proc_fd, link->asked_sequence, now_ms);
 }
 
-void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_totals *totals)
+/* Pages that exist stay, so that only what comes after them has to be asked for. */
+static void visit_pages(struct link *link, int proc_fd, uint64_t now_ms)
 {
-	struct link_slots *slots = &link->slots;
-	off_t start = LINK_PAGE_BYTES;
-	link_slots_begin(slots, now_ms);
+	off_t start = link->whole_end;
+	if (start > LINK_PAGE_BYTES)
+		visit_page(link, LINK_PAGE_BYTES, start, proc_fd, now_ms);
 	for (;;) {
 		start = lseek(link->fd[LINK_FILE_SLOTS], start, SEEK_DATA);
 		if (start < LINK_PAGE_BYTES)
@@ -314,8 +317,19 @@ void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_tota
 		if (end <= start)
 			break;
 		visit_page(link, start, end, proc_fd, now_ms);
+		if (start == link->whole_end)
+			link->whole_end = end;
 		start = end;
 	}
+}
+
+void link_read(struct link *link, int proc_fd, uint64_t now_ms, struct link_totals *totals)
+{
+	struct link_slots *slots = &link->slots;
+	slots->rests = !link->asked && link->wants_bytes == 0 &&
+		       slots->processes <= LINK_SLOTS_REST_MOST && link_level(link) == LEVEL_CALM;
+	link_slots_begin(slots, now_ms);
+	visit_pages(link, proc_fd, now_ms);
 	link_slots_end(slots);
 	if (slots->answered)
 		link->asked = false;

@@ -105,6 +105,8 @@ static bool check_owner(
 {
 	struct link_seen *seen = &slots->seen[index];
 	uint64_t trust_ms = silent ? LINK_SLOTS_SILENT_MS : LINK_SLOTS_TRUST_MS;
+	if (slots->rests)
+		trust_ms = LINK_SLOTS_REST_MS;
 	if (seen->checked_ms != 0 && !slots->suspect && now_ms - seen->checked_ms < trust_ms)
 		return true;
 	if (!process_lives(proc_fd, seen->owner)) {

@@ -17,7 +17,9 @@
  * owner word.  That costs a file per process, so a known owner is looked up again
  * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death; one that has a scavenger
  * thread and has not answered a release, after LINK_SLOTS_SILENT_MS: nothing else is asked of the
- * service until all have answered, so one that has died must not hold that up.  Of owners that were
+ * service until all have answered, so one that has died must not hold that up; and after
+ * LINK_SLOTS_REST_MS while the service is at rest, when a process that is gone makes nobody wait,
+ * and has LINK_SLOTS_REST_MOST at most, so that slots are left for new ones.  Of owners that were
  * not there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a
  * process that writes new ones all the time must not keep the supervisor busy.
  *
@@ -31,6 +33,8 @@
 
 #define LINK_SLOTS_TRUST_MS 250
 #define LINK_SLOTS_SILENT_MS 10
+#define LINK_SLOTS_REST_MS 5000
+#define LINK_SLOTS_REST_MOST 256U
 #define LINK_SLOTS_FRESH 256U
 
 struct link_seen {
@@ -46,6 +50,7 @@ struct link_slots {
 	size_t seen_room;
 	size_t seen_end; /* none from there on had an owner yet */
 	bool suspect;
+	bool rests; /* the caller's: nothing is asked of the service, and it wants nothing */
 	bool told_version;
 	uint32_t fresh; /* owners that may still be looked up for the first time, until */
 	uint64_t fresh_ms;

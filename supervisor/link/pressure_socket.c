@@ -32,6 +32,7 @@ struct pressure_socket {
 	int client[PRESSURE_CLIENTS]; /* -1 = none */
 	bool pressed;
 	uint64_t told_ms;
+	uint64_t accepted_ms;
 	char path[PATH_BYTES];
 };
 
@@ -241,7 +242,10 @@ static void accept_clients(struct pressure_socket *socket)
 void pressure_socket_tell(struct pressure_socket *socket, enum level level, uint64_t now_ms)
 {
 	bool pressed = level >= LEVEL_LAZY;
-	accept_clients(socket);
+	if (pressed || now_ms - socket->accepted_ms >= PRESSURE_AGAIN_MS) {
+		accept_clients(socket);
+		socket->accepted_ms = now_ms;
+	}
 	bool due = pressed && (!socket->pressed || now_ms - socket->told_ms >= PRESSURE_AGAIN_MS);
 	socket->pressed = pressed;
 	if (!due)

@@ -16,8 +16,9 @@
  * A FIFO would be simpler, but of several processes that watch one only one gets the byte.
  *
  * Nobody waits for the socket: connecting succeeds without us, and who waits in the backlog is
- * accepted when the service's level is published.  So a process that connects without end wakes
- * nobody.  A service may have PRESSURE_CLIENTS connections; who has hung up makes room.
+ * accepted when the service's level is published, every PRESSURE_AGAIN_MS at calm.  So a process
+ * that connects without end wakes nobody.  A service may have PRESSURE_CLIENTS connections; who has
+ * hung up makes room.
  *
  * The directory is in the first of /run, XDG_RUNTIME_DIR, /dev/shm and /tmp that can be written and
  * is a tmpfs; where none is, in the first that can be written.  It cannot be listed by others, and

@@ -3,7 +3,8 @@
 
 #include "supervisor/base/log.h"
 
-void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms)
+void tick_note_oom_kills(
+	struct tick *tick, struct tick_service *service, uint64_t kills, uint64_t now_ms)
 {
 	char why[OOM_MOMENT_TEXT];
 	const char *fastest = NULL;
@@ -13,7 +14,6 @@ void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64
 		service->oom_moment.known ? &service->oom_moment : &tick->oom_moment;
 	uint64_t *seen = own ? &service->oom_seen : &tick->oom_seen;
 	uint64_t *untold = own ? &service->oom_untold : &tick->oom_untold;
-	uint64_t kills = sampler_oom_kills(tick->sampler, &service->sampler);
 	if (kills <= *seen)
 		return;
 	uint64_t fresh = kills - *seen;
@@ -55,7 +55,8 @@ static uint64_t take_shared_kill(
 uint64_t tick_take_oom_kills(
 	struct tick *tick, struct tick_service *service, bool was_killed, uint64_t now_ms)
 {
-	tick_note_oom_kills(tick, service, now_ms);
+	uint64_t counted = sampler_oom_kills(tick->sampler, &service->sampler);
+	tick_note_oom_kills(tick, service, counted, now_ms);
 	return service->leaf != NULL ? take_own_kills(service, was_killed)
 				     : take_shared_kill(tick, service, was_killed, now_ms);
 }

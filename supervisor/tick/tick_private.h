@@ -65,9 +65,10 @@ const char *tick_directory(const struct tick *tick);
  * known. */
 void tick_look_for_leaves(struct tick *tick, uint64_t now_ms);
 
-/* Counts and tells the kernel's OOM kills.  A leaf's kills are the service's; without leaves nobody
- * knows whose they were. */
-void tick_note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms);
+/* Counts and tells the kernel's OOM kills, which are so many by now (sampler_oom_kills()).  A
+ * leaf's kills are the service's; without leaves nobody knows whose they were. */
+void tick_note_oom_kills(
+	struct tick *tick, struct tick_service *service, uint64_t kills, uint64_t now_ms);
 
 /* As tick_service_ended() has it. */
 uint64_t tick_take_oom_kills(

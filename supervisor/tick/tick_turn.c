@@ -105,6 +105,15 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 		pressure_socket_tell(service->pressure, link_level(service->link), now_ms);
 }
 
+/* As the events of this turn have it. */
+static void note_oom_kills(struct tick *tick, struct tick_service *service, uint64_t now_ms)
+{
+	const struct events_sample *events = service->leaf != NULL ? &service->policy.sample.events
+								   : &tick->sample.shared_events;
+	if (service->prepared)
+		tick_note_oom_kills(tick, service, events->oom_kill, now_ms);
+}
+
 /* When to look again at services that grow. */
 static uint32_t follow(struct tick *tick, uint64_t now_ms)
 {
@@ -161,8 +170,7 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 	tick_limits_check(tick);
 	for (size_t i = 0; i < tick->count; i++) {
 		publish(tick->service[i], now_ms);
-		if (tick->service[i]->prepared)
-			tick_note_oom_kills(tick, tick->service[i], now_ms);
+		note_oom_kills(tick, tick->service[i], now_ms);
 	}
 	note_moments(tick, now_ms);
 	return next_ms(tick, tick_limits_move(tick, now_ms), now_ms);

@@ -95,7 +95,7 @@ static struct link_slot *take(struct peer *peer, size_t index, unsigned pid, uin
 static struct link_totals read_totals(struct peer *peer)
 {
 	struct link_totals totals;
-	peer->now_ms += 1000;
+	peer->now_ms += LINK_SLOTS_REST_MS;
 	link_read(peer->link, peer->proc.fd, peer->now_ms, &totals);
 	return totals;
 }
@@ -357,6 +357,33 @@ static void test_known_processes_are_looked_up_rarely_or_on_suspicion(void **sta
 	assert_int_equal(totals.heap.processes, 0);
 }
 
+static void test_processes_are_looked_up_more_often_while_a_release_is_out(void **state)
+{
+	struct peer *peer = *state;
+	struct link_totals totals;
+	take(peer, 0, 100, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 1);
+	unlinkat(peer->proc.fd, "100/stat", 0);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + LINK_SLOTS_TRUST_MS, &totals);
+	assert_int_equal(totals.heap.processes, 1);
+	link_ask(peer->link, LEVEL_EAGER, UINT64_MAX);
+	link_read(peer->link, peer->proc.fd, peer->now_ms + LINK_SLOTS_TRUST_MS, &totals);
+	assert_int_equal(totals.heap.processes, 0);
+	assert_true(totals.heap.answered);
+}
+
+static void test_slots_of_a_page_that_came_later_are_seen(void **state)
+{
+	struct peer *peer = *state;
+	take(peer, 0, 100, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 1);
+	take(peer, LINK_PAGE_BYTES / LINK_SLOT_BYTES, 101, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 2);
+	take(peer, LINK_SLOTS - 1, 102, 7000);
+	assert_int_equal(read_totals(peer).heap.processes, 3);
+	assert_int_equal(read_totals(peer).heap.processes, 3);
+}
+
 static void test_a_slot_that_is_being_taken_does_not_count_yet(void **state)
 {
 	struct peer *peer = *state;
@@ -444,7 +471,7 @@ static void test_new_owners_are_looked_up_at_a_bounded_rate(void **state)
 	size_t left = 0;
 	for (size_t i = 0; i < LINK_SLOTS; i++)
 		peer->slot[i].owner = (i + 1) * 0x10001U;
-	peer->now_ms += 1000;
+	peer->now_ms += LINK_SLOTS_REST_MS;
 	for (unsigned ms = 0; ms < LINK_SLOTS_TRUST_MS; ms += 10)
 		link_read(peer->link, peer->proc.fd, peer->now_ms + ms, &totals);
 	for (size_t i = 0; i < LINK_SLOTS; i++)
@@ -789,6 +816,8 @@ int main(void)
 		TEST(test_a_pid_that_is_somebody_elses_by_now_is_dead),
 		TEST(test_zombies_are_dead_unless_threads_live_on),
 		TEST(test_known_processes_are_looked_up_rarely_or_on_suspicion),
+		TEST(test_processes_are_looked_up_more_often_while_a_release_is_out),
+		TEST(test_slots_of_a_page_that_came_later_are_seen),
 		TEST(test_a_slot_that_is_being_taken_does_not_count_yet),
 		TEST(test_totals_stay_while_a_slot_is_not_whole),
 		TEST(test_exec_starts_the_counters_anew_and_the_totals_go_on),
