@@ -180,7 +180,7 @@ def main():
         soak.stage.end_all()
     kinds = "leaves on cgroup v2" if soak.stage.v2 else "cgroup v1"
     print(f"soak-system: no finding in {time.monotonic() - soak.began:.0f} s and {soak.count} acts, {kinds}; "
-          f"seed {options.seed}; PSS of the last life, KiB: {soak.checks.pss}")
+          f"seed {options.seed}; anonymous memory of the last life, KiB: {soak.checks.anon}")
     return 0
 
 
