@@ -30,7 +30,6 @@
  * (link_renew) and maps the new files in the place of the old ones, at the same addresses.
  */
 
-#define LINK_SILENT_MS 2000U
 #define LINK_SLOT_AGAIN_NS UINT64_C(1000000000)
 
 #define LINK_SOCKET_CHARS 107

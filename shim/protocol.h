@@ -72,6 +72,8 @@
 #define LINK_TOKEN_CHARS 32U
 #define LINK_WALL_DIRECTORY_BYTES 1024U
 #define LINK_SPARED_WHOLE 65535U
+/* So long after the heartbeat the supervisor is taken for gone. */
+#define LINK_SILENT_MS 2000U
 
 /* In the order in which the environment and the socket have them. */
 enum link_file { LINK_FILE_HEADER, LINK_FILE_SLOTS, LINK_FILES };
@@ -109,7 +111,8 @@ struct link_header {
 	_Atomic uint64_t price_ns;
 	/* Wall minus usage, as last read; UINT64_MAX where there is no wall. */
 	_Atomic uint64_t headroom_bytes;
-	/* CLOCK_MONOTONIC of the supervisor's last tick. */
+	/* CLOCK_MONOTONIC of the supervisor's last tick, or a later time up to which it need not
+	 * tick again: it is silent from LINK_SILENT_MS after that on. */
 	_Atomic uint64_t heartbeat_ms;
 	/* st_ino of the supervisor's /proc/self/ns/pid: a process in another one
 	 * takes no slot, since its pid would mean nothing here. */

@@ -95,6 +95,9 @@ void fleet_turn(struct fleet *fleet)
 	fleet_order_step(fleet, now_ms);
 	fleet_reload_step(fleet, now_ms);
 	fleet_ending_step(fleet, now_ms);
+	if (fleet->tick_ms > now_ms + TICK_STIRRED_MS &&
+		(fleet->watches_missing || tick_is_stirred(fleet->host.tick)))
+		fleet->tick_ms = now_ms + TICK_STIRRED_MS;
 	if (fleet->tick_ms <= now_ms)
 		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
@@ -121,6 +124,15 @@ static bool rest(struct fleet *fleet, uint64_t now_ms)
 	set_timer(fleet, now_ms);
 	resident_give_back();
 	return true;
+}
+
+void fleet_look(struct fleet *fleet)
+{
+	uint64_t now_ms = loop_now_ms();
+	if (now_ms - tick_turn_ms(fleet->host.tick) < TICK_STIRRED_MS)
+		return;
+	fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+	loop_timer_set(fleet->timer, 0);
 }
 
 static void on_timer(void *context)

@@ -278,6 +278,7 @@ static void tell_metrics(const struct fleet *fleet, struct control_request *requ
 static void route_get(struct fleet_control *control, struct control_request *request)
 {
 	const char *path = control_target(request);
+	fleet_look(control->fleet);
 	if (strcmp(path, "/v1/status") == 0)
 		control_reply(request, 200, fleet_status(control->fleet, loop_now_ms()));
 	else if (strcmp(path, "/v1/events") == 0)

@@ -87,6 +87,9 @@ struct service *fleet_find(const struct fleet *fleet, const char *name);
 /* Everything that is due, and the timer for what comes next.  Ends every callback. */
 void fleet_turn(struct fleet *fleet);
 
+/* What tick tells is no older than TICK_STIRRED_MS after this. */
+void fleet_look(struct fleet *fleet);
+
 /* Takes those that have died, FLEET_REAP_MOST at most, so that a service which leaves orphans
  * behind all the time does not keep the loop from everything else.  The timer expires at once where
  * that many were taken, and the next turn takes more. */

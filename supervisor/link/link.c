@@ -21,6 +21,9 @@
 /* Below it is what services number by hand, as shells do with 3 to 9 and daemons up to 20. */
 #define INHERITED_FD_MIN 200
 
+/* What is left of LINK_SILENT_MS for a turn that comes late. */
+#define LATE_MS (LINK_SILENT_MS / 2)
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -422,12 +425,17 @@ static void store_credit(struct link *link, uint64_t credit_bytes)
 	} while (!atomic_compare_exchange_weak(&link->gate->credit_bytes, &now, wanted));
 }
 
+static uint64_t heartbeat_ms(const struct link_news *news)
+{
+	return news->next_ms > news->now_ms + LATE_MS ? news->next_ms - LATE_MS : news->now_ms;
+}
+
 void link_publish(struct link *link, const struct link_news *news)
 {
 	struct link_header *header = link->header;
 	atomic_store_explicit(&header->headroom_bytes, news->headroom_bytes, memory_order_relaxed);
 	atomic_store_explicit(&header->gate_wait_ms, news->gate_wait_ms, memory_order_relaxed);
-	atomic_store_explicit(&header->heartbeat_ms, news->now_ms, memory_order_relaxed);
+	atomic_store_explicit(&header->heartbeat_ms, heartbeat_ms(news), memory_order_relaxed);
 	/* Credit first where it is limited, last where it is not: a heap sees no limit that is
 	 * none. */
 	if (news->credit_bytes == UINT64_MAX)

@@ -80,6 +80,7 @@ void link_set_wall_directory(struct link *link, const char *directory);
 /* Every tick, without waking anybody but those who wait at the gate. */
 struct link_news {
 	uint64_t now_ms;
+	uint64_t next_ms; /* when the next turn is due at the latest */
 	uint64_t headroom_bytes;
 	uint64_t credit_bytes;
 	uint32_t gate_wait_ms;

@@ -325,3 +325,8 @@ void link_listener_serve(struct link_listener *listener, uint64_t now_ms)
 			hang_up(connection);
 	}
 }
+
+bool link_listener_is_paused(const struct link_listener *listener)
+{
+	return listener->paused;
+}

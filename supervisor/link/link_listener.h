@@ -1,6 +1,7 @@
 #ifndef SUPERVISOR_LINK_LINK_LISTENER_H
 #define SUPERVISOR_LINK_LINK_LISTENER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shim/protocol.h"
@@ -43,6 +44,9 @@ void link_listener_serve(struct link_listener *listener, uint64_t now_ms);
 /* To be called now and then: accepting that was paused is tried again, after too many connections
  * when their second is over. */
 void link_listener_resume(struct link_listener *listener, uint64_t now_ms);
+
+/* Accepting is paused, until that is called. */
+bool link_listener_is_paused(const struct link_listener *listener);
 
 /* A process that knows the token gets duplicates of fd, which stay the caller's.  0 or -ENOMEM. */
 int link_listener_add(struct link_listener *listener, const char *token, const int fd[LINK_FILES]);

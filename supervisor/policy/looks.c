@@ -57,11 +57,56 @@ static uint64_t service_next_ms(const struct turn *turn, size_t i)
 	return less_of(next_ms, wall_next_ms(&turn->shared, service->policy, asked));
 }
 
+static bool is_calm(const struct turn *turn)
+{
+	if (turn->sample->stall_is_polled || turn->shared.bytes_per_s > 0)
+		return false;
+	for (size_t i = 0; i < turn->count; i++)
+		if (turn->service[i]->sample.running &&
+			(turn->service[i]->state.pressure.level != LEVEL_CALM ||
+				turn->service[i]->turn.own.bytes_per_s > 0))
+			return false;
+	return true;
+}
+
+/* From usage to the threshold of this wall that is reached first. */
+static uint64_t wall_room_bytes(const struct wall *wall, const struct config_policy *policy)
+{
+	uint64_t most_bytes = 0;
+	if (!wall->exists)
+		return UINT64_MAX;
+	for (enum level level = LEVEL_LAZY; level < LEVELS; level++) {
+		uint64_t bytes =
+			fraction_amount_bytes(policy->at[level].headroom, wall->limit_bytes);
+		if (bytes > most_bytes)
+			most_bytes = bytes;
+	}
+	return fraction_less(wall->headroom_bytes, most_bytes);
+}
+
+static uint64_t room_bytes(const struct turn *turn)
+{
+	uint64_t room = UINT64_MAX;
+	for (size_t i = 0; i < turn->count; i++) {
+		const struct service_turn *service = &turn->service[i]->turn;
+		if (!turn->service[i]->sample.running)
+			continue;
+		room = less_of(room, wall_room_bytes(&service->own, service->policy));
+		room = less_of(room, wall_room_bytes(&turn->shared, service->policy));
+	}
+	return room;
+}
+
 uint32_t looks_next_ms(const struct turn *turn)
 {
 	uint64_t next_ms = turn->sample->reclaim.under_way ? LOOKS_NEAR_MS : LOOKS_FAR_MS;
+	struct rest *rest = &turn->state->rest;
 	for (size_t i = 0; i < turn->count; i++)
 		if (turn->service[i]->sample.running)
 			next_ms = less_of(next_ms, service_next_ms(turn, i));
+	bool calm = next_ms == LOOKS_FAR_MS && is_calm(turn);
+	uint32_t rest_ms = rest_step(rest, calm, room_bytes(turn), turn->now_ms);
+	if (calm)
+		return rest_ms;
 	return next_ms == 0 ? 1 : (uint32_t)next_ms;
 }

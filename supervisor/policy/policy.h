@@ -13,6 +13,7 @@
 #include "supervisor/policy/pressure.h"
 #include "supervisor/policy/reclaim.h"
 #include "supervisor/policy/release.h"
+#include "supervisor/policy/rest.h"
 #include "supervisor/policy/sample.h"
 #include "supervisor/policy/shortage.h"
 #include "supervisor/policy/stall.h"
@@ -103,6 +104,7 @@ struct policy_state {
 	struct shortage shared_shortage;
 	struct reclaim shared_reclaim;
 	struct last_resort shared_last_resort;
+	struct rest rest;
 };
 
 /* Sets the plan of every service and all of *plan but its room, which is PLAN_ACTIONS() or actions

@@ -103,6 +103,7 @@ struct sample {
 	struct wall_sample shared;
 	struct events_sample shared_events;
 	struct stall_sample shared_stall;
+	bool stall_is_polled; /* some of the stall, as no trigger tells of it */
 	/* How long processes that are not in the sample may take to give back; 0 = there are none.
 	 */
 	uint64_t unseen_ms;

@@ -157,6 +157,7 @@ void sampler_service_close(struct sampler_service *service)
 void sampler_note_trigger(struct sampler *sampler, bool armed)
 {
 	sampler->stall.slow = armed;
+	sampler->machine.slow = armed;
 }
 
 void sampler_watch_limits(const struct sampler *sampler, const struct limit_watch *watch)

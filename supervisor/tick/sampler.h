@@ -72,7 +72,7 @@ bool sampler_settle(struct sampler *sampler);
 void sampler_service_open(struct sampler_service *service, int leaf_fd, struct link *link);
 void sampler_service_close(struct sampler_service *service);
 
-/* An unprivileged trigger is armed on the base's memory.pressure. */
+/* An unprivileged trigger is armed on the file that tells of the stall that all have in common. */
 void sampler_note_trigger(struct sampler *sampler, bool armed);
 
 /* The limits of all levels are to be watched. */

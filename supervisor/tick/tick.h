@@ -137,6 +137,13 @@ void tick_ask(
 /* The next turn is far off. */
 void tick_rest(const struct tick *tick);
 
+/* Something is new since the last turn: the next one should come within TICK_STIRRED_MS. */
+#define TICK_STIRRED_MS 1000U
+bool tick_is_stirred(const struct tick *tick);
+
+/* When the last turn was; 0 = there was none. */
+uint64_t tick_turn_ms(const struct tick *tick);
+
 /* Milliseconds until the next turn. */
 uint32_t tick_step(struct tick *tick, uint64_t now_ms);
 

@@ -20,6 +20,11 @@ void tick_counts_levels(struct tick *tick, uint64_t now_ms)
 	tick->turn_ms = now_ms;
 }
 
+uint64_t tick_turn_ms(const struct tick *tick)
+{
+	return tick->turn_ms;
+}
+
 void tick_counts_turn(struct tick *tick, uint64_t ns)
 {
 	tick->turns++;

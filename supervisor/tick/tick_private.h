@@ -36,7 +36,9 @@ struct tick {
 	struct limit_watch limits; /* of every level, the services' own among them */
 	uint64_t limits_due_ms; /* when it is opened; 0 = the first turn says, UINT64_MAX = done */
 	uint64_t generation;
-	uint64_t oom_seen; /* without leaves: of all services */
+	uint64_t turn_generation; /* as of the last turn */
+	bool was_stalled;         /* a trigger said so since the last turn */
+	uint64_t oom_seen;        /* without leaves: of all services */
 	uint64_t oom_untold;
 	uint64_t oom_noted_ms; /* the last of these */
 	struct oom_moment oom_moment;
@@ -83,6 +85,9 @@ void tick_watches_renew(struct tick *tick, uint64_t now_ms);
 
 /* Tells the sampler to read slowly where the service's trigger would starve otherwise. */
 void tick_watches_note_trigger(struct tick *tick, struct tick_service *service);
+
+/* Some of the stall that policy heeds comes with no trigger. */
+bool tick_watches_poll_stall(const struct tick *tick);
 
 /* Nothing that was given up waits for the loop any more. */
 bool tick_watched_is_settled(const struct tick_watched *watched);

@@ -71,10 +71,11 @@ static void listen_to_shims(struct tick *tick)
 }
 
 /* Nobody waits at the gate of a dry run, and nothing is dearer than at calm. */
-static void publish_nothing(const struct tick_service *service, uint64_t now_ms)
+static void publish_nothing(const struct tick_service *service, uint64_t now_ms, uint64_t next_ms)
 {
 	const struct link_news news = {
 		.now_ms = now_ms,
+		.next_ms = next_ms,
 		.headroom_bytes = UINT64_MAX,
 		.credit_bytes = UINT64_MAX,
 		.notice_bytes = service->policy.plan.notice_bytes,
@@ -83,11 +84,12 @@ static void publish_nothing(const struct tick_service *service, uint64_t now_ms)
 	link_set_price(service->link, price_base_ns(service->policy_config.core_worth_bytes));
 }
 
-static void publish(const struct tick_service *service, uint64_t now_ms)
+static void publish(const struct tick_service *service, uint64_t now_ms, uint64_t next_ms)
 {
 	const struct service_plan *plan = &service->policy.plan;
 	const struct link_news news = {
 		.now_ms = now_ms,
+		.next_ms = next_ms,
 		.headroom_bytes = plan->headroom_bytes,
 		.credit_bytes = plan->credit_bytes,
 		.gate_wait_ms = plan->gate_wait_ms,
@@ -96,7 +98,7 @@ static void publish(const struct tick_service *service, uint64_t now_ms)
 	if (service->link == NULL)
 		return;
 	if (service->config.dry_run) {
-		publish_nothing(service, now_ms);
+		publish_nothing(service, now_ms, next_ms);
 		return;
 	}
 	link_publish(service->link, &news);
@@ -135,6 +137,29 @@ static uint64_t less_of(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+bool tick_is_stirred(const struct tick *tick)
+{
+	if (tick->triggers_stale || tick->generation != tick->turn_generation)
+		return true;
+	for (size_t i = 0; i < tick->count; i++)
+		if (tick->service[i]->running != tick->service[i]->policy.sample.running ||
+			tick->service[i]->manual != LEVEL_CALM)
+			return true;
+	return false;
+}
+
+/* Nothing is left that only a look finds out, and nobody waits for one. */
+static bool may_rest(const struct tick *tick)
+{
+	if (tick->is_deaf || tick->triggers_stale || limit_watch_fd(&tick->limits) < 0 ||
+		(tick->listener != NULL && link_listener_is_paused(tick->listener)))
+		return false;
+	for (size_t i = 0; i < tick->count; i++)
+		if (tick->service[i]->leaf_lost || tick->service[i]->config.target_file != NULL)
+			return false;
+	return !tick_is_stirred(tick);
+}
+
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
 	uint64_t next_ms = less_of(tick->plan.next_ms, follow(tick, now_ms));
@@ -142,6 +167,11 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 	for (size_t i = 0; i < tick->count; i++)
 		due_ms = less_of(due_ms, perform_due_ms(&tick->service[i]->perform));
 	next_ms = less_of(next_ms, due_ms > now_ms ? due_ms - now_ms : 1);
+	if (tick->was_stalled)
+		next_ms = less_of(next_ms, SAMPLER_STALL_MS);
+	tick->was_stalled = false;
+	if (!may_rest(tick))
+		next_ms = less_of(next_ms, REST_LEAST_MS);
 	if (limits_move)
 		next_ms = less_of(next_ms, LIMIT_LOOK_MS);
 	return (uint32_t)next_ms;
@@ -155,6 +185,7 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 	if (tick->tree != NULL)
 		cgroup_tree_settle(tick->tree);
 	tick_look_for_leaves(tick, now_ms);
+	tick->turn_generation = tick->generation;
 	tick_watches_renew(tick, now_ms);
 	observe_all(tick, now_ms);
 	listen_to_shims(tick);
@@ -164,12 +195,13 @@ static uint32_t turn(struct tick *tick, uint64_t now_ms)
 		perform_ended(tick->service[i], tick->sample.shared.current_bytes,
 			tick->sample.shared.limit_bytes, now_ms);
 	}
+	tick->sample.stall_is_polled = tick_watches_poll_stall(tick);
 	perform_reclaim_settle(&tick->means.reclaim, &tick->sample.reclaim);
 	policy_step(&tick->policy, &tick->sample, now_ms, &tick->plan);
 	perform_plan(&tick->means, &tick->plan, tick->service, now_ms);
 	tick_limits_check(tick);
 	for (size_t i = 0; i < tick->count; i++) {
-		publish(tick->service[i], now_ms);
+		publish(tick->service[i], now_ms, now_ms + tick->plan.next_ms);
 		note_oom_kills(tick, tick->service[i], now_ms);
 	}
 	note_moments(tick, now_ms);

@@ -33,6 +33,25 @@ static int open_base(const struct tick *tick)
 	return directory[0] != '\0' ? root_open_directory(tick->root_fd, directory) : -1;
 }
 
+/* Where the stall that policy heeds is that of the whole machine, so is its trigger.  Not during a
+ * start, which needs none. */
+static void open_machine_trigger(struct tick *tick)
+{
+	static const uint32_t window_ms[] = {500, 2000};
+	bool is_machines = tick->mode.pressure_directory[0] == '\0' && !tick->mode.v2;
+	if (!is_machines || tick->limits_due_ms != UINT64_MAX || tick->psi.now.file_fd >= 0 ||
+		tick->psi_wanted.permille == 0)
+		return;
+	for (size_t i = 0; i < sizeof window_ms / sizeof window_ms[0]; i++) {
+		if (psi_open_trigger(&tick->psi.now, tick->root_fd, "proc/pressure/memory",
+			    &tick->psi_wanted, window_ms[i]) != 0)
+			continue;
+		sampler_note_trigger(tick->sampler, window_ms[i] > 500);
+		tick->generation++;
+		return;
+	}
+}
+
 /* Never allowed at the root of a cgroup namespace. */
 static void open_base_trigger(struct tick *tick, const struct config_psi *wanted)
 {
@@ -44,6 +63,7 @@ static void open_base_trigger(struct tick *tick, const struct config_psi *wanted
 	sampler_note_trigger(tick->sampler, needs_care(tick, &tick->psi));
 	if (fd >= 0)
 		close(fd);
+	open_machine_trigger(tick);
 }
 
 void tick_watches_open(struct tick *tick)
@@ -60,6 +80,7 @@ void tick_watches_open(struct tick *tick)
 static void watch_limits(struct tick *tick)
 {
 	tick->limits_due_ms = UINT64_MAX;
+	open_machine_trigger(tick);
 	if (limit_watch_open(&tick->limits) != 0)
 		return;
 	sampler_watch_limits(tick->sampler, &tick->limits);
@@ -87,6 +108,20 @@ static bool retire(struct tick *tick, struct tick_watched *watched)
 void tick_watches_note_trigger(struct tick *tick, struct tick_service *service)
 {
 	service->sampler.stall.slow = needs_care(tick, &service->psi);
+}
+
+bool tick_watches_poll_stall(const struct tick *tick)
+{
+	if (tick->psi.now.file_fd < 0 && tick->sample.shared_stall.known &&
+		least_pressure(tick).permille != 0)
+		return true;
+	for (size_t i = 0; i < tick->count; i++) {
+		const struct tick_service *service = tick->service[i];
+		if (service->psi.now.file_fd < 0 && service->policy.sample.stall.known &&
+			service->policy_config.at[LEVEL_LAZY].pressure.permille != 0)
+			return true;
+	}
+	return false;
 }
 
 static void renew_trigger(struct tick *tick, struct tick_service *service)
@@ -170,6 +205,7 @@ static void woken_by_trigger(struct tick *tick, struct tick_service *service)
 	struct tick_watched *psi = service != NULL ? &service->psi : &tick->psi;
 	log_debug("%s: memory.pressure trigger",
 		service != NULL ? service->config.name : "all services");
+	tick->was_stalled = true;
 	if (service != NULL)
 		service->psi_wakes++;
 	if (!psi_trigger_alive(&psi->now))

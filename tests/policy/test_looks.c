@@ -56,6 +56,50 @@ static void test_where_nothing_moves_a_look_a_second_is_enough(void **state)
 	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
 }
 
+static void test_looks_are_further_apart_the_longer_nothing_happens(void **state)
+{
+	(void)state;
+	static const uint32_t expected_ms[] = {1000, 2000, 4000, 8000, REST_MOST_MS, REST_MOST_MS};
+	uint64_t now_ms = 1000;
+	fixture_start(2, 64 * GIB);
+	fixture_use(0, GIB);
+	for (size_t i = 0; i < sizeof expected_ms / sizeof expected_ms[0]; i++) {
+		fixture_step(now_ms);
+		assert_int_equal(fixture.plan.next_ms, expected_ms[i]);
+		/* Whatever else wakes the loop is no rest. */
+		fixture_step(now_ms + 1);
+		assert_int_equal(fixture.plan.next_ms, expected_ms[i]);
+		now_ms += fixture.plan.next_ms;
+	}
+	fixture.sample.stall_is_polled = true;
+	fixture_step(now_ms);
+	assert_int_equal(fixture.plan.next_ms, LOOKS_FAR_MS);
+	fixture.sample.stall_is_polled = false;
+	for (unsigned i = 0; i < 10; i++, now_ms += fixture.plan.next_ms)
+		fixture_step(now_ms);
+	assert_int_equal(fixture.plan.next_ms, REST_MOST_MS);
+	fixture_use(0, 4 * GIB);
+	fixture_step(now_ms);
+	assert_true(fixture.plan.next_ms <= LOOKS_FAR_MS);
+}
+
+/* However calm it is, the nearest threshold of any wall is not reached in between. */
+static void test_looks_are_no_further_apart_than_foreign_growth_allows(void **state)
+{
+	(void)state;
+	const uint64_t room_bytes = 6000 * REST_FASTEST_BYTES_PER_MS;
+	fixture_start(1, 64 * GIB);
+	fixture_use(0, 48 * GIB - room_bytes);
+	uint64_t now_ms = 1000;
+	for (unsigned i = 0; i < 10; i++, now_ms += fixture.plan.next_ms)
+		fixture_step(now_ms);
+	assert_int_equal(fixture.plan.next_ms, 6000);
+	fixture.service[0].sample.own.limit_bytes = 48 * GIB - room_bytes + 3 * GIB;
+	for (unsigned i = 0; i < 10; i++, now_ms += fixture.plan.next_ms)
+		fixture_step(now_ms);
+	assert_true(fixture.plan.next_ms <= LOOKS_FAR_MS);
+}
+
 /* By something that tells nobody: each threshold of headroom is seen within two near looks. */
 static void test_looks_come_closer_before_every_threshold(void **state)
 {
@@ -90,6 +134,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_step_comes_sooner_the_nearer_the_wall),
 		cmocka_unit_test(test_where_nothing_moves_a_look_a_second_is_enough),
+		cmocka_unit_test(test_looks_are_further_apart_the_longer_nothing_happens),
+		cmocka_unit_test(test_looks_are_no_further_apart_than_foreign_growth_allows),
 		cmocka_unit_test(test_looks_come_closer_before_every_threshold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -725,6 +725,10 @@ static void test_publishing_wakes_only_who_waits_at_the_gate(void **state)
 	assert_int_equal(peer->header->gate_wait_ms, 200);
 	assert_int_equal(peer->gate->notice_bytes, 300);
 	assert_int_equal(peer->header->heartbeat_ms, 77);
+	/* A shim that hears nothing before the next turn must not take that for silence. */
+	news.next_ms = 10077;
+	link_publish(peer->link, &news);
+	assert_in_range(peer->header->heartbeat_ms, 10077 - LINK_SILENT_MS + 1, 10077);
 	assert_int_equal(peer->gate->credit_bytes, 5000);
 	assert_int_equal(peer->header->gate_limited, 1);
 	assert_int_equal(peer->gate->turn, 0);

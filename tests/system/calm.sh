@@ -1,5 +1,6 @@
 #!/bin/bash
-# In calm the supervisor wakes up once a second at the most, with a limit within reach of a burst.
+# In calm the supervisor wakes up once a second at the most, with a limit within reach of a burst, and less
+# often the longer nothing happens where there is none.
 # kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
 cgroup_new calm || tap_skip_all "$CGROUP_WHY"
@@ -8,6 +9,12 @@ SECONDS_WATCHED=10
 cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
 log=$TAP_DIR/log
 out=$TAP_DIR/out
+# At rest from the start, beside the other one.
+REST_WAKES=5
+REST_ROOM_KB=$((16 << 20))
+"$spillway" -q -- sleep 1000 &
+rests=$!
+at_exit_kill "$rests"
 cat >"$TAP_DIR/calm.ini" <<END_INI
 [service:one]
 command = $memory grow 1
@@ -21,6 +28,8 @@ tap_ok "both services are up" wait_until 60 times_said small "$out" 2
 
 # What it does for a start is over after two looks.
 supervisor_looks "$pid"
+read_sleeps "$rests"
+rests_before=$SLEEPS
 read_sleeps "$pid"
 before=$SLEEPS
 begin=$(date +%s%3N)
@@ -32,6 +41,14 @@ tap_diag "$wakes wake-ups in $passed_ms ms"
 # One may have been due as the time began, and one as it ended.
 tap_ok "it wakes up once a second at the most" [ "$wakes" -le $((passed_ms / 1000 + 2)) ]
 tap_ok "and does look" [ "$wakes" -ge 1 ]
+read_sleeps "$rests"
+wakes=$((SLEEPS - rests_before))
+name="with much room it wakes up $wakes times, at most $REST_WAKES"
+if [ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -lt $REST_ROOM_KB ] || [ -n "${SPILLWAY_VM:-}" ]; then
+	tap_skip "$name" "the machine has too little memory"
+else
+	tap_ok "$name" [ "$wakes" -le $REST_WAKES ]
+fi
 tap_is "no level changed" "$(grep -c '(was ' "$log")" 0
 kill -TERM "$pid"
 wait "$pid"
