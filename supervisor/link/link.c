@@ -41,7 +41,8 @@ struct link {
 	struct link_listener *listener;
 	char token[LINK_TOKEN_CHARS + 1];
 	struct link_slots slots;
-	off_t whole_end; /* every page of the slots before it exists */
+	off_t whole_end;   /* every page of the slots before it exists */
+	uint64_t pages_ms; /* when it was looked for more of them */
 	/* The last release that was asked for; every process has done it once answered. */
 	bool asked;
 	uint32_t asked_sequence;
@@ -312,6 +313,9 @@ static void visit_pages(struct link *link, int proc_fd, uint64_t now_ms)
 	off_t start = link->whole_end;
 	if (start > LINK_PAGE_BYTES)
 		visit_page(link, LINK_PAGE_BYTES, start, proc_fd, now_ms);
+	if (link->slots.rests && now_ms - link->pages_ms < LINK_SLOTS_TRUST_MS)
+		return;
+	link->pages_ms = now_ms;
 	for (;;) {
 		start = lseek(link->fd[LINK_FILE_SLOTS], start, SEEK_DATA);
 		if (start < LINK_PAGE_BYTES)

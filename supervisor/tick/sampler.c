@@ -175,12 +175,46 @@ static void read_stall(struct stall_source *source, uint64_t now_ms, struct stal
 	*stall = source->last;
 }
 
-static void read_own_wall(const struct cgroup_files *leaf, struct wall_sample *own)
+static uint64_t own_limit(struct sampler_service *from)
 {
-	if (cgroup_files_limit(leaf, &own->limit_bytes) != 0)
-		own->limit_bytes = SAMPLE_NO_LIMIT;
-	if (own->limit_bytes != SAMPLE_NO_LIMIT)
-		(void)cgroup_files_reclaimable(leaf, own);
+	bool holds = from->rests && from->tells_limit && from->limit_known;
+	if (!holds && cgroup_files_limit(&from->leaf, &from->limit_bytes) != 0)
+		from->limit_bytes = SAMPLE_NO_LIMIT;
+	from->limit_known = true;
+	return from->limit_bytes;
+}
+
+/* Into own, which has limit and usage already. */
+static void read_own_stat(struct sampler_service *from, struct wall_sample *own, uint64_t now_ms)
+{
+	bool holds = from->rests && from->stat.reclaimable_known &&
+		     from->stat.current_bytes == own->current_bytes &&
+		     now_ms - from->stat_ms < SAMPLER_STAT_MS;
+	if (holds) {
+		uint64_t limit_bytes = own->limit_bytes;
+		*own = from->stat;
+		own->limit_bytes = limit_bytes;
+		return;
+	}
+	(void)cgroup_files_reclaimable(&from->leaf, own);
+	from->stat = *own;
+	from->stat_ms = now_ms;
+}
+
+static void read_leaf(struct sampler_service *from, uint64_t now_ms, struct service_sample *to)
+{
+	if (cgroup_files_usage(&from->leaf, &to->current_bytes) != 0)
+		to->current_bytes = 0;
+	to->own.limit_bytes = own_limit(from);
+	to->own.current_bytes = to->current_bytes;
+	if (to->own.limit_bytes != SAMPLE_NO_LIMIT)
+		read_own_stat(from, &to->own, now_ms);
+	to->can_brake = true;
+	if (!from->rests || !from->tells_events || !from->events_known)
+		cgroup_files_events(&from->leaf, &from->events);
+	from->events_known = true;
+	to->events = from->events;
+	read_stall(&from->stall, now_ms, &to->stall);
 }
 
 void sampler_read_service(const struct sampler *sampler, struct sampler_service *from,
@@ -191,15 +225,8 @@ void sampler_read_service(const struct sampler *sampler, struct sampler_service 
 	to->can_brake = false;
 	to->events = (struct events_sample){0};
 	to->stall = (struct stall_sample){0};
-	if (from->has_leaf) {
-		if (cgroup_files_usage(&from->leaf, &to->current_bytes) != 0)
-			to->current_bytes = 0;
-		read_own_wall(&from->leaf, &to->own);
-		to->own.current_bytes = to->current_bytes;
-		to->can_brake = true;
-		cgroup_files_events(&from->leaf, &to->events);
-		read_stall(&from->stall, now_ms, &to->stall);
-	}
+	if (from->has_leaf)
+		read_leaf(from, now_ms, to);
 	from->usage_bytes = to->current_bytes;
 	if (from->link != NULL)
 		link_read(from->link, sampler->proc_fd, now_ms, &from->totals);

@@ -17,7 +17,9 @@
  * Control files and link slots -> struct sample.
  *
  * How often a file may be read is kept here and nowhere else.  Usage, limits,
- * events and the cache may be read at every tick.  memory.pressure may not: each read
+ * events and the cache may be read at every tick.  Of a service at rest they are not: a limit is
+ * known until somebody writes it, events until the kernel tells of them, and memory.stat is read
+ * again when usage is another one or after SAMPLER_STAT_MS.  memory.pressure may not be: each read
  * moves the kernel's averaging period, so that fast readers make stall time vanish
  * and starve the triggers of everybody on the same cgroup.  It is read every
  * SAMPLER_STALL_MS at most, and every SAMPLER_STALL_TRIGGER_MS where a trigger
@@ -30,6 +32,7 @@
 
 #define SAMPLER_STALL_MS 250
 #define SAMPLER_STALL_TRIGGER_MS 1000
+#define SAMPLER_STAT_MS 1000
 
 struct sampler;
 
@@ -46,6 +49,16 @@ struct sampler_service {
 	bool has_leaf;
 	struct cgroup_files leaf;
 	struct stall_source stall;
+	/* What was read last holds until these say otherwise, which is the caller's to do. */
+	bool rests;        /* it is at calm, and nothing is about to change that */
+	bool tells_limit;  /* a write to its limit clears limit_known */
+	bool tells_events; /* new events clear events_known */
+	bool limit_known;
+	bool events_known;
+	uint64_t limit_bytes;
+	struct events_sample events;
+	struct wall_sample stat;
+	uint64_t stat_ms;
 	struct link_totals
 		totals; /* what the links said at the last read; all zero without a link */
 	uint64_t usage_bytes;

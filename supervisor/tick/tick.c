@@ -12,8 +12,8 @@
 #include "supervisor/cgroup/cgroup_settings.h"
 #include "supervisor/tick/tick_private.h"
 
-/* How often it is looked whether somebody has removed a leaf. */
-#define LEAVES_LOOK_MS 1000U
+/* How often it is looked whether somebody has removed a leaf, unless one of its files says so. */
+#define LEAVES_LOOK_MS 5000U
 
 const char *tick_directory(const struct tick *tick)
 {

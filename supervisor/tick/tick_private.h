@@ -37,6 +37,7 @@ struct tick {
 	uint64_t limits_due_ms; /* when it is opened; 0 = the first turn says, UINT64_MAX = done */
 	uint64_t generation;
 	uint64_t turn_generation; /* as of the last turn */
+	bool rests;               /* policy found everything calm in the last turn */
 	bool was_stalled;         /* a trigger said so since the last turn */
 	uint64_t oom_seen;        /* without leaves: of all services */
 	uint64_t oom_untold;

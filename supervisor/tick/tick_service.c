@@ -162,6 +162,7 @@ void tick_service_watch_limit(struct tick_service *service, const struct limit_w
 {
 	if (service->leaf != NULL)
 		limit_watch_add(limits, service->sampler.leaf.limit_fd, &service->limit_mark);
+	service->sampler.limit_known = false;
 }
 
 static void open_sampler(struct tick_service *service, const struct limit_watch *limits)

@@ -19,6 +19,18 @@ static void note_moments(struct tick *tick, uint64_t now_ms)
 			oom_moment_own(&tick->service[i]->policy, &tick->sample, now_ms);
 }
 
+/* As the last turn has left it. */
+static void note_rest(const struct tick *tick, struct tick_service *service)
+{
+	const struct service_state *state = &service->policy.state;
+	service->sampler.rests = tick->rests && service->running &&
+				 service->policy.sample.running && !service->limit.moving &&
+				 state->pressure.level == LEVEL_CALM;
+	service->sampler.tells_limit =
+		service->limit_mark.inotify_fd >= 0 && limit_watch_fd(&tick->limits) >= 0;
+	service->sampler.tells_events = service->events.now.file_fd >= 0;
+}
+
 /* What policy and perform must know of a service. */
 static void observe(struct tick *tick, struct tick_service *service, uint64_t now_ms)
 {
@@ -36,6 +48,7 @@ static void observe(struct tick *tick, struct tick_service *service, uint64_t no
 	service->manual = LEVEL_CALM;
 	if (service->prepared)
 		tick_service_aim(service, tick->sampler, now_ms);
+	note_rest(tick, service);
 	sampler_read_service(tick->sampler, &service->sampler, now_ms, &service->policy.sample);
 	tick_service_aimed(service);
 }
@@ -162,6 +175,7 @@ static bool may_rest(const struct tick *tick)
 
 static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 {
+	tick->rests = tick->plan.next_ms >= REST_LEAST_MS;
 	uint64_t next_ms = less_of(tick->plan.next_ms, follow(tick, now_ms));
 	uint64_t due_ms = less_of(limit_watch_due_ms(&tick->limits), tick->limits_due_ms);
 	for (size_t i = 0; i < tick->count; i++)

@@ -75,6 +75,13 @@ void tick_watches_open(struct tick *tick)
 		close(fd);
 }
 
+/* Any of them may be another one. */
+static void forget_limits(struct tick *tick)
+{
+	for (size_t i = 0; i < tick->count; i++)
+		tick->service[i]->sampler.limit_known = false;
+}
+
 /* What is written between this and the reading of the limits, later in this turn, is read there and
  * told once more. */
 static void watch_limits(struct tick *tick)
@@ -159,8 +166,10 @@ void tick_watches_renew(struct tick *tick, uint64_t now_ms)
 		tick->limits_due_ms = now_ms + LIMIT_WATCH_AFTER_MS;
 	if (now_ms >= tick->limits_due_ms)
 		watch_limits(tick);
-	if (limit_watch_step(&tick->limits, now_ms))
+	if (limit_watch_step(&tick->limits, now_ms)) {
+		forget_limits(tick);
 		tick->generation++;
+	}
 }
 
 uint64_t tick_watches_generation(const struct tick *tick)
@@ -208,17 +217,23 @@ static void woken_by_trigger(struct tick *tick, struct tick_service *service)
 	tick->was_stalled = true;
 	if (service != NULL)
 		service->psi_wakes++;
-	if (!psi_trigger_alive(&psi->now))
+	if (!psi_trigger_alive(&psi->now)) {
 		retire(tick, psi);
+		tick->leaves_looked_ms = 0;
+	}
 }
 
 static void woken_by_events(struct tick *tick, struct tick_service *service)
 {
 	struct tick_watched *events = service != NULL ? &service->events : &tick->events;
-	if (service != NULL)
+	if (service != NULL) {
 		service->events_wakes++;
-	if (!psi_events_rearm(&events->now))
+		service->sampler.events_known = false;
+	}
+	if (!psi_events_rearm(&events->now)) {
 		retire(tick, events);
+		tick->leaves_looked_ms = 0;
+	}
 }
 
 void tick_woken(
@@ -243,6 +258,7 @@ void tick_woken(
 		break;
 	case TICK_WATCH_LIMITS:
 		log_debug("a limit was written");
+		forget_limits(tick);
 		limit_watch_woken(&tick->limits, now_ms);
 		tick->generation++;
 		break;

@@ -112,6 +112,64 @@ static void test_a_sample_has_the_wall_and_the_leaf(void **state)
 	assert_string_equal(sampler_wall_directory(bench->sampler), BASE);
 }
 
+static void write_leaf(const struct fake_tree *tree, const char *limit, const char *events)
+{
+	fake_tree_write(tree, "sys/fs/cgroup/box/web/memory.max", limit);
+	fake_tree_write(tree, "sys/fs/cgroup/box/web/memory.events", events);
+}
+
+/* Of a service at rest what the kernel tells of is not read before it has told. */
+static void test_at_rest_only_what_has_changed_is_read(void **state)
+{
+	struct bench *bench = *state;
+	struct sampler_service *kept = &bench->service[0].kept;
+	const struct service_sample *sample = &bench->service[0].sample;
+	kept->rests = kept->tells_limit = kept->tells_events = true;
+	read_all(bench, bench->sampler, 5000, 1);
+	assert_int_equal(sample->events.high, 3);
+	write_leaf(&bench->tree, "67108864\n", "high 4\nmax 0\noom 0\noom_kill 0\n");
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/web/memory.current", "62914560\n");
+	read_all(bench, bench->sampler, 5001, 1);
+	assert_int_equal(sample->current_bytes, 60 * MIB);
+	assert_true(sample->own.limit_bytes == SAMPLE_NO_LIMIT);
+	assert_int_equal(sample->events.high, 3);
+	kept->limit_known = kept->events_known = false;
+	read_all(bench, bench->sampler, 5002, 1);
+	assert_int_equal(sample->own.limit_bytes, 64 * MIB);
+	assert_int_equal(sample->events.high, 4);
+	write_leaf(&bench->tree, "33554432\n", "high 5\nmax 0\noom 0\noom_kill 0\n");
+	kept->rests = false;
+	read_all(bench, bench->sampler, 5003, 1);
+	assert_int_equal(sample->own.limit_bytes, 32 * MIB);
+	assert_int_equal(sample->events.high, 5);
+}
+
+static void test_at_rest_the_cache_is_read_when_usage_has_changed(void **state)
+{
+	struct bench *bench = *state;
+	struct sampler_service *kept = &bench->service[0].kept;
+	const struct wall_sample *own = &bench->service[0].sample.own;
+	write_leaf(&bench->tree, "67108864\n", "high 4\nmax 0\noom 0\noom_kill 0\n");
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/web/memory.stat", "inactive_file 4096\n");
+	sampler_service_close(kept);
+	int leaf = fake_tree_directory(&bench->tree, "sys/fs/cgroup/box/web");
+	sampler_service_open(kept, leaf, NULL);
+	close(leaf);
+	kept->rests = true;
+	read_all(bench, bench->sampler, 5000, 1);
+	assert_int_equal(own->reclaimable_bytes, 4096);
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/web/memory.stat", "inactive_file 8192\n");
+	read_all(bench, bench->sampler, 5001, 1);
+	assert_int_equal(own->reclaimable_bytes, 4096);
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/web/memory.current", "41943040\n");
+	read_all(bench, bench->sampler, 5002, 1);
+	assert_int_equal(own->current_bytes, 40 * MIB);
+	assert_int_equal(own->reclaimable_bytes, 8192);
+	fake_tree_write(&bench->tree, "sys/fs/cgroup/box/web/memory.stat", "inactive_file 12288\n");
+	read_all(bench, bench->sampler, 5002 + SAMPLER_STAT_MS, 1);
+	assert_int_equal(own->reclaimable_bytes, 12288);
+}
+
 /* As if the rest of the machine were fixed: what is ours, and what is available. */
 static void test_the_machine_is_the_wall_where_it_is_nearer(void **state)
 {
@@ -260,6 +318,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_sample_has_the_wall_and_the_leaf),
+		TEST(test_at_rest_only_what_has_changed_is_read),
+		TEST(test_at_rest_the_cache_is_read_when_usage_has_changed),
 		TEST(test_the_machine_is_the_wall_where_it_is_nearer),
 		TEST(test_what_the_caller_says_is_left_alone),
 		TEST(test_pressure_is_read_four_times_a_second_at_most),

@@ -21,6 +21,9 @@
 #include "tests/support/patience.h"
 #include "tests/support/said.h"
 
+/* After that it is looked whether the leaves are still there. */
+#define LOOK_MS 6000U
+
 #define WEB "[service:web]\ncommand = x\n"
 #define DB "[service:db]\ncommand = y\nmemory_max = 64M\n"
 #define LOG "[service:log]\ncommand = z\n"
@@ -97,7 +100,7 @@ static void test_a_leaf_that_was_removed_is_made_again(void **state)
 	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
 	assert_false(cgroup_leaf_gone(machine.service[1]->leaf));
 	assert_non_null(machine.service[1]->link);
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 }
 
 /* Between two starts, or when all of it was moved elsewhere; nobody starts anything. */
@@ -106,17 +109,17 @@ static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
 	(void)state;
 	fake_machine_start(WEB DB);
 	struct tick_service *db = machine.service[1];
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	tick_watches_settled(machine.tick);
 	int trigger = watch_of(db, TICK_WATCH_PSI);
 	int events = watch_of(db, TICK_WATCH_EVENTS);
 	int notifier = watch_of(db, TICK_WATCH_NOTIFIER);
 	struct link *link = db->link;
 	fake_machine_use("box/db", 63 * MIB);
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(fake_machine_level(1), LEVEL_FULL);
 	assert_int_equal(rmdir(cgroup_leaf_directory(db->leaf)), 0);
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
 	assert_false(cgroup_leaf_gone(db->leaf));
 	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
@@ -130,7 +133,7 @@ static void test_a_leaf_that_vanishes_is_made_again_by_a_turn(void **state)
 	assert_false(is_open(trigger) || is_open(events));
 	/* What is in it is what counts. */
 	fake_machine_use("box/db", 63 * MIB);
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(fake_machine_counts(1).usage_bytes, 63 * MIB);
 }
 
@@ -148,7 +151,7 @@ static void test_a_leaf_that_cannot_be_looked_at_is_left_alone(void **state)
 	snprintf(away, sizeof away, "%s.away", base);
 	assert_int_equal(rename(base, away), 0);
 	assert_int_equal(symlink(base, base), 0);
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(unlink(base), 0);
 	assert_int_equal(rename(away, base), 0);
 	assert_ptr_equal(db->leaf, leaf);
@@ -164,7 +167,7 @@ static void test_a_leaf_that_cannot_be_made_again_is_tried_again(void **state)
 	assert_int_equal(rmdir(cgroup_leaf_directory(db->leaf)), 0);
 	fake_cgroup.refuse_mkdir_errno = ENOSPC;
 	for (int turn = 0; turn < 3; turn++) {
-		fake_machine_turn(1000);
+		fake_machine_turn(LOOK_MS);
 		tick_watches_settled(machine.tick);
 	}
 	assert_int_equal(said("db: its cgroup was removed, and cannot be made again yet: No space "
@@ -175,7 +178,7 @@ static void test_a_leaf_that_cannot_be_made_again_is_tried_again(void **state)
 	tick_service_started(db);
 	fake_machine_reload(DB WEB);
 	fake_cgroup.refuse_mkdir_errno = 0;
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(said("db: its cgroup was removed, and is made again"), 1);
 	assert_true(fake_cgroup_reads("box/db", "memory.max", "67108864"));
 	assert_true(watch_of(db, TICK_WATCH_EVENTS) >= 0);
@@ -187,7 +190,7 @@ static void test_new_thresholds_get_new_triggers(void **state)
 {
 	(void)state;
 	fake_machine_start("[policy:p]\nlazy_pressure = some 5% 2s\n" WEB "policy = p\n");
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	struct tick_service *web = machine.service[0];
 	int leaf = watch_of(web, TICK_WATCH_PSI);
 	int all = watch_of(NULL, TICK_WATCH_PSI);
@@ -196,11 +199,11 @@ static void test_new_thresholds_get_new_triggers(void **state)
 	uint64_t generation = tick_watches_generation(machine.tick);
 	machine.trigger_count = 0;
 	fake_machine_reload("[policy:p]\nlazy_pressure = some 5% 2s\n" WEB "policy = p\n");
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(machine.trigger_count, 0);
 	assert_int_equal(watch_of(web, TICK_WATCH_PSI), leaf);
 	fake_machine_reload("[policy:p]\nlazy_pressure = some 2% 4s\n" WEB "policy = p\n");
-	fake_machine_turn(1000);
+	fake_machine_turn(LOOK_MS);
 	assert_int_equal(machine.trigger_count, 2);
 	assert_int_equal(machine.trigger.kind, CONFIG_PSI_SOME);
 	assert_int_equal(machine.trigger.permille, 20);
