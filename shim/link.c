@@ -163,6 +163,19 @@ bool link_is_silent(uint64_t now_ns)
 	       now_ns / 1000000U > heartbeat_ms + LINK_SILENT_MS;
 }
 
+bool link_rests(uint64_t now_ns)
+{
+	return header != NULL && now_ns / 1000000U < atomic_load_explicit(&header->heartbeat_ms,
+							     memory_order_relaxed);
+}
+
+bool link_is_orphaned(void)
+{
+	uint32_t pid = header != NULL && !foreign_pids ? header->supervisor_pid : 0;
+
+	return pid != 0 && kernel_call(SYS_kill, (pid_t)pid, 0, 0, 0, 0, 0) == -ESRCH;
+}
+
 bool link_attended(uint64_t now_ns)
 {
 	uint64_t heartbeat_ms;

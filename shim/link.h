@@ -70,6 +70,14 @@ bool link_joined(void);
 
 /* Whether the supervisor was there once and has shown no sign of life for LINK_SILENT_MS. */
 bool link_is_silent(uint64_t now_ns);
+
+/* Whether the supervisor is at rest, so that it need not show a sign of life yet. */
+bool link_rests(uint64_t now_ns);
+
+/* Whether it is gone all the same, as far as the kernel can be asked: both must be in the same PID
+ * namespace. */
+bool link_is_orphaned(void);
+
 /* Maps other files, which a supervisor has handed out, in the place of those that are mapped, and
  * takes a slot there.  0, -EALREADY: they are the same ones, -EBUSY: the slot is in use just now,
  * or another -errno; nothing has changed then. */

@@ -24,7 +24,12 @@ bool link_trusts(uint32_t listener)
 
 bool link_renew_is_due(uint64_t now_ns)
 {
-	return link_is_silent(now_ns) && now_ns >= atomic_load(&next_ns) && !os_is_sandboxed();
+	bool is_silent = link_is_silent(now_ns);
+
+	if (now_ns < atomic_load(&next_ns) || !(is_silent || link_rests(now_ns)))
+		return false;
+	/* A filter of system calls may end the process for either question. */
+	return !os_is_sandboxed() && (is_silent || link_is_orphaned());
 }
 
 static int fetch(int fd[LINK_FILES], uint32_t *listener)

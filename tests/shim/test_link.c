@@ -175,6 +175,34 @@ static void test_a_process_gives_its_part_of_the_target(void **state)
 	in_child(ask_parts);
 }
 
+/* The header of a supervisor at rest says when it is silent; one that was killed is missed before.
+ */
+static void lose_the_supervisor(void)
+{
+	struct files files = make_good();
+	int status;
+	pid_t dead = fork();
+	assert_true(dead >= 0);
+	if (dead == 0)
+		_exit(0);
+	join(&files);
+	files.header->heartbeat_ms = 9000;
+	assert_false(link_is_silent(UINT64_C(8000000000)));
+	assert_true(link_rests(UINT64_C(8000000000)));
+	assert_false(link_rests(UINT64_C(9000000000)));
+	files.header->supervisor_pid = (uint32_t)getpid();
+	assert_false(link_is_orphaned());
+	assert_int_equal(waitpid(dead, &status, 0), dead);
+	files.header->supervisor_pid = (uint32_t)dead;
+	assert_true(link_is_orphaned());
+}
+
+static void test_a_supervisor_that_died_at_rest_is_missed(void **state)
+{
+	(void)state;
+	in_child(lose_the_supervisor);
+}
+
 static void replace(void)
 {
 	struct files first = make_good();
@@ -321,6 +349,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_process_gives_its_part_of_the_target),
+		cmocka_unit_test(test_a_supervisor_that_died_at_rest_is_missed),
 		cmocka_unit_test(test_other_files_take_the_place_of_the_first),
 		cmocka_unit_test(test_what_is_no_link_changes_nothing),
 		cmocka_unit_test(test_a_slot_that_was_written_over_is_replaced),
