@@ -12,7 +12,7 @@ out=$TAP_DIR/out
 # At rest from the start, beside the other one.
 REST_WAKES=5
 REST_ROOM_KB=$((16 << 20))
-"$spillway" -q -- sleep 1000 &
+"$spillway" -q -- sleep 100 >"$TAP_DIR/rests" 2>&1 &
 rests=$!
 at_exit_kill "$rests"
 cat >"$TAP_DIR/calm.ini" <<END_INI
@@ -43,6 +43,8 @@ tap_ok "it wakes up once a second at the most" [ "$wakes" -le $((passed_ms / 100
 tap_ok "and does look" [ "$wakes" -ge 1 ]
 read_sleeps "$rests"
 wakes=$((SLEEPS - rests_before))
+kill -TERM "$rests"
+wait "$rests"
 name="with much room it wakes up $wakes times, at most $REST_WAKES"
 if [ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" -lt $REST_ROOM_KB ] || [ -n "${SPILLWAY_VM:-}" ]; then
 	tap_skip "$name" "the machine has too little memory"
