@@ -182,7 +182,8 @@ static uint32_t next_ms(struct tick *tick, bool limits_move, uint64_t now_ms)
 		due_ms = less_of(due_ms, perform_due_ms(&tick->service[i]->perform));
 	next_ms = less_of(next_ms, due_ms > now_ms ? due_ms - now_ms : 1);
 	if (tick->was_stalled)
-		next_ms = less_of(next_ms, SAMPLER_STALL_MS);
+		next_ms = less_of(
+			next_ms, tick->mode.v2 ? SAMPLER_STALL_MS : SAMPLER_STALL_TRIGGER_MS);
 	tick->was_stalled = false;
 	if (!may_rest(tick))
 		next_ms = less_of(next_ms, REST_LEAST_MS);

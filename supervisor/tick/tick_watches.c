@@ -6,6 +6,9 @@
 #include "supervisor/base/log.h"
 #include "supervisor/base/root.h"
 
+/* Of a trigger that needs no privilege. */
+#define MACHINE_WINDOW_MS 2000U
+
 /* The least lazy pressure that brings any service to lazy; permille 0 = none does. */
 static struct config_psi least_pressure(const struct tick *tick)
 {
@@ -33,23 +36,21 @@ static int open_base(const struct tick *tick)
 	return directory[0] != '\0' ? root_open_directory(tick->root_fd, directory) : -1;
 }
 
-/* Where the stall that policy heeds is that of the whole machine, so is its trigger.  Not during a
- * start, which needs none. */
+/* Where the stall that policy heeds is that of the whole machine, so is its trigger: with the
+ * longest of the usual windows, since others' limits wake us too.  Not during a start, which needs
+ * none. */
 static void open_machine_trigger(struct tick *tick)
 {
-	static const uint32_t window_ms[] = {500, 2000};
-	bool is_machines = tick->mode.pressure_directory[0] == '\0' && !tick->mode.v2;
+	bool is_machines = tick->mode.pressure_directory[0] == '\0' && !tick->mode.v2 &&
+			   tick->sample.shared_stall.known;
 	if (!is_machines || tick->limits_due_ms != UINT64_MAX || tick->psi.now.file_fd >= 0 ||
 		tick->psi_wanted.permille == 0)
 		return;
-	for (size_t i = 0; i < sizeof window_ms / sizeof window_ms[0]; i++) {
-		if (psi_open_trigger(&tick->psi.now, tick->root_fd, "proc/pressure/memory",
-			    &tick->psi_wanted, window_ms[i]) != 0)
-			continue;
-		sampler_note_trigger(tick->sampler, window_ms[i] > 500);
-		tick->generation++;
+	if (psi_open_trigger(&tick->psi.now, tick->root_fd, "proc/pressure/memory",
+		    &tick->psi_wanted, MACHINE_WINDOW_MS) != 0)
 		return;
-	}
+	sampler_note_trigger(tick->sampler, true);
+	tick->generation++;
 }
 
 /* Never allowed at the root of a cgroup namespace. */

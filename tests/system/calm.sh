@@ -3,16 +3,29 @@
 # often the longer nothing happens where there is none.
 # kernels: 6.1
 . "$(dirname "$0")/../support/system.sh"
+cgroup_new rests || tap_skip_all "$CGROUP_WHY"
+UNLIMITED=$CGROUP_MEMORY UNLIMITED_PSI=$CGROUP
 cgroup_new calm || tap_skip_all "$CGROUP_WHY"
 LIMIT_MIB=256
 SECONDS_WATCHED=10
 cgroup_limit "$CGROUP_MEMORY" $((LIMIT_MIB << 20))
 log=$TAP_DIR/log
 out=$TAP_DIR/out
-# At rest from the start, beside the other one.
+# At rest from the start, beside the other one, and deaf to the stall of others on the machine.
 REST_WAKES=5
 REST_ROOM_KB=$((16 << 20))
-"$spillway" -q -- sleep 100 >"$TAP_DIR/rests" 2>&1 &
+cat >"$TAP_DIR/rests.ini" <<END_INI
+[policy:default]
+lazy_pressure = off
+eager_pressure = off
+full_pressure = off
+[service:rests]
+command = sleep 100
+END_INI
+(
+	CGROUP_MEMORY=$UNLIMITED CGROUP=$UNLIMITED_PSI
+	cgroup_exec "$spillway" -q run "$TAP_DIR/rests.ini"
+) >"$TAP_DIR/rests" 2>&1 &
 rests=$!
 at_exit_kill "$rests"
 cat >"$TAP_DIR/calm.ini" <<END_INI
