@@ -311,9 +311,10 @@ static void visit_page(struct link *link, off_t start, off_t end, int proc_fd, u
 static void visit_pages(struct link *link, int proc_fd, uint64_t now_ms)
 {
 	off_t start = link->whole_end;
-	if (start > LINK_PAGE_BYTES)
+	bool has_some = start > LINK_PAGE_BYTES;
+	if (has_some)
 		visit_page(link, LINK_PAGE_BYTES, start, proc_fd, now_ms);
-	if (link->slots.rests && now_ms - link->pages_ms < LINK_SLOTS_TRUST_MS)
+	if (has_some && link->slots.rests && now_ms - link->pages_ms < LINK_SLOTS_TRUST_MS)
 		return;
 	link->pages_ms = now_ms;
 	for (;;) {

@@ -203,6 +203,9 @@ void fake_machine_events(const char *cgroup, unsigned max, unsigned oom_kill)
 		oom_kill);
 	fake_cgroup_set(cgroup, "memory.events", text);
 	fake_cgroup_set(cgroup, "memory.events.local", text);
+	/* Of which the kernel tells those who watch the file. */
+	for (size_t i = 0; i < machine.count; i++)
+		tick_woken(machine.tick, machine.service[i], TICK_WATCH_EVENTS, machine.now_ms);
 }
 
 int fake_machine_setup(void **state)
