@@ -195,6 +195,9 @@ void service_runtime_step(struct service *service, const struct service_host *ho
 			runtime->look_ms = now_ms + SERVICE_RUNTIME_LOOK_MS;
 		}
 	}
+	/* Of one that was taken over only the configuration tells. */
+	if (service->left != NULL && service->config->runtime > CONFIG_RUNTIME_OFF)
+		runtime->kind = service->config->runtime;
 	if (runtime->kind != CONFIG_RUNTIME_JAVA)
 		return;
 	struct jvm_work work = work_at(runtime, level_of(service));

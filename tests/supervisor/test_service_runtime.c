@@ -186,6 +186,19 @@ static void test_another_limit_is_told(void **state)
 	assert_string_equal(worker.work.command[0], "VM.set_flag SoftMaxHeapSize 734003200");
 }
 
+static void test_one_that_was_taken_over_is_what_its_settings_say(void **state)
+{
+	struct service_runtime *runtime = start(true);
+	(void)state;
+	runtime->kind = CONFIG_RUNTIME_AUTO;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 0);
+	life.service.left = (struct service_left *)&worker;
+	reach(LEVEL_FULL);
+	life.service.left = NULL;
+	assert_int_equal(worker.starts, 1);
+}
+
 static void test_it_ends_with_the_service(void **state)
 {
 	start(true);
@@ -235,6 +248,7 @@ int main(void)
 		TEST(test_one_that_does_not_answer_is_remembered),
 		TEST(test_nobody_else_is_asked),
 		TEST(test_another_limit_is_told),
+		TEST(test_one_that_was_taken_over_is_what_its_settings_say),
 		TEST(test_it_ends_with_the_service),
 		TEST(test_it_is_said_what_would_have_helped),
 	};
