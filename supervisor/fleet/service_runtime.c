@@ -176,7 +176,11 @@ static void conclude(struct service *service, const struct jvm_done *done, uint6
 			done->jvms, done->jvms > 1 ? "s" : "", level,
 			size_text(done->before_bytes).text, size_text(done->after_bytes).text,
 			(unsigned long long)done->took_ms);
-	if (done->error != 0)
+	if (done->error == -EINPROGRESS)
+		log_warn(
+			"%s: runtime: a JVM was not done with what it was asked at %s after %llums",
+			name, level, (unsigned long long)done->took_ms);
+	else if (done->error != 0)
 		log_warn("%s: runtime: a JVM did not do what it was asked at %s: %s; it is not "
 			 "asked again",
 			name, level,

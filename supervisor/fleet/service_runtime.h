@@ -14,8 +14,8 @@
  * Where it is java its JVMs are asked, by a thread, to give memory back (supervisor/process/jvm.h):
  *
  *   eager   System.trim_native_heap, where glibc's malloc serves it: the library does that itself
- *   full    the same, and GC.run SERVICE_RUNTIME_COLLECTIONS times, after which a heap that is
- *           shrunk in steps is as small as its settings let it be
+ *   full    the same, and GC.run up to SERVICE_RUNTIME_COLLECTIONS times, after which a heap that
+ *           is shrunk in steps is as small as its settings let it be (jvm_worker.h)
  *
  * at once when the level is reached, and again after SERVICE_RUNTIME_REST_MS, or so much later that
  * this takes a twentieth of the time at most.  A JVM that does not answer is not asked again.

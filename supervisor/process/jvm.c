@@ -300,6 +300,8 @@ static int talk(struct attach *attach, char answer[static JVM_ANSWER_BYTES])
 	int error = fd < 0 ? fd : ask(fd, attach->command);
 	if (error == 0)
 		error = hear(fd, attach->command, answer);
+	if (error == -ETIMEDOUT && fd >= 0)
+		error = -EINPROGRESS;
 	if (error == 0)
 		error = read_answer(answer);
 	if (fd >= 0)

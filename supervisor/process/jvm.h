@@ -34,8 +34,9 @@ struct jvm_command {
 };
 
 /* Blocks.  0, and the beginning of the answer, one line, in answer.  -ENOEXEC: no JVM that can be
- * attached to; nothing was done to it.  -EPROTO: the JVM refused; answer says why.  -ETIMEDOUT,
- * -ECANCELED, or another -errno. */
+ * attached to; nothing was done to it.  -EPROTO: the JVM refused; answer says why.  -ETIMEDOUT: it
+ * does not listen.  -EINPROGRESS: it has the command, and takes longer.  -ECANCELED, or another
+ * -errno. */
 int jvm_command(const struct jvm_command *command, char answer[static JVM_ANSWER_BYTES]);
 
 /* The same two questions for texts that are given, for tests.  status is /proc/PID/status. */

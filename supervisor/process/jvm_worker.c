@@ -81,11 +81,14 @@ static bool is_avoided(const struct jvm_avoided *avoided, pid_t pid)
 
 static int send_all(struct jvm_worker *worker, pid_t pid)
 {
+	uint64_t repeat_ms = clock_now_ms() + JVM_WORKER_REPEAT_MS;
 	struct jvm_command command = {
 		.pid = pid, .until_ms = worker->work.until_ms, .stop = &worker->stop};
 	for (size_t i = 0; i < JVM_WORKER_COMMANDS_MAX; i++) {
 		command.command = worker->work.command[i];
 		for (unsigned j = 0; command.command != NULL && j < worker->work.times[i]; j++) {
+			if (j > 0 && clock_now_ms() >= repeat_ms)
+				break;
 			int error = jvm_command(&command, worker->done.answer);
 			if (error != 0)
 				return error;
@@ -105,6 +108,8 @@ static void look_after(struct jvm_worker *worker, pid_t pid)
 		return;
 	if (error != 0) {
 		done->error = error;
+		if (error == -EINPROGRESS)
+			return;
 		done->avoided.pid[done->avoided.count++] = pid;
 		return;
 	}

@@ -13,6 +13,7 @@
  */
 
 #define JVM_WORKER_COMMANDS_MAX 2
+#define JVM_WORKER_REPEAT_MS 500U
 #define JVM_WORKER_AVOIDED_MAX 8
 
 /* Processes that did not answer, and are not asked again (jvm.h says why). */
@@ -22,7 +23,8 @@ struct jvm_avoided {
 };
 
 struct jvm_work {
-	/* In this order; each so often, since some collectors return memory in steps. */
+	/* In this order; each so often, since some collectors return memory in steps, but not again
+	 * once JVM_WORKER_REPEAT_MS are over: a large heap is collected once. */
 	const char *command[JVM_WORKER_COMMANDS_MAX]; /* NULL = no further one; not copied */
 	unsigned times[JVM_WORKER_COMMANDS_MAX];
 	int procs_fd; /* a cgroup.procs, taken over; -1 = the group */
@@ -36,7 +38,8 @@ struct jvm_done {
 	uint64_t before_bytes; /* resident in them, before and after */
 	uint64_t after_bytes;
 	uint64_t took_ms;
-	int error; /* the last one; 0 = none */
+	int error; /* the last one; 0 = none; -EINPROGRESS: one was not done when the time was over
+		    */
 	char answer[JVM_ANSWER_BYTES];
 	struct jvm_avoided avoided; /* those before, and more */
 };

@@ -68,7 +68,8 @@ static int listen_as(pid_t pid)
 	return fd;
 }
 
-/* Answers each request that is as it should be with text, and others with nothing. */
+/* Answers each request that is as it should be with text, and others with nothing; without a text
+ * it never has done. */
 static void serve(int listener, const char *text)
 {
 	static const char wanted[] = "1\0jcmd\0GC.run\0\0";
@@ -82,6 +83,8 @@ static void serve(int listener, const char *text)
 				break;
 			filled += (size_t)got;
 		}
+		if (text == NULL)
+			continue;
 		if (filled == sizeof wanted && memcmp(request, wanted, sizeof wanted) == 0)
 			(void)!write(fd, text, strlen(text));
 		close(fd);
@@ -102,13 +105,11 @@ static void be_jvm(unsigned behaviour, const char *text, int ready_fd)
 	if ((behaviour & CATCHES) != 0)
 		signal(SIGQUIT, on_quit);
 	(void)!write(ready_fd, "r", 1);
-	while (read(quit_pipe[0], &byte, 1) < 0 && errno == EINTR) {
-	}
 	snprintf(path, sizeof path, "/tmp/.attach_pid%d", (int)getpid());
-	if ((behaviour & LISTENS) != 0 && access(path, F_OK) == 0)
-		serve(listen_as(getpid()), text);
 	for (;;)
-		pause();
+		if (read(quit_pipe[0], &byte, 1) == 1 && (behaviour & LISTENS) != 0 &&
+			access(path, F_OK) == 0)
+			serve(listen_as(getpid()), text);
 }
 
 static pid_t start(unsigned behaviour, const char *text)
@@ -197,6 +198,17 @@ static void test_one_that_does_not_listen_is_given_up(void **state)
 	finish(pid);
 }
 
+static void test_one_that_is_not_done_in_time_is_known_to_be_at_it(void **state)
+{
+	pid_t pid = start(FULL_JVM, NULL);
+	(void)state;
+	/* Long enough that it listens before; what is waited for then never comes. */
+	while (ask(pid, SHORT_MS) == -ETIMEDOUT) {
+	}
+	assert_int_equal(ask(pid, SHORT_MS), -EINPROGRESS);
+	finish(pid);
+}
+
 static void test_a_link_in_the_place_of_its_socket_is_not_followed(void **state)
 {
 	char path[64];
@@ -236,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_what_it_refuses_is_told),
 		cmocka_unit_test(test_another_program_gets_no_signal),
 		cmocka_unit_test(test_one_that_does_not_listen_is_given_up),
+		cmocka_unit_test(test_one_that_is_not_done_in_time_is_known_to_be_at_it),
 		cmocka_unit_test(test_a_link_in_the_place_of_its_socket_is_not_followed),
 		cmocka_unit_test(test_the_status_of_a_process_is_read),
 	};

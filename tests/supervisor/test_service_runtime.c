@@ -149,6 +149,23 @@ static void test_one_that_does_not_answer_is_remembered(void **state)
 	assert_int_equal(worker.work.avoided.pid[0], 77);
 }
 
+static void test_one_that_is_slow_is_asked_less_often(void **state)
+{
+	start(true);
+	(void)state;
+	reach(LEVEL_FULL);
+	end_with((struct jvm_done){.error = -EINPROGRESS, .took_ms = 5000});
+	assert_int_equal(said("web: runtime: a JVM was not done with what it was asked at full "
+			      "after 5000ms"),
+		1);
+	life.now_ms += SERVICE_RUNTIME_SHARE * 5000 - 1;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 1);
+	life.now_ms++;
+	reach(LEVEL_FULL);
+	assert_int_equal(worker.starts, 2);
+}
+
 static void test_nobody_else_is_asked(void **state)
 {
 	start(true);
@@ -246,6 +263,7 @@ int main(void)
 		TEST(test_without_our_heap_that_of_libc_is_trimmed_too),
 		TEST(test_it_is_asked_again_only_after_a_rest),
 		TEST(test_one_that_does_not_answer_is_remembered),
+		TEST(test_one_that_is_slow_is_asked_less_often),
 		TEST(test_nobody_else_is_asked),
 		TEST(test_another_limit_is_told),
 		TEST(test_one_that_was_taken_over_is_what_its_settings_say),
