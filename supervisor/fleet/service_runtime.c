@@ -42,10 +42,10 @@ int service_runtime_give(struct service *service, const struct service_host *hos
 		return 0;
 	runtime->kind = kind_of(config, verdict);
 	runtime->is_static = !verdict->load && !verdict->is_missing && !verdict->has_libc_heap;
-	if (runtime->kind == CONFIG_RUNTIME_AUTO && !config->runtime_limits)
-		return 0;
-	struct tick_share share;
-	tick_service_share(host->tick, &service->memory, &share);
+	/* What is shared costs the opening of some files, and only limits ask for it. */
+	struct tick_share share = {.limit_bytes = UINT64_MAX};
+	if (config->runtime_limits)
+		tick_service_share(host->tick, &service->memory, &share);
 	const struct runtime_start start = {
 		.runtime = runtime->kind,
 		.limits = config->runtime_limits,

@@ -100,9 +100,9 @@ struct tick_share {
 };
 
 void tick_service_share(
-	const struct tick *tick, const struct tick_service *service, struct tick_share *share);
+	struct tick *tick, const struct tick_service *service, struct tick_share *share);
 
-/* The first of these alone, from what is in memory. */
+/* The first of these alone, from what is in memory; after the other or a turn. */
 uint64_t tick_service_share_bytes(const struct tick *tick, const struct tick_service *service);
 
 void tick_service_started(struct tick_service *service);

@@ -47,9 +47,11 @@ static uint64_t quota_cpus(const char *directory)
 }
 
 void tick_service_share(
-	const struct tick *tick, const struct tick_service *service, struct tick_share *share)
+	struct tick *tick, const struct tick_service *service, struct tick_share *share)
 {
 	cpu_set_t cpus;
+	/* The first start comes before the first turn. */
+	tick_settle(tick);
 	share->limit_bytes = tick_service_share_bytes(tick, service);
 	share->cpus = 1;
 	if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)

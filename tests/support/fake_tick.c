@@ -30,7 +30,7 @@ int __wrap_cgroup_leaf_signal(struct cgroup_leaf *leaf, int signal);
 bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf);
 void __wrap_shim_check(const struct shim_check *check, struct shim_verdict *verdict);
 void __wrap_tick_service_share(
-	const struct tick *tick, const struct tick_service *service, struct tick_share *share);
+	struct tick *tick, const struct tick_service *service, struct tick_share *share);
 uint64_t __wrap_tick_service_share_bytes(
 	const struct tick *tick, const struct tick_service *service);
 bool __wrap_link_has_process(const struct link *link, pid_t pid);
@@ -106,7 +106,7 @@ bool __wrap_cgroup_leaf_empty(const struct cgroup_leaf *leaf)
 }
 
 void __wrap_tick_service_share(
-	const struct tick *tick, const struct tick_service *service, struct tick_share *share)
+	struct tick *tick, const struct tick_service *service, struct tick_share *share)
 {
 	(void)tick;
 	(void)service;
