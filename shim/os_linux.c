@@ -208,6 +208,25 @@ void os_sandbox_leave(void)
 	atomic_fetch_sub(&filters, 1);
 }
 
+/* PR_SET_VMA and PR_SET_VMA_ANON_NAME, of Linux 5.17. */
+#define SET_VMA 0x53564d41
+#define SET_VMA_NAME 0
+
+/* For /proc/PID/maps.  A kernel that has no names for mappings is asked once. */
+static void name_set(uintptr_t start, size_t bytes, const char *name)
+{
+	static _Atomic bool is_missing;
+
+	if (atomic_load_explicit(&is_missing, memory_order_relaxed) || os_is_sandboxed())
+		return;
+	if (call(SYS_prctl, SET_VMA, SET_VMA_NAME, (long)start, (long)bytes, (long)name, 0) ==
+		-EINVAL)
+		atomic_store_explicit(&is_missing, true, memory_order_relaxed);
+}
+
+#define NAME_RESERVED "spillway heap"
+#define NAME_MAPPED "spillway block"
+
 static void *map_aligned(size_t bytes, size_t alignment, int access, int flags)
 {
 	size_t slack = alignment > os_page_bytes() ? alignment - os_page_bytes() : 0;
@@ -229,6 +248,7 @@ static void *map_aligned(size_t bytes, size_t alignment, int access, int flags)
 		call(SYS_munmap, (long)(aligned + bytes), (long)(start + slack - aligned), 0, 0, 0,
 			0);
 	call(SYS_madvise, (long)aligned, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	name_set(aligned, bytes, access == PROT_NONE ? NAME_RESERVED : NAME_MAPPED);
 	return (void *)aligned;
 }
 
@@ -288,6 +308,7 @@ enum os_reserved os_reserve_at(void *start, size_t bytes)
 		return OS_OCCUPIED;
 	}
 	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	name_set((uintptr_t)got, bytes, NAME_RESERVED);
 	return OS_RESERVED;
 }
 
@@ -304,6 +325,7 @@ int os_decommit(void *start, size_t bytes)
 	if (is_error(got))
 		return (int)got;
 	call(SYS_madvise, got, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+	name_set((uintptr_t)start, bytes, NAME_RESERVED);
 	return 0;
 }
 
