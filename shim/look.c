@@ -8,6 +8,7 @@
 #include "shim/kernel.h"
 #include "shim/limit.h"
 #include "shim/scavenger.h"
+#include "shim/share.h"
 #include "shim/walls.h"
 #include "shim/worker.h"
 
@@ -371,6 +372,8 @@ uint32_t look_step(uint64_t now_ns)
 	own_bytes = own_limit_bytes(&stats, look.memory->walls.limit_bytes);
 	limit = less_of(sample->shared.limit_bytes, own_bytes);
 	atomic_store(&limit_bytes, limit != SAMPLE_NO_LIMIT ? limit : 0);
+	share_publish_walls(
+		limit, sample->shared.current_bytes, sample->shared.cache_bytes, now_ns);
 	if (limit == SAMPLE_NO_LIMIT) {
 		look_mark_set(LOOK_NO_LIMIT_BYTES);
 		return 0;

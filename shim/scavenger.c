@@ -8,6 +8,7 @@
 #include "shim/limit.h"
 #include "shim/link.h"
 #include "shim/settings.h"
+#include "shim/share.h"
 
 #include <stdatomic.h>
 
@@ -266,6 +267,7 @@ static uint64_t level_step(uint64_t now_ns)
 	settings_apply(now_ns);
 	pause_ns = level == HEAP_CALM ? heap_background(now_ns) : pace_step(level, now_ns);
 	link_slot_publish();
+	share_publish(now_ns);
 	return scavenger_has_news() ? SCAVENGER_AT_ONCE : pause_ns;
 }
 

@@ -19,6 +19,7 @@
 #include "shim/process.h"
 #include "shim/scavenger.h"
 #include "shim/settings.h"
+#include "shim/share.h"
 #include "shim/thread.h"
 #include "shim/trace.h"
 #include "shim/trim.h"
@@ -28,6 +29,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -151,6 +153,27 @@ static void huge_pages_start(char **environment)
 		environment_complain(name, value, "on or off");
 }
 
+/* Tells who asks for it that the library is in force in this process. */
+static void say_hello(char **environment)
+{
+	static const char name[] = "SPILLWAY_VERBOSE";
+	const char *value = environment_find(environment, name);
+	char line[160];
+	int length;
+
+	if (value == NULL || strcmp(value, "off") == 0)
+		return;
+	if (strcmp(value, "on") != 0) {
+		environment_complain(name, value, "on or off");
+		return;
+	}
+	length = snprintf(line, sizeof line,
+		"spillway: libspillway.so " SPILLWAY_VERSION
+		" is the allocator of process %d, %s\n",
+		(int)getpid(), link_joined() ? "linked to a supervisor" : "without a supervisor");
+	(void)kernel_write(STDERR_FILENO, line, (size_t)length);
+}
+
 static void start_in_libc(char **environment)
 {
 	int saved = errno;
@@ -171,9 +194,11 @@ static void start_in_libc(char **environment)
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));
 		trace_begin(environment_find(environment, "SPILLWAY_TRACE"));
+		say_hello(environment);
 	}
 	settings_init(environment);
 	limit_init(environment, worker_wake);
+	share_init(environment);
 	scavenger_init(link_sequence());
 	cache_set_hook(thread_note);
 	gate_set_populated(gate_populated);
@@ -197,5 +222,6 @@ __attribute__((destructor)) static void stop(void)
 	if (worker_process_check() != PROCESS_OWN)
 		return;
 	trace_end();
+	share_end();
 	link_slot_free();
 }

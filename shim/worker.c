@@ -15,6 +15,7 @@
 #include "shim/link.h"
 #include "shim/pressure.h"
 #include "shim/scavenger.h"
+#include "shim/share.h"
 #include "shim/thread.h"
 #include "shim/trace.h"
 #include "shim/trim.h"
@@ -179,6 +180,7 @@ static void worker_start(void)
 		!atomic_compare_exchange_strong(&state, &from, WORKER_RUNNING))
 		return;
 	link_slot_take();
+	share_begin();
 	atomic_store(&thread_id, 0);
 	/* A growing thread may be in the middle of a step; then later. */
 	if (!atomic_load(&filtered) && !os_is_sandboxed() && !atomic_exchange(&stepping, true)) {
@@ -370,8 +372,10 @@ void worker_growth_note(size_t bytes)
 		link_notify_supervisor();
 	}
 	if (!running && before / PUBLISH_BYTES != after / PUBLISH_BYTES &&
-		worker_process_check() == PROCESS_OWN)
+		worker_process_check() == PROCESS_OWN) {
 		link_slot_publish();
+		share_publish(os_now_ns());
+	}
 	if (before / WORKER_GROWTH_BYTES != after / WORKER_GROWTH_BYTES ||
 		(!running && after >= WORKER_GROWTH_BYTES))
 		growth_without_thread(after);
@@ -381,6 +385,7 @@ void worker_growth_note(size_t bytes)
 void worker_fork_child(void)
 {
 	link_fork_child();
+	share_fork_child();
 	level_fork_child();
 	scavenger_init(link_sequence());
 	atomic_store(&state, WORKER_NONE);
