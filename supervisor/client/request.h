@@ -32,6 +32,7 @@ struct request {
 	const char *command;
 	bool json;
 	bool verbose;
+	bool metrics; /* for Prometheus */
 	bool wait;
 	const char *level;
 	const char *target;

@@ -14,6 +14,7 @@
 #include "supervisor/client/logs.h"
 #include "supervisor/client/logs_command.h"
 #include "supervisor/client/names.h"
+#include "supervisor/client/ps.h"
 #include "supervisor/client/request.h"
 #include "supervisor/client/status.h"
 #include "supervisor/client/top.h"
@@ -36,6 +37,7 @@ static const char help[] =
 	"  reload                             reads the configuration file again\n"
 	"  events [--json]                    tells what happens, until it is interrupted\n"
 	"  top                                shows all of it live; q leaves\n"
+	"  ps [--json|--metrics]              every preloaded process; no supervisor is asked\n"
 	"  check FILE                         says whether a configuration file is right\n"
 	"\n"
 	"  SERVICE is a name, GROUP:*, GROUP:NAME, or all.\n"
@@ -268,6 +270,7 @@ static const struct command commands[] = {
 	{"reload", 0, 0, false, do_reload},
 	{"events", 0, 0, false, do_events},
 	{"top", 0, 0, false, do_top},
+	{"ps", 0, 0, true, ps_command},
 	{"check", 1, 1, true, do_check},
 };
 
@@ -288,7 +291,14 @@ static int obey(struct request *request)
 	return request_complain(EXIT_USAGE, name, "no such command; see spillctl --help");
 }
 
-enum long_option { OPTION_JSON = 256, OPTION_LEVEL, OPTION_TARGET, OPTION_WAIT, OPTION_NO_WAIT };
+enum long_option {
+	OPTION_JSON = 256,
+	OPTION_METRICS,
+	OPTION_LEVEL,
+	OPTION_TARGET,
+	OPTION_WAIT,
+	OPTION_NO_WAIT
+};
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
@@ -296,6 +306,7 @@ static const struct option long_options[] = {
 	{"version", no_argument, NULL, 'V'},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"verbose", no_argument, NULL, 'v'},
+	{"metrics", no_argument, NULL, OPTION_METRICS},
 	{"level", required_argument, NULL, OPTION_LEVEL},
 	{"target", required_argument, NULL, OPTION_TARGET},
 	{"wait", no_argument, NULL, OPTION_WAIT},
@@ -344,6 +355,9 @@ static int read_options(int argc, char **argv, struct request *request)
 			break;
 		case OPTION_JSON:
 			request->json = true;
+			break;
+		case OPTION_METRICS:
+			request->metrics = true;
 			break;
 		case OPTION_LEVEL:
 			request->level = optarg;
