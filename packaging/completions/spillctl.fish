@@ -4,7 +4,7 @@ function __spillctl_services
     spillctl status 2>/dev/null | awk 'NR > 2 { print $1 }'
 end
 
-set -l commands status release start stop restart signal limit logs reload events top check
+set -l commands status release start stop restart signal limit logs reload events top ps check
 complete -c spillctl -f
 complete -c spillctl -s s -l socket -r -F -d 'control socket'
 complete -c spillctl -s h -l help -d 'help'
@@ -15,8 +15,9 @@ complete -c spillctl -n '__fish_seen_subcommand_from release start stop restart'
 complete -c spillctl -n '__fish_seen_subcommand_from release' -l level -x -a 'lazy eager full' -d 'how hard'
 complete -c spillctl -n '__fish_seen_subcommand_from release' -l target -x -d 'how much is enough'
 complete -c spillctl -n '__fish_seen_subcommand_from release start stop restart' -l no-wait -d 'do not wait'
-complete -c spillctl -n '__fish_seen_subcommand_from status release events' -l json -d 'as JSON'
+complete -c spillctl -n '__fish_seen_subcommand_from status release events ps' -l json -d 'as JSON'
 complete -c spillctl -n '__fish_seen_subcommand_from status' -s v -d 'with the language runtime'
+complete -c spillctl -n '__fish_seen_subcommand_from ps' -l metrics -d 'for Prometheus'
 complete -c spillctl -n '__fish_seen_subcommand_from limit' -a off
 complete -c spillctl -n '__fish_seen_subcommand_from logs' -a 'stdout stderr'
 complete -c spillctl -n '__fish_seen_subcommand_from logs' -s f -l follow -d 'and what comes'
