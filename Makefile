@@ -241,6 +241,7 @@ $(foreach r,$(ROOMS),$(eval $(call unit_rule,$(r))))
 # Of the client only what neither asks nor draws.
 $(OUT)/tests/supervisor/test_client_top: $(OUT)/supervisor/client/top_model.o
 $(OUT)/tests/supervisor/test_share_file: $(OUT)/supervisor/client/share_file.o
+$(OUT)/tests/supervisor/test_why: $(patsubst %,$(OUT)/supervisor/%.o,client/why_rules client/why_kernel base/size)
 unit: $(UNIT) ## build the unit tests of this variant
 $(OUT)/tests/fuzz/test_heap_stream: $(STREAM)
 $(OUT)/tests/fuzz/test_seeds: $(INPUTS)

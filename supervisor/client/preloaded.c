@@ -71,21 +71,21 @@ static void read_command(struct preloaded *process)
 }
 
 /* The path on v2's line, or on that of v1 which counts memory. */
-static void read_cgroup(struct preloaded *process)
+void preloaded_cgroup(int pid, char path[SHARE_CGROUP_BYTES])
 {
 	char line[SHARE_CGROUP_BYTES + 256];
-	FILE *file = open_of(process->pid, "cgroup");
+	FILE *file = open_of(pid, "cgroup");
+	path[0] = '\0';
 	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		char *controllers = strchr(line, ':');
-		char *path = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-		if (path == NULL)
+		char *found = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
+		if (found == NULL)
 			continue;
-		*path++ = '\0';
-		path[strcspn(path, "\n")] = '\0';
+		*found++ = '\0';
+		found[strcspn(found, "\n")] = '\0';
 		bool counts = strstr(controllers, "memory") != NULL;
-		if (counts || (controllers[1] == '\0' && process->cgroup[0] == '\0'))
-			snprintf(process->cgroup, sizeof process->cgroup, "%.*s",
-				(int)sizeof process->cgroup - 1, path);
+		if (counts || (controllers[1] == '\0' && path[0] == '\0'))
+			snprintf(path, SHARE_CGROUP_BYTES, "%.*s", SHARE_CGROUP_BYTES - 1, found);
 	}
 	if (file != NULL)
 		fclose(file);
@@ -177,7 +177,7 @@ static bool look_at(struct preloaded *process, uint64_t pid_namespace)
 	snprintf(path, sizeof path, "/proc/%d", process->pid);
 	process->uid = stat(path, &status) == 0 ? status.st_uid : process->figures.uid;
 	read_command(process);
-	read_cgroup(process);
+	preloaded_cgroup(process->pid, process->cgroup);
 	return true;
 }
 
@@ -245,8 +245,9 @@ struct place {
 };
 
 struct search {
-	void (*see)(const struct share_figures *figures, void *with);
+	void (*see)(const struct preloaded_dead *dead, void *with);
 	void *with;
+	int beside;
 	uint64_t pid_namespace;
 	struct alive *alive;
 	size_t alive_count;
@@ -298,13 +299,13 @@ static bool is_new(struct search *search, const struct stat *status)
 static void see_dead(struct search *search, int fd, const char *entry)
 {
 	struct share_name name;
-	struct share_figures figures;
+	struct preloaded_dead dead = {.beside = search->beside};
 	if (!share_name_parse(entry, &name) || !is_dead(search, &name) ||
-		share_file_read(fd, entry, &figures) != 0)
+		share_file_read(fd, entry, &dead.figures) != 0)
 		return;
-	if (figures.start_ticks == name.start_ticks && figures.pid == name.pid)
-		search->see(&figures, search->with);
-	if ((uint64_t)time(NULL) > figures.updated_ms / 1000 + DEAD_AFTER_S)
+	if (dead.figures.start_ticks == name.start_ticks && dead.figures.pid == name.pid)
+		search->see(&dead, search->with);
+	if ((uint64_t)time(NULL) > dead.figures.updated_ms / 1000 + DEAD_AFTER_S)
 		unlinkat(fd, entry, 0);
 }
 
@@ -335,6 +336,7 @@ static void look_below(struct search *search, int pid)
 		snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
 	if (stat(path, &status) != 0 || !is_new(search, &status))
 		return;
+	search->beside = pid;
 	snprintf(path, sizeof path, "/proc/%d/root", pid);
 	int root_fd = open(pid != 0 ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; root_fd >= 0 && i < (pid == 0 ? DIRECTORIES : DIRECTORIES_USUAL); i++)
@@ -344,7 +346,7 @@ static void look_below(struct search *search, int pid)
 		close(root_fd);
 }
 
-int preloaded_each_dead(void (*see)(const struct share_figures *figures, void *with), void *with)
+int preloaded_each_dead(void (*see)(const struct preloaded_dead *dead, void *with), void *with)
 {
 	struct search search = {.see = see, .with = with};
 	size_t count;

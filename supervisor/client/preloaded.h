@@ -33,6 +33,13 @@ int preloaded_each(void (*see)(const struct preloaded *process, void *with), voi
 /* Calls see for each page of a process that is no more: in the usual directories, in the one that
  * the caller's SPILLWAY_SHARE names, and in those of each mount namespace that the caller may look
  * into.  Removes the ones that are older than an hour.  0 or -errno. */
-int preloaded_each_dead(void (*see)(const struct share_figures *figures, void *with), void *with);
+struct preloaded_dead {
+	int beside; /* a process in whose mount namespace the page was found; 0 = the caller's */
+	struct share_figures figures;
+};
+int preloaded_each_dead(void (*see)(const struct preloaded_dead *dead, void *with), void *with);
+
+/* The path of the process's memory cgroup as the caller sees it, "" where it is not known. */
+void preloaded_cgroup(int pid, char path[SHARE_CGROUP_BYTES]);
 
 #endif

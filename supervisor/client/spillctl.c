@@ -18,6 +18,7 @@
 #include "supervisor/client/request.h"
 #include "supervisor/client/status.h"
 #include "supervisor/client/top.h"
+#include "supervisor/client/why.h"
 
 /* As tail(1) has it. */
 #define LINES_USUAL 10
@@ -38,6 +39,8 @@ static const char help[] =
 	"  events [--json]                    tells what happens, until it is interrupted\n"
 	"  top                                shows all of it live; q leaves\n"
 	"  ps [--json|--metrics]              every preloaded process; no supervisor is asked\n"
+	"  why [--json] POD|CGROUP|PID|SERVICE\n"
+	"                                     why it was killed for memory, or nearly was\n"
 	"  check FILE                         says whether a configuration file is right\n"
 	"\n"
 	"  SERVICE is a name, GROUP:*, GROUP:NAME, or all.\n"
@@ -47,7 +50,8 @@ static const char help[] =
 	"  -h, --help; -V, --version\n"
 	"\n"
 	"Exit status: 0 done, 1 refused, 2 usage, 4 not allowed, 5 no such service,\n"
-	"7 no supervisor runs.  status: 0 all run, 3 not all, 4 unknown.\n";
+	"7 no supervisor runs; why: 0 explained, 1 nothing known.  status: 0 all run, 3 not all, 4 "
+	"unknown.\n";
 
 /* Commands --------------------------------------------------------------------------- */
 
@@ -271,6 +275,7 @@ static const struct command commands[] = {
 	{"events", 0, 0, false, do_events},
 	{"top", 0, 0, false, do_top},
 	{"ps", 0, 0, true, ps_command},
+	{"why", 1, 1, true, why_command},
 	{"check", 1, 1, true, do_check},
 };
 
