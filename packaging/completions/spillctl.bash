@@ -23,7 +23,7 @@ _spillctl() {
     return
   fi
   case $command in
-  '') words="status release start stop restart signal limit logs reload events top ps check --socket= --help --version" ;;
+  '') words="status release start stop restart signal limit logs reload events top ps why check --socket= --help --version" ;;
   status) words="--json -v $(_spillctl_services)" ;;
   release) words="--level=lazy --level=eager --level=full --target= --no-wait --json all $(_spillctl_services)" ;;
   start | stop | restart) words="--no-wait all $(_spillctl_services)" ;;
@@ -35,6 +35,7 @@ _spillctl() {
   logs) [ "${COMP_WORDS[COMP_CWORD - 2]}" = logs ] && words="stdout stderr" || words="-f -n $(_spillctl_services)" ;;
   events) words=--json ;;
   ps) words="--json --metrics" ;;
+  why) words="--json $(_spillctl_services)" ;;
   check)
     mapfile -t COMPREPLY < <(compgen -f -X '!*.ini' -- "$word"; compgen -d -- "$word")
     return
