@@ -50,8 +50,8 @@ static const char help[] =
 	"  -h, --help; -V, --version\n"
 	"\n"
 	"Exit status: 0 done, 1 refused, 2 usage, 4 not allowed, 5 no such service,\n"
-	"7 no supervisor runs; why: 0 explained, 1 nothing known.  status: 0 all run, 3 not all, 4 "
-	"unknown.\n";
+	"7 no supervisor runs.  status: 0 all run, 3 not all, 4 unknown.\n"
+	"why: 0 explained, 1 nothing is known.\n";
 
 /* Commands --------------------------------------------------------------------------- */
 
