@@ -38,7 +38,7 @@ static const char help[] =
 	"  reload                             reads the configuration file again\n"
 	"  events [--json]                    tells what happens, until it is interrupted\n"
 	"  top                                shows all of it live; q leaves\n"
-	"  ps [--json|--metrics]              every preloaded process; no supervisor is asked\n"
+	"  ps [--json|--metrics]              every preloaded process of the machine\n"
 	"  why [--json] POD|CGROUP|PID|SERVICE\n"
 	"                                     why it was killed for memory, or nearly was\n"
 	"  check FILE                         says whether a configuration file is right\n"

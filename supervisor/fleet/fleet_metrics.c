@@ -69,6 +69,25 @@ static double up(const struct seen *seen)
 	return seen->service->lives;
 }
 
+static double ready(const struct seen *seen)
+{
+	return living(seen, seen->service->ready);
+}
+
+/* Failures of its check since the last success; nothing where it has none. */
+static double health_failures(const struct seen *seen)
+{
+	if (seen->service->config->health.kind == CONFIG_PROBE_NONE)
+		return (double)NAN;
+	return living(seen, seen->service->health.failures);
+}
+
+static double healthy(const struct seen *seen)
+{
+	double failures = health_failures(seen);
+	return isnan(failures) ? failures : failures == 0;
+}
+
 static double restarts(const struct seen *seen)
 {
 	return (double)less(seen->service->restart.starts, 1);
@@ -165,6 +184,10 @@ static double stalled_full(const struct seen *seen)
 
 static const struct metric metrics[] = {
 	{"up", "gauge", "Whether the service's main process runs.", up},
+	{"ready", "gauge", "Whether it is ready, so that what waits for it starts.", ready},
+	{"healthy", "gauge", "Whether its last health check succeeded.", healthy},
+	{"health_failures", "gauge", "Health checks that failed one after another.",
+		health_failures},
 	{"restarts_total", "counter", "Starts after the first.", restarts},
 	{"oom_kills_total", "counter", "Processes that the kernel killed for memory.", oom_kills},
 	{"memory_used_bytes", "gauge",

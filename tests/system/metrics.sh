@@ -28,6 +28,9 @@ memory_max = 512M
 [service:bare]
 command = sleep 1000
 shim = off
+health = exec:test ! -e $TAP_DIR/ill
+health_interval = 200ms
+health_retries = 1000
 [service:short]
 command = sh -c 'exit 3'
 autorestart = false
@@ -80,6 +83,15 @@ tap_ok "the idle memory of a service is among the metrics" wait_until 60 is_idle
 tap_is "they have Prometheus' own type" "$(asks GET /metrics)" "200 text/plain; version=0.0.4; charset=utf-8"
 tap_is "a service that runs is up" "$(value spillway_service_up service=web)" 1
 tap_is "one that has ended is not" "$(value spillway_service_up service=short)" 0
+tap_is "one without a check of its readiness is ready" "$(value spillway_service_ready service=web)" 1
+tap_is "of one without a check of its health nothing is said" "$(value spillway_service_healthy service=web)" ""
+tap_is "one with a check that succeeds is healthy" "$(value spillway_service_healthy service=bare)" 1
+: >"$TAP_DIR/ill"
+fails() {
+  asks GET /metrics >/dev/null && [ "$(value spillway_service_healthy service=bare)" = 0 ]
+}
+tap_ok "and when it fails it is not" wait_until 60 fails
+at_least "failures are counted" "$(value spillway_service_health_failures service=bare)" 1
 tap_is "and nothing is said of its heaps" "$(value spillway_service_heap_live_bytes service=short)" ""
 tap_is "a service without the library has no heap" "$(value spillway_service_heaps service=bare)" 0
 tap_is "there is one level, and it is calm" "$(value spillway_service_level service=web)" "$(printf '1\n0\n0\n0')"
