@@ -72,8 +72,8 @@ LINK_HARD := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 LINK_SMALL := -Wl,--gc-sections
 FLAGS_fuzz := $(if $(FUZZ),-fsanitize=fuzzer-no-link)
 FLAGS_shim := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc
-# What the preload library has of other rooms.
-FLAGS_shared := -fPIC -fvisibility=hidden
+# What the preload library has of other rooms: no exception passes through it, and debuggers have .debug_frame.
+FLAGS_shared := -fPIC -fvisibility=hidden -fno-asynchronous-unwind-tables
 # Cold code: in the library its size counts, since mlockall locks every page, and in the supervisor
 # each page that is mapped is memory of its own.
 HOT := $(addprefix shim/,preload.c operators.c os_linux.c)

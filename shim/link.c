@@ -559,6 +559,21 @@ static uint64_t own_figure(enum figure_kind kind, uint64_t value, uint64_t inher
 	return value > inherited_value ? value - inherited_value : 0;
 }
 
+void link_figures_write(_Atomic uint64_t *first, const struct heap_stats *stats)
+{
+	struct figures {
+		FIGURES_OF_SLOT(LINK_MEMBER)
+	} *to = (struct figures *)first;
+
+#define WRITE(name, kind, attribute) \
+	atomic_store_explicit(&to->name, own_figure(FIGURE_##kind, stats->name, inherited.name), \
+		memory_order_relaxed);
+	FIGURES_LINKED(WRITE)
+#undef WRITE
+	atomic_store_explicit(&to->free_slots_bytes, stats->free_slot_bytes, memory_order_relaxed);
+	atomic_store_explicit(&to->fault_page_ns, stats->refault_page_ns, memory_order_relaxed);
+}
+
 void link_slot_publish(void)
 {
 	struct link_slot *own = link_slot_enter();
@@ -569,13 +584,7 @@ void link_slot_publish(void)
 		return;
 	}
 	heap_stats_read(&stats);
-#define PUBLISH(name, kind, attribute) \
-	atomic_store_explicit(&own->name, own_figure(FIGURE_##kind, stats.name, inherited.name), \
-		memory_order_relaxed);
-	FIGURES_LINKED(PUBLISH)
-#undef PUBLISH
-	atomic_store_explicit(&own->free_slots_bytes, stats.free_slot_bytes, memory_order_relaxed);
-	atomic_store_explicit(&own->fault_page_ns, stats.refault_page_ns, memory_order_relaxed);
+	link_figures_write(&own->in_use_bytes, &stats);
 	link_slot_leave();
 }
 

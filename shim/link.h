@@ -128,6 +128,10 @@ void link_slot_free(void);
 /* Copies the heap's counters into the slot.  Takes another slot where that is no longer this
  * process's. */
 void link_slot_publish(void);
+/* Writes the heap's counters to the figures of a slot, or of a page (share_page.h), whose first is
+ * in_use_bytes; those that the gate counts are left alone. */
+struct heap_stats;
+void link_figures_write(_Atomic uint64_t *first, const struct heap_stats *stats);
 
 /* In a forked child, which has one thread: the parent's slot is not ours. */
 void link_fork_child(void);

@@ -1,12 +1,13 @@
 /* The process's page of figures, for whoever looks from outside. */
 #include "shim/share.h"
 
+#include "shim/cgroup_place.h"
 #include "shim/environment.h"
 #include "shim/heap/base/os.h"
 #include "shim/heap/front/heap.h"
 #include "shim/kernel.h"
 #include "shim/level.h"
-#include "shim/limit.h"
+#include "shim/link.h"
 #include "shim/process.h"
 #include "shim/settings.h"
 #include "shim/share_dead.h"
@@ -22,7 +23,6 @@
 
 #define DIRECTORY_CHARS 200U
 #define PATH_BYTES (DIRECTORY_CHARS + 1 + SHARE_NAME_BYTES)
-#define CGROUP_TEXT_BYTES 3072U
 
 static bool wanted;
 /* "": the usual ones. */
@@ -59,40 +59,33 @@ static void file_read(const char *name, char *text, size_t bytes)
 	text[length > 0 ? length : 0] = '\0';
 }
 
-/* From one line of /proc/self/cgroup: v2's, or that of v1 which counts memory. */
-static const char *cgroup_path(const char *line)
-{
-	const char *controllers = strchr(line, ':');
-	const char *at = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-	const char *memory = at != NULL ? strstr(controllers, "memory") : NULL;
+/* Mapped while the page is made: too much for a small stack. */
+struct making {
+	union {
+		struct share_page page;
+		char bytes[SHARE_PAGE_BYTES];
+	} first;
+	struct cgroup_room room;
+};
 
-	if (at == NULL || (at != controllers + 1 && (memory == NULL || memory > at)))
-		return NULL;
-	return at + 1;
+#define MAKING_BYTES ((sizeof(struct making) + 65535) / 65536 * 65536)
+
+static void place_fill(struct share_page *made, struct cgroup_room *room)
+{
+	int root_fd = kernel_open("/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	const char *place = room->v2;
+
+	if (root_fd < 0)
+		return;
+	(void)cgroup_place_read(root_fd, room);
+	kernel_close(root_fd);
+	if (room->v1[0] != '\0')
+		place = room->v1;
+	memmove(made->cgroup, place, strnlen(place, SHARE_CGROUP_BYTES));
 }
 
-static void cgroup_read(char *text, struct share_page *made)
-{
-	const char *line = text;
-
-	file_read("/proc/self/cgroup", text, CGROUP_TEXT_BYTES);
-	while (*line != '\0') {
-		size_t length = strcspn(line, "\n");
-		const char *found = cgroup_path(line);
-		const char *end = line + length;
-
-		/* v1's own line goes before v2's, which may be there without the controller. */
-		if (found != NULL && found < end && (size_t)(end - found) < SHARE_CGROUP_BYTES &&
-			(made->cgroup[0] == '\0' || line[0] != '0')) {
-			memset(made->cgroup, 0, SHARE_CGROUP_BYTES);
-			memmove(made->cgroup, found, (size_t)(end - found));
-		}
-		line = *end == '\0' ? end : end + 1;
-	}
-}
-
-/* The page as it is in the beginning; memory is at least a page and the text of cgroups. */
-static void page_fill(struct share_page *made, char *text)
+/* The page as it is in the beginning. */
+static void page_fill(struct share_page *made, struct cgroup_room *room)
 {
 	char name[SHARE_COMMAND_BYTES + 1];
 
@@ -106,7 +99,7 @@ static void page_fill(struct share_page *made, char *text)
 	file_read("/proc/self/comm", name, sizeof name);
 	name[strcspn(name, "\n")] = '\0';
 	memmove(made->command, name, strnlen(name, SHARE_COMMAND_BYTES));
-	cgroup_read(text, made);
+	place_fill(made, room);
 }
 
 /* A write beyond it would send SIGXFSZ. */
@@ -172,22 +165,19 @@ static struct share_page *page_make_somewhere(const struct share_page *first)
 
 void share_begin(void)
 {
-	size_t page_bytes = os_page_bytes();
-	size_t bytes =
-		(SHARE_PAGE_BYTES + CGROUP_TEXT_BYTES + page_bytes - 1) / page_bytes * page_bytes;
-	unsigned char *memory;
+	struct making *making;
 	struct share_page *first;
 
 	if (!wanted || atomic_load(&page) != NULL || os_is_sandboxed() || !may_write_file())
 		return;
-	memory = os_map(bytes, page_bytes);
-	if (memory == NULL)
+	making = os_map(MAKING_BYTES, os_page_bytes());
+	if (making == NULL)
 		return;
-	first = (struct share_page *)memory;
-	page_fill(first, (char *)memory + SHARE_PAGE_BYTES);
+	first = &making->first.page;
+	page_fill(first, &making->room);
 	if (first->start_ticks != 0 && first->pid_namespace != 0)
 		atomic_store(&page, page_make_somewhere(first));
-	os_unmap(memory, bytes);
+	os_unmap(making, MAKING_BYTES);
 	share_publish(os_now_ns());
 }
 
@@ -231,18 +221,9 @@ static void sample_write(struct share_page *to, const struct heap_stats *stats, 
 
 static void figures_write(struct share_page *to, const struct heap_stats *stats, uint64_t now_ns)
 {
-	const struct link_slot *gate = limit_slot();
 	struct heap_tuning tuning;
 
-#define PUBLISH(name, kind, attribute) store(&to->name, stats->name);
-	FIGURES_LINKED(PUBLISH)
-#undef PUBLISH
-	store(&to->free_slots_bytes, stats->free_slot_bytes);
-	store(&to->fault_page_ns, stats->refault_page_ns);
-	store(&to->wants_bytes, load(&gate->wants_bytes));
-	store(&to->gate_waits, load(&gate->gate_waits));
-	store(&to->gate_timeouts, load(&gate->gate_timeouts));
-	store(&to->gate_wait_ns, load(&gate->gate_wait_ns));
+	link_figures_write(&to->in_use_bytes, stats);
 	settings_read(&tuning);
 	store(&to->price_ns, tuning.price_ns);
 	atomic_store(&to->level, (uint32_t)level_in_force(now_ns));

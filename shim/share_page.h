@@ -86,7 +86,7 @@ struct share_page {
 	char cgroup[SHARE_CGROUP_BYTES];
 	struct share_sample sample[SHARE_SAMPLES];
 	uint64_t reserved[64];
-	/* Of the one process: figures.h says what each is. */
+	/* Of the one process: figures.h says what each is.  Those that the gate counts stay 0. */
 	FIGURES_OF_SLOT(SHARE_MEMBER)
 };
 

@@ -140,33 +140,27 @@ static void on_fork_child(void)
 	errno = saved;
 }
 
-static void huge_pages_start(char **environment)
+/* Off by default. */
+static bool is_switched_on(char **environment, const char *name)
 {
-	static const char name[] = "SPILLWAY_HUGE_PAGES";
 	const char *value = environment_find(environment, name);
 
 	if (value == NULL || strcmp(value, "off") == 0)
-		return;
+		return false;
 	if (strcmp(value, "on") == 0)
-		huge_use(true);
-	else
-		environment_complain(name, value, "on or off");
+		return true;
+	environment_complain(name, value, "on or off");
+	return false;
 }
 
 /* Tells who asks for it that the library is in force in this process. */
 static void say_hello(char **environment)
 {
-	static const char name[] = "SPILLWAY_VERBOSE";
-	const char *value = environment_find(environment, name);
 	char line[160];
 	int length;
 
-	if (value == NULL || strcmp(value, "off") == 0)
+	if (!is_switched_on(environment, "SPILLWAY_VERBOSE"))
 		return;
-	if (strcmp(value, "on") != 0) {
-		environment_complain(name, value, "on or off");
-		return;
-	}
 	length = snprintf(line, sizeof line,
 		"spillway: libspillway.so " SPILLWAY_VERSION
 		" is the allocator of process %d, %s\n",
@@ -189,7 +183,8 @@ static void start_in_libc(char **environment)
 	if (getauxval(AT_SECURE) != 0)
 		environment = NULL;
 	if (environment != NULL) {
-		huge_pages_start(environment);
+		if (is_switched_on(environment, "SPILLWAY_HUGE_PAGES"))
+			huge_use(true);
 		link_begin(environment, "libspillway.so");
 		pressure_watch_set(environment_find(environment, "MEMORY_PRESSURE_WATCH"),
 			environment_find(environment, "MEMORY_PRESSURE_WRITE"));

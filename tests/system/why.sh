@@ -76,6 +76,13 @@ tap_is "and what would have helped" "$(/usr/bin/python3 -c '
 import json, sys
 print(json.load(open(sys.argv[1]))["advice"][0]["rule"])' "$TAP_DIR/json")" live
 tap_ok "a part of the cgroup's name is enough" why "${CGROUP_MEMORY##*/}"
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid 65534 --clear-groups "$spillctl" --version >/dev/null 2>&1; then
+  setpriv --reuid 65534 --clear-groups "$spillctl" why "$CGROUP_MEMORY" >"$TAP_DIR/why" 2>&1
+  tap_ok "without the kernel's log the process's own figures tell" grep -q "^killed: memory (pid $hog) at .* of 96M used" "$TAP_DIR/why"
+  tap_diag "$(cat "$TAP_DIR/why")"
+else
+  tap_skip "without the kernel's log the process's own figures tell" "the user cannot be changed to nobody"
+fi
 "$spillctl" why no-such-cgroup >/dev/null 2>&1
 tap_is "of a name that nothing has nothing is known" $? 1
 "$spillctl" why >/dev/null 2>&1
