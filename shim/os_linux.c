@@ -213,7 +213,8 @@ void os_sandbox_leave(void)
 #define SET_VMA_NAME 0
 
 /* For /proc/PID/maps.  A kernel that has no names for mappings is asked once. */
-static __attribute__((cold, noinline)) void name_set(uintptr_t start, size_t bytes, const char *name)
+static __attribute__((cold, noinline)) void name_set(
+	uintptr_t start, size_t bytes, const char *name)
 {
 	static _Atomic bool is_missing;
 

@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIBRARY "libspillway.so"
 #define DEAD_AFTER_S 3600
 #define PLACES_MAX 2048
 #define DIRECTORIES_USUAL 2
@@ -93,6 +92,16 @@ void preloaded_cgroup(int pid, char path[SHARE_CGROUP_BYTES])
 
 enum mapped { MAPPED_UNKNOWN, MAPPED_NOT, MAPPED_LIBRARY };
 
+/* Also one that was replaced, which has " (deleted)" behind its name. */
+static bool is_library(const char *name)
+{
+	static const char *const libraries[] = {"libspillway.so", "libspillway-agent.so"};
+	for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++)
+		if (strncmp(name, libraries[i], strlen(libraries[i])) == 0)
+			return true;
+	return false;
+}
+
 /* page: the path of the process's page, "" where it has none. */
 static enum mapped read_maps(int pid, char page[SHARE_PATH_BYTES])
 {
@@ -110,7 +119,7 @@ static enum mapped read_maps(int pid, char page[SHARE_PATH_BYTES])
 		if (slash == NULL)
 			continue;
 		path[strcspn(path, "\n")] = '\0';
-		if (strncmp(slash + 1, LIBRARY, strlen(LIBRARY)) == 0)
+		if (is_library(slash + 1))
 			found = MAPPED_LIBRARY;
 		else if (share_name_parse(slash + 1, &name) && strlen(path) < SHARE_PATH_BYTES)
 			memcpy(page, path, strlen(path) + 1);

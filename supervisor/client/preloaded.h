@@ -7,7 +7,8 @@
 #include "supervisor/client/share_file.h"
 
 /*
- * The processes of this machine in which libspillway.so is the allocator, as far as the caller may
+ * The processes of this machine in which libspillway.so is the allocator, or that have the agent
+ * beside their own one, which shares no page, as far as the caller may
  * see them: all for root, else those of the same user, and of other users those whose pages lie in
  * the usual directories of the caller's own namespaces.
  *
