@@ -41,7 +41,7 @@ static uint64_t inode_of(const char *path)
 	return stat(path, &status) == 0 ? (uint64_t)status.st_ino : 0;
 }
 
-/* 0: there is no such process. */
+/* 0: there is no such process, or it has ended and only waits to be reaped. */
 static uint64_t read_start(int pid)
 {
 	char text[1024];
@@ -52,6 +52,8 @@ static uint64_t read_start(int pid)
 	text[length] = '\0';
 	/* The command's name may hold brackets; nothing after it does. */
 	const char *at = strrchr(text, ')');
+	if (at != NULL && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'))
+		return 0;
 	for (int field = 2; at != NULL && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	return at != NULL ? strtoull(at + 1, NULL, 10) : 0;
@@ -73,7 +75,8 @@ static void read_command(struct preloaded *process)
 void preloaded_cgroup(int pid, char path[SHARE_CGROUP_BYTES])
 {
 	char line[SHARE_CGROUP_BYTES + 256];
-	FILE *file = open_of(pid, "cgroup");
+	/* One that has ended is shown in the root of version 1, wherever it was. */
+	FILE *file = read_start(pid) != 0 ? open_of(pid, "cgroup") : NULL;
 	path[0] = '\0';
 	while (file != NULL && fgets(line, sizeof line, file) != NULL) {
 		char *controllers = strchr(line, ':');
