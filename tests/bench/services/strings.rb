@@ -1,13 +1,13 @@
 # A service in Ruby: each request builds strings and keeps a few of them.
 #   ruby strings.rb PORT
 # A connection is one request: a line with the number of strings; the answer is a line.  "live" is answered with the
-# highest sum of bytes that ObjectSpace knows of at the end of a request.
+# highest sum of bytes of the strings of all requests under way.
 require 'socket'
-require 'objspace'
 
 kept = []
 live = 0
-measures = ENV['MEASURE_LIVE'] == '1'
+under_way = 0
+lock = Mutex.new
 server = TCPServer.new('127.0.0.1', Integer(ARGV[0]))
 server.listen(64)
 loop do
@@ -17,10 +17,12 @@ loop do
       socket.puts(live)
     else
       made = Array.new(word.to_i) { |i| 'x' * (500 + i * 7919 % 30_000) }
-      live = [live, ObjectSpace.memsize_of_all].max if measures
+      bytes = made.sum(&:bytesize)
+      lock.synchronize { live = [live, under_way += bytes].max }
       kept << made[0]
       kept.shift if kept.size > 64
-      socket.puts("done #{made.sum(&:bytesize)}")
+      socket.puts("done #{bytes}")
+      lock.synchronize { under_way -= bytes }
     end
     socket.close
   rescue SystemCallError
