@@ -3,8 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +10,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "supervisor/process/account_lookup.h"
 
 /* 32-bit machines have the 16-bit calls under the plain names. */
 #ifdef SYS_setresuid32
@@ -23,9 +23,6 @@
 #define SETRESGID SYS_setresgid
 #define SETRESUID SYS_setresuid
 #endif
-
-#define ENTRY_BYTES_MAX (1U << 20)
-#define GROUPS_FIRST 32
 
 /* The all-ones id means "leave it" to the kernel. */
 static int parse_id(const char *text, const char **end, uint32_t *id)
@@ -59,29 +56,13 @@ static int parse_numbers(const char *text, struct account *account, bool *has_gr
 	return error == 0 && *rest == '\0' ? 0 : -EINVAL;
 }
 
-/* The list is asked for again with room for as many as it says; it can have grown meanwhile. */
-static int take_groups(const struct passwd *entry, struct account *account)
-{
-	int count = GROUPS_FIRST;
-	int room;
-	do {
-		room = count;
-		gid_t *grown = realloc(account->groups, (size_t)room * sizeof *grown);
-		if (grown == NULL)
-			return -ENOMEM;
-		account->groups = grown;
-	} while (getgrouplist(entry->pw_name, account->gid, account->groups, &count) < 0 &&
-		 count > room);
-	account->group_count = (size_t)count;
-	return 0;
-}
-
 static int take_entry(const struct passwd *entry, bool has_group, struct account *account)
 {
 	account->uid = entry->pw_uid;
 	if (!has_group)
 		account->gid = entry->pw_gid;
-	int error = take_groups(entry, account);
+	int error = account_lookup_groups(
+		entry->pw_name, account->gid, &account->groups, &account->group_count);
 	if (error != 0)
 		return error;
 	int name = snprintf(account->name, sizeof account->name, "%s", entry->pw_name);
@@ -92,47 +73,35 @@ static int take_entry(const struct passwd *entry, bool has_group, struct account
 	return fits ? 0 : -ENAMETOOLONG;
 }
 
+/* No entry, or nobody to ask: the numbers are all there is to know. */
+static int take_numbers(struct account *account)
+{
+	account->groups = malloc(sizeof *account->groups);
+	if (account->groups == NULL)
+		return -ENOMEM;
+	account->groups[0] = account->gid;
+	account->group_count = 1;
+	return 0;
+}
+
 int account_resolve(const char *text, struct account *account)
 {
 	struct account found = {0};
 	bool has_group = false;
 	bool is_number = isdigit((unsigned char)text[0]);
-	char *buffer = NULL;
 	int error = is_number ? parse_numbers(text, &found, &has_group) : 0;
 	if (error != 0)
 		return error;
-	struct passwd entry;
-	struct passwd *result = NULL;
-	size_t size = 1024;
-	do {
-		size *= 2;
-		char *grown = realloc(buffer, size);
-		if (grown == NULL) {
-			error = ENOMEM;
-			goto out;
-		}
-		buffer = grown;
-		error = is_number ? getpwuid_r(found.uid, &entry, buffer, size, &result)
-				  : getpwnam_r(text, &entry, buffer, size, &result);
-	} while (error == ERANGE && size < ENTRY_BYTES_MAX);
-	if (result != NULL) {
-		error = -take_entry(result, has_group, &found);
-	} else if (is_number) {
-		/* No entry, or nobody to ask: the numbers are all there is to know. */
-		found.groups = malloc(sizeof *found.groups);
-		error = found.groups != NULL ? 0 : ENOMEM;
-		if (error == 0)
-			found.groups[found.group_count++] = found.gid;
-	} else if (error == 0) {
-		error = ENOENT;
-	}
-out:
+	const struct passwd *entry = account_lookup_user(is_number ? NULL : text, found.uid);
+	if (entry != NULL)
+		error = take_entry(entry, has_group, &found);
+	else
+		error = is_number ? take_numbers(&found) : -ENOENT;
 	if (error == 0)
 		*account = found;
 	else
 		account_free(&found);
-	free(buffer);
-	return -error;
+	return error;
 }
 
 void account_free(struct account *account)

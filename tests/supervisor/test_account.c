@@ -10,7 +10,9 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,7 +114,15 @@ static void test_a_child_becomes_it_for_good(void **state)
 
 enum { MANY_GROUPS = 700, FIRST_GROUP = 70000 };
 
-/* A file in the place of /etc/group, for this process only.  false: it cannot be put there. */
+/* A file in the place of another, for this process only.  false: it cannot be put there. */
+static bool put_in_place(const char *path, const char *other)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount(path, other, NULL, MS_BIND, NULL) == 0;
+}
+
+/* For /etc/group. */
 static bool replace_groups(const char *path, const char *member)
 {
 	FILE *file = fopen(path, "w");
@@ -120,10 +130,7 @@ static bool replace_groups(const char *path, const char *member)
 		return false;
 	for (int i = 0; i < MANY_GROUPS; i++)
 		fprintf(file, "many%d:x:%d:%s\n", i, FIRST_GROUP + i, member);
-	bool written = fclose(file) == 0;
-	return written && unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount(path, "/etc/group", NULL, MS_BIND, NULL) == 0;
+	return fclose(file) == 0 && put_in_place(path, "/etc/group");
 }
 
 enum { ALL_KEPT, NOT_RESOLVED, NOT_FOUND, NOT_BECOME, NOT_KEPT, NO_PLACE };
@@ -166,6 +173,66 @@ static void test_no_group_of_hundreds_is_dropped(void **state)
 	assert_int_equal(WEXITSTATUS(status), ALL_KEPT);
 }
 
+static void write_text(const char *folder, const char *name, const char *text)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fchmod(fileno(file), 0755);
+	fclose(file);
+}
+
+/* In a child: which of these it is. */
+static int ask_another_source(const char *folder)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/nsswitch.conf", folder);
+	if (!put_in_place(path, "/etc/nsswitch.conf"))
+		return NO_PLACE;
+	setenv("PATH", folder, 1);
+	if (resolve("elsewhere") != 0 || resolve("no-such-user-here") != -ENOENT)
+		return NOT_RESOLVED;
+	if (resolve("elsewhere") != 0 || account.uid != 4711 || account.gid != 4712 ||
+		strcmp(account.home, "/h") != 0)
+		return NOT_FOUND;
+	if (account.group_count != 3 || account.groups[0] != 4712 || account.groups[2] != 4714)
+		return NOT_KEPT;
+	return resolve("4711") == 0 && strcmp(account.name, "elsewhere") == 0 ? ALL_KEPT
+									      : NOT_FOUND;
+}
+
+static void test_other_sources_are_asked_by_getent(void **state)
+{
+	char folder[] = "/tmp/spillway-account-XXXXXX";
+	char command[64];
+	int status = -1;
+	(void)state;
+	skip_unless_root();
+	if (access("/etc/nsswitch.conf", F_OK) != 0)
+		skip_because("there is no /etc/nsswitch.conf");
+	assert_non_null(mkdtemp(folder));
+	write_text(folder, "nsswitch.conf", "passwd: files [!UNAVAIL=return] ldap\ngroup:\tldap\n");
+	write_text(folder, "getent",
+		"#!/bin/sh\n"
+		"case $1:$2 in\n"
+		"passwd:elsewhere | passwd:4711) echo elsewhere:x:4711:4712::/h:/bin/sh ;;\n"
+		"initgroups:elsewhere) echo 'elsewhere             4712 4713 4714' ;;\n"
+		"*) exit 2 ;;\n"
+		"esac\n");
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(ask_another_source(folder));
+	waitpid(pid, &status, 0);
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == NO_PLACE)
+		skip_because("nothing can be mounted here");
+	assert_int_equal(WEXITSTATUS(status), ALL_KEPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_nobody_is_refused),
 		cmocka_unit_test(test_a_child_becomes_it_for_good),
 		cmocka_unit_test(test_no_group_of_hundreds_is_dropped),
+		cmocka_unit_test(test_other_sources_are_asked_by_getent),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	account_free(&account);
