@@ -92,6 +92,11 @@ archive = $(if $(findstring /,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$
 LIBS_json := $(call archive,jansson)
 LIBS_supervisor := -lcgroup $(call archive,event_extra) $(LIBS_json) -levent_core
 LIBS_program := $(foreach l,cgroup event_extra jansson event_core inih,$(call archive,$(l)))
+# So is libc itself, into the supervisor, where there is an archive of that: no loader runs before main.
+# LIBC=shared has it loaded.
+LIBC ?= $(if $(SAN),shared,$(if $(findstring /,$(shell $(CC) -print-file-name=libc.a)),archive,shared))
+# --no-warnings: glibc warns of functions that load modules, which libevent's HTTP has and we do not call.
+LINK_libc = $(if $(filter archive,$(LIBC)),-static-pie -Wl$(comma)--no-warnings,-pie)
 # Which code lies side by side: the script says why.  The kernel maps 64 KiB from such an address at a time.
 LINK_order = $(if $(SAN),,-Wl$(comma)-T$(comma)supervisor/order.ld -Wl$(comma)-z$(comma)max-page-size=0x10000 -Wl$(comma)-Map=$(OUT)/spillway.map)
 LIBS_client := $(LIBS_json) $(call archive,ncursesw) $(call archive,tinfo)
@@ -145,7 +150,7 @@ $(BIN): supervisor/order.ld
 PARTS_spillway := $(OUT)/supervisor/main.o $(SUPERVISOR) $(POLICY) $(CONFIG)
 $(BIN): $(PARTS_spillway)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) -pie $(LINK_HARD) $(LINK_SMALL) $(LDFLAGS) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
+	$(call say,LINK,$@)$(CC) $(FLAGS) $(CFLAGS) $(LINK_libc) $(LINK_HARD) $(LINK_SMALL) $(LDFLAGS) $(LINK_order) -o $@ $(WARM) $(call archive,event_core) $(filter %.a,$^) $(LIBS_program)
 
 # The sanitized programs beside the release library, for the scripts of tests/system.
 $(OUT)/system: $(BIN) $(CTL)

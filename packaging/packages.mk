@@ -16,8 +16,7 @@ export SOURCE_DATE_EPOCH
 
 # The build id is a sum over the debugging information, which names the folder of the build.
 STRIPPED = -s -Wl,--build-id=none
-# --no-warnings: glibc warns of each function that may load a library for the accounts of another
-# source than /etc/passwd (README, "Packages, and programs to take along").
+# --no-warnings: as in the Makefile.
 LINK_STATIC = $(CC) $(FLAGS) $(CFLAGS) $(LINK_HARD) $(LINK_SMALL) $(STRIPPED) -static-pie -Wl,--no-warnings $(LDFLAGS)
 
 # As the Makefile links it, else without a library.
