@@ -23,6 +23,7 @@
 
 struct pressure_directory {
 	int fd; /* locked */
+	bool is_swept;
 	unsigned made;
 	char path[DIRECTORY_BYTES];
 };
@@ -114,7 +115,6 @@ static int open_directory(struct pressure_directory **directory)
 		bool wants_memory = i < count;
 		if (base == NULL || base[0] != '/' || is_in_memory(base) != wants_memory)
 			continue;
-		remove_leftovers(base);
 		error = make_below(made, base);
 	}
 	if (error == 0) {
@@ -125,6 +125,17 @@ static int open_directory(struct pressure_directory **directory)
 		close(made->fd);
 	free(made);
 	return error;
+}
+
+void pressure_directory_sweep(struct pressure_directory *directory)
+{
+	char base[DIRECTORY_BYTES];
+	if (directory == NULL || directory->is_swept)
+		return;
+	directory->is_swept = true;
+	snprintf(base, sizeof base, "%.*s", (int)(strrchr(directory->path, '/') - directory->path),
+		directory->path);
+	remove_leftovers(base);
 }
 
 void pressure_directory_close(struct pressure_directory *directory)

@@ -22,8 +22,8 @@
  *
  * The directory is in the first of /run, XDG_RUNTIME_DIR, /dev/shm and /tmp that can be written and
  * is a tmpfs; where none is, in the first that can be written.  It cannot be listed by others, and
- * is locked while its supervisor lives: one that was killed leaves it, and the next one that starts
- * there removes it.
+ * is locked while its supervisor lives: one that was killed leaves it, and the next one removes it
+ * that is there for a while.
  */
 
 #define PRESSURE_CLIENTS 64U
@@ -31,6 +31,10 @@
 
 struct pressure_directory;
 struct pressure_socket;
+
+/* Once: removes what supervisors have left beside it that were killed.  A start need not wait for
+ * that.  NULL: there is nothing to do. */
+void pressure_directory_sweep(struct pressure_directory *directory);
 
 /* After the sockets in it; may be NULL. */
 void pressure_directory_close(struct pressure_directory *directory);

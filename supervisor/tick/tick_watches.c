@@ -89,6 +89,7 @@ static void watch_limits(struct tick *tick)
 {
 	tick->limits_due_ms = UINT64_MAX;
 	open_machine_trigger(tick);
+	pressure_directory_sweep(tick->pressure);
 	if (limit_watch_open(&tick->limits) != 0)
 		return;
 	sampler_watch_limits(tick->sampler, &tick->limits);

@@ -184,9 +184,11 @@ static void test_the_next_one_removes_what_a_killed_one_left(void **state)
 	close(ends[1]);
 	assert_int_equal(access(path, F_OK), 0);
 	assert_int_equal(pressure_socket_open(&next.directory, &next.socket), 0);
+	pressure_directory_sweep(next.directory);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(access(dirname(path), F_OK), -1);
 	assert_int_equal(access(pressure_socket_path(provider->socket), F_OK), 0);
+	assert_int_equal(access(pressure_socket_path(next.socket), F_OK), 0);
 	pressure_socket_close(next.socket);
 	pressure_directory_close(next.directory);
 }
