@@ -84,11 +84,19 @@ static void set_timer(struct fleet *fleet, uint64_t now_ms)
 	loop_timer_set(fleet->timer, next_ms > now_ms ? next_ms - now_ms : 0);
 }
 
+/* The first turn opens files that can be done without, and leaves what the end needs. */
+static void look(struct fleet *fleet, uint64_t now_ms)
+{
+	if (fleet->inherited != NULL && fleet->ending == FLEET_SERVES)
+		descriptors_set_aside(fleet->inherited);
+	fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+}
+
 void fleet_turn(struct fleet *fleet)
 {
 	uint64_t now_ms = loop_now_ms();
 	if (shim_is_awaited(fleet, now_ms))
-		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+		look(fleet, now_ms);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(fleet->service[i], &fleet->host, now_ms);
 	fleet_on_exit_step(fleet, now_ms);
@@ -99,7 +107,7 @@ void fleet_turn(struct fleet *fleet)
 		(fleet->watches_missing || tick_is_stirred(fleet->host.tick)))
 		fleet->tick_ms = now_ms + TICK_STIRRED_MS;
 	if (fleet->tick_ms <= now_ms)
-		fleet->tick_ms = now_ms + tick_step(fleet->host.tick, now_ms);
+		look(fleet, now_ms);
 	for (size_t i = 0; i < fleet->count && !fleet->stopping; i++)
 		service_last_resort(fleet->service[i], &fleet->host, now_ms);
 	fleet_control_step(fleet->control, now_ms);

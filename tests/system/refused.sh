@@ -24,7 +24,8 @@ mark=$((300000 + $$))
 # What a supervisor with too few can do without is given up for what it cannot.
 bad=
 for limit in 40 34 30 28 26 24 22 20 19 18 17 16; do
-	(ulimit -n $limit && exec "$spillway" -v -- sh -c 'setsid sleep "$0" & exit 3' "$mark") 2>"$log"
+	# Beyond the first look at its memory, which opens what is left.
+	(ulimit -n $limit && exec "$spillway" -v -- sh -c 'setsid sleep "$0" & sleep 0.05; exit 3' "$mark") 2>"$log"
 	status=$?
 	[ $status -eq 3 ] || bad="$bad $limit:$status"
 	! pgrep -f "sleep $mark" >/dev/null || bad="$bad $limit:orphan"
