@@ -169,12 +169,19 @@ static bool life_equal(const struct config_service *a, const struct config_servi
 	       a->stopwait_ms == b->stopwait_ms;
 }
 
+bool config_privileges_equal(const struct config_privileges *a, const struct config_privileges *b)
+{
+	return a->no_new_privs == b->no_new_privs && a->has_capabilities == b->has_capabilities &&
+	       a->capabilities == b->capabilities;
+}
+
 bool config_service_equal(const struct config_service *a, const struct config_service *b)
 {
 	return a->is_program == b->is_program && text_equal(a->name, b->name) &&
 	       list_equal(a->argv, b->argv) && text_equal(a->directory, b->directory) &&
 	       text_equal(a->user, b->user) && list_equal(a->environment, b->environment) &&
 	       life_equal(a, b) && care_equal(a, b) && logs_equal(a, b) &&
+	       config_privileges_equal(&a->privileges, &b->privileges) &&
 	       a->has_umask == b->has_umask && a->umask == b->umask &&
 	       list_equal(a->on_pressure, b->on_pressure) &&
 	       a->on_pressure_signal == b->on_pressure_signal &&

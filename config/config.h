@@ -176,6 +176,14 @@ struct config_need {
 	bool is_required; /* by "requires", else by "after" */
 };
 
+/* What a process and all that it starts may do at most. */
+struct config_privileges {
+	bool no_new_privs; /* no program gives more than its starter has: set-user-ID has no effect
+			    */
+	bool has_capabilities; /* else it has what we would give it */
+	uint64_t capabilities; /* a bit for each, by the kernel's numbers */
+};
+
 /* Of the file io.max, in its order. */
 enum config_io {
 	CONFIG_IO_RBPS,
@@ -238,7 +246,8 @@ struct config_service {
 	uint32_t stopwait_ms;
 	struct config_log log[CONFIG_STREAMS];
 	bool redirect_stderr; /* its stderr is its stdout */
-	bool has_umask;       /* else the supervisor's */
+	struct config_privileges privileges;
+	bool has_umask; /* else the supervisor's */
 	int umask;
 	struct config_amount memory_max; /* share = of the wall above; both 0 = none */
 	struct config_amount memory_high;
@@ -337,6 +346,8 @@ void config_error_format(
 /* For reload.  Every setting but the group, and the policy index, which means something only
  * within one config: what the two indices stand for is compared by the other. */
 bool config_service_equal(const struct config_service *a, const struct config_service *b);
+
+bool config_privileges_equal(const struct config_privileges *a, const struct config_privileges *b);
 
 /* Whether that exit status is among its exitcodes. */
 bool config_service_expects(const struct config_service *service, int status);

@@ -11,6 +11,7 @@
 #include "config/command.h"
 #include "config/keys_cgroup.h"
 #include "config/keys_choice.h"
+#include "config/keys_privileges.h"
 #include "config/keys_probe.h"
 #include "config/keys_process.h"
 #include "config/keys_signals.h"
@@ -358,6 +359,11 @@ static const struct key service_keys[] = {
 	[KEY_STOPWAITSECS] = {"stopwaitsecs", EXPECTED_DURATION, parse_duration,
 		SERVICE(stopwait_ms)},
 	[KEY_UMASK] = {"umask", "an octal number from 000 to 777", keys_parse_umask, 0},
+	[KEY_NO_NEW_PRIVS] = {"no_new_privs", "yes or no", parse_boolean,
+		SERVICE(privileges.no_new_privs)},
+	[KEY_CAPABILITIES] = {"capabilities",
+		"names such as NET_BIND_SERVICE,CHOWN of capabilities(7), or none",
+		keys_parse_capabilities, SERVICE(privileges)},
 	[KEY_REDIRECT_STDERR] = {"redirect_stderr", "true or false", parse_boolean,
 		SERVICE(redirect_stderr)},
 	LOG_KEYS(STDOUT, "stdout") LOG_KEYS(STDERR, "stderr")[KEY_MEMORY_MAX] = {"memory_max",

@@ -40,6 +40,7 @@ int service_command_start(struct service_command *command, struct service *servi
 		.environment = &identity.environment,
 		.start = host->start,
 		.directory = config->directory,
+		.privileges = &config->privileges,
 		.account = identity.has_account ? &identity.account : NULL,
 		.null_stdin = host->null_stdin,
 		.signals = host->signals,

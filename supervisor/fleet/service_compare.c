@@ -43,6 +43,6 @@ bool service_same_process(const struct config_service *a, const struct config_se
 	       a->is_oneshot == b->is_oneshot && a->has_oom_score_adj == b->has_oom_score_adj &&
 	       a->oom_score_adj == b->oom_score_adj && a->has_umask == b->has_umask &&
 	       a->umask == b->umask && same_channel(a, b) && service_output_same(a, b) &&
-	       a->shim == b->shim && a->runtime == b->runtime &&
-	       a->runtime_limits == b->runtime_limits;
+	       config_privileges_equal(&a->privileges, &b->privileges) && a->shim == b->shim &&
+	       a->runtime == b->runtime && a->runtime_limits == b->runtime_limits;
 }

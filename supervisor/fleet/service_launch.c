@@ -303,6 +303,7 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		.output = output,
 		.umask = config->has_umask ? &config->umask : NULL,
 		.null_stdin = host->null_stdin,
+		.privileges = &config->privileges,
 		.account = launch.identity.has_account ? &launch.identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,

@@ -197,6 +197,14 @@ static uint64_t add_channel(uint64_t mark, const struct config_service *config)
 	return add_set(add_set(mark, "notify", config->notify.text), "watchdog", watchdog);
 }
 
+static uint64_t add_privileges(uint64_t mark, const struct config_privileges *privileges)
+{
+	char set[24];
+	snprintf(set, sizeof set, "%" PRIx64, privileges->capabilities);
+	mark = add_set(mark, "no_new_privs", privileges->no_new_privs ? "yes" : NULL);
+	return add_set(mark, "capabilities", privileges->has_capabilities ? set : NULL);
+}
+
 uint64_t service_left_mark(const struct config_service *config)
 {
 	uint64_t mark = UINT64_C(0xcbf29ce484222325);
@@ -219,5 +227,6 @@ uint64_t service_left_mark(const struct config_service *config)
 	mark = add_set(mark, "environment_file", config->environment_file);
 	mark = add_set(mark, "type", config->is_oneshot ? "oneshot" : NULL);
 	mark = add_channel(mark, config);
+	mark = add_privileges(mark, &config->privileges);
 	return (mark ^ (uint64_t)config->shim) * UINT64_C(0x100000001b3);
 }

@@ -42,6 +42,8 @@ bool service_say_failure(const struct service *service)
 	const char *subject = config->argv[0];
 	if (failure.stage == SPAWN_ACCOUNT)
 		subject = config->user;
+	else if (failure.stage == SPAWN_PRIVILEGES)
+		subject = "capabilities";
 	else if (failure.stage == SPAWN_DIRECTORY)
 		subject = config->directory;
 	else if (failure.stage == SPAWN_START)

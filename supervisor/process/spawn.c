@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "supervisor/process/privileges.h"
 #include "supervisor/process/vfork_into.h"
 
 /* Ten permille of the memory there is: more than a supervisor ever uses, so
@@ -183,10 +184,24 @@ static void child_pass(const struct spawn *spawn, struct preparation *preparatio
 		child_fail(preparation, SPAWN_EXEC, -errno);
 }
 
+static void child_become(const struct spawn *spawn, const struct preparation *preparation)
+{
+	int error = spawn->privileges != NULL ? privileges_limit(spawn->privileges) : 0;
+	if (error != 0)
+		child_fail(preparation, SPAWN_PRIVILEGES, error);
+	if (spawn->account != NULL)
+		error = account_become(spawn->account);
+	if (error != 0)
+		child_fail(preparation, SPAWN_ACCOUNT, error);
+	if (spawn->privileges != NULL)
+		error = privileges_take(spawn->privileges);
+	if (error != 0)
+		child_fail(preparation, SPAWN_PRIVILEGES, error);
+}
+
 static _Noreturn __attribute__((noinline)) void child_run(
 	const struct spawn *spawn, struct preparation *preparation)
 {
-	int error;
 	if (spawn->new_session)
 		setsid();
 	else
@@ -202,11 +217,7 @@ static _Noreturn __attribute__((noinline)) void child_run(
 		child_set_oom_score(preparation);
 	if (spawn->start != NULL && chdir(spawn->start) != 0)
 		child_fail(preparation, SPAWN_START, -errno);
-	if (spawn->account != NULL) {
-		error = account_become(spawn->account);
-		if (error != 0)
-			child_fail(preparation, SPAWN_ACCOUNT, error);
-	}
+	child_become(spawn, preparation);
 	if (spawn->directory != NULL && chdir(spawn->directory) != 0)
 		child_fail(preparation, SPAWN_DIRECTORY, -errno);
 	for (size_t i = 0; i < spawn->keep_count; i++)

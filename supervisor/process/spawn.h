@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "config/config.h"
 #include "supervisor/process/account.h"
 #include "supervisor/process/descriptors.h"
 #include "supervisor/process/environment.h"
@@ -38,10 +39,11 @@ struct spawn {
 		*environment;  /* whole; LISTEN_PID and WATCHDOG_PID are adapted if they are us */
 	const char *start;     /* where it starts from; NULL = where we are */
 	const char *directory; /* from there, as the account; NULL = stay */
-	const struct account *account;         /* NULL = stay */
-	const struct signals *signals;         /* what the child gets back */
-	const struct descriptors *descriptors; /* whose limit it gets back; NULL = stay */
-	const int *keep_fd;                    /* left open over exec though CLOEXEC */
+	const struct account *account;              /* NULL = stay */
+	const struct config_privileges *privileges; /* NULL = ours */
+	const struct signals *signals;              /* what the child gets back */
+	const struct descriptors *descriptors;      /* whose limit it gets back; NULL = stay */
+	const int *keep_fd;                         /* left open over exec though CLOEXEC */
 	size_t keep_count;
 	int passed_fd;      /* where passed_as is not 0: becomes that descriptor; -1 = none */
 	int passed_as;      /* 3 or higher, and none of keep_fd */
@@ -61,7 +63,14 @@ struct spawn {
 #define SPAWN_OUTPUT_NULL (-2)
 
 /* How far a child came that could not run. */
-enum spawn_stage { SPAWN_GATE, SPAWN_START, SPAWN_ACCOUNT, SPAWN_DIRECTORY, SPAWN_EXEC };
+enum spawn_stage {
+	SPAWN_GATE,
+	SPAWN_START,
+	SPAWN_PRIVILEGES,
+	SPAWN_ACCOUNT,
+	SPAWN_DIRECTORY,
+	SPAWN_EXEC
+};
 
 struct spawn_failure {
 	enum spawn_stage stage;

@@ -58,6 +58,8 @@ static void test_every_key_reaches_its_field(void **state)
 				   "oom_score_adj = -17\n"
 				   "pids_max = 300\n"
 				   "cpu_max = 150%\n"
+				   "no_new_privs = yes\n"
+				   "capabilities = CAP_CHOWN, net_raw checkpoint_restore\n"
 				   "cpu_weight = 200\n"
 				   "io_weight = 50\n"
 				   "io_max = /dev/sda rbps=10M\twiops=7 , 8:16 wbps=1\n"
@@ -136,6 +138,9 @@ static void test_every_key_reaches_its_field(void **state)
 	assert_int_equal(web->oom_score_adj, -17);
 	assert_int_equal(web->pids_max, 300);
 	check_shares(web);
+	assert_true(web->privileges.no_new_privs && web->privileges.has_capabilities);
+	assert_true(web->privileges.capabilities ==
+		    (UINT64_C(1) | UINT64_C(1) << 13 | UINT64_C(1) << 40));
 	assert_string_equal(web->on_pressure[0], "drop");
 	assert_string_equal(web->on_pressure[1], "all caches");
 	assert_null(web->on_pressure[2]);

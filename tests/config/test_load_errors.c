@@ -81,7 +81,8 @@ static void test_unknown_keys_get_a_suggestion(void **state)
 			     "health_interval, health_timeout, health_retries, health_start, "
 			     "on_exit, priority, after, requires, "
 			     "stopsignal, stopasgroup, "
-			     "stopwaitsecs, umask, redirect_stderr, stdout_logfile, "
+			     "stopwaitsecs, umask, no_new_privs, capabilities, redirect_stderr, "
+			     "stdout_logfile, "
 			     "stdout_logfile_maxbytes, stdout_logfile_backups, stderr_logfile, "
 			     "stderr_logfile_maxbytes, stderr_logfile_backups, "
 			     "memory_max, memory_high, target_file, memory_min, memory_low, "
@@ -336,6 +337,9 @@ static void test_values_of_the_wrong_kind_say_what_was_expected(void **state)
 					      "from 1 to 10000, or off"}}},
 		{WEB "io_weight = 10001\n", {{3, "io_weight: \"10001\": out of range: expected a "
 						 "number from 1 to 10000, or off"}}},
+		{WEB "capabilities = NET_BIND_SERVICE,ROOT\n",
+			{{3, "capabilities: \"NET_BIND_SERVICE,ROOT\": not understood: expected "
+			     "names such as NET_BIND_SERVICE,CHOWN of capabilities(7), or none"}}},
 		{WEB "memory_priority = 0\n",
 			{{3, "memory_priority: \"0\": out of range: expected a number from 1 to "
 			     "10000"}}},

@@ -103,7 +103,8 @@ static void test_what_restarts_a_service_changes_its_mark(void **state)
 		"environment = A=1\n", "environment_file = /a\n", "environment_file = /b\n",
 		"type = oneshot\n", "notify = systemd\n", "notify = systemd\nwatchdog = 1s\n",
 		"notify = fd:3\n", "notify = fd:4\n", "notify = port:1\n", "notify = exec:x\n",
-		"oom_score_adj = 0\n", "umask = 000\n", "stdout_logfile = /x\n",
+		"oom_score_adj = 0\n", "umask = 000\n", "no_new_privs = yes\n",
+		"capabilities = none\n", "capabilities = CHOWN\n", "stdout_logfile = /x\n",
 		"stdout_logfile = NONE\n", "shim = off\n", "memory_max = 1G\n",
 		"stopsignal = INT\n", "pidfile = /x\n", "cpu_max = 1\n", ""};
 	enum { COUNT = sizeof changes / sizeof changes[0] };

@@ -276,6 +276,37 @@ INI
 	printf '[service:a]\ncommand = true\nuser = no-such-user\nautorestart = false\n' >"$ini"
 	tap_is "an unknown user is an error" "$("$spillway" run "$ini" 2>"$log"; echo $?)" 1
 	tap_ok "that is named" logged 'no-such-user'
+
+	# CHOWN is 0, KILL is 5.
+	sets="sh -c 'echo \"\$SPILLWAY_TEST\" \$(sed -n \"s/^\\(Cap\\(Eff\\|Bnd\\|Amb\\)\\|NoNewPrivs\\):.//p\" /proc/self/status)'"
+	cat >"$ini" <<INI
+[service:root]
+command = $sets
+environment = SPILLWAY_TEST=root
+capabilities = CHOWN,KILL
+[service:other]
+command = $sets
+environment = SPILLWAY_TEST=other
+user = nobody
+capabilities = CAP_CHOWN KILL
+no_new_privs = yes
+[service:none]
+command = $sets
+environment = SPILLWAY_TEST=none
+capabilities = none
+INI
+	"$spillway" -q run "$ini" >"$TAP_DIR/out" 2>"$log"
+	two=0000000000000021 zero=0000000000000000
+	tap_ok "root has the capabilities that its service is to have" \
+		grep -qx "root $two $two $zero 0" "$TAP_DIR/out"
+	tap_ok "another user is given them, and no new privileges" \
+		grep -qx "other $two $two $two 1" "$TAP_DIR/out"
+	tap_ok "it may have none" grep -qx "none $zero $zero $zero 0" "$TAP_DIR/out"
+	tap_diag "$(cat "$TAP_DIR/out" "$log")"
+	printf '[service:a]\ncommand = true\ncapabilities = CHOWN\nautorestart = false\n' >"$ini"
+	tap_is "what is not ours to give is an error" \
+		"$(setpriv --bounding-set -chown "$spillway" run "$ini" 2>"$log"; echo $?)" 1
+	tap_ok "that is named, too" logged 'a: capabilities: Operation not permitted'
 else
 	tap_skip "user and directory" "needs root"
 fi
