@@ -18,10 +18,11 @@ outcome() {
 }
 
 # same STARTER COMMAND...: the command, started by STARTER, which preloads $preload if that is not empty, does
-# the same with and without it.
+# the same with $library and without.
+library=$LIB
 same() {
 	preload='' outcome without "$@"
-	preload=$LIB outcome with "$@"
+	preload=$library outcome with "$@"
 	grep -qx 'status 0' "$TAP_DIR/without" || { echo "without the library: $(tail -n 3 "$TAP_DIR/without")" >&2; return 1; }
 	diff "$TAP_DIR/without" "$TAP_DIR/with" >&2
 }
@@ -33,16 +34,26 @@ loaded() {
 	grep -qxF "$told" "$TAP_DIR/told" || { echo "not loaded: $(tail -n 3 "$TAP_DIR/told")" >&2; return 1; }
 }
 
+# kept STARTER COMMAND...: the same as loaded, with the agent.
+agent=${LIB%/*}/libspillway-agent.so
+agent_told="spillway: bad SPILLWAY_SCAVENGE 'here': .*"
+kept() {
+	local library=$agent
+	same "$@" || return
+	preload=$agent SPILLWAY_SCAVENGE=here outcome told "$@"
+	grep -qx "$agent_told" "$TAP_DIR/told" || { echo "not loaded: $(tail -n 3 "$TAP_DIR/told")" >&2; return 1; }
+}
+
 here() {
 	bounded 30 env ${preload:+"LD_PRELOAD=$preload"} "$@"
 }
 
-# In the tree $tree, which has the library as /libspillway.so.
+# In the tree $tree, which has both libraries in its root.
 inside() {
 	# shellcheck disable=SC2016  # for the inner shell
 	bounded 60 unshare --mount sh -c 'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$tree" \
 		/usr/bin/env -i PATH=/usr/bin:/usr/sbin HOME=/tmp LC_ALL=C ${SPILLWAY_HUGE_PAGES:+SPILLWAY_HUGE_PAGES=here} \
-		${preload:+LD_PRELOAD=/libspillway.so} "$@"
+		${SPILLWAY_SCAVENGE:+SPILLWAY_SCAVENGE=here} ${preload:+"LD_PRELOAD=/${preload##*/}"} "$@"
 }
 
 # --- a release of Debian --------------------------------------------------------------------
@@ -94,7 +105,7 @@ tree_tests() {
 		tap_skip "programs of $suite start" "${why:-its packages cannot be had}"
 		return
 	}
-	cp "$LIB" "$tree/libspillway.so" && echo "$nginx_conf" >"$tree/tmp/nginx.conf" &&
+	cp "$LIB" "$agent" "$tree" && echo "$nginx_conf" >"$tree/tmp/nginx.conf" &&
 		echo "$python_threads" >"$tree/tmp/threads.py" && echo "$python_nginx" >"$tree/tmp/nginx.py" || return
 	tap_ok "$suite: true" loaded inside /usr/bin/true
 	tap_ok "$suite: sh" loaded inside /bin/sh -c 'echo $(echo of a child) | cat'
@@ -102,6 +113,9 @@ tree_tests() {
 	tap_ok "$suite: busybox" loaded inside busybox sh -c 'busybox seq 1000 | busybox sort -r | busybox tail -n 1'
 	tap_ok "$suite: python3 with threads" loaded inside python3 /tmp/threads.py
 	tap_ok "$suite: nginx serves" loaded inside python3 /tmp/nginx.py
+	tap_ok "$suite: sh with the agent" kept inside /bin/sh -c 'echo $(echo of a child) | cat'
+	tap_ok "$suite: python3 with threads and the agent" kept inside python3 /tmp/threads.py
+	tap_ok "$suite: nginx serves with the agent" kept inside python3 /tmp/nginx.py
 	[ -n "$MATRIX" ] || return
 	tap_ok "$suite: node" loaded inside node -e 'let a = []; for (let i = 0; i < 1e6; i++) a.push({i}); console.log(a.length)'
 	tap_ok "$suite: perl forks" loaded inside perl -e '@a = map { "x" x 1000 } 1 .. 100000; if (!fork) { exit 0 } wait; print "$?\n"'
@@ -157,6 +171,7 @@ musl_tests() {
 	printf 'int main(void) { return 0; }\n' >"$TAP_DIR/true.c"
 	musl-gcc -o "$TAP_DIR/true" "$TAP_DIR/true.c" && musl-gcc -static -o "$TAP_DIR/true_static" "$TAP_DIR/true.c"
 	tap_ok "musl: a program" loaded here "$TAP_DIR/true"
+	tap_ok "musl: a program with the agent" kept here "$TAP_DIR/true"
 	tap_ok "musl: a static program" same here "$TAP_DIR/true_static"
 	# musl runs nothing before the constructors, and its fork takes the lock of all streams after
 	# the fork handlers (fork_streams).
@@ -217,6 +232,8 @@ late_threads() {
 
 tap_ok "a static program" static_glibc
 tap_ok "a program without a libc" no_libc
+library=$agent tap_ok "with the agent, too" no_libc
+library=$agent tap_ok "and a static one" static_glibc
 musl_tests
 tree=
 tree_tests bullseye
