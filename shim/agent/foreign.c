@@ -11,6 +11,7 @@
 #include "shim/symbol.h"
 #include "shim/trace.h"
 #include "shim/trim.h"
+#include "shim/worker.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -64,6 +65,7 @@ static struct {
 	uint64_t look_ns;
 	uint64_t look_at_ns;
 	uint64_t look_cpu_ns;
+	uint64_t resident_bytes;
 	uint64_t calm_due_ns;
 	uint32_t cpu_permille;
 	enum heap_level level;
@@ -89,6 +91,17 @@ static uint64_t resident_bytes(void)
 		for (; *at >= '0' && *at <= '9'; at++)
 			number[i] = number[i] * 10 + (uint64_t)(*at - '0');
 	return number[1] > number[2] ? (number[1] - number[2]) * os_page_bytes() : 0;
+}
+
+/* Nobody asks before memory grows; that it has grown is seen here, and told as late. */
+static void growth_look(void)
+{
+	uint64_t now_bytes = resident_bytes();
+	uint64_t before_bytes = state.resident_bytes;
+
+	state.resident_bytes = now_bytes;
+	if (now_bytes > before_bytes)
+		worker_growth_note(now_bytes - before_bytes);
 }
 
 static uint64_t process_cpu_ns(void)
@@ -203,8 +216,10 @@ void heap_scavenge(struct heap_pass *pass, enum heap_cause cause)
 	pass->lazy_bytes = 0;
 	pass->clean_bytes = 0;
 	pass->more = false;
-	if (!is_request)
+	if (!is_request) {
 		level_apply(pass->level);
+		growth_look();
+	}
 	if (found_count == 0 || (!is_request && start_ns < state.pass_due_ns)) {
 		if (start_ns >= state.figures_due_ns)
 			figures_read(start_ns);
@@ -262,6 +277,7 @@ uint64_t heap_background(uint64_t now_ns)
 	struct heap_stats stats;
 
 	level_apply(HEAP_CALM);
+	growth_look();
 	if (past_ns < LOOK_NS / 2 && state.look_at_ns != 0)
 		return LOOK_NS - past_ns;
 	if (now_ns >= state.figures_due_ns && (quiet || !figures_stall()))
@@ -302,6 +318,7 @@ void foreign_fork_child(void)
 	state.figures_due_ns = 0;
 	state.pass_due_ns = 0;
 	state.pause_ns = 0;
+	state.resident_bytes = 0;
 	state.look_at_ns = 0;
 	state.look_cpu_ns = 0;
 	state.look_ns = 0;

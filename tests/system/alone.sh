@@ -204,6 +204,17 @@ tap_ok "here 51 MiB" wait_until 60 usage_is_below 51
 stop "$own"
 unset SPILLWAY_LIMIT
 
+# The agent, and the C library's own malloc.
+cgroup_limit "$CGROUP_MEMORY" $((1 << 30))
+preload=$BUILD/lib/libspillway-agent.so
+start_idle kept 100
+kept=$started
+tap_ok "a process that keeps its malloc holds idle memory" bursts kept "$kept" 1
+tap_ok "and keeps it while the limit is far" [ "$(usage_mib)" -ge 90 ]
+cgroup_limit "$CGROUP_MEMORY" $((112 << 20))
+tap_ok "when the limit is lowered it gives that back, too" wait_until 60 keep_less 60 "$kept"
+stop "$kept"
+
 # The supervisor dies.
 cat >"$TAP_DIR/one.ini" <<END_INI
 [policy:default]
