@@ -174,3 +174,30 @@ void check_limits(const char *file, const struct config *config, FILE *stream)
 		}
 	}
 }
+
+/* Only what machine a library is for is read of it: ours are for the same one as we. */
+static void say_allocator(const char *file, const struct config_service *service, FILE *stream)
+{
+	const struct shim_check look = {.program = service->argv[0],
+		.path = path_of(service),
+		.directory = service->directory,
+		.shim = "/proc/self/exe"};
+	struct shim_verdict verdict;
+	shim_check(&look, &verdict);
+	if (!verdict.load)
+		return;
+	fprintf(stream, "%s: [service:%s] allocator auto ", file, service->name);
+	if (verdict.allocator[0] != '\0')
+		fprintf(stream, "keeps what %s names, %s\n", service->argv[0], verdict.allocator);
+	else
+		fprintf(stream, "is " SHIM_LIBRARY ": %s names no other\n", service->argv[0]);
+}
+
+void check_say_allocators(const char *file, const struct config *config, FILE *stream)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = &config->services[i];
+		if (service->allocator == CONFIG_ALLOCATOR_AUTO && service->shim != CONFIG_SHIM_OFF)
+			say_allocator(file, service, stream);
+	}
+}

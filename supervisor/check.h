@@ -19,4 +19,8 @@ size_t check_services(const char *file, const struct config *config, FILE *strea
  * have no effect. */
 void check_limits(const char *file, const struct config *config, FILE *stream);
 
+/* Says of each service with allocator = auto which one that is here, by its program's file alone:
+ * what LD_PRELOAD will be is not known.  Nothing of one that no library is preloaded into. */
+void check_say_allocators(const char *file, const struct config *config, FILE *stream);
+
 #endif

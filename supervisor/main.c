@@ -60,6 +60,8 @@ static int check(const char *file, struct config *config)
 			config->policy_count == 1 ? "y" : "ies");
 	if (error == 0)
 		check_limits(file, config, stdout);
+	if (error == 0)
+		check_say_allocators(file, config, stdout);
 	config_free(config);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

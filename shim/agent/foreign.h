@@ -15,8 +15,8 @@
  * What cannot be had without being malloc:
  *
  *	- the growth gate: nobody asks before pages become resident.  The levels are all there is,
- *	  and the brake.  The thread sees growth when it looks next, at lazy and above up to ten times
- *	  a second, and tells the supervisor then, or its own limit's thread;
+ *	  and the brake.  The thread sees growth when it looks next, at lazy and above up to ten
+ *times a second, and tells the supervisor then, or its own limit's thread;
  *	- a thread that begins only when the heap has grown: it begins with the process, and in the
  *	  child of a fork again;
  *	- sleeping until the heap is used again: the thread looks at the process's CPU time instead,
