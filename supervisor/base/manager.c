@@ -49,14 +49,14 @@ int manager_open(struct manager *manager)
 	const char *text = getenv("NOTIFY_SOCKET");
 	int error = 0;
 	*manager = (struct manager){.fd = -1};
-	if (text != NULL && text[0] != '\0') {
-		error = set_address(manager, text);
-		manager->watchdog_ms = watchdog_period_ms();
-		if (error == 0)
-			manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (error == 0 && manager->fd < 0)
-			error = -errno;
-	}
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	error = set_address(manager, text);
+	manager->watchdog_ms = watchdog_period_ms();
+	if (error == 0)
+		manager->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (error == 0 && manager->fd < 0)
+		error = -errno;
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");

@@ -42,9 +42,10 @@ struct manager {
 };
 
 /*
- * Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment, where services must
- * not find them.  0, also where there is nobody to tell; -EAFNOSUPPORT: an address of another kind
- * than systemd's, /PATH or @NAME; -errno.  After an error nobody is told anything.
+ * Where NOTIFY_SOCKET is set, takes it, WATCHDOG_USEC and WATCHDOG_PID out of the environment: the
+ * manager would take what services say there for our word.  0, also where there is nobody to tell;
+ * -EAFNOSUPPORT: an address of another kind than systemd's, /PATH or @NAME; -errno.  After an error
+ * nobody is told anything.
  */
 int manager_open(struct manager *manager);
 void manager_close(struct manager *manager);
