@@ -48,18 +48,21 @@ echo '+memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
 mkdir /sys/fs/cgroup/box
 cat >"$TAP_DIR/boot" <<END
 set -e
-echo \$\$ >/sys/fs/cgroup/box/cgroup.procs
-exec unshare --cgroup --pid --mount --uts --ipc --fork --kill-child sh -ec '
+exec unshare --pid --mount --uts --ipc --fork --kill-child sh -ec '
+# The parent stays outside: in a cgroup with processes of its own no controller can be handed on.
+echo 0 >/sys/fs/cgroup/box/cgroup.procs
+exec unshare --cgroup sh -ec "
 mount -t proc proc $root/proc
 mount -t sysfs -o ro sysfs $root/sys
 mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
 mount -t tmpfs tmpfs $root/run
 mount -t tmpfs tmpfs $root/dev
 for name in null zero full random urandom tty; do
-	touch $root/dev/\$name
-	mount --bind /dev/\$name $root/dev/\$name
+	touch $root/dev/\\\$name
+	mount --bind /dev/\\\$name $root/dev/\\\$name
 done
 exec chroot $root env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=basic.target
+"
 '
 END
 bash "$TAP_DIR/boot" >"$TAP_DIR/console" 2>&1 &
