@@ -56,16 +56,27 @@ static void take_usage(struct why_kill *kill, const char *text)
 	}
 }
 
+/* One record has all of memory.stat, or one for each of its lines, as since Linux 6.12. */
+static bool is_stat(const char *text)
+{
+	static const char *const begins[] = {
+		"Memory cgroup stats for ", "anon ", "file ", "shmem ", "kernel ", "slab "};
+	for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+		if (strncmp(text, begins[i], strlen(begins[i])) == 0)
+			return true;
+	return false;
+}
+
 static void take_stat(struct why_kill *kill, const char *text)
 {
 	uint64_t slab;
-	if (!take_number(text, "anon ", &kill->anon_bytes))
-		return;
-	kill->has_stat = true;
+	if (take_number(text, "anon ", &kill->anon_bytes))
+		kill->has_stat = true;
 	take_number(text, "file ", &kill->file_bytes);
 	take_number(text, "shmem ", &kill->shared_bytes);
-	/* "kernel" is all of it, since Linux 5.18. */
-	if (take_number(text, "kernel ", &slab) || take_number(text, "slab ", &slab))
+	/* "kernel" is all of it, since Linux 5.18, and comes before "slab". */
+	if (!take_number(text, "kernel ", &kill->slab_bytes) && kill->slab_bytes == 0 &&
+		take_number(text, "slab ", &slab))
 		kill->slab_bytes = slab;
 }
 
@@ -99,8 +110,7 @@ bool why_kernel_line(struct why_kill *kill, const char *record)
 	text++;
 	if (strncmp(text, "memory: usage ", 14) == 0)
 		take_usage(kill, text);
-	else if (strncmp(text, "Memory cgroup stats for ", 24) == 0 ||
-		 strncmp(text, "anon ", 5) == 0)
+	else if (is_stat(text))
 		take_stat(kill, text);
 	if (strncmp(text, "oom-kill:", 9) != 0)
 		return false;

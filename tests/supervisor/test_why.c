@@ -190,6 +190,22 @@ static void test_the_kernels_words(void **state)
 	assert_true(kill.shared_bytes == 50 && kill.slab_bytes == 30);
 }
 
+static void test_a_record_for_each_line_of_the_statistics(void **state)
+{
+	static const char *const records[] = {
+		"6,1,2,-;memory: usage 98304kB, limit 98305kB, failcnt 431",
+		"6,2,2,-;Memory cgroup stats for /box:", "6,3,2,-;anon 1000", "6,4,2,-;file 200",
+		"6,5,2,-;kernel 30", "6,6,2,-;kernel_stack 16", "6,7,2,-;shmem 50",
+		"6,8,2,-;file_mapped 7", "6,9,2,-;slab 9"};
+	struct why_kill kill = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof records / sizeof records[0]; i++)
+		assert_false(why_kernel_line(&kill, records[i]));
+	assert_true(kill.has_stat && kill.anon_bytes == 1000 && kill.file_bytes == 200);
+	assert_true(kill.shared_bytes == 50 && kill.slab_bytes == 30);
+}
+
 static void test_other_words_are_passed_over(void **state)
 {
 	static const char *const records[] = {"", "x", "6,1,2,-", "6,1,2,-;", ";;;", "6,1,2,-;anon",
@@ -215,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_what_could_have_gone_is_not_needed),
 		cmocka_unit_test(test_any_numbers_are_taken),
 		cmocka_unit_test(test_the_kernels_words),
+		cmocka_unit_test(test_a_record_for_each_line_of_the_statistics),
 		cmocka_unit_test(test_other_words_are_passed_over),
 	};
 
