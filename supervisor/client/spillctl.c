@@ -27,7 +27,7 @@ static const char help[] =
 	"usage: spillctl [--socket=PATH] COMMAND\n"
 	"\n"
 	"  status [--json | -v] [SERVICE...]  what runs, and where its memory is; -v: and\n"
-	"                                     its language runtime\n"
+	"                                     its allocator and language runtime\n"
 	"  release SERVICE... [--level=lazy|eager|full] [--target=SIZE] [--no-wait]\n"
 	"                                     gives idle memory back, and says how much\n"
 	"  start, stop, restart SERVICE... [--no-wait]\n"

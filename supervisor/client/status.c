@@ -96,6 +96,14 @@ static void print_runtime(const json_t *service)
 	putchar('\n');
 }
 
+/* What it allocates with, where the library or the agent says so. */
+static void print_allocator(const json_t *service)
+{
+	const char *name = json_string_value(json_object_get(service, "allocator"));
+	if (name != NULL)
+		printf("  allocator %s\n", name);
+}
+
 static bool is_wanted(const json_t *service, char *const *names)
 {
 	for (; *names != NULL; names++)
@@ -156,7 +164,9 @@ void status_print(const json_t *status, bool verbose)
 	json_array_foreach(services, index, service)
 	{
 		print_line(service, width);
-		if (verbose)
-			print_runtime(service);
+		if (!verbose)
+			continue;
+		print_allocator(service);
+		print_runtime(service);
 	}
 }

@@ -107,6 +107,7 @@ tap_ok "near a limit it goes by the level alone" wait_until 60 is_below limited 
 tap_ok "auto is libspillway.so where the program names no allocator" wait_until 60 \
   said ' chosen: shim: active$' "$log"
 tap_is "the status says that, too" "$(of_status chosen allocator)" spillway
+tap_ok "and with -v" eval 'ctl status -v chosen; said "^  allocator spillway$" "$TAP_DIR/said"'
 if [ -n "${preload[jemalloc]}" ]; then
   tap_ok "auto keeps the one that is preloaded" wait_until 60 said ' named: shim: active (agent: steers jemalloc)' "$log"
 else
