@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define READS_MAX 64
-#define ENTRIES_BYTES (16U * 1024)
+#define ENTRIES_BYTES 16384U
 
 /* As the kernel lays it out. */
 struct entry {

@@ -48,7 +48,8 @@ rule "every change of level wakes the thread and is told" "$programs/public" wak
 rule "subscribers are told until they unsubscribe" "$programs/public" subscribers
 rule "they come and go while the level changes" "$programs/public" crowd
 rule "a forked child keeps its subscriptions" "$programs/public" fork
-rule "a fork gives back first at eager and above, not below" "$programs/public" fork_release
+# Below a limit the child gives back what it inherited, at any level: children.sh.
+SPILLWAY_LIMIT=off rule "a fork gives back first at eager and above, not below" "$programs/public" fork_release
 if [ "$(id -u)" -eq 0 ]; then
 	rule "without a thread the level holds and nobody is told" "$programs/public" without_thread
 else
