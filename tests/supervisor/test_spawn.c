@@ -22,6 +22,9 @@
 /* One thread, so there is nothing for TSan. */
 /* variants: release asan */
 
+/* Above every descriptor that a start has. */
+#define PASSED_MOST 20
+
 static struct signals signals;
 static struct environment environment;
 static char output[4096];
@@ -245,6 +248,72 @@ static void test_some_descriptors_are_kept_and_no_other(void **state)
 	close(other);
 }
 
+/* Where the program is given a descriptor, and where it is not.  Whatever number it has: the child
+ * has descriptors of its own there, whose number it may be. */
+static void test_one_is_passed_by_the_number_that_is_wanted(void **state)
+{
+	int ends[2];
+	char text[64];
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	for (int number = 3; number < PASSED_MOST; number++) {
+		/* It has the one, and not ours besides. */
+		snprintf(text, sizeof text, "echo up >/dev/fd/%d && [ %d = %d -o ! -e /dev/fd/%d ]",
+			number, number, ends[1], ends[1]);
+		const char *const argv[] = {"sh", "-c", text, NULL};
+		struct spawn spawn = spawn_of(argv);
+		spawn.passed_fd = ends[1];
+		spawn.passed_as = number;
+		assert_int_equal(run(&spawn, NULL), 0);
+		assert_int_equal(read(ends[0], text, sizeof text), 3);
+		assert_memory_equal(text, "up\n", 3);
+		assert_true(fcntl(ends[1], F_GETFD) & FD_CLOEXEC);
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_what_fails_comes_back_beside_one_that_is_passed(void **state)
+{
+	const char *const argv[] = {"no-such-program-here", NULL};
+	int ends[2];
+	char text[8];
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	for (int number = 3; number < PASSED_MOST; number++) {
+		struct spawn_failure failure;
+		struct spawn spawn = spawn_of(argv);
+		spawn.passed_fd = ends[1];
+		spawn.passed_as = number;
+		int status = run(&spawn, &failure);
+		assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_MISSING);
+		assert_int_equal(failure.stage, SPAWN_EXEC);
+		assert_int_equal(failure.error, -ENOENT);
+		assert_int_equal(read(ends[0], text, sizeof text), -1);
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_a_number_beyond_the_limit_is_a_failure(void **state)
+{
+	const char *const argv[] = {"true", NULL};
+	struct spawn_failure failure;
+	struct spawn spawn = spawn_of(argv);
+	(void)state;
+	spawn.passed_fd = STDIN_FILENO;
+	spawn.passed_as = INT32_MAX;
+	int status = run(&spawn, &failure);
+	assert_int_equal(WEXITSTATUS(status), SPAWN_STATUS_UNUSABLE);
+	assert_int_equal(failure.error, -EBADF);
+	/* None is passed without a number, or without one to pass. */
+	spawn.passed_as = 0;
+	assert_int_equal(run(&spawn, NULL), 0);
+	spawn.passed_as = INT32_MAX;
+	spawn.passed_fd = -1;
+	assert_int_equal(run(&spawn, NULL), 0);
+}
+
 /* Of the program's two outputs the first line, from where the test has had them go. */
 static void test_outputs_and_umask_are_set(void **state)
 {
@@ -379,6 +448,9 @@ int main(void)
 		BOTH(test_the_program_is_found_in_the_childs_path),
 		BOTH(test_directories_count_from_where_it_starts),
 		BOTH(test_some_descriptors_are_kept_and_no_other),
+		BOTH(test_one_is_passed_by_the_number_that_is_wanted),
+		BOTH(test_what_fails_comes_back_beside_one_that_is_passed),
+		BOTH(test_a_number_beyond_the_limit_is_a_failure),
 		BOTH(test_outputs_and_umask_are_set),
 		BOTH(test_listen_pid_becomes_the_childs_if_it_is_ours),
 		cmocka_unit_test(test_signals_are_read_and_tell_who_sent_them),

@@ -127,8 +127,12 @@ int __wrap_spawn_start(const struct spawn *spawn, struct spawned *spawned)
 		environment_get(spawn->environment, "MEMORY_PRESSURE_WATCH"));
 	copy_set(child->pressure_write, sizeof child->pressure_write,
 		environment_get(spawn->environment, "MEMORY_PRESSURE_WRITE"));
+	copy_set(child->exit_status, sizeof child->exit_status,
+		environment_get(spawn->environment, "SPILLWAY_EXIT_STATUS"));
 	child->keep_fd = spawn->keep_fd;
 	child->keep_count = spawn->keep_count;
+	child->passed_fd = spawn->passed_fd;
+	child->passed_as = spawn->passed_as;
 	child->ignores = fake_children.next_ignores;
 	child->unkillable = fake_children.next_unkillable;
 	*spawned = (struct spawned){.pid = child->pid, .gate_fd = -1, .result_fd = -1};

@@ -39,8 +39,11 @@ struct fake_child {
 	char link[256];
 	char pressure_watch[256]; /* MEMORY_PRESSURE_WATCH; "-": not set */
 	char pressure_write[64];
+	char exit_status[16]; /* SPILLWAY_EXIT_STATUS; "-": not set */
 	const int *keep_fd;
 	size_t keep_count;
+	int passed_fd;
+	int passed_as;
 };
 
 struct fake_children {
