@@ -12,6 +12,8 @@
 #   supervisor_looks PID   waits until the supervisor has looked at its services once more, from the
 #                          beginning to the end, and has done what it found to do
 #   said TEXT FILE         whether a file has it
+#   pid_said SERVICE       prints the process that $log says it was started as last, and waits until it
+#                          says one: it does so after the program has begun to run
 #   ctl ARGS...            spillctl asks the supervisor at $socket; its answer is in $TAP_DIR/said, and what
 #                          it complains of in $TAP_DIR/complained
 #   state_is SERVICE STATE
@@ -104,6 +106,11 @@ grow() {
 
 said() {
   grep -q "$1" "$2"
+}
+
+pid_said() {
+  wait_until 60 said " $1: started, pid " "$log"
+  sed -n "s/.* $1: started, pid \([0-9]*\).*/\1/p" "$log" | tail -n 1
 }
 
 grows_until_said() {

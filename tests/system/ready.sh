@@ -185,7 +185,7 @@ share = 100 * (cpu(supervisor) - used) / (time.monotonic() - began)
 print("# %d datagrams, %.1f %% of a CPU" % (sent, share))
 sys.exit(share >= 5)
 PY
-flooded=$(sed -n 's/.*flooded: started, pid \([0-9]*\).*/\1/p' "$log")
+flooded=$(pid_said flooded)
 tap_ok "a flood of notifications costs little, and the service's own arrives" \
   python3 "$TAP_DIR/flood.py" "$pid" "$flooded" "$TAP_DIR/tell" "$log"
 tap_is "and nothing of the flood counts" "$(field flooded status_text)" "up"

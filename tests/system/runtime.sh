@@ -113,7 +113,7 @@ END
   pid=$!
   at_exit_kill "$pid"
   tap_ok "a JVM makes garbage" wait_until 120 said ready "$out"
-  jvm=$(sed -n 's/.*it: started, pid //p' "$log")
+  jvm=$(pid_said it)
   tap_ok "at full its JVM gives it back" wait_until 60 anon_is_below "$jvm" 140
   tap_ok "which is said" wait_until 60 said 'it: runtime: GC.run of 1 JVM at full: resident' "$log"
   tap_diag "$(grep 'GC.run' "$log" | cut -c 1-160)"
@@ -145,7 +145,7 @@ END
   pid=$!
   at_exit_kill "$pid"
   tap_ok "node makes garbage" wait_until 120 said ready "$out"
-  tap_ok "and collects it when it is told" wait_until 60 anon_is_below "$(sed -n 's/.*it: started, pid //p' "$log")" 120
+  tap_ok "and collects it when it is told" wait_until 60 anon_is_below "$(pid_said it)" 120
   kill -TERM "$pid"
   wait "$pid"
   tap_is "it stops cleanly" $? 0

@@ -72,8 +72,8 @@ for one in "${both[@]}"; do
 	grep -zq 'SPILLWAY_LINK' "/proc/$one/environ" && kill -USR1 "$one"
 done
 tap_ok "both have freed what they filled" wait_until 60 times_said idle "$out" 2
-limited=$(sed -n 's/.*limited: started, pid \([0-9]*\).*/\1/p' "$log")
-free=$(sed -n 's/.*free: started, pid \([0-9]*\).*/\1/p' "$log")
+limited=$(pid_said limited)
+free=$(pid_said free)
 tap_ok "the one that is near its limit gives it back" wait_until 60 fell_to "$limited" $((IDLE_MIB / 4))
 tap_ok "the other keeps it" [ "$(rss_mib "$free")" -ge $((IDLE_MIB * 3 / 4)) ]
 tap_ok "the reason is its own limit" grep -q "limited: eager .* of ${LIMIT_MIB}" "$log"

@@ -45,17 +45,14 @@ holds() {
 	grep -qx -- "$2" "$1" 2>/dev/null
 }
 
-count_is() {
-	[ "$(wc -l <"$notes")" -ge "$1" ]
+# So many have run, and the supervisor has said so, which comes after their first instruction.
+have_started() {
+	[ "$(wc -l <"$notes")" -ge "$1" ] && [ "$(grep -c ': started, pid ' "$log")" -ge "$1" ]
 }
 
 # The services in the order in which they were first made: what is logged first is what ran its program first.
 started() {
 	sed -n 's/.* \([^ ]*\): started, pid \([0-9]*\).*/\2 \1/p' "$log" | sort -n | awk '!seen[$2]++ { print $2 }' | tr '\n' ' '
-}
-
-pid_of() {
-	sed -n "s/.* $1: started, pid \([0-9]*\).*/\1/p" "$log" | tail -n 1
 }
 
 runs_as() {
@@ -72,7 +69,7 @@ begin() {
 		>"$out" 2>"$log" </dev/null &
 	pid=$!
 	at_exit_kill "$pid"
-	tap_ok "$1: its $2 processes start" wait_until 60 count_is "$2"
+	tap_ok "$1: its $2 processes start" wait_until 60 have_started "$2"
 }
 
 end() {
@@ -103,7 +100,7 @@ begin celery 4
 tap_ok "celery: numprocs" noted "^queue/celery_02 .* --hostname=celery-2@$(uname -n)\$"
 tap_is "celery: the clock comes after the workers" "$(started)" "celery_00 celery_01 celery_02 celerybeat "
 tap_ok "celery: two outputs, one file" wait_until 60 eval 'holds "$logs/celery_01.log" "celery_01 out" && holds "$logs/celery_01.log" "celery_01 err"'
-tap_ok "celery: it runs as the user" wait_until 60 runs_as "$(pid_of celery_00)" nobody
+tap_ok "celery: it runs as the user" wait_until 60 runs_as "$(pid_said celery_00)" nobody
 end celery
 
 begin archive 3
@@ -149,7 +146,7 @@ tap_ok "gunicorn: its log" wait_until 60 holds "$logs/web-2.log" 'web-2 out'
 mv "$logs/web-2.log" "$logs/moved"
 kill -USR2 "$pid"
 tap_ok "SIGUSR2: log files are opened anew" wait_until 60 test -e "$logs/web-2.log"
-web=$(pid_of web-2)
+web=$(pid_said web-2)
 sed -i 's|web-%(process_num)d.log|other-%(process_num)d.log|' "$confs/gunicorn.conf"
 kill -HUP "$pid"
 tap_ok "a reload with another file" wait_until 60 test -e "$logs/other-2.log"
