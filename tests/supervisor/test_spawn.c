@@ -253,7 +253,7 @@ static void test_some_descriptors_are_kept_and_no_other(void **state)
 static void test_one_is_passed_by_the_number_that_is_wanted(void **state)
 {
 	int ends[2];
-	char text[64];
+	char text[128];
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	for (int number = 3; number < PASSED_MOST; number++) {
