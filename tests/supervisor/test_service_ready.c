@@ -112,7 +112,7 @@ static void test_a_line_makes_it_ready(void **state)
 	/* Nothing is waited for any more, and no time either. */
 	assert_int_equal(life.service.ready_state.fd, -1);
 	assert_int_equal(fake_loop_watches(), 0);
-	life_pass_until(LIFE_START_MS + 10 * START_TIMEOUT_MS);
+	life_pass_until(LIFE_START_MS + UINT64_C(10) * START_TIMEOUT_MS);
 	assert_int_equal(life.service.restart.state, RESTART_RUNNING);
 }
 

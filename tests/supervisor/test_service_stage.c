@@ -83,7 +83,7 @@ static void test_the_program_comes_after_pre_start(void **state)
 	assert_int_equal(fake_children_spawned("web"), 1);
 	assert_int_equal(life.service.restart.state, RESTART_RUNNING);
 	/* It has ended, so no later time is its own. */
-	life_pass_until(life.now_ms + 10 * START_TIMEOUT_MS);
+	life_pass_until(life.now_ms + UINT64_C(10) * START_TIMEOUT_MS);
 	assert_int_equal(fake_children_signalled(-child->pid, SIGKILL), 0);
 	assert_int_equal(fake_children_spawned(prepare), 1);
 }
