@@ -19,6 +19,7 @@ static void pay_back(struct belief *belief, const struct belief_view *view, uint
 
 uint64_t belief_step(struct belief *belief, const struct belief_view *view, uint64_t now_ms)
 {
+	uint64_t untaken_ms = fraction_less(now_ms, belief->step_ms);
 	uint64_t allowance_bytes =
 		view->usage_bytes > BELIEF_START_BYTES ? view->usage_bytes : BELIEF_START_BYTES;
 	pay_back(belief, view, now_ms);
@@ -31,7 +32,12 @@ uint64_t belief_step(struct belief *belief, const struct belief_view *view, uint
 			fraction_plus(belief->believed_bytes, more_bytes), view->wants_bytes);
 		belief->wants_bytes = view->wants_bytes;
 		belief->changed_ms = now_ms;
+		belief->untaken_ms = 0;
+	} else if (view->granted) {
+		belief->untaken_ms = fraction_plus(belief->untaken_ms, untaken_ms);
 	}
+	if (belief->untaken_ms > view->gate_wait_ms / BELIEF_UNTAKEN_SHARE)
+		belief->believed_bytes = 0;
 	if (now_ms - belief->changed_ms > (uint64_t)view->gate_wait_ms * BELIEF_WAITS)
 		belief->believed_bytes = 0;
 	return belief->believed_bytes;

@@ -83,24 +83,63 @@ static struct credit_share *share_of(struct order *order)
 					       offsetof(struct credit_share, order));
 }
 
-/* Those who wait, the one who came first before the others; NULL = nobody. */
-static struct order *waiting(struct credit_share *list)
+static bool is_fair(const struct credit_share *share)
+{
+	return share->wants_bytes <= share->fair_bytes && share->wants_bytes <= share->limit_bytes;
+}
+
+/* Those who wait and want no more than is fair, the smallest want first, or those who want more,
+ * the one who came first before the others; NULL = nobody. */
+static struct order *waiting(struct credit_share *list, bool fair)
 {
 	struct order *first = NULL;
 	struct order **end = &first;
 	for (struct credit_share *share = list; share != NULL; share = share->next) {
-		if (share->wants_bytes == 0)
+		if (share->wants_bytes == 0 || is_fair(share) != fair)
 			continue;
-		share->order = (struct order){.key = share->waited_ms};
+		share->order = (struct order){
+			.key = fair ? UINT64_MAX - share->wants_bytes : share->waited_ms};
 		*end = &share->order;
 		end = &share->order.next;
 	}
 	return order_by_key(first);
 }
 
+/* Returns what is left over. */
+static uint64_t serve_fair(struct credit_share *list, uint64_t available_bytes)
+{
+	for (struct order *order = waiting(list, true); order != NULL; order = order->next) {
+		struct credit_share *share = share_of(order);
+		share->credit_bytes = less_of(share->wants_bytes, available_bytes);
+		available_bytes -= share->credit_bytes;
+	}
+	return available_bytes;
+}
+
+/* Before all that is left is kept for one who has waited for long: an even part for each of the
+ * others, as far as it is fair.  Without it each of their needs would wait for a step. */
+static uint64_t spare_fair(
+	struct credit_share *list, const struct credit_share *holder, uint64_t available_bytes)
+{
+	size_t count = 0;
+	for (struct credit_share *share = list; share != NULL; share = share->next)
+		count += share->active ? 1 : 0;
+	uint64_t part_bytes = count > 0 ? available_bytes / count : 0;
+	for (struct credit_share *share = list; share != NULL; share = share->next) {
+		uint64_t most_bytes = less_of(share->fair_bytes, share->limit_bytes);
+		if (!share->active || share == holder)
+			continue;
+		uint64_t more_bytes =
+			less_of(part_bytes, fraction_less(most_bytes, share->credit_bytes));
+		share->credit_bytes += more_bytes;
+		available_bytes -= more_bytes;
+	}
+	return available_bytes;
+}
+
 static uint64_t serve_waiting(struct credit_share *list, uint64_t available_bytes)
 {
-	for (struct order *order = waiting(list); order != NULL; order = order->next) {
+	for (struct order *order = waiting(list, false); order != NULL; order = order->next) {
 		struct credit_share *share = share_of(order);
 		if (share->wants_bytes > share->limit_bytes)
 			continue; /* its own wall is in its way: what is free here is no help */
@@ -108,7 +147,7 @@ static uint64_t serve_waiting(struct credit_share *list, uint64_t available_byte
 			share->credit_bytes = share->wants_bytes;
 			available_bytes -= share->wants_bytes;
 		} else if (share->waited_ms * 2 >= share->gate_wait_ms) {
-			share->credit_bytes = available_bytes;
+			share->credit_bytes = spare_fair(list, share, available_bytes);
 			return 0;
 		}
 	}
@@ -125,7 +164,7 @@ void credit_share_out(struct credit_share *first, uint64_t available_bytes)
 		count++;
 		active += share->active ? 1 : 0;
 	}
-	available_bytes = serve_waiting(first, available_bytes);
+	available_bytes = serve_waiting(first, serve_fair(first, available_bytes));
 	for (share = first; share != NULL; share = share->next) {
 		if (share->active)
 			continue;

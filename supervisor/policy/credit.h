@@ -31,11 +31,13 @@
  * the fastest heaps can come between two steps: a loop that looks once a second
  * does not see 256 MiB fill, the heap that runs out of credit does.
  *
- * Who waits is served first, whole, the one who has waited longest before the
- * others.  Those who find too little left do not stop who comes after
- * them until they have waited half of gate_wait_ms; then nothing passes them,
- * since a wait that ends by time is growth that nobody granted.  What is left
- * over is shared out evenly.  A need larger than what its own wall, or the shared one
+ * Who waits is served first, whole.  A want that keeps its service within its fair share of the
+ * wall (fair_bytes) goes before all others, the smallest first: a want is only what a service says,
+ * and one that is large, or that nobody will take, must not make those who use little stand still.
+ * Then comes the one who has waited longest.  Those who find too little left do not stop who comes
+ * after them until they have waited half of gate_wait_ms; then nothing passes them but what keeps a
+ * service within its fair share, since a wait that ends by time is growth that nobody granted.
+ * What is left over is shared out evenly.  A need larger than what its own wall, or the shared one
  * when all were empty, could give holds up nobody.
  *
  * Always true: under one wall all credit together is no more than headroom
@@ -77,6 +79,7 @@ uint64_t credit_pending_bytes(const struct credit *credit);
 struct credit_share {
 	uint64_t wants_bytes;
 	uint64_t limit_bytes; /* what its own wall can give; UINT64_MAX = anything */
+	uint64_t fair_bytes;  /* what it may grow by within its fair share of the wall */
 	uint64_t waited_ms;
 	uint32_t gate_wait_ms;
 	bool active; /* has processes; the others get CREDIT_STARTER_BYTES at most */

@@ -38,8 +38,11 @@ static void believe(struct turn *turn, size_t i, uint64_t grown_bytes)
 							 turn->sample->shared.current_bytes),
 		.grown_bytes = grown_bytes,
 		.gate_wait_ms = turn->service[i]->turn.policy->gate_wait_ms};
-	turn->service[i]->turn.wants_bytes =
-		belief_step(&turn->service[i]->state.belief, &said, turn->now_ms);
+	struct belief *belief = &turn->service[i]->state.belief;
+	const struct credit *credit = &turn->service[i]->state.credit;
+	said.granted = belief->believed_bytes > 0 && credit->given &&
+		       credit->given_bytes >= belief->believed_bytes;
+	turn->service[i]->turn.wants_bytes = belief_step(belief, &said, turn->now_ms);
 }
 
 /* The usage that a charge of the heaps shows in: near a wall they grow into what was cache, and
@@ -140,9 +143,41 @@ static uint64_t shared_limit_bytes(struct turn *turn)
 		turn->shared.headroom_bytes, fraction_plus(reserve_bytes, pending_bytes));
 }
 
+static uint64_t weight_of(const struct policy_service *service)
+{
+	return service->priority != 0 ? service->priority : CONFIG_MEMORY_PRIORITY_USUAL;
+}
+
+/* Of the services that share the wall out, by memory_priority. */
+static uint64_t weights_of(const struct turn *turn)
+{
+	uint64_t weights = 0;
+	for (size_t i = 0; i < turn->count; i++)
+		if (is_gated(turn, i) && turn->service[i]->sample.heap.processes > 0)
+			weights += weight_of(turn->service[i]);
+	return weights;
+}
+
+/* What the service may grow by within its fair share of what the shared wall can give.  A service
+ * without a leaf says itself how much it uses. */
+static uint64_t fair_bytes(const struct turn *turn, size_t i, uint64_t weights)
+{
+	const struct policy_service *service = turn->service[i];
+	const struct heap_sample *heap = &service->sample.heap;
+	uint64_t used_bytes = service->turn.leaf_bytes;
+	if (used_bytes == 0)
+		used_bytes = fraction_plus(heap->in_use_bytes,
+			fraction_plus(heap->idle_dirty_bytes, heap->lazy_bytes));
+	used_bytes = fraction_plus(used_bytes, credit_pending_bytes(&service->state.credit));
+	if (weights == 0 || heap->processes == 0)
+		return 0;
+	return fraction_less(
+		fraction_share(turn->shared_most_bytes, weight_of(service), weights), used_bytes);
+}
+
 /* What one service takes part with.  A need that no release could make room for is
  * its own affair: it holds up nobody and raises no sibling's level. */
-static struct credit_share share_of(struct turn *turn, size_t i)
+static struct credit_share share_of(struct turn *turn, size_t i, uint64_t weights)
 {
 	const struct service_sample *sample = &turn->service[i]->sample;
 	const struct credit *credit = &turn->service[i]->state.credit;
@@ -158,6 +193,7 @@ static struct credit_share share_of(struct turn *turn, size_t i)
 	share.wants_bytes = turn->service[i]->turn.wants_bytes;
 	share.waited_ms = credit->waiting ? turn->now_ms - credit->waiting_ms : 0;
 	share.active = sample->heap.processes > 0;
+	share.fair_bytes = fair_bytes(turn, i, weights);
 	return share;
 }
 
@@ -184,11 +220,12 @@ void grant_step(struct turn *turn)
 	struct credit_share **end = &first;
 	account(turn);
 	uint64_t available_bytes = shared_limit_bytes(turn);
+	uint64_t weights = weights_of(turn);
 	for (size_t i = 0; i < turn->count; i++) {
 		struct credit_share *share = &turn->service[i]->turn.share;
 		turn->service[i]->plan.credit_bytes = UINT64_MAX;
 		turn->service[i]->state.credit.given = false;
-		*share = share_of(turn, i);
+		*share = share_of(turn, i, weights);
 		if (share->gate_wait_ms == 0)
 			continue;
 		*end = share;

@@ -53,6 +53,28 @@ static void test_a_want_that_stands_is_nobodys(void **state)
 	assert_int_equal(step(&belief, 200 * MIB, 5 * MIB, 0, 90000), 0);
 }
 
+/* There was credit for it for half of the wait, with a pause: nobody took it. */
+static void test_a_want_that_is_granted_and_not_taken_is_nobodys(void **state)
+{
+	(void)state;
+	struct belief belief = {.step_ms = 1000};
+	struct belief_view view = {
+		.wants_bytes = 20 * MIB, .usage_bytes = 5 * MIB, .gate_wait_ms = 200};
+	assert_int_equal(belief_step(&belief, &view, 1000), 20 * MIB);
+	view.granted = true;
+	assert_int_equal(belief_step(&belief, &view, 1060), 20 * MIB);
+	view.granted = false;
+	assert_int_equal(belief_step(&belief, &view, 1160), 20 * MIB);
+	view.granted = true;
+	assert_int_equal(belief_step(&belief, &view, 1200), 20 * MIB);
+	assert_int_equal(belief_step(&belief, &view, 1201), 0);
+	view.wants_bytes = 10 * MIB;
+	assert_int_equal(belief_step(&belief, &view, 1300), 0);
+	view.wants_bytes = 30 * MIB;
+	view.granted = false;
+	assert_int_equal(belief_step(&belief, &view, 1310), 20 * MIB);
+}
+
 static void test_who_uses_much_may_want_as_much(void **state)
 {
 	(void)state;
@@ -68,6 +90,7 @@ int main(void)
 		cmocka_unit_test(test_who_grows_is_believed),
 		cmocka_unit_test(test_who_says_so_and_does_not_grow_is_soon_not_believed),
 		cmocka_unit_test(test_a_want_that_stands_is_nobodys),
+		cmocka_unit_test(test_a_want_that_is_granted_and_not_taken_is_nobodys),
 		cmocka_unit_test(test_who_uses_much_may_want_as_much),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

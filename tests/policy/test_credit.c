@@ -169,6 +169,39 @@ static void test_shares(void **state)
 	}
 }
 
+/* What keeps a service within its share of the wall goes first, and passes one who holds all. */
+static void test_fair_wants_go_first(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t available_bytes;
+		uint64_t wants[3], fair[3], waited_ms[3];
+		uint64_t expected[3];
+	} rows[] = {
+		/* Not the one that waits longest, and of the others the smallest. */
+		{90, {80, 30, 20}, {50, 50, 50}, {90, 20, 10}, {13, 43, 34}},
+		{40, {80, 30, 20}, {50, 50, 50}, {90, 20, 10}, {0, 20, 20}},
+		/* It holds the rest, but for an even part where that is fair. */
+		{90, {80, 30, 0}, {50, 50, 50}, {100, 10, 0}, {20, 50, 20}},
+		{90, {80, 30, 0}, {50, 35, 10}, {100, 10, 0}, {45, 35, 10}},
+		/* Who uses more than its share waits as before. */
+		{90, {95, 30, 0}, {50, 0, 0}, {100, 10, 0}, {90, 0, 0}},
+		/* A large want is served whole where there is enough. */
+		{90, {80, 0, 0}, {50, 50, 50}, {10, 0, 0}, {83, 3, 4}},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct credit_share share[3];
+		for (size_t k = 0; k < 3; k++) {
+			share[k] = (struct credit_share)SHARE(
+				rows[i].wants[k], ANY, rows[i].waited_ms[k], true);
+			share[k].fair_bytes = rows[i].fair[k];
+		}
+		share_out(share, 3, rows[i].available_bytes);
+		for (size_t k = 0; k < 3; k++)
+			assert_int_equal(share[k].credit_bytes, rows[i].expected[k]);
+	}
+}
+
 static void test_service_without_processes_gets_a_starter(void **state)
 {
 	(void)state;
@@ -195,6 +228,7 @@ static void test_shares_never_exceed_what_is_there_nor_what_each_can_use(void **
 			share[i] = (struct credit_share){
 				.wants_bytes = bits & 1 ? fixture_random_size(&seed) : 0,
 				.limit_bytes = bits & 2 ? fixture_random_size(&seed) : UINT64_MAX,
+				.fair_bytes = bits & 16 ? fixture_random_size(&seed) : 0,
 				.waited_ms = fixture_random(&seed) % 300,
 				.gate_wait_ms = 200,
 				.active = (bits & 12) != 0,
@@ -222,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_credit_without_limit_or_put_back_is_not_pending),
 		cmocka_unit_test(test_waiting_is_timed_from_the_first_wish),
 		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_fair_wants_go_first),
 		cmocka_unit_test(test_service_without_processes_gets_a_starter),
 		cmocka_unit_test(test_shares_never_exceed_what_is_there_nor_what_each_can_use),
 	};
