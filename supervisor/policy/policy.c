@@ -78,6 +78,19 @@ static enum level level_of(struct turn *turn, size_t i)
 		&state->pressure, service->policy, &view, turn->now_ms, &service->reason);
 }
 
+/* It has given for the want that stands now what a full release reaches, uses no more than is fair,
+ * and there is room: what it frees since is what it works with, and it would only take it again. */
+static bool is_spared(const struct turn *turn, size_t i)
+{
+	const struct service_state *state = &turn->service[i]->state;
+	const struct service_turn *service = &turn->service[i]->turn;
+	return state->gate.is_short && !service->own_short && service->share.fair_bytes > 0 &&
+	       release_has_emptied(
+		       &state->release, turn->now_ms - state->gate.short_ms, turn->now_ms) &&
+	       shortage_has_room(turn->shared.headroom_bytes, turn->shared_reserve_bytes,
+		       turn->shared.limit_bytes);
+}
+
 static void judge_service(struct turn *turn, size_t i, bool answered)
 {
 	struct service_state *state = &turn->service[i]->state;
@@ -94,7 +107,9 @@ static void judge_service(struct turn *turn, size_t i, bool answered)
 			action->reason = service->reason;
 		}
 	}
-	service->asks = harder(level, gate_step(&state->gate, &waits, turn->now_ms));
+	enum level gate = gate_step(&state->gate, &waits, turn->now_ms);
+	service->spared = is_spared(turn, i);
+	service->asks = service->spared ? level : harder(level, gate);
 	service->rose = service->asks > asked;
 	if (service->asks > level)
 		service->reason = (struct reason){.kind = REASON_GATE,
@@ -145,7 +160,7 @@ static struct release_view release_view_of(const struct turn *turn, size_t i)
 		.level = service->asks,
 		.rose = service->rose,
 		.answered = heap->answered,
-		.urgent = turn->gate_wants_bytes > 0 || service->own_short,
+		.urgent = (turn->gate_wants_bytes > 0 && !service->spared) || service->own_short,
 		.short_of_eager = is_short_of(turn, i, LEVEL_EAGER),
 		.idle_bytes =
 			release_idle_bytes(&turn->service[i]->state.release, heap, service->asks),

@@ -69,6 +69,7 @@ struct service_turn {
 	struct credit_share share;
 	bool own_short; /* it waits at the gate, and for its own wall */
 	uint64_t own_reserve_bytes;
+	bool spared;          /* not asked for those who wait at the gate */
 	enum level asks;      /* how hard it is asked: its level, or what the gate asks for */
 	bool rose;            /* asks did */
 	struct reason reason; /* of rose */

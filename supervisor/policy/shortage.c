@@ -15,10 +15,16 @@ static void note_short(struct shortage *shortage, bool is_short, uint64_t now_ms
 	}
 }
 
-/* Room that a want fits into is a matter of pending credit, and over at the next step. */
-static bool has_room(const struct shortage_view *view, uint64_t little_bytes)
+bool shortage_has_room(uint64_t headroom_bytes, uint64_t reserve_bytes, uint64_t limit_bytes)
 {
-	return view->headroom_bytes > fraction_plus(view->reserve_bytes, 2 * little_bytes) &&
+	return headroom_bytes >
+	       fraction_plus(reserve_bytes, 2 * (limit_bytes / SHORTAGE_LITTLE_SHARE));
+}
+
+/* Room that a want fits into is a matter of pending credit, and over at the next step. */
+static bool has_room(const struct shortage_view *view)
+{
+	return shortage_has_room(view->headroom_bytes, view->reserve_bytes, view->limit_bytes) &&
 	       (!view->is_short || view->wants_bytes <= view->headroom_bytes);
 }
 
@@ -26,7 +32,7 @@ static enum shortage_change conclude(struct shortage *shortage, const struct sho
 	uint64_t little_bytes, uint64_t now_ms, bool *tell)
 {
 	if (!view->is_short || !view->emptied || view->idle_bytes > little_bytes ||
-		has_room(view, little_bytes) || now_ms - shortage->began_ms < view->unseen_ms)
+		has_room(view) || now_ms - shortage->began_ms < view->unseen_ms)
 		return SHORTAGE_KEEP;
 	shortage->concluded = true;
 	shortage->limit_bytes = view->limit_bytes;
@@ -68,7 +74,7 @@ enum shortage_change shortage_step(
 	if (!shortage->concluded)
 		return conclude(shortage, view, little_bytes, now_ms, tell);
 	if (view->limit_bytes <= shortage->limit_bytes && view->idle_bytes <= 2 * little_bytes &&
-		!has_room(view, little_bytes)) {
+		!has_room(view)) {
 		note_hope(shortage, view, little_bytes, now_ms);
 		return SHORTAGE_KEEP;
 	}

@@ -81,6 +81,9 @@ enum shortage_change shortage_step(
 /* Concluded, nothing has come back for long enough, and the heaps have just said so. */
 bool shortage_is_hopeless(const struct shortage *shortage);
 
+/* There is more headroom than the reserve, by more than next to nothing. */
+bool shortage_has_room(uint64_t headroom_bytes, uint64_t reserve_bytes, uint64_t limit_bytes);
+
 /* What is kept back below the wall, of the reserve_bytes that are while nothing is concluded. */
 uint64_t shortage_reserve_bytes(
 	const struct shortage *shortage, uint64_t reserve_bytes, uint64_t limit_bytes);

@@ -83,7 +83,9 @@ uint64_t target_bytes(const struct turn *turn, size_t i, const struct supply *su
 	if (service->own_short)
 		missing_at_gate(
 			service->wants_bytes, turn->service[i]->plan.credit_bytes, &own, &why_own);
-	missing_at_gate(turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
+	if (!service->spared)
+		missing_at_gate(
+			turn->gate_wants_bytes, turn->gate_credit_bytes, &shared, &why_shared);
 	uint64_t part = supply_part(supply, shared, page_ns_of(turn->service[i]), idle_bytes);
 	if (service->rose && shared > 0 && part < RELEASE_LITTLE_BYTES)
 		part = RELEASE_LITTLE_BYTES;

@@ -125,6 +125,45 @@ static void test_nor_beside_a_liar(void **state)
 	run_odd(LIAR);
 }
 
+static void work_beside_wish(uint64_t wall_bytes, uint64_t wish_bytes, uint64_t run_ms)
+{
+	world_begin(periods_ms[0], &usual, WISHER);
+	world.wall_bytes = wall_bytes;
+	world.wish_bytes = wish_bytes;
+	world.run_ms = run_ms;
+	world_run(true, true, true);
+	assert_int_equal(world.crossed, 0);
+}
+
+/* A want that nobody takes, of about what is free: whoever works within its share loses little in
+ * the first moment, and nothing after it. */
+static void test_a_false_want_slows_nobody_down_for_long(void **state)
+{
+	(void)state;
+	/* Half of a wait and a look or two, after which what nobody takes is not believed. */
+	static const uint64_t run_ms[] = {120, 800};
+	for (uint64_t wall_bytes = 200 * MIB; wall_bytes <= 248 * MIB; wall_bytes += 4 * MIB) {
+		uint64_t rounds[2][2]; /* alone and beside the want, in each time */
+		uint64_t waited_ms[2][2];
+		for (size_t i = 0; i < 4; i++) {
+			work_beside_wish(wall_bytes, i / 2 * 200 * MIB, run_ms[i % 2]);
+			rounds[i / 2][i % 2] = world.rounds;
+			waited_ms[i / 2][i % 2] = world.waited_ms;
+		}
+		print_message("# wall %llu MiB: %llu and %llu rounds of %llu and %llu, waited %llu "
+			      "and %llu ms\n",
+			(unsigned long long)(wall_bytes / MIB), (unsigned long long)rounds[1][0],
+			(unsigned long long)rounds[1][1], (unsigned long long)rounds[0][0],
+			(unsigned long long)rounds[0][1], (unsigned long long)waited_ms[1][0],
+			(unsigned long long)waited_ms[1][1]);
+		assert_true(waited_ms[1][1] - waited_ms[1][0] <= 10);
+		assert_true(rounds[1][1] * 3 > rounds[0][1] * 2);
+		/* A round that the end of the time cuts off is none. */
+		assert_true((rounds[1][1] - rounds[1][0] + 1) * 100 >=
+			    (rounds[0][1] - rounds[0][0]) * 97);
+	}
+}
+
 static void test_nor_beside_one_that_never_answers(void **state)
 {
 	(void)state;
@@ -240,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_nor_where_walls_move),
 		cmocka_unit_test(test_nor_beside_a_crawler),
 		cmocka_unit_test(test_nor_beside_a_liar),
+		cmocka_unit_test(test_a_false_want_slows_nobody_down_for_long),
 		cmocka_unit_test(test_nor_beside_one_that_never_answers),
 		cmocka_unit_test(test_nor_beside_a_stranger_that_can_be_braked),
 		cmocka_unit_test(test_nor_where_all_can_be_braked),

@@ -95,6 +95,52 @@ static void test_need_beyond_the_whole_wall_is_its_own_affair(void **state)
 	}
 }
 
+/* Priority is as weight: what keeps a service within its share is served, however long another one
+ * that wants more than its own has waited. */
+static void test_share_of_the_wall_goes_by_priority(void **state)
+{
+	(void)state;
+	for (uint32_t priority = 50; priority <= 200; priority *= 4) {
+		fixture_start(2, 250 * MIB);
+		fixture.service[0].priority = priority;
+		fixture.service[1].priority = 100;
+		fixture_use(0, 100 * MIB);
+		fixture_use(1, 100 * MIB);
+		fixture.service[1].sample.heap.wants_bytes = 60 * MIB;
+		for (uint64_t now_ms = 1000; now_ms <= 1110; now_ms += 10)
+			fixture_step(now_ms);
+		fixture.service[0].sample.heap.wants_bytes = 4 * MIB;
+		fixture_step(1120);
+		/* 80 or 160 of the 240 MiB that are not in reserve. */
+		bool served = fixture.service[0].plan.credit_bytes >= 4 * MIB;
+		assert_true(served == (priority == 200));
+	}
+}
+
+/* Who has given all that full reaches, and uses less than its share, is left what it frees and
+ * takes again, until there is no room. */
+static void test_who_has_given_is_spared_while_there_is_room(void **state)
+{
+	(void)state;
+	fixture_start(2, 256 * MIB);
+	fixture_use(1, 30 * MIB);
+	fixture.service[0].sample.heap.wants_bytes = 230 * MIB;
+	uint64_t full_ms = 0;
+	for (uint64_t now_ms = 1000; now_ms < 1150; now_ms += 10) {
+		fixture.service[1].sample.heap.idle_dirty_bytes = now_ms % 20 == 0 ? 10 * MIB : 0;
+		fixture_step(now_ms);
+		const struct action *action = fixture_action(ACTION_RELEASE, 1);
+		assert_true(action == NULL || full_ms == 0);
+		if (action != NULL && action->level == LEVEL_FULL)
+			full_ms = now_ms;
+	}
+	assert_in_range(full_ms, 1000, 1050);
+	fixture_use(0, 215 * MIB);
+	fixture.service[0].sample.heap.wants_bytes = 20 * MIB;
+	fixture_step(1150);
+	assert_non_null(fixture_action(ACTION_RELEASE, 1));
+}
+
 /* One service says of every release that it gave back all that it still holds. */
 static void test_a_liar_does_not_keep_the_others_waiting(void **state)
 {
@@ -224,6 +270,8 @@ int main(void)
 			test_waiting_at_the_gate_asks_all_under_the_wall_and_changes_no_level),
 		cmocka_unit_test(test_waiting_for_its_own_wall_leaves_the_siblings_alone),
 		cmocka_unit_test(test_need_beyond_the_whole_wall_is_its_own_affair),
+		cmocka_unit_test(test_share_of_the_wall_goes_by_priority),
+		cmocka_unit_test(test_who_has_given_is_spared_while_there_is_room),
 		cmocka_unit_test(test_a_liar_does_not_keep_the_others_waiting),
 		cmocka_unit_test(test_service_that_starts_finds_a_little_credit),
 		cmocka_unit_test(test_credit_is_finite_where_a_burst_could_reach_the_wall),

@@ -56,7 +56,11 @@ enum {
 	TIGHT = 256,   /* the wall leaves less than full's threshold when most is live */
 	ENDS = 512,    /* all in one cgroup: what any frees is gone, as of a process that ends */
 	SILENT = 1024, /* heaps do not tell what they have made resident */
+	WISHER = 2048, /* wants world.wish_bytes from the first ms on and takes none; the first heap
+			* works, the others rest */
 };
+#define WORK_BYTES (16 * MIB)
+#define WORK_BYTES_PER_MS (2 * MIB)
 #define OWN_WALL_BYTES (140 * MIB)
 #define LOWERED_MS 20000
 #define RAISED_MS 40000
@@ -82,11 +86,13 @@ struct heap {
 	uint64_t high_bytes; /* memory.high */
 	uint64_t high_until_ms;
 	uint64_t events_high;
+	bool frees; /* at work: it has built WORK_BYTES */
 };
 
 static struct world {
 	struct heap heap[HEAPS];
 	uint64_t period_ms;
+	uint64_t run_ms;
 	struct speed speed;
 	int odds;
 	uint64_t wall_bytes;
@@ -116,7 +122,9 @@ static struct world {
 	} reclaim;
 	uint64_t reclaims;
 	uint64_t brakes;
-	uint64_t expired;        /* brakes that the deadline took off */
+	uint64_t expired; /* brakes that the deadline took off */
+	uint64_t wish_bytes;
+	uint64_t rounds;         /* of work */
 	uint64_t behind_ms;      /* heap-milliseconds spent short of what was wanted */
 	unsigned changes[HEAPS]; /* of level */
 } world;
@@ -156,6 +164,18 @@ static inline uint64_t wanted_live_bytes(size_t i, uint64_t now_ms)
 	else if (at < 900)
 		part = (900 - at) * 1000 / 200;
 	return 10 * MIB + 110 * MIB * part / 1000;
+}
+
+/* Builds WORK_BYTES step by step, frees them, and begins again: slower where it waits or faults. */
+static inline uint64_t worked_live_bytes(struct heap *heap)
+{
+	if (heap->live_bytes == 0)
+		heap->frees = false;
+	if (!heap->frees && heap->live_bytes >= WORK_BYTES && heap->to_charge_bytes == 0) {
+		heap->frees = true;
+		world.rounds++;
+	}
+	return heap->frees ? 0 : least(WORK_BYTES, heap->live_bytes + WORK_BYTES_PER_MS);
 }
 
 static inline uint64_t lazy_take(struct heap *heap, uint64_t bytes)
@@ -309,12 +329,19 @@ static inline void heap_live(struct heap *heap, uint64_t wanted_bytes, uint64_t 
 	}
 }
 
+static inline uint64_t wanted_bytes_of(size_t i, uint64_t now_ms)
+{
+	if ((world.odds & WISHER) == 0)
+		return wanted_live_bytes(i, now_ms);
+	return i == 0 ? worked_live_bytes(&world.heap[0]) : 0;
+}
+
 static inline void heaps_tick(uint64_t now_ms)
 {
 	uint64_t live_bytes = BASE_BYTES;
 	for (size_t i = 0; i < HEAPS; i++) {
 		struct heap *heap = &world.heap[i];
-		uint64_t wanted_bytes = wanted_live_bytes(i, now_ms);
+		uint64_t wanted_bytes = wanted_bytes_of(i, now_ms);
 		heap_live(heap, wanted_bytes, now_ms);
 		heap_charge(heap);
 		heap_answer(heap, now_ms);
@@ -349,7 +376,7 @@ static inline void sample_take(void)
 			.lazy_bytes = heap->lazy_bytes,
 			.released_bytes = heap->released_bytes,
 			.gone_bytes = heap->gone_bytes,
-			.wants_bytes = heap->wants_bytes,
+			.wants_bytes = is_odd(heap, WISHER) ? world.wish_bytes : heap->wants_bytes,
 			.credit_left_bytes = heap->credit_bytes,
 			.populated_bytes = heap->populated_bytes,
 			.answered = heap->asked == LEVEL_CALM,
@@ -486,6 +513,7 @@ static inline void world_begin(uint64_t period_ms, const struct speed *speed, in
 	memset(&world, 0, sizeof world);
 	world.speed = *speed;
 	world.period_ms = period_ms;
+	world.run_ms = RUN_MS;
 	world.odds = odds;
 	world.seed = 88172645463325252U + period_ms;
 	/* What the odd one keeps is no room. */
@@ -513,7 +541,7 @@ static inline void world_run(bool steered, bool reclaimable_known, bool timed)
 	for (enum level level = LEVEL_LAZY; level < LEVELS && !timed; level++)
 		fixture.policies[0].at[level].time_to_wall_ms = 0;
 	uint64_t next_ms = 0;
-	for (uint64_t now_ms = 1; now_ms < RUN_MS; now_ms++) {
+	for (uint64_t now_ms = 1; now_ms < world.run_ms; now_ms++) {
 		world_tick(now_ms);
 		if (!steered || (now_ms < next_ms && !world.notified))
 			continue;
