@@ -88,14 +88,15 @@ static bool is_fair(const struct credit_share *share)
 	return share->wants_bytes <= share->fair_bytes && share->wants_bytes <= share->limit_bytes;
 }
 
-/* Those who wait and want no more than is fair, the smallest want first, or those who want more,
- * the one who came first before the others; NULL = nobody. */
+/* Those who wait: fair: and want no more than is fair, the smallest want first; otherwise: and were
+ * not served as such, the one who came first before the others.  NULL = nobody. */
 static struct order *waiting(struct credit_share *list, bool fair)
 {
 	struct order *first = NULL;
 	struct order **end = &first;
 	for (struct credit_share *share = list; share != NULL; share = share->next) {
-		if (share->wants_bytes == 0 || is_fair(share) != fair)
+		bool passes = fair ? is_fair(share) : share->credit_bytes == 0;
+		if (share->wants_bytes == 0 || !passes)
 			continue;
 		share->order = (struct order){
 			.key = fair ? UINT64_MAX - share->wants_bytes : share->waited_ms};
@@ -110,7 +111,9 @@ static uint64_t serve_fair(struct credit_share *list, uint64_t available_bytes)
 {
 	for (struct order *order = waiting(list, true); order != NULL; order = order->next) {
 		struct credit_share *share = share_of(order);
-		share->credit_bytes = less_of(share->wants_bytes, available_bytes);
+		if (share->wants_bytes > available_bytes)
+			break;
+		share->credit_bytes = share->wants_bytes;
 		available_bytes -= share->credit_bytes;
 	}
 	return available_bytes;

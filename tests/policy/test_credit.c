@@ -180,7 +180,7 @@ static void test_fair_wants_go_first(void **state)
 	} rows[] = {
 		/* Not the one that waits longest, and of the others the smallest. */
 		{90, {80, 30, 20}, {50, 50, 50}, {90, 20, 10}, {13, 43, 34}},
-		{40, {80, 30, 20}, {50, 50, 50}, {90, 20, 10}, {0, 20, 20}},
+		{40, {80, 30, 20}, {50, 50, 50}, {90, 20, 10}, {6, 7, 27}},
 		/* It holds the rest, but for an even part where that is fair. */
 		{90, {80, 30, 0}, {50, 50, 50}, {100, 10, 0}, {20, 50, 20}},
 		{90, {80, 30, 0}, {50, 35, 10}, {100, 10, 0}, {45, 35, 10}},
