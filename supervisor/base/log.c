@@ -29,10 +29,13 @@ static const char *const level_names[] = {
 };
 
 static enum log_level threshold = LOG_LEVEL_INFO;
+/* Held while a line is put into the writer: a thread that hung in a disk and was left behind may
+ * log while log_stop() frees the writer. */
+static pthread_mutex_t writer_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct log_writer *writer; /* NULL = the caller writes */
-static void (*listener)(void *context, enum log_level level, const char *text);
-static void *listener_context;
-static pthread_t listener_thread;
+/* Each thread has its own, so that none reads what another sets. */
+static _Thread_local void (*listener)(void *context, enum log_level level, const char *text);
+static _Thread_local void *listener_context;
 
 void log_set_level(enum log_level level)
 {
@@ -43,7 +46,6 @@ void log_listen(void (*hear)(void *context, enum log_level level, const char *te
 {
 	listener = hear;
 	listener_context = context;
-	listener_thread = pthread_self();
 }
 
 const char *log_level_name(enum log_level level)
@@ -96,15 +98,23 @@ static size_t write_prefix(char *line, size_t size, enum log_level level)
 
 static bool is_heard(enum log_level level)
 {
-	return listener != NULL && level <= LOG_LEVEL_INFO &&
-	       pthread_equal(listener_thread, pthread_self());
+	return listener != NULL && level <= LOG_LEVEL_INFO;
+}
+
+/* false: the line is the caller's to write. */
+static bool put_into_writer(const char *line, size_t length)
+{
+	pthread_mutex_lock(&writer_lock);
+	bool is_put = writer != NULL && log_writer_put(writer, line, length);
+	pthread_mutex_unlock(&writer_lock);
+	return is_put;
 }
 
 /* Text of so many bytes that starts behind the prefix, with room for a newline. */
 static void put_line(char *line, size_t start, size_t length)
 {
 	line[start + length] = '\n';
-	if (writer != NULL && log_writer_put(writer, line, start + length + 1))
+	if (put_into_writer(line, start + length + 1))
 		return;
 	/* A stderr that is closed or full is nothing we could tell anybody about. */
 	ssize_t ignored = write(STDERR_FILENO, line, start + length + 1);
@@ -154,8 +164,10 @@ int log_start(void)
 
 void log_stop(void)
 {
+	pthread_mutex_lock(&writer_lock);
 	struct log_writer *stopped = writer;
 	writer = NULL;
+	pthread_mutex_unlock(&writer_lock);
 	log_writer_close(stopped, STOP_MS);
 }
 

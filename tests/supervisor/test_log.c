@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <regex.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +17,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/log.h"
-
-/* One thread, so there is nothing for TSan. */
-/* variants: release asan */
+#include "tests/support/said.h"
 
 static char text[8192];
 
@@ -146,6 +147,61 @@ static void test_errno_survives_and_is_printed(void **state)
 	assert_non_null(strstr(text, strerror(EXDEV)));
 }
 
+struct talk {
+	atomic_uint lines;
+	atomic_bool is_over;
+};
+
+static void *talk(void *argument)
+{
+	struct talk *talk = argument;
+	while (!atomic_load(&talk->is_over)) {
+		log_warn("from another thread");
+		atomic_fetch_add(&talk->lines, 1);
+	}
+	return NULL;
+}
+
+static void hear(void *context, enum log_level level, const char *heard)
+{
+	unsigned *count = context;
+	assert_int_equal(level, LOG_LEVEL_WARN);
+	assert_string_equal(heard, "from this thread");
+	++*count;
+}
+
+static void wait_for_lines(struct talk *talk, unsigned more)
+{
+	unsigned before = atomic_load(&talk->lines);
+	while (atomic_load(&talk->lines) - before < more)
+		sched_yield();
+}
+
+/* As a thread does that hung in a disk and was left behind. */
+static void test_another_thread_may_log_while_the_log_stops(void **state)
+{
+	(void)state;
+	unsigned heard = 0;
+	for (int round = 0; round < 50; round++) {
+		struct talk talking = {0};
+		pthread_t thread;
+		said_begin();
+		assert_int_equal(log_start(), 0);
+		assert_int_equal(pthread_create(&thread, NULL, talk, &talking), 0);
+		wait_for_lines(&talking, 1);
+		log_listen(hear, &heard);
+		log_warn("from this thread");
+		wait_for_lines(&talking, 1);
+		log_listen(NULL, NULL);
+		log_stop();
+		wait_for_lines(&talking, 1);
+		atomic_store(&talking.is_over, true);
+		pthread_join(thread, NULL);
+		said_end();
+	}
+	assert_int_equal(heard, 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_control_characters_cannot_make_a_second_line),
 		cmocka_unit_test(test_a_long_line_is_cut_and_says_so),
 		cmocka_unit_test(test_errno_survives_and_is_printed),
+		cmocka_unit_test(test_another_thread_may_log_while_the_log_stops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
