@@ -7,10 +7,16 @@
 #   BUILD      the variant's folder, absolute; build/release unless given
 #   spillway   the supervisor
 #   memory     tests/system/memory.c's program
+#   sanitizer  asan or tsan, where that is in the supervisor; empty where there is none
 # A program that is not there fails the script: what was not built was not tested.
 #
 #   supervisor_looks PID   waits until the supervisor has looked at its services once more, from the
 #                          beginning to the end, and has done what it found to do
+#   unless_sanitized TEST NAME ARGS...
+#                          the test; skipped with a sanitizer, which has threads and memory of its own
+#   unless_tsan TEST NAME ARGS...
+#                          the test; skipped with TSan, which makes a vfork() a fork(): then the child
+#                          cannot say through shared memory why it could not run a program
 #   said TEXT FILE         whether a file has it
 #   pid_said SERVICE       prints the process that $log says it was started as last, and waits until it
 #                          says one: it does so after the program has begun to run
@@ -30,12 +36,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 2
 BUILD=$(realpath "${BUILD:-build/release}")
 spillway=$BUILD/bin/spillway
 memory=$BUILD/tests/system/memory
+sanitizer=
+[[ $BUILD != */?san/system ]] || sanitizer=$(basename "${BUILD%/system}")
 for program in "$spillway" "$memory"; do
   [ -x "$program" ] || {
     echo "Bail out! $program is not built"
     exit 1
   }
 done
+
+unless_sanitized() {
+  [ -z "$sanitizer" ] || set -- tap_skip "$2" "$sanitizer has threads and memory of its own"
+  "$@"
+}
+
+unless_tsan() {
+  [ "$sanitizer" != tsan ] || set -- tap_skip "$2" "TSan makes a vfork a fork"
+  "$@"
+}
 
 # Sets SLEEPS: how often the main thread of process $1 has gone to sleep; 0 once it is gone.
 read_sleeps() {

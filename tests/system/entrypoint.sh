@@ -131,9 +131,9 @@ not_run() {
 	"$@" /etc >/dev/null 2>"$err"
 	echo "$?"
 }
-both "what cannot be run" not_run tini -s
-differs "what cannot be run has the shell's statuses" not_run $'127 1\n126' dumb-init
-differs "what cannot be run has the shell's statuses" not_run $'127 1\n126' catatonit
+unless_tsan both "what cannot be run" not_run tini -s
+unless_tsan differs "what cannot be run has the shell's statuses" not_run $'127 1\n126' dumb-init
+unless_tsan differs "what cannot be run has the shell's statuses" not_run $'127 1\n126' catatonit
 
 # usage INIT OPTION --: the status of wrong uses, of -h, and of OPTION
 usage() {
