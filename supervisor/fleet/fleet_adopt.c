@@ -11,7 +11,7 @@
 #include "supervisor/base/log.h"
 #include "supervisor/fleet/left_file.h"
 #include "supervisor/fleet/service_left.h"
-#include "supervisor/process/descendants.h"
+#include "supervisor/process/descendants_marked.h"
 
 /* As for what is found in leaves (cgroup_leftover.h). */
 #define END_TERM_MS 3000U

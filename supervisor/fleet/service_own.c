@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "supervisor/fleet/service.h"
-#include "supervisor/process/descendants.h"
+#include "supervisor/process/descendants_marked.h"
 #include "supervisor/process/process_stat.h"
 
 /* So many generations are looked at. */

@@ -9,7 +9,7 @@
 #include "supervisor/fleet/service.h"
 #include "supervisor/fleet/service_left.h"
 #include "supervisor/fleet/service_own.h"
-#include "supervisor/process/descendants.h"
+#include "supervisor/process/descendants_marked.h"
 
 /* To the group of the main process, where it is known to be that.  0, or -1 as kill has it. */
 static int signal_group(const struct service *service, int signal)

@@ -1,11 +1,9 @@
-/* Signals all processes below one, or those of them that bear a mark. */
+/* Signals all processes below one. */
 #include "supervisor/process/descendants.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,149 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/process/process_stat.h"
-
-struct process {
-	pid_t pid;
-	pid_t parent;
-	pid_t group;
-	bool zombie;
-	bool below;
-	bool marked;
-	bool told;
-	bool due; /* to be told */
-	uint64_t start_ticks;
-};
+#include "supervisor/process/process_table.h"
 
 struct told_process {
 	pid_t pid;
 	uint64_t start_ticks;
 };
-
-struct table {
-	struct process *process;
-	size_t count;
-	size_t room;
-};
-
-/* 0 = not the folder of a process.  Zero and negative numbers must not pass: kill() takes them for
- * whole groups, or everybody. */
-static pid_t parse_pid(const char *name)
-{
-	char *after;
-	if (!isdigit((unsigned char)name[0]))
-		return 0;
-	errno = 0;
-	long value = strtol(name, &after, 10);
-	return errno == 0 && *after == '\0' && value <= INT_MAX ? (pid_t)value : 0;
-}
-
-static bool read_process(int proc_fd, const char *name, struct process *process)
-{
-	struct process_stat stat;
-	pid_t pid = parse_pid(name);
-	if (pid == 0 || process_stat_read(proc_fd, pid, &stat) != 0)
-		return false;
-	*process = (struct process){.pid = pid,
-		.parent = stat.parent,
-		.group = stat.group,
-		.start_ticks = stat.start_ticks,
-		.zombie = stat.state == 'Z' || stat.state == 'X'};
-	return true;
-}
-
-static int read_table(DIR *directory, struct table *table)
-{
-	const struct dirent *entry;
-	while ((entry = readdir(directory)) != NULL) {
-		struct process process;
-		if (!read_process(dirfd(directory), entry->d_name, &process))
-			continue;
-		if (table->count == table->room) {
-			size_t room = table->room * 2 + 64;
-			struct process *grown = realloc(table->process, room * sizeof *grown);
-			if (grown == NULL)
-				return -ENOMEM;
-			table->process = grown;
-			table->room = room;
-		}
-		table->process[table->count++] = process;
-	}
-	return 0;
-}
-
-static int by_pid(const void *a, const void *b)
-{
-	const struct process *left = a;
-	const struct process *right = b;
-	return left->pid < right->pid ? -1 : left->pid > right->pid;
-}
-
-/* Passes until one finds nobody new: as many as the tree is deep, at worst. */
-static void mark_below(struct table *table, pid_t root)
-{
-	bool found = table->count > 0;
-	if (found)
-		qsort(table->process, table->count, sizeof *table->process, by_pid);
-	while (found) {
-		found = false;
-		for (size_t i = 0; i < table->count; i++) {
-			struct process *child = &table->process[i];
-			struct process wanted = {.pid = child->parent};
-			if (child->below)
-				continue;
-			const struct process *parent = bsearch(
-				&wanted, table->process, table->count, sizeof wanted, by_pid);
-			child->below = child->parent == root || (parent != NULL && parent->below);
-			found = found || child->below;
-		}
-	}
-}
-
-/* One entry of the environment is exactly that text.  Another user's cannot be read without
- * CAP_SYS_PTRACE; then it is not known to be there. */
-bool descendants_has_text(pid_t pid, const char *text)
-{
-	char path[64];
-	char *entry = NULL;
-	size_t room = 0;
-	bool found = false;
-	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-	FILE *stream = fopen(path, "re");
-	if (stream == NULL)
-		return false;
-	while (!found && getdelim(&entry, &room, '\0', stream) > 0)
-		found = strcmp(entry, text) == 0;
-	free(entry);
-	fclose(stream);
-	return found;
-}
-
-/* As mark_below, starting from those that bear the mark themselves. */
-static void mark_marked(struct table *table, const char *text)
-{
-	bool found = false;
-	for (size_t i = 0; i < table->count; i++) {
-		struct process *process = &table->process[i];
-		if (!process->below || process->zombie)
-			continue;
-		process->marked = descendants_has_text(process->pid, text);
-		found = found || process->marked;
-	}
-	while (found) {
-		found = false;
-		for (size_t i = 0; i < table->count; i++) {
-			struct process *child = &table->process[i];
-			struct process wanted = {.pid = child->parent};
-			if (child->marked || !child->below)
-				continue;
-			const struct process *parent = bsearch(
-				&wanted, table->process, table->count, sizeof wanted, by_pid);
-			child->marked = parent != NULL && parent->marked;
-			found = found || child->marked;
-		}
-	}
-}
 
 /* It may be an empty folder, or that of another PID namespace. */
 static bool is_our_proc(int proc_fd)
@@ -231,30 +92,6 @@ bool descendants_are_known(pid_t *known, size_t count)
 	return all;
 }
 
-int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal)
-{
-	struct table table = {0};
-	if (root == getpid() && has_no_child_but(0))
-		return 0;
-	DIR *directory = opendir("/proc");
-	if (directory == NULL)
-		return -errno;
-	int result = read_table(directory, &table);
-	closedir(directory);
-	if (result == 0) {
-		mark_below(&table, root);
-		mark_marked(&table, text);
-	}
-	for (size_t i = 0; result >= 0 && i < table.count; i++) {
-		const struct process *process = &table.process[i];
-		if (process->marked && !process->zombie && process->group != except_group &&
-			kill(process->pid, signal) == 0)
-			result++;
-	}
-	free(table.process);
-	return result;
-}
-
 static int by_identity(const void *a, const void *b)
 {
 	const struct told_process *left = a;
@@ -269,7 +106,7 @@ static struct told_process identity_of(const struct process *process)
 	return (struct told_process){.pid = process->pid, .start_ticks = process->start_ticks};
 }
 
-static void mark_told(struct table *table, const struct descendants_told *told)
+static void mark_told(struct process_table *table, const struct descendants_told *told)
 {
 	for (size_t i = 0; i < table->count && told->count > 0; i++) {
 		struct told_process wanted = identity_of(&table->process[i]);
@@ -279,19 +116,17 @@ static void mark_told(struct table *table, const struct descendants_told *told)
 }
 
 /* Not for those whose parent was told by an earlier call, and lives. */
-static void mark_due(struct table *table)
+static void mark_due(struct process_table *table)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		struct process *process = &table->process[i];
-		struct process wanted = {.pid = process->parent};
-		const struct process *parent =
-			bsearch(&wanted, table->process, table->count, sizeof wanted, by_pid);
+		const struct process *parent = process->up;
 		process->due = process->below && !process->zombie && !process->told &&
 			       (parent == NULL || !parent->told || parent->zombie);
 	}
 }
 
-static bool is_whole(const struct table *table, pid_t group)
+static bool is_whole(const struct process_table *table, pid_t group)
 {
 	if (group <= 1 || group == getpgrp())
 		return false;
@@ -302,7 +137,7 @@ static bool is_whole(const struct table *table, pid_t group)
 	return true;
 }
 
-static void mark_group_told(struct table *table, pid_t group)
+static void mark_group_told(struct process_table *table, pid_t group)
 {
 	for (size_t i = 0; i < table->count; i++) {
 		struct process *process = &table->process[i];
@@ -313,7 +148,7 @@ static void mark_group_told(struct table *table, pid_t group)
 	}
 }
 
-static int tell_due(struct table *table)
+static int tell_due(struct process_table *table)
 {
 	int count = 0;
 	for (size_t i = 0; i < table->count; i++)
@@ -334,7 +169,7 @@ static int tell_due(struct table *table)
 }
 
 /* Those that are told and still there. */
-static int remember(struct descendants_told *told, const struct table *table)
+static int remember(struct descendants_told *told, const struct process_table *table)
 {
 	if (told->room < table->count) {
 		struct told_process *grown = realloc(told->process, table->count * sizeof *grown);
@@ -361,7 +196,7 @@ static void terminate_blindly(pid_t group)
 
 int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told)
 {
-	struct table table = {0};
+	struct process_table table = {0};
 	if (root == getpid() && has_no_child_but(group))
 		return 0;
 	DIR *directory = open_proc();
@@ -370,13 +205,13 @@ int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told
 		/* Before the list, which then has what these have forked until now. */
 		if (group > 1)
 			kill(-group, SIGTERM);
-		result = read_table(directory, &table);
+		result = process_table_read(directory, &table);
 		closedir(directory);
 	} else {
 		terminate_blindly(group);
 	}
 	if (result == 0) {
-		mark_below(&table, root);
+		process_table_mark_below(&table, root);
 		mark_told(&table, told);
 		mark_due(&table);
 		if (group > 1)
@@ -385,7 +220,7 @@ int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told
 		if (remember(told, &table) != 0)
 			result = -ENOMEM;
 	}
-	free(table.process);
+	process_table_free(&table);
 	return result;
 }
 
@@ -397,15 +232,15 @@ void descendants_told_free(struct descendants_told *told)
 
 int descendants_signal(pid_t root, int signal)
 {
-	struct table table = {0};
+	struct process_table table = {0};
 	DIR *directory = open_proc();
 	if (directory == NULL)
 		return -errno;
-	int result = read_table(directory, &table);
+	int result = process_table_read(directory, &table);
 	closedir(directory);
 	if (result != 0)
 		goto out;
-	mark_below(&table, root);
+	process_table_mark_below(&table, root);
 	for (size_t i = 0; i < table.count; i++) {
 		const struct process *process = &table.process[i];
 		if (!process->below || process->zombie)
@@ -414,17 +249,17 @@ int descendants_signal(pid_t root, int signal)
 			result++;
 	}
 out:
-	free(table.process);
+	process_table_free(&table);
 	return result;
 }
 
 int descendants_each_of_group(pid_t group, int (*each)(pid_t pid, void *context), void *context)
 {
-	struct table table = {0};
+	struct process_table table = {0};
 	DIR *directory = opendir("/proc");
 	if (directory == NULL)
 		return -errno;
-	int error = read_table(directory, &table);
+	int error = process_table_read(directory, &table);
 	closedir(directory);
 	bool done = error != 0;
 	for (size_t i = 0; !done && i < table.count; i++) {
@@ -432,6 +267,6 @@ int descendants_each_of_group(pid_t group, int (*each)(pid_t pid, void *context)
 		if (process->group == group && !process->zombie)
 			done = each(process->pid, context) != 0;
 	}
-	free(table.process);
+	process_table_free(&table);
 	return error;
 }

@@ -44,21 +44,6 @@ int descendants_terminate(pid_t root, pid_t group, struct descendants_told *told
 void descendants_told_free(struct descendants_told *told);
 
 /*
- * The same for those below root that have the text (NAME=value) in the environment that they were
- * started with, and for what is below one of these.  Members of except_group are left out.
- * Signal 0 only counts.
- *
- * Where the kernel lists children, the table is not read when root is us and we have none.
- *
- * A process can put the text into its own environment and into nobody else's, so one that lies
- * is signalled itself and no other is.
- */
-int descendants_signal_marked(pid_t root, const char *text, pid_t except_group, int signal);
-
-/* Whether the process has the text (NAME=value) in the environment that it was started with. */
-bool descendants_has_text(pid_t pid, const char *text);
-
-/*
  * Whether each of our children is one of known, which is put in order.  What a process that is gone
  * has left behind, however it detached itself, hangs below a child that is not one of these.  So
  * where this is true nothing is left of it, and the whole table need not be read for that: with

@@ -1,6 +1,7 @@
 /* Who is below us: of real processes, and as a /proc of files tells it. */
 
 #include "supervisor/process/descendants.h"
+#include "supervisor/process/descendants_marked.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 
 /* "/proc" is proc_path, and kills are only noted, while that is not NULL. */
 static const char *proc_path;
+static size_t proc_openings;
 static pid_t killed[64];
 static size_t killed_count;
 static pid_t vanished; /* kill() does not find it any more */
@@ -40,6 +42,7 @@ int __real_kill(pid_t pid, int signal);
 
 DIR *__wrap_opendir(const char *path)
 {
+	proc_openings += strcmp(path, "/proc") == 0;
 	return __real_opendir(proc_path != NULL && strcmp(path, "/proc") == 0 ? proc_path : path);
 }
 
@@ -189,6 +192,49 @@ static void test_the_environment_tells_whose_a_process_is(void **state)
 	assert_int_equal(waitpid(web, NULL, 0), web);
 	assert_int_equal(waitpid(group, NULL, WNOHANG), 0);
 	assert_int_equal(waitpid(longer, NULL, WNOHANG), 0);
+	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
+}
+
+static struct descendants_mark mark_of(const char *text, int signal)
+{
+	struct descendants_mark mark = {.root = getpid(), .signal = signal};
+	snprintf(mark.text, sizeof mark.text, "%s", text);
+	return mark;
+}
+
+/* In whatever order they come back. */
+static int count_of(const struct descendants_mark *mark, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(mark[i].text, text) == 0)
+			return mark[i].count;
+	return -1;
+}
+
+static void test_one_reading_serves_many_marks(void **state)
+{
+	(void)state;
+	pid_t web = start_shell("env -i setsid sleep 1000 & exec sleep 1000", "MARK=web");
+	pid_t db = start_shell("exec sleep 1000", "MARK=db");
+	pid_t other = start_shell("exec sleep 1000", "MARK=other");
+	assert_true(WAIT_UNTIL(30, descendants_signal_marked(getpid(), "MARK=web", 0, 0) == 2));
+	assert_true(WAIT_UNTIL(30, descendants_signal_marked(getpid(), "MARK=db", 0, 0) == 1));
+	assert_true(WAIT_UNTIL(30, descendants_signal_marked(getpid(), "MARK=other", 0, 0) == 1));
+	struct descendants_mark mark[] = {mark_of("MARK=web", SIGKILL),
+		mark_of("MARK=none", SIGKILL), mark_of("MARK=other", 0),
+		mark_of("MARK=db", SIGTERM)};
+	proc_openings = 0;
+	assert_int_equal(descendants_signal_marks(mark, 4), 0);
+	assert_int_equal(proc_openings, 1);
+	assert_int_equal(count_of(mark, 4, "MARK=web"), 2);
+	assert_int_equal(count_of(mark, 4, "MARK=db"), 1);
+	assert_int_equal(count_of(mark, 4, "MARK=other"), 1);
+	assert_int_equal(count_of(mark, 4, "MARK=none"), 0);
+	int status = 0;
+	assert_int_equal(waitpid(web, &status, 0), web);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	assert_int_equal(waitpid(db, &status, 0), db);
+	assert_int_equal(WTERMSIG(status), SIGTERM);
 	assert_int_equal(waitpid(other, NULL, WNOHANG), 0);
 }
 
@@ -619,6 +665,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		REAL(test_all_below_are_reached_and_nobody_else),
 		REAL(test_the_environment_tells_whose_a_process_is),
+		REAL(test_one_reading_serves_many_marks),
 		REAL(test_an_orphan_is_a_child_that_is_not_known),
 		REAL(test_orphans_come_to_us_and_are_reached),
 		REAL(test_a_name_cannot_pretend_to_be_anything),
