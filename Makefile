@@ -209,7 +209,7 @@ LINK_fuzz_heap_stream := $(LINK_stream)
 LINK_fuzz_seeds = $(LINK_inputs)
 # What a test's own definitions stand in for, by --wrap: tests/support/fake_*.h and refused.h say how.
 WRAP_children := spawn_start spawn_go spawn_result spawn_close kill waitid waitpid descendants_signal \
-	descendants_terminate
+	descendants_signal_marks descendants_terminate
 WRAP_loop := loop_now_ms loop_run loop_stop loop_timer_new loop_timer_set loop_watch_new loop_watch_free
 WRAP_cgroup := $(WRAP_children) mkdir rmdir write open clock_gettime poll
 WRAP_supervisor_cgroup := $(WRAP_cgroup)

@@ -12,6 +12,7 @@
 #include "supervisor/fleet/fleet_order.h"
 #include "supervisor/fleet/fleet_private.h"
 #include "supervisor/fleet/service_left.h"
+#include "supervisor/fleet/service_processes.h"
 #include "supervisor/base/log.h"
 #include "supervisor/base/loop.h"
 #include "supervisor/base/output.h"
@@ -97,12 +98,14 @@ void fleet_turn(struct fleet *fleet)
 	uint64_t now_ms = loop_now_ms();
 	if (shim_is_awaited(fleet, now_ms))
 		look(fleet, now_ms);
+	service_processes_look(fleet->service, fleet->count, &fleet->host);
 	for (size_t i = 0; i < fleet->count; i++)
 		service_step(fleet->service[i], &fleet->host, now_ms);
 	fleet_on_exit_step(fleet, now_ms);
 	fleet_order_step(fleet, now_ms);
 	fleet_reload_step(fleet, now_ms);
 	fleet_ending_step(fleet, now_ms);
+	service_processes_signal(fleet->service, fleet->count, &fleet->host);
 	if (fleet->tick_ms > now_ms + TICK_STIRRED_MS &&
 		(fleet->watches_missing || tick_is_stirred(fleet->host.tick)))
 		fleet->tick_ms = now_ms + TICK_STIRRED_MS;

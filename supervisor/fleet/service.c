@@ -207,7 +207,7 @@ void service_last_resort(struct service *service, const struct service_host *hos
 		service_restart(service, host, now_ms);
 }
 
-void service_kill(const struct service *service)
+void service_kill(struct service *service)
 {
 	if (service->pid != 0)
 		service_kill_all(service);
@@ -290,7 +290,7 @@ static void conclude(struct service *service, const struct service_host *host, i
 	service->leaves_rest = leaves_rest(service);
 	service_say_left(service, host);
 	if (!host->sweep_only_kills && !service->leaves_rest)
-		service_terminate_all(service, host);
+		service_terminate_all(service);
 }
 
 static void sweep_end(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -325,7 +325,14 @@ static void end_post_stop(struct service *service, const struct service_host *ho
 	service->sweep_ms = now_ms + SERVICE_CRASH_SWEEP_MS;
 	service->sweep_killed = false;
 	if (!service->leaves_rest && !service_nobody_left(service, host))
-		service_terminate_all(service, host);
+		service_terminate_all(service);
+}
+
+/* What is started from now on, post_stop and the next main process, bears the same mark. */
+static void forget_strays(struct service *service)
+{
+	service->stray_signal = 0;
+	service->strays = SERVICE_STRAYS_UNKNOWN;
 }
 
 static void sweep(struct service *service, const struct service_host *host, uint64_t now_ms)
@@ -333,6 +340,7 @@ static void sweep(struct service *service, const struct service_host *host, uint
 	if (stage_runs(&service->stage))
 		return;
 	if (service->leaves_rest || service_nobody_left(service, host)) {
+		forget_strays(service);
 		if (!begin_post_stop(service, host, now_ms))
 			sweep_end(service, host, now_ms);
 		return;
@@ -341,6 +349,7 @@ static void sweep(struct service *service, const struct service_host *host, uint
 		return;
 	if (service->sweep_killed) {
 		log_warn("%s: a process of it cannot be killed", service->config->name);
+		forget_strays(service);
 		sweep_end(service, host, now_ms);
 		return;
 	}

@@ -86,6 +86,9 @@ struct service_watch {
 	struct loop_watch *handle;
 };
 
+/* Processes that have left the group of a main process that is dead. */
+enum service_strays { SERVICE_STRAYS_UNKNOWN, SERVICE_STRAYS_NONE, SERVICE_STRAYS_SOME };
+
 struct service {
 	struct tick_service memory;    /* the settings are in there */
 	struct config_service *config; /* these */
@@ -128,6 +131,10 @@ struct service {
 	struct health health;
 	struct probe probe; /* of either */
 
+	/* service_processes.h: */
+	int stray_signal;           /* due at the end of the turn; 0 = none */
+	enum service_strays strays; /* as of the beginning of this turn */
+
 	/* fleet_order.h: */
 	bool wanted;
 	bool ends;
@@ -158,7 +165,7 @@ void service_start(struct service *service, const struct service_host *host, uin
 void service_stop(struct service *service, const struct service_host *host, uint64_t now_ms);
 /* Down, then up. */
 void service_restart(struct service *service, const struct service_host *host, uint64_t now_ms);
-void service_kill(const struct service *service);
+void service_kill(struct service *service);
 
 /* Stops or restarts it where tick wants that as the last resort. */
 void service_last_resort(struct service *service, const struct service_host *host, uint64_t now_ms);

@@ -2,6 +2,7 @@
 
 #include "supervisor/fleet/fleet_private.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/support/fake_cgroup.h"
 #include "tests/support/fake_children.h"
 #include "tests/support/fake_fleet.h"
 #include "tests/support/fake_loop.h"
@@ -61,6 +63,53 @@ static void test_many_signals_are_read_over_several_callbacks(void **state)
 	assert_int_equal(fake_fleet.event_read, FLEET_SIGNALS_MOST);
 }
 
+/* Of each service something has left the group, and none has a leaf. */
+static void start_three_without_leaves(void)
+{
+	fake_cgroup.refuse_mkdir_errno = EACCES;
+	fake_fleet_start(SERVICE("db") SERVICE("web") SERVICE("log"));
+	fake_fleet.fleet->host.has_only_mains = NULL;
+	assert_null(fake_fleet.fleet->service[0]->memory.leaf);
+	fake_children.has_strays = true;
+}
+
+static void test_one_reading_of_proc_is_for_all_services_of_a_turn(void **state)
+{
+	(void)state;
+	start_three_without_leaves();
+	for (size_t i = 0; i < fake_children.count; i++)
+		fake_children.child[i].ignores = true;
+	fake_fleet_signal(SIGTERM);
+	assert_int_equal(fake_children.readings, 0);
+	assert_true(fake_loop_pass(10000));
+	assert_int_equal(fake_children.marks_signalled[SIGKILL], 3);
+	assert_int_equal(fake_children.readings, 1);
+	/* Each has died: is anybody left, and if so, SIGTERM. */
+	fake_children.has_strays = true;
+	fake_fleet_reap();
+	assert_int_equal(fake_children.marks_signalled[0], 3);
+	assert_int_equal(fake_children.marks_signalled[SIGTERM], 3);
+	assert_int_equal(fake_children.readings, 3);
+	assert_false(fake_loop.stopped);
+	fake_children.has_strays = false;
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+	assert_int_equal(fake_children.readings, 4);
+}
+
+/* What starts next, post_stop or the service itself, bears the same mark. */
+static void test_where_nobody_is_left_no_mark_is_signalled(void **state)
+{
+	(void)state;
+	start_three_without_leaves();
+	fake_children.has_strays = false;
+	fake_fleet_signal(SIGTERM);
+	fake_fleet_reap();
+	assert_true(fake_loop.stopped);
+	assert_int_equal(fake_children.marks_signalled[SIGTERM], 0);
+	assert_int_equal(fake_children.marks_signalled[SIGKILL], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_fleet_setup, fake_fleet_teardown)
 
 int main(void)
@@ -68,6 +117,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_many_that_died_are_taken_over_several_turns),
 		TEST(test_many_signals_are_read_over_several_callbacks),
+		TEST(test_one_reading_of_proc_is_for_all_services_of_a_turn),
+		TEST(test_where_nobody_is_left_no_mark_is_signalled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

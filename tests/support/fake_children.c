@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/process/descendants.h"
+#include "supervisor/process/descendants_marked.h"
 #include "supervisor/process/spawn.h"
 
 struct fake_children fake_children;
@@ -24,6 +25,7 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
 pid_t __wrap_waitpid(pid_t pid, int *status, int options);
 int __wrap_descendants_signal(pid_t root, int signal);
 int __wrap_descendants_terminate(pid_t root, pid_t group, struct descendants_told *told);
+int __wrap_descendants_signal_marks(struct descendants_mark *mark, size_t count);
 
 void fake_children_reset(void)
 {
@@ -263,4 +265,17 @@ int __wrap_descendants_terminate(pid_t root, pid_t group, struct descendants_tol
 	if (count > 0)
 		note(0, SIGTERM);
 	return count;
+}
+
+int __wrap_descendants_signal_marks(struct descendants_mark *mark, size_t count)
+{
+	bool is_killed = false;
+	fake_children.readings++;
+	for (size_t i = 0; i < count; i++) {
+		mark[i].count = fake_children.has_strays ? 1 : 0;
+		fake_children.marks_signalled[mark[i].signal]++;
+		is_killed = is_killed || mark[i].signal == SIGKILL;
+	}
+	fake_children.has_strays = fake_children.has_strays && !is_killed;
+	return 0;
 }

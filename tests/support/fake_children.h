@@ -9,9 +9,9 @@
  * A process table without processes.
  *
  * The linker wraps spawn_start and its siblings, kill, waitid, waitpid and
- * descendants_signal and descendants_terminate (WRAP_children in the Makefile).  A spawned child
- * exists in the table below only; a signal changes its entry and is noted.  So no test that uses it
- * waits for anything, and every order of events can be made.
+ * descendants_signal, _signal_marks and _terminate (WRAP_children in the Makefile).  A spawned
+ * child exists in the table below only; a signal changes its entry and is noted.  So no test that
+ * uses it waits for anything, and every order of events can be made.
  *
  *   ALIVE   it runs
  *   ZOMBIE  it has ended; kill() finds it, until somebody reaps it
@@ -60,6 +60,11 @@ struct fake_children {
 	bool next_ignores;
 	bool next_unkillable;
 	int next_failure; /* -errno; 0 = none */
+	/* descendants_signal_marks: calls, marks by signal, and whether each mark has a process,
+	 * which SIGKILL ends. */
+	size_t readings;
+	size_t marks_signalled[32];
+	bool has_strays;
 	/* Called when a child has ended.  NULL = nobody. */
 	void (*ended)(pid_t pid);
 };
