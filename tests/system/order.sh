@@ -50,7 +50,7 @@ notify = exec:grep -qx 'api starts' $notes
 command = $TAP_DIR/noter $notes api
 [service:migrate]
 after = db
-autorestart = false
+type = oneshot
 command = sh -c 'echo migrate starts >>$notes'
 [service:db]
 notify = exec:grep -qx 'db starts' $notes
