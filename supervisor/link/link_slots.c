@@ -104,9 +104,10 @@ static bool check_owner(
 	struct link_slots *slots, size_t index, int proc_fd, bool silent, uint64_t now_ms)
 {
 	struct link_seen *seen = &slots->seen[index];
-	uint64_t trust_ms = silent ? LINK_SLOTS_SILENT_MS : LINK_SLOTS_TRUST_MS;
-	if (slots->rests)
-		trust_ms = LINK_SLOTS_REST_MS;
+	uint64_t trust_ms = slots->rests ? LINK_SLOTS_REST_MS : LINK_SLOTS_TRUST_MS;
+	uint64_t silent_ms = LINK_SLOTS_SILENT_MS * (1 + slots->seen_end / LINK_SLOTS_SILENT_FEW);
+	if (silent && !slots->rests && silent_ms < trust_ms)
+		trust_ms = silent_ms;
 	if (seen->checked_ms != 0 && !slots->suspect && now_ms - seen->checked_ms < trust_ms)
 		return true;
 	if (!process_lives(proc_fd, seen->owner)) {

@@ -17,7 +17,9 @@
  * owner word.  That costs a file per process, so a known owner is looked up again
  * only after LINK_SLOTS_TRUST_MS, or when the caller suspects a death; one that has a scavenger
  * thread and has not answered a release, after LINK_SLOTS_SILENT_MS: nothing else is asked of the
- * service until all have answered, so one that has died must not hold that up; and after
+ * service until all have answered, so one that has died must not hold that up (for each further
+ * LINK_SLOTS_SILENT_FEW slots as much longer, since hundreds answer slowly and looking them all up
+ * would keep the processors from them); and after
  * LINK_SLOTS_REST_MS while the service is at rest, when a process that is gone makes nobody wait,
  * and has LINK_SLOTS_REST_MOST at most, so that slots are left for new ones.  Of owners that were
  * not there before LINK_SLOTS_FRESH are looked up in LINK_SLOTS_TRUST_MS, and the rest later: a
@@ -33,6 +35,7 @@
 
 #define LINK_SLOTS_TRUST_MS 250
 #define LINK_SLOTS_SILENT_MS 10
+#define LINK_SLOTS_SILENT_FEW 16U
 #define LINK_SLOTS_REST_MS 5000
 #define LINK_SLOTS_REST_MOST 256U
 #define LINK_SLOTS_FRESH 256U
