@@ -8,8 +8,9 @@
  *   memory grow MIB           says "small"; grows by that at each SIGUSR1, by ten times that at
  *                             each SIGUSR2, keeps it, and says "grown"
  *   memory prefork MIB WORKERS STEP
- *                             fills MIB and forks; each worker writes to its copy, frees it, says
- *                             "idle" and sleeps; then goes on as grow STEP
+ *                             fills MIB and forks; each worker writes to its copy, frees it, fills
+ *                             and frees as much of its own, says "idle" and sleeps; then goes on
+ *                             as grow STEP
  *   memory hog MIB_PER_S      grows at that speed until something ends it
  *   memory read FILE          reads the file over and over
  *   memory bomb ATTEMPTS      says "bomb"; it and its children fork until they have tried so often
@@ -195,15 +196,22 @@ static void grow_for_ever(uint64_t mib_per_s)
 /* What the parent of workers keeps. */
 static void **kept;
 
-static _Noreturn void be_worker(void **first)
+static void free_all(void **first)
 {
-	for (void **block = first; block != NULL; block = *block)
-		block[1] = block;
 	while (first != NULL) {
 		void **next = *first;
 		free(first);
 		first = next;
 	}
+}
+
+/* What it inherited is given back when it is freed, what it has of its own stays. */
+static _Noreturn void be_worker(void **first, const struct part *part)
+{
+	for (void **block = first; block != NULL; block = *block)
+		block[1] = block;
+	free_all(first);
+	free_all(fill(part));
 	say("idle");
 	for (;;)
 		pause();
@@ -215,7 +223,7 @@ static void fork_workers(size_t mib, unsigned long workers)
 	void **first = fill(&part);
 	for (unsigned long i = 0; i < workers; i++)
 		if (fork() == 0)
-			be_worker(first);
+			be_worker(first, &part);
 	kept = first;
 }
 
