@@ -271,64 +271,71 @@ static const char *start_of(const struct config_service *config, const struct se
 	return "/";
 }
 
-int service_launch(struct service *service, const struct service_host *host, uint64_t now_ms)
+/* All that goes into the environment, with what that is about.  0 or -errno. */
+static int fill_environment(
+	struct launch *launch, struct service *service, const struct service_host *host)
+{
+	struct environment *environment = &launch->identity.environment;
+	int error = add_pressure(launch, service, host);
+	if (error == 0)
+		error = add_shim(launch, service, host);
+	if (error == 0)
+		error = service_runtime_give(
+			service, host, &launch->verdict, launch->has_heap, environment);
+	if (error == 0)
+		error = ready_open(service, host, environment);
+	service->mark = host->mark;
+	return error == 0 ? add_mark(environment, service) : error;
+}
+
+/* Whether nobody needs to wait until the program runs.  What settle() does, and the note of it,
+ * come before its first instruction.  Where there are other services a program that cannot be read
+ * (its server does not answer) must not hold us up until it runs, nor a cgroup that is frozen or
+ * beyond its memory_high. */
+static bool may_start_at_once(const struct service *service, const struct service_host *host)
+{
+	return !host->announce && !service->config->has_oom_score_adj && host->changed == NULL &&
+	       (service->memory.leaf == NULL || !service->memory.leaf_used);
+}
+
+static int start(struct launch *launch, struct service *service, const struct service_host *host,
+	const int output[CONFIG_STREAMS])
 {
 	const struct config_service *config = service->config;
-	struct launch launch = {0};
-	int output[CONFIG_STREAMS];
-	int error = tick_service_prepare(host->tick, &service->memory);
-	if (error != 0)
-		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
-	error = service_identity_init(&launch.identity, config);
-	if (error == 0)
-		error = add_pressure(&launch, service, host);
-	if (error == 0)
-		error = add_shim(&launch, service, host);
-	if (error == 0)
-		error = service_runtime_give(service, host, &launch.verdict, launch.has_heap,
-			&launch.identity.environment);
-	if (error == 0)
-		error = ready_open(service, host, &launch.identity.environment);
-	service->mark = host->mark;
-	if (error == 0)
-		error = add_mark(&launch.identity.environment, service);
-	if (error != 0)
-		goto out;
-	service_output_open(service, host->changed != NULL, output);
 	struct spawn spawn = {
 		.argv = config->argv,
-		.environment = &launch.identity.environment,
+		.environment = &launch->identity.environment,
 		.start = start_of(config, host),
 		.directory = config->directory,
 		.output = output,
 		.umask = config->has_umask ? &config->umask : NULL,
 		.null_stdin = host->null_stdin,
 		.privileges = &config->privileges,
-		.account = launch.identity.has_account ? &launch.identity.account : NULL,
+		.account = launch->identity.has_account ? &launch->identity.account : NULL,
 		.signals = host->signals,
 		.descriptors = host->descriptors,
-		.keep_fd = launch.verdict.load ? link_fds(service->memory.link) : NULL,
-		.keep_count = launch.verdict.load ? LINK_FILES : 0,
+		.keep_fd = launch->verdict.load ? link_fds(service->memory.link) : NULL,
+		.keep_count = launch->verdict.load ? LINK_FILES : 0,
 		.has_oom_score = config->has_oom_score_adj,
 		.take_terminal = host->take_terminal,
 		.new_session = host->new_session,
 		.passed_fd = service->ready_state.child_fd,
 		.passed_as = config->notify.number,
+		.at_once = may_start_at_once(service, host),
 	};
 	if (service->memory.leaf != NULL) {
 		spawn.has_cgroup = true;
 		spawn.cgroup_fd = cgroup_leaf_fd(service->memory.leaf);
 	}
-	/* What settle() does, and the note of it, come before its first instruction.  Where there
-	 * are other services a program that cannot be read (its server does not answer) must not
-	 * hold us up until it runs, nor a cgroup that is frozen or beyond its memory_high. */
-	spawn.at_once = !host->announce && !config->has_oom_score_adj && host->changed == NULL &&
-			(service->memory.leaf == NULL || !service->memory.leaf_used);
 	if (host->descriptors != NULL)
 		descriptors_give_up(host->descriptors);
-	error = spawn_start(&spawn, &service->spawned);
-	if (error != 0)
-		goto out;
+	return spawn_start(&spawn, &service->spawned);
+}
+
+/* The process is there, and its program runs from now on. */
+static void note_start(const struct launch *launch, struct service *service,
+	const struct service_host *host, uint64_t now_ms)
+{
 	service->pid = service->spawned.pid;
 	service->lives = true;
 	service->started_ms = now_ms;
@@ -344,10 +351,28 @@ int service_launch(struct service *service, const struct service_host *host, uin
 		descriptors_set_aside(host->descriptors);
 	service->told_ms = host->announce ? now_ms + TELL_FIRST_MS : SERVICE_NEVER;
 	if (!host->announce)
-		log_debug("%s: started, pid %d", config->name, (int)service->pid);
-	note_shim(service, &launch, now_ms);
-out:
-	if (error != 0) {
+		log_debug("%s: started, pid %d", service->config->name, (int)service->pid);
+	note_shim(service, launch, now_ms);
+}
+
+int service_launch(struct service *service, const struct service_host *host, uint64_t now_ms)
+{
+	const struct config_service *config = service->config;
+	struct launch launch = {0};
+	int output[CONFIG_STREAMS];
+	int error = tick_service_prepare(host->tick, &service->memory);
+	if (error != 0)
+		log_warn("%s: runs without limits of its own: %s", config->name, strerror(-error));
+	error = service_identity_init(&launch.identity, config);
+	if (error == 0)
+		error = fill_environment(&launch, service, host);
+	if (error == 0) {
+		service_output_open(service, host->changed != NULL, output);
+		error = start(&launch, service, host, output);
+	}
+	if (error == 0) {
+		note_start(&launch, service, host, now_ms);
+	} else {
 		log_error("%s: cannot start: %s", config->name, strerror(-error));
 		ready_close(&service->ready_state);
 		service->exit_status = SPAWN_STATUS_UNUSABLE;
