@@ -30,8 +30,8 @@
  * waits there.
  *
  * Growth is told by limit_growth_note.  When the total passes the mark, whoever grows notifies
- *once: the thread looks again and sets another mark.  That is how a process that is far from its
- *limit needs no wake-up and no thread.
+ * once: the thread looks again and sets another mark.  That is how a process that is far from its
+ * limit needs no wake-up and no thread.
  */
 
 enum limit_kind { LIMIT_AUTO, LIMIT_OFF, LIMIT_SIZE, LIMIT_SHARE };

@@ -14,13 +14,13 @@
  *
  * What cannot be had without being malloc:
  *
- *	- the growth gate: nobody asks before pages become resident.  The levels are all there is,
- *	  and the brake.  The thread sees growth when it looks next, at lazy and above up to ten
- *times a second, and tells the supervisor then, or its own limit's thread;
- *	- a thread that begins only when the heap has grown: it begins with the process, and in the
- *	  child of a fork again;
- *	- sleeping until the heap is used again: the thread looks at the process's CPU time instead,
- *	  once a second while it rises, and down to once a minute while it does not.
+ *   - the growth gate: nobody asks before pages become resident.  The levels are all there is, and
+ *     the brake.  The thread sees growth when it looks next, at lazy and above up to ten times a
+ *     second, and tells the supervisor then, or its own limit's thread;
+ *   - a thread that begins only when the heap has grown: it begins with the process, and in the
+ *     child of a fork again;
+ *   - sleeping until the heap is used again: the thread looks at the process's CPU time instead,
+ *     once a second while it rises, and down to once a minute while it does not.
  *
  * Threads that allocate wait for the allocator's locks while it gives back.  So passes at the pace
  * of a level are followed by a pause of PAUSE_FACTOR times what the pass took, longer where it

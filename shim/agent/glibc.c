@@ -13,20 +13,20 @@
  * At the start, unless the user has set the parameter (MALLOC_*, GLIBC_TUNABLES); what the program
  * sets later by mallopt is in force then:
  *
- *	arenas		two for each CPU that the process may use.  glibc makes up to eight for each
- *			CPU of the machine, and what is free in one is of no use to another
- *	thresholds	a block of 1 MiB or more is a mapping of its own, and 2 MiB at the top of
- *the heap are kept.  glibc raises both, up to 32 and 64 MiB, when such a block is freed, and then
- *gives back less
+ *   arenas      two for each CPU that the process may use.  glibc makes up to eight for each CPU of
+ *               the machine, and what is free in one is of no use to another
+ *   thresholds  a block of 1 MiB or more is a mapping of its own, and 2 MiB at the top of the heap
+ *               are kept.  glibc raises both, up to 32 and 64 MiB, when such a block is freed, and
+ *               then gives back less
  *
  * malloc_trim takes every arena's lock in turn and holds it while it walks the free blocks and the
  * kernel takes their pages.  So it is called from eager on, and at calm when the process is quiet.
  * It gives back whole pages inside free blocks, but not the top of an arena other than the first,
  * and nothing of what the caches of threads hold.
  *
- * mallinfo2 walks the same blocks under the same locks and costs as much, and says what is free,
- *not what of it is resident.  So idle is free and resident, less what was still that after a trim.
- * glibc before 2.33 has no mallinfo2: there nothing is known of what is idle.
+ * mallinfo2 walks the same blocks under the same locks and costs as much.  It says what is free and
+ * not what of that is resident.  So idle is what is free and resident, less what a trim has left
+ * so. glibc before 2.33 has no mallinfo2: there nothing is known of what is idle.
  */
 
 #define MMAP_THRESHOLD (1 << 20)
