@@ -79,9 +79,13 @@ else
 fi
 
 # Memory that only a collection gives back: 190 MiB of garbage are beyond what full_headroom allows.
+anon_kib() { # PID
+  awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status"
+}
+
 anon_is_below() { # PID MIB
   local anon
-  anon=$(awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status")
+  anon=$(anon_kib "$1")
   [ -n "$anon" ] && [ "$anon" -lt $(($2 << 10)) ]
 }
 
@@ -145,7 +149,10 @@ END
   pid=$!
   at_exit_kill "$pid"
   tap_ok "node makes garbage" wait_until 120 said ready "$out"
-  tap_ok "and collects it when it is told" wait_until 60 anon_is_below "$(pid_said it)" 120
+  node=$(pid_said it)
+  tap_diag "node: $(($(anon_kib "$node") >> 10)) MiB when it had made it"
+  tap_ok "and collects it when it is told" wait_until 60 anon_is_below "$node" 120
+  tap_diag "and $(($(anon_kib "$node") >> 10)) after that"
   kill -TERM "$pid"
   wait "$pid"
   tap_is "it stops cleanly" $? 0
